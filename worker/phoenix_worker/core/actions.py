@@ -1,0 +1,212 @@
+"""Everything that may be asked for: a closed set of small frozen structs. Whatever waits is an action whose answer is an event.
+
+Orders leave only as `ApprovedOrder` (see `risk`): `Place` and `Amend` cannot be built without one.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from phoenix_worker.core.events import EmergencyLevel, Request, Side, Stream
+
+
+class Purpose(StrEnum):
+    """Why an order exists: one letter of its client order id, so that every order names the rule that sent it."""
+
+    QUOTE = "q"
+    PIN = "p"
+    FLATTEN = "f"
+    LIQUIDATE = "l"
+    GRIND = "g"
+    REENTRY = "r"
+
+
+class TimeInForce(StrEnum):
+    POST_ONLY = "GTX"
+    GOOD_TILL_CANCEL = "GTC"
+    IMMEDIATE = "IOC"
+
+
+class WantedOrder(msgspec.Struct, frozen=True, array_like=True):
+    """An order that the strategy would like. `price_ticks = 0` is a market order. `venue_id` only for an amend.
+
+    `qty_steps` is the total quantity of the order (of an amend too: the venue's PUT takes the new total).
+    """
+
+    request: Request
+    client_id: str
+    side: Side
+    price_ticks: int
+    qty_steps: int
+    reduce_only: bool
+    purpose: Purpose
+    layer: int
+    time_in_force: TimeInForce = TimeInForce.POST_ONLY
+    venue_id: int = 0
+
+
+class ApprovedOrder:
+    """A wanted order that the gate approved. Only `risk.Gate` makes one: there is no public constructor.
+
+    `deadline_ns`: the venue must check, as the last act before the bytes leave, that this has not passed, and let the
+    order's receive window end there. `trigger_ns`: receipt of the event that led to it (for tick-to-order latency).
+    """
+
+    __slots__ = ("deadline_ns", "order", "trigger_ns")
+    order: WantedOrder
+    deadline_ns: int
+    trigger_ns: int
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise TypeError("only the risk gate approves orders")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("an approved order cannot be changed")
+
+    def __repr__(self) -> str:
+        return f"ApprovedOrder({self.order!r}, deadline_ns={self.deadline_ns}, trigger_ns={self.trigger_ns})"
+
+
+class Action(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """One thing to do. Actions are done in the order given, and none of them may block."""
+
+
+class Place(Action):
+    approved: ApprovedOrder
+
+
+class Amend(Action):
+    approved: ApprovedOrder
+
+
+class Cancel(Action):
+    """Cancels need no approval: they never open risk, and are sent even without the lease's deadline."""
+
+    client_id: str
+    venue_id: int
+
+
+class CancelAll(Action):
+    """Everything of this symbol, whoever placed it. Answered by the reports of the orders and a `FetchTruth` that follows."""
+
+    reason: str
+
+
+class QueryOrder(Action):
+    client_id: str
+
+
+class FetchTruth(Action):
+    """Read position, open orders, fills since `from_trade_id` (0: since `since_ms`) and the orders in flight, until they agree."""
+
+    request_id: int
+    from_trade_id: int
+    since_ms: int
+    in_flight: list[str]
+
+
+class FetchSnapshot(Action):
+    """The REST depth, limit 1000."""
+
+
+class FetchTouch(Action):
+    """Best bid and ask over REST, retried, then from the other endpoint; one `TouchAnswer` in any case."""
+
+
+class FetchCloses(Action):
+    """The last 31 one-minute klines."""
+
+
+class Reconnect(Action):
+    stream: Stream
+    delay_ns: int
+    reason: str
+
+
+class ArmDeadMan(Action):
+    """`countdownCancelAll` of the symbol; never 0: nobody disarms it."""
+
+    countdown_ms: int
+
+
+class Reserve(Action):
+    """Replace this symbol's entry of the account's exposure ledger; answered by `Reserved` with the same sequence."""
+
+    sequence: int
+    position_steps: int
+    buy_steps: int
+    sell_steps: int
+    mark: float
+
+
+class ReleaseLease(Action):
+    """Only when every request has its answer."""
+
+
+class RaiseEmergency(Action):
+    level: EmergencyLevel
+    reason: str
+
+
+class NoteKind(StrEnum):
+    """What the log tells about the engine; one line each, sampled by the shell where they repeat."""
+
+    BOOK = "book"
+    QUOTING = "quoting"
+    GUARD = "guard"
+    REFUSED = "refused"
+    ORDER = "order"
+    FILL = "fill"
+    TRUTH = "truth"
+    PARAMETERS = "parameters"
+    HALT = "halt"
+    SHUTDOWN = "shutdown"
+
+
+class Note(Action):
+    """Something that a person would want to read afterwards."""
+
+    kind: NoteKind
+    text: str
+
+
+class Exit(Action):
+    """The worker is done: 0 after an orderly stop, 1 where it must not run on."""
+
+    code: int
+    reason: str
+
+
+AnyAction = (
+    Place
+    | Amend
+    | Cancel
+    | CancelAll
+    | QueryOrder
+    | FetchTruth
+    | FetchSnapshot
+    | FetchTouch
+    | FetchCloses
+    | Reconnect
+    | ArmDeadMan
+    | Reserve
+    | ReleaseLease
+    | RaiseEmergency
+    | Note
+    | Exit
+)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ApprovedOrder):
+        return [value.order, value.deadline_ns, value.trigger_ns]
+    raise NotImplementedError(f"{type(value)} is not part of an action")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+
+
+def encode_actions(actions: list[AnyAction]) -> bytes:
+    """The bytes by which a replay is compared with what was recorded (msgpack; one way)."""
+    return _encoder.encode(actions)
