@@ -72,32 +72,32 @@ class Action(msgspec.Struct, frozen=True, tag=True, array_like=True):
     """One thing to do. Actions are done in the order given, and none of them may block."""
 
 
-class Place(Action):
+class Place(Action, frozen=True):
     approved: ApprovedOrder
 
 
-class Amend(Action):
+class Amend(Action, frozen=True):
     approved: ApprovedOrder
 
 
-class Cancel(Action):
+class Cancel(Action, frozen=True):
     """Cancels need no approval: they never open risk, and are sent even without the lease's deadline."""
 
     client_id: str
     venue_id: int
 
 
-class CancelAll(Action):
+class CancelAll(Action, frozen=True):
     """Everything of this symbol, whoever placed it. Answered by the reports of the orders and a `FetchTruth` that follows."""
 
     reason: str
 
 
-class QueryOrder(Action):
+class QueryOrder(Action, frozen=True):
     client_id: str
 
 
-class FetchTruth(Action):
+class FetchTruth(Action, frozen=True):
     """Read position, open orders, fills since `from_trade_id` (0: since `since_ms`) and the orders in flight, until they agree."""
 
     request_id: int
@@ -106,31 +106,31 @@ class FetchTruth(Action):
     in_flight: list[str]
 
 
-class FetchSnapshot(Action):
+class FetchSnapshot(Action, frozen=True):
     """The REST depth, limit 1000."""
 
 
-class FetchTouch(Action):
+class FetchTouch(Action, frozen=True):
     """Best bid and ask over REST, retried, then from the other endpoint; one `TouchAnswer` in any case."""
 
 
-class FetchCloses(Action):
+class FetchCloses(Action, frozen=True):
     """The last 31 one-minute klines."""
 
 
-class Reconnect(Action):
+class Reconnect(Action, frozen=True):
     stream: Stream
     delay_ns: int
     reason: str
 
 
-class ArmDeadMan(Action):
+class ArmDeadMan(Action, frozen=True):
     """`countdownCancelAll` of the symbol; never 0: nobody disarms it."""
 
     countdown_ms: int
 
 
-class Reserve(Action):
+class Reserve(Action, frozen=True):
     """Replace this symbol's entry of the account's exposure ledger; answered by `Reserved` with the same sequence."""
 
     sequence: int
@@ -140,11 +140,11 @@ class Reserve(Action):
     mark: float
 
 
-class ReleaseLease(Action):
+class ReleaseLease(Action, frozen=True):
     """Only when every request has its answer."""
 
 
-class RaiseEmergency(Action):
+class RaiseEmergency(Action, frozen=True):
     level: EmergencyLevel
     reason: str
 
@@ -164,14 +164,14 @@ class NoteKind(StrEnum):
     SHUTDOWN = "shutdown"
 
 
-class Note(Action):
+class Note(Action, frozen=True):
     """Something that a person would want to read afterwards."""
 
     kind: NoteKind
     text: str
 
 
-class Exit(Action):
+class Exit(Action, frozen=True):
     """The worker is done: 0 after an orderly stop, 1 where it must not run on."""
 
     code: int

@@ -38,7 +38,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, tag=True, array_like=True):
 # -- market data -----------------------------------------------------------------------------------
 
 
-class Depth(Event):
+class Depth(Event, frozen=True):
     """One diff of the book: update ids `first_id`..`last_id`; `prev_id` is the `last_id` of the diff before it."""
 
     event_ms: int
@@ -49,7 +49,7 @@ class Depth(Event):
     asks: list[Level]
 
 
-class Snapshot(Event):
+class Snapshot(Event, frozen=True):
     """The REST book: best first, complete up to its depth, as of update `last_id`."""
 
     last_id: int
@@ -57,7 +57,7 @@ class Snapshot(Event):
     asks: list[Level]
 
 
-class Touch(Event):
+class Touch(Event, frozen=True):
     """Best bid and ask as of `update_id` (bookTicker); `event_ms` is the exchange's time of the event."""
 
     event_ms: int
@@ -68,7 +68,7 @@ class Touch(Event):
     ask_qty: float
 
 
-class Trade(Event):
+class Trade(Event, frozen=True):
     """A public trade; `buyer_is_maker` means that a seller took."""
 
     event_ms: int
@@ -78,7 +78,7 @@ class Trade(Event):
     buyer_is_maker: bool
 
 
-class Mark(Event):
+class Mark(Event, frozen=True):
     """Mark and index price, the funding rate that is running, and when it settles."""
 
     event_ms: int
@@ -88,11 +88,11 @@ class Mark(Event):
     next_funding_ms: int
 
 
-class Canary(Event):
+class Canary(Event, frozen=True):
     """A frame of a stream that never rests came over the BOOK connection: the connection lives."""
 
 
-class TouchAnswer(Event):
+class TouchAnswer(Event, frozen=True):
     """The touch asked over REST, or `bid = None` where nobody answered."""
 
     sent_ns: int
@@ -100,7 +100,7 @@ class TouchAnswer(Event):
     ask: float | None
 
 
-class Closes(Event):
+class Closes(Event, frozen=True):
     """Closes of the last 1-minute klines, oldest first: what the 30-minute deviation starts from."""
 
     last_close_ms: int
@@ -110,18 +110,18 @@ class Closes(Event):
 # -- connections -----------------------------------------------------------------------------------
 
 
-class StreamOpened(Event):
+class StreamOpened(Event, frozen=True):
     """The connection is up and subscribed. For USER: events from now on will be seen."""
 
     stream: Stream
 
 
-class StreamClosed(Event):
+class StreamClosed(Event, frozen=True):
     stream: Stream
     reason: str
 
 
-class SocketSilent(Event):
+class SocketSilent(Event, frozen=True):
     """A fresh connection of the BOOK stream brought nothing either: the cause is upstream (`freshConnectionSilent`)."""
 
     silent: bool
@@ -165,7 +165,7 @@ class Refusal(StrEnum):
     OTHER = "other"
 
 
-class Answer(Event):
+class Answer(Event, frozen=True):
     """The end of one command of ours. `sent_ns` is when its bytes left (0: they never did)."""
 
     request: Request
@@ -243,7 +243,7 @@ class OpenOrder(msgspec.Struct, frozen=True, array_like=True):
     update_ms: int
 
 
-class OrderReport(Event):
+class OrderReport(Event, frozen=True):
     """The user stream about an order: the order as it is now, what happened, and the fill if there was one."""
 
     event_ms: int
@@ -254,7 +254,7 @@ class OrderReport(Event):
     expiry_reason: int = 0
 
 
-class PositionReport(Event):
+class PositionReport(Event, frozen=True):
     """The user stream about the position (ACCOUNT_UPDATE): signed steps, entry price, and why."""
 
     event_ms: int
@@ -264,14 +264,14 @@ class PositionReport(Event):
     cause: str
 
 
-class FundingPaid(Event):
+class FundingPaid(Event, frozen=True):
     """Funding booked by the exchange: money, negative = paid. `transaction_ms` identifies the settlement."""
 
     transaction_ms: int
     amount: int
 
 
-class OrderAnswer(Event):
+class OrderAnswer(Event, frozen=True):
     """A queried order: `order = None` where the exchange says that it does not exist; `answered` false where nobody said."""
 
     client_id: str
@@ -279,7 +279,7 @@ class OrderAnswer(Event):
     order: OpenOrder | None
 
 
-class Truth(Event):
+class Truth(Event, frozen=True):
     """What the exchange says after a (re)connect or takeover, read until it agreed with itself.
 
     `request_id` names the `FetchTruth` that it answers; events of the user stream with `transaction_ms` and trade ids
@@ -301,7 +301,7 @@ class Truth(Event):
 # -- shared with other workers ---------------------------------------------------------------------
 
 
-class Lease(Event):
+class Lease(Event, frozen=True):
     """The leader lease. `token = 0`: not held (any more). `deadline_ns`: no order may leave after it."""
 
     token: int
@@ -309,7 +309,7 @@ class Lease(Event):
     installation: str = ""
 
 
-class Reserved(Event):
+class Reserved(Event, frozen=True):
     """The account's ledger grants pending buys and sells up to these, for reservation `sequence`."""
 
     sequence: int
@@ -323,13 +323,13 @@ class EmergencyLevel(IntEnum):
     FLATTEN = 2
 
 
-class Emergency(Event):
+class Emergency(Event, frozen=True):
     level: EmergencyLevel
     epoch: int
     reason: str
 
 
-class Coordination(Event):
+class Coordination(Event, frozen=True):
     """Whether what workers share can be read and written."""
 
     reachable: bool
@@ -339,42 +339,42 @@ class Coordination(Event):
 # -- control ---------------------------------------------------------------------------------------
 
 
-class Tick(Event):
+class Tick(Event, frozen=True):
     """Time passes. The shell sends one at least every 50 ms."""
 
 
-class ParametersSet(Event):
+class ParametersSet(Event, frozen=True):
     parameters: Parameters
     revision: str
 
 
-class InstrumentSet(Event):
+class InstrumentSet(Event, frozen=True):
     instrument: Instrument
 
 
-class StatusSet(Event):
+class StatusSet(Event, frozen=True):
     status: SymbolStatus
 
 
-class FeesSet(Event):
+class FeesSet(Event, frozen=True):
     maker_bps: float
     taker_bps: float
 
 
-class ClockSynced(Event):
+class ClockSynced(Event, frozen=True):
     """Exchange time in ns ≈ monotonic ns + `offset_ns`, give or take `error_ns`."""
 
     offset_ns: int
     error_ns: int
 
 
-class DeadManArmed(Event):
+class DeadManArmed(Event, frozen=True):
     """The exchange will cancel everything at `until_ns` unless it hears again; 0: arming failed."""
 
     until_ns: int
 
 
-class Budget(Event):
+class Budget(Event, frozen=True):
     """What the venue still admits: orders in the 10 s and 1 min windows (account), weight in the minute (egress)."""
 
     orders_10s: int
@@ -384,13 +384,13 @@ class Budget(Event):
     """Nothing may be sent before (429, 418)."""
 
 
-class VenueMaintenance(Event):
+class VenueMaintenance(Event, frozen=True):
     """The venue says that it goes down (`serverShutdown`) or is back."""
 
     down: bool
 
 
-class Stop(Event):
+class Stop(Event, frozen=True):
     """Withdraw in order: stop quoting, cancel all and confirm, release, exit."""
 
     reason: str
