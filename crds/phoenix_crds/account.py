@@ -1,0 +1,238 @@
+"""`TradingAccount`: what the makers of one account share: venue, key, limits, budgets, the emergency switch."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from phoenix_crds.metadata import API_VERSION, ObjectMeta, Status
+from phoenix_crds.rules import Resource, Rule
+from phoenix_crds.values import BaseQuantity, DnsLabel, DnsSubdomain, QuoteAmount, Ratio, Symbol
+
+
+class Venue(StrEnum):
+    """The exchanges that Phoenix speaks."""
+
+    BINANCE_USDM = "BinanceUSDM"
+
+
+class Environment(StrEnum):
+    """Which of the venue's worlds: a simulator, play money, or money."""
+
+    SIMULATOR = "Simulator"
+    TESTNET = "Testnet"
+    PRODUCTION = "Production"
+
+
+class Emergency(StrEnum):
+    """Levels of the switch, from none to closing everything; the higher of this and the sticky switch counts."""
+
+    NONE = "None"
+    HALT = "Halt"
+    FLATTEN = "Flatten"
+
+
+class MarginType(StrEnum):
+    """How a position's margin is kept."""
+
+    CROSS = "Cross"
+    ISOLATED = "Isolated"
+
+
+class Endpoints(Resource):
+    """Where a simulator listens. The other environments have fixed addresses, so that no key is ever sent elsewhere."""
+
+    base_url: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+(:[0-9]{1,5})?/?$", max_length=253)],
+        Field(
+            description=(
+                "Base URL of REST; streams and WebSocket API are reached at the same host, for example "
+                "http://127.0.0.1:8700."
+            )
+        ),
+    ]
+
+
+class CredentialsSecretRef(Resource):
+    """The Secret that holds the key: `apiKey` and `apiSecret` (HMAC) or `privateKey` (Ed25519). Mounted, never read by the operator."""
+
+    name: Annotated[DnsSubdomain, Field(description="Name of the Secret in the same namespace.")]
+
+
+class Limits(Resource):
+    """What all makers of the account may hold together, in the worst case. Raising one needs the verb `limit`."""
+
+    net_notional: Annotated[
+        QuoteAmount,
+        Field(
+            gt=0,
+            description="Largest net exposure over all symbols, in the worst case of all live orders, long or short.",
+        ),
+    ]
+    gross_notional: Annotated[
+        QuoteAmount,
+        Field(gt=0, description="Largest sum of the symbols' exposures, in the worst case of all live orders."),
+    ]
+    daily_loss: Annotated[
+        QuoteAmount, Field(gt=0, description="Loss of the account since 00:00 UTC at which everything halts.")
+    ]
+    maker_net_max: Annotated[
+        dict[Symbol, Annotated[BaseQuantity, Field(gt=0)]],
+        Field(
+            description=(
+                "By symbol, the largest netMax that a maker may set, in base units. A symbol that is not listed may "
+                "not be traded."
+            )
+        ),
+    ]
+
+    rules: ClassVar[tuple[Rule[Any], ...]] = (
+        Rule["Limits"](
+            fields=("netNotional", "grossNotional"),
+            cel="double(self.netNotional) <= double(self.grossNotional)",
+            message="netNotional can never exceed grossNotional: raise grossNotional or lower netNotional",
+            holds=lambda limits: limits.net_notional <= limits.gross_notional,
+        ),
+    )
+
+
+class Budgets(Resource):
+    """Shares of the venue's rate limits that these makers may use; the rest is for people and other programs."""
+
+    request_weight_share: Annotated[
+        Ratio,
+        Field(
+            gt=0,
+            le=1,
+            description=(
+                "Share of the request weight a minute of the public IP (`egress`). 0.8: a person can still look at "
+                "the account."
+            ),
+        ),
+    ] = Decimal("0.8")
+    order_share: Annotated[
+        Ratio, Field(gt=0, le=1, description="Share of the account's order counts. 0.8, as above.")
+    ] = Decimal("0.8")
+    reserve_share: Annotated[
+        Ratio,
+        Field(
+            ge=0,
+            lt=1,
+            description=(
+                "Part of both that only cancels and reducing orders may use. 0.2 withdraws and closes whatever "
+                "quoting has used up."
+            ),
+        ),
+    ] = Decimal("0.2")
+
+
+class VenueSettings(Resource):
+    """Settings of the account at the venue: verified at start, changed only where `apply` says so and while flat."""
+
+    leverage: Annotated[
+        int,
+        Field(
+            strict=True,
+            ge=1,
+            le=125,
+            description=(
+                "Leverage of each traded symbol. Unit: times. 10 leaves room for 1.15 times netMax on moderate "
+                "capital; the limits above bound the risk, not this."
+            ),
+        ),
+    ] = 10
+    margin_type: Annotated[
+        MarginType,
+        Field(
+            description=(
+                "Cross shares the account's balance between its symbols, which offsets hedged positions; Isolated "
+                "fences each."
+            )
+        ),
+    ] = MarginType.CROSS
+    apply: Annotated[
+        bool,
+        Field(
+            description=(
+                "True lets a worker set leverage and margin type while the symbol is flat. False: it refuses to "
+                "start on a difference and says so."
+            )
+        ),
+    ] = False
+
+
+class TradingAccountSpec(Resource):
+    """What the makers of one account share."""
+
+    venue: Annotated[Venue, Field(description="The exchange.")] = Venue.BINANCE_USDM
+    environment: Annotated[
+        Environment,
+        Field(
+            description="Simulator, Testnet or Production. Immutable and without a default: nobody trades money by omission."
+        ),
+    ]
+    endpoints: Annotated[
+        Endpoints | None, Field(description="Where the simulator listens; only for environment Simulator.")
+    ] = None
+    credentials_secret_ref: Annotated[
+        CredentialsSecretRef | None,
+        Field(description="The key. A Simulator may go without: the local runner makes one there."),
+    ] = None
+    egress: Annotated[
+        DnsLabel,
+        Field(
+            description=(
+                "Name of the public IP that requests leave from. Accounts behind one NAT share the name, and so its "
+                "request weight."
+            )
+        ),
+    ] = "default"
+    limits: Annotated[
+        Limits, Field(description="What all makers may hold together. Required: an account without limits has none.")
+    ]
+    budgets: Annotated[Budgets, Field(description="Shares of the venue's rate limits.")] = Budgets()
+    settings: Annotated[VenueSettings, Field(description="Leverage and margin type.")] = VenueSettings()
+    emergency: Annotated[
+        Emergency,
+        Field(
+            description=(
+                "None, Halt (nothing rests, nothing opens) or Flatten (and close what is open). In force as long as "
+                "it says so; a sticky stop counts besides."
+            )
+        ),
+    ] = Emergency.NONE
+
+    rules: ClassVar[tuple[Rule[Any], ...]] = (
+        Rule["TradingAccountSpec"](
+            fields=("endpoints", "environment"),
+            cel="self.environment == 'Simulator' ? has(self.endpoints) : !has(self.endpoints)",
+            message=(
+                "endpoints belong to environment Simulator alone, which needs them"
+                " (endpoints: {baseUrl: http://127.0.0.1:8700}); remove them for Testnet and Production,"
+                " whose addresses are fixed"
+            ),
+            holds=lambda spec: (spec.environment is Environment.SIMULATOR) == (spec.endpoints is not None),
+        ),
+        Rule["TradingAccountSpec"](
+            fields=("credentialsSecretRef", "environment"),
+            cel="self.environment == 'Simulator' || has(self.credentialsSecretRef)",
+            message=(
+                "Testnet and Production need credentialsSecretRef: name the Secret that holds apiKey and apiSecret "
+                "or privateKey"
+            ),
+            holds=lambda spec: spec.environment is Environment.SIMULATOR or spec.credentials_secret_ref is not None,
+        ),
+    )
+
+
+class TradingAccount(Resource):
+    """One account at one venue."""
+
+    api_version: Annotated[
+        Literal["phoenix.trading/v1alpha1"], Field(description="Group and version of the resource.")
+    ] = API_VERSION
+    kind: Literal["TradingAccount"] = "TradingAccount"
+    metadata: ObjectMeta
+    spec: TradingAccountSpec
+    status: Status | None = None

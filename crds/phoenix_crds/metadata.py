@@ -1,0 +1,95 @@
+"""What every resource carries beside its spec, as the API server admits it."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from phoenix_crds.rules import Resource
+from phoenix_crds.values import DNS_SUBDOMAIN, DnsLabel
+
+API_VERSION: Literal["phoenix.trading/v1alpha1"] = "phoenix.trading/v1alpha1"
+
+_QUALIFIED_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_SUBDOMAIN = re.compile(DNS_SUBDOMAIN.strip("^$"))
+
+
+def _refuse(message: str, hint: str) -> PydanticCustomError:
+    return PydanticCustomError("metadata", "{message}", {"message": message, "hint": hint})
+
+
+def _check_key(key: str) -> None:
+    prefix, slash, name = key.rpartition("/")
+    if slash and (len(prefix) > 253 or not _SUBDOMAIN.fullmatch(prefix)):
+        raise _refuse(
+            f'the prefix of "{key}" is not a DNS subdomain',
+            "lower-case letters, digits, - and . only, for example example.com/team",
+        )
+    if len(name) > 63 or not _QUALIFIED_NAME.fullmatch(name):
+        raise _refuse(
+            f'"{key}" is not a valid key',
+            "at most 63 letters, digits, -, _ and ., beginning and ending with a letter or digit",
+        )
+
+
+def _check_labels(labels: dict[str, str]) -> dict[str, str]:
+    for key, value in labels.items():
+        _check_key(key)
+        if value and (len(value) > 63 or not _QUALIFIED_NAME.fullmatch(value)):
+            raise _refuse(
+                f'"{value}" is not a valid value of the label {key}',
+                "at most 63 letters, digits, -, _ and ., beginning and ending with a letter or digit",
+            )
+    return labels
+
+
+def _check_annotations(annotations: dict[str, str]) -> dict[str, str]:
+    for key in annotations:
+        _check_key(key.lower())  # as the API server: annotation keys may have capitals in their prefix
+    if sum(len(key) + len(value) for key, value in annotations.items()) > 256 * 1024:
+        raise _refuse("annotations are larger than 256 KiB together", "keep large data in a ConfigMap")
+    return annotations
+
+
+class ObjectMeta(Resource):
+    """The metadata of a resource. Fields that only the server writes are read and kept out of what we write."""
+
+    # The server's own book-keeping (managedFields, resourceVersion, …) comes along with `kubectl get -o yaml`.
+    name: Annotated[
+        DnsLabel,
+        Field(
+            max_length=52,
+            description=(
+                "Lower-case letters, digits and -. At most 52, because pods and jobs get it with a suffix, within 63."
+            ),
+        ),
+    ]
+    namespace: Annotated[DnsLabel | None, Field(description="Namespace; kubectl's own where it is absent.")] = None
+    uid: str | None = None
+    generation: Annotated[int | None, Field(ge=0)] = None
+    labels: Annotated[dict[str, str], AfterValidator(_check_labels), Field(default_factory=dict)]
+    annotations: Annotated[dict[str, str], AfterValidator(_check_annotations), Field(default_factory=dict)]
+
+
+class Condition(Resource):
+    """A condition by the API conventions."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str = ""
+    message: str = ""
+    observed_generation: int | None = None
+    last_transition_time: str | None = None
+
+
+class Status(Resource):
+    """What is: written by the operator, never by a person."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    observed_generation: int | None = None
+    applied_generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
