@@ -3,7 +3,6 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from phoenix_coordination import order_id
 from phoenix_coordination.order_id import MAX_SEQUENCE, MAX_TOKEN, PATTERN, OrderId
 

@@ -1,0 +1,135 @@
+"""What a worker needs of those who share its account: one small Protocol, and the messages that come back.
+
+The worker asks and goes on: no request waits, every answer is a message given to the sink, from the event loop, in the
+order in which it became known. An implementation that cannot reach the others says `Unreachable` and keeps what it was
+told; it never raises for the world's faults.
+
+Quantities are whole steps of the symbol, durations ns of the run's monotonic clock.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Protocol
+
+import msgspec
+
+from phoenix_coordination.state import StateRecord
+
+# -- messages to the worker ------------------------------------------------------------------------
+
+
+class EmergencyLevel(IntEnum):
+    """`HALT`: nothing rests, only Liquidate acts. `FLATTEN`: and close what is open."""
+
+    NONE = 0
+    HALT = 1
+    FLATTEN = 2
+
+
+class LeaseGranted(msgspec.Struct, frozen=True):
+    """The symbol is this worker's. No order may leave after `deadline_ns`; ids carry `token`, which only grows."""
+
+    token: int
+    deadline_ns: int
+
+
+class LeaseRenewed(msgspec.Struct, frozen=True):
+    token: int
+    deadline_ns: int
+
+
+class LeaseLost(msgspec.Struct, frozen=True):
+    """The symbol is not this worker's any more; it campaigns for a new lease by itself unless it released this one."""
+
+    token: int
+    reason: str
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """The ledger holds these pending quantities for reservation `sequence`: never more than was asked for."""
+
+    sequence: int
+    buy_steps: int
+    sell_steps: int
+
+
+class EmergencyChanged(msgspec.Struct, frozen=True):
+    """The account's switch, the higher of its sources. Told once at the start, too."""
+
+    level: EmergencyLevel
+    epoch: int
+    reason: str
+
+
+class Reachable(msgspec.Struct, frozen=True):
+    """What is shared can be read and written. Told once at the start, and after each `Unreachable`."""
+
+
+class Unreachable(msgspec.Struct, frozen=True):
+    reason: str
+
+
+Message = LeaseGranted | LeaseRenewed | LeaseLost | Reserved | EmergencyChanged | Reachable | Unreachable
+Sink = Callable[[Message], None]
+
+
+# -- requests of the worker ------------------------------------------------------------------------
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    """Replaces this symbol's entry of the ledger. `mark` values it; sequences grow, an older one is ignored."""
+
+    sequence: int
+    position_steps: int
+    buy_steps: int
+    sell_steps: int
+    mark: float
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The worker's memory as it was saved under `token`, `saved_wall_ns` (UTC)."""
+
+    token: int
+    saved_wall_ns: int
+    memory: bytes
+
+
+class Coordinator(Protocol):
+    """One worker's side of what the account shares."""
+
+    @property
+    def installation(self) -> str:
+        """Six base-36 digits, known from the beginning: see `order_id`."""
+        ...
+
+    async def start(self, sink: Sink) -> None:
+        """Begins to campaign for the lease and to watch the switch; messages flow into `sink` from now on."""
+        ...
+
+    def reserve(self, reservation: Reservation) -> None:
+        """Answered by `Reserved` with its sequence, unless a newer one has been asked for or nobody can be reached."""
+        ...
+
+    def release(self) -> None:
+        """Gives the lease up and campaigns no more. Only when each request to the exchange has its answer."""
+        ...
+
+    def raise_emergency(self, level: EmergencyLevel, reason: str) -> None:
+        """Raises the sticky switch for the whole account; a level that is not higher changes nothing."""
+        ...
+
+    def publish(self, record: StateRecord) -> None:
+        """Replaces this holder's state record."""
+        ...
+
+    def save_snapshot(self, token: int, memory: bytes) -> None:
+        """Keeps the worker's memory; ignored where a newer token has saved one."""
+        ...
+
+    async def load_snapshot(self) -> Snapshot | None:
+        """The newest memory, whoever saved it; `None` where there is none that can be read (which fails closed)."""
+        ...
+
+    async def stop(self) -> None:
+        """Waits until what was asked has been written, bounded in time, and closes. Does not release a held lease."""
+        ...
