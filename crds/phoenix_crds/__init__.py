@@ -15,13 +15,28 @@ from phoenix_crds.account import (
     Venue,
     VenueSettings,
 )
+from phoenix_crds.consistency import check_together, conflicts
 from phoenix_crds.maker import MarketMaker, MarketMakerSpec, Mode, OnDelete, UserStream
+from phoenix_crds.manifests import Loaded, Manifest, load_manifests
 from phoenix_crds.metadata import API_VERSION, ObjectMeta
 from phoenix_crds.parameters import Funding, Grinding, Guards, Ramp, RampStage, Risk, TradingParameters, Vpin
+from phoenix_crds.problems import InvalidResourceError, Problem, Severity
+from phoenix_crds.resolved import (
+    ACCOUNT_FILE,
+    MAKER_FILE,
+    manifest_yaml,
+    read_account,
+    read_maker,
+    read_resolved,
+    resolved_hash,
+    write_resolved,
+)
 from phoenix_crds.values import Duration, LossLimit
 
 __all__ = [
+    "ACCOUNT_FILE",
     "API_VERSION",
+    "MAKER_FILE",
     "Budgets",
     "Duration",
     "Emergency",
@@ -30,17 +45,22 @@ __all__ = [
     "Funding",
     "Grinding",
     "Guards",
+    "InvalidResourceError",
     "Limits",
+    "Loaded",
     "LossLimit",
+    "Manifest",
     "MarginType",
     "MarketMaker",
     "MarketMakerSpec",
     "Mode",
     "ObjectMeta",
     "OnDelete",
+    "Problem",
     "Ramp",
     "RampStage",
     "Risk",
+    "Severity",
     "TradingAccount",
     "TradingAccountSpec",
     "TradingParameters",
@@ -48,4 +68,13 @@ __all__ = [
     "Venue",
     "VenueSettings",
     "Vpin",
+    "check_together",
+    "conflicts",
+    "load_manifests",
+    "manifest_yaml",
+    "read_account",
+    "read_maker",
+    "read_resolved",
+    "resolved_hash",
+    "write_resolved",
 ]

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from phoenix_crds.metadata import API_VERSION, ObjectMeta, Status
 from phoenix_crds.rules import Resource, Rule
-from phoenix_crds.values import BaseQuantity, DnsLabel, DnsSubdomain, QuoteAmount, Ratio, Symbol
+from phoenix_crds.values import BaseQuantity, DnsLabel, DnsSubdomain, Flag, QuoteAmount, Ratio, Symbol
 
 
 class Venue(StrEnum):
@@ -44,48 +44,33 @@ class Endpoints(Resource):
     """Where a simulator listens. The other environments have fixed addresses, so that no key is ever sent elsewhere."""
 
     base_url: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\-\[\]:]+(:[0-9]{1,5})?/?$", max_length=253)],
-        Field(
-            description=(
-                "Base URL of REST; streams and WebSocket API are reached at the same host, for example "
-                "http://127.0.0.1:8700."
-            )
-        ),
+        str, StringConstraints(pattern="^https?://[A-Za-z0-9.\\-\\[\\]:]+(:[0-9]{1,5})?/?$", max_length=253)
     ]
+    """Base URL of REST; streams and WebSocket API are reached at the same host, for example http://127.0.0.1:8700."""
 
 
 class CredentialsSecretRef(Resource):
-    """The Secret that holds the key: `apiKey` and `apiSecret` (HMAC) or `privateKey` (Ed25519). Mounted, never read by the operator."""
+    """The Secret that holds the key: `apiKey` and `apiSecret` (HMAC) or `privateKey` (Ed25519).
 
-    name: Annotated[DnsSubdomain, Field(description="Name of the Secret in the same namespace.")]
+    It is mounted by reference; the operator never reads it.
+    """
+
+    name: DnsSubdomain
+    """Name of the Secret in the same namespace."""
 
 
 class Limits(Resource):
     """What all makers of the account may hold together, in the worst case. Raising one needs the verb `limit`."""
 
-    net_notional: Annotated[
-        QuoteAmount,
-        Field(
-            gt=0,
-            description="Largest net exposure over all symbols, in the worst case of all live orders, long or short.",
-        ),
-    ]
-    gross_notional: Annotated[
-        QuoteAmount,
-        Field(gt=0, description="Largest sum of the symbols' exposures, in the worst case of all live orders."),
-    ]
-    daily_loss: Annotated[
-        QuoteAmount, Field(gt=0, description="Loss of the account since 00:00 UTC at which everything halts.")
-    ]
-    maker_net_max: Annotated[
-        dict[Symbol, Annotated[BaseQuantity, Field(gt=0)]],
-        Field(
-            description=(
-                "By symbol, the largest netMax that a maker may set, in base units. A symbol that is not listed may "
-                "not be traded."
-            )
-        ),
-    ]
+    net_notional: QuoteAmount = Field(gt=0)
+    """Largest net exposure over all symbols, in the worst case of all live orders, long or short."""
+    gross_notional: QuoteAmount = Field(gt=0)
+    """Largest sum of the symbols' exposures, in the worst case of all live orders."""
+    daily_loss: QuoteAmount = Field(gt=0)
+    """Loss of the account since 00:00 UTC at which everything halts."""
+    maker_net_max: dict[Symbol, Annotated[BaseQuantity, Field(gt=0)]]
+    """By symbol, the largest netMax that a maker may set, in base units. A symbol that is not listed may not be
+    traded."""
 
     rules: ClassVar[tuple[Rule[Any], ...]] = (
         Rule["Limits"](
@@ -100,108 +85,53 @@ class Limits(Resource):
 class Budgets(Resource):
     """Shares of the venue's rate limits that these makers may use; the rest is for people and other programs."""
 
-    request_weight_share: Annotated[
-        Ratio,
-        Field(
-            gt=0,
-            le=1,
-            description=(
-                "Share of the request weight a minute of the public IP (`egress`). 0.8: a person can still look at "
-                "the account."
-            ),
-        ),
-    ] = Decimal("0.8")
-    order_share: Annotated[
-        Ratio, Field(gt=0, le=1, description="Share of the account's order counts. 0.8, as above.")
-    ] = Decimal("0.8")
-    reserve_share: Annotated[
-        Ratio,
-        Field(
-            ge=0,
-            lt=1,
-            description=(
-                "Part of both that only cancels and reducing orders may use. 0.2 withdraws and closes whatever "
-                "quoting has used up."
-            ),
-        ),
-    ] = Decimal("0.2")
+    request_weight_share: Ratio = Field(default=Decimal("0.8"), gt=0, le=1)
+    """Share of the request weight a minute of the public IP (`egress`). 0.8: a person can still look at the
+    account."""
+    order_share: Ratio = Field(default=Decimal("0.8"), gt=0, le=1)
+    """Share of the account's order counts. 0.8, as above."""
+    reserve_share: Ratio = Field(default=Decimal("0.2"), ge=0, lt=1)
+    """Part of both that only cancels and reducing orders may use. 0.2 withdraws and closes whatever quoting has used
+    up."""
 
 
 class VenueSettings(Resource):
     """Settings of the account at the venue: verified at start, changed only where `apply` says so and while flat."""
 
-    leverage: Annotated[
-        int,
-        Field(
-            strict=True,
-            ge=1,
-            le=125,
-            description=(
-                "Leverage of each traded symbol. Unit: times. 10 leaves room for 1.15 times netMax on moderate "
-                "capital; the limits above bound the risk, not this."
-            ),
-        ),
-    ] = 10
-    margin_type: Annotated[
-        MarginType,
-        Field(
-            description=(
-                "Cross shares the account's balance between its symbols, which offsets hedged positions; Isolated "
-                "fences each."
-            )
-        ),
-    ] = MarginType.CROSS
-    apply: Annotated[
-        bool,
-        Field(
-            description=(
-                "True lets a worker set leverage and margin type while the symbol is flat. False: it refuses to "
-                "start on a difference and says so."
-            )
-        ),
-    ] = False
+    leverage: int = Field(default=10, strict=True, ge=1, le=125)
+    """Leverage of each traded symbol. Unit: times. 10 leaves room for 1.15 times netMax on moderate capital; the
+    limits above bound the risk, not this."""
+    margin_type: MarginType = MarginType.CROSS
+    """Cross shares the account's balance between its symbols, which offsets hedged positions; Isolated fences
+    each."""
+    apply: Flag = False
+    """True lets a worker set leverage and margin type while the symbol is flat. False: it refuses to start on a
+    difference and says so."""
 
 
 class TradingAccountSpec(Resource):
     """What the makers of one account share."""
 
-    venue: Annotated[Venue, Field(description="The exchange.")] = Venue.BINANCE_USDM
-    environment: Annotated[
-        Environment,
-        Field(
-            description="Simulator, Testnet or Production. Immutable and without a default: nobody trades money by omission."
-        ),
-    ]
-    endpoints: Annotated[
-        Endpoints | None, Field(description="Where the simulator listens; only for environment Simulator.")
-    ] = None
-    credentials_secret_ref: Annotated[
-        CredentialsSecretRef | None,
-        Field(description="The key. A Simulator may go without: the local runner makes one there."),
-    ] = None
-    egress: Annotated[
-        DnsLabel,
-        Field(
-            description=(
-                "Name of the public IP that requests leave from. Accounts behind one NAT share the name, and so its "
-                "request weight."
-            )
-        ),
-    ] = "default"
-    limits: Annotated[
-        Limits, Field(description="What all makers may hold together. Required: an account without limits has none.")
-    ]
-    budgets: Annotated[Budgets, Field(description="Shares of the venue's rate limits.")] = Budgets()
-    settings: Annotated[VenueSettings, Field(description="Leverage and margin type.")] = VenueSettings()
-    emergency: Annotated[
-        Emergency,
-        Field(
-            description=(
-                "None, Halt (nothing rests, nothing opens) or Flatten (and close what is open). In force as long as "
-                "it says so; a sticky stop counts besides."
-            )
-        ),
-    ] = Emergency.NONE
+    venue: Venue = Venue.BINANCE_USDM
+    """The exchange."""
+    environment: Environment
+    """Simulator, Testnet or Production. Immutable and without a default: nobody trades money by omission."""
+    endpoints: Endpoints | None = None
+    """Where the simulator listens; only for environment Simulator."""
+    credentials_secret_ref: CredentialsSecretRef | None = None
+    """The key. A Simulator may go without: the local runner makes one there."""
+    egress: DnsLabel = "default"
+    """Name of the public IP that requests leave from. Accounts behind one NAT share the name, and so its request
+    weight."""
+    limits: Limits
+    """What all makers may hold together. Required: an account without limits has none."""
+    budgets: Budgets = Budgets()
+    """Shares of the venue's rate limits."""
+    settings: VenueSettings = VenueSettings()
+    """Leverage and margin type."""
+    emergency: Emergency = Emergency.NONE
+    """None, Halt (nothing rests, nothing opens) or Flatten (and close what is open). In force as long as it says so;
+    a sticky stop counts besides."""
 
     rules: ClassVar[tuple[Rule[Any], ...]] = (
         Rule["TradingAccountSpec"](
@@ -229,9 +159,8 @@ class TradingAccountSpec(Resource):
 class TradingAccount(Resource):
     """One account at one venue."""
 
-    api_version: Annotated[
-        Literal["phoenix.trading/v1alpha1"], Field(description="Group and version of the resource.")
-    ] = API_VERSION
+    api_version: Literal["phoenix.trading/v1alpha1"] = API_VERSION
+    """Group and version of the resource."""
     kind: Literal["TradingAccount"] = "TradingAccount"
     metadata: ObjectMeta
     spec: TradingAccountSpec

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from phoenix_crds.rules import Resource
@@ -52,24 +52,39 @@ def _check_annotations(annotations: dict[str, str]) -> dict[str, str]:
     return annotations
 
 
-class ObjectMeta(Resource):
-    """The metadata of a resource. Fields that only the server writes are read and kept out of what we write."""
+# Written by the server or other controllers; they come along with `kubectl get -o yaml` and mean nothing here.
+_SERVER_OWNED = frozenset(
+    {
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "managedFields",
+        "ownerReferences",
+        "resourceVersion",
+        "selfLink",
+    }
+)
 
-    # The server's own book-keeping (managedFields, resourceVersion, …) comes along with `kubectl get -o yaml`.
-    name: Annotated[
-        DnsLabel,
-        Field(
-            max_length=52,
-            description=(
-                "Lower-case letters, digits and -. At most 52, because pods and jobs get it with a suffix, within 63."
-            ),
-        ),
-    ]
-    namespace: Annotated[DnsLabel | None, Field(description="Namespace; kubectl's own where it is absent.")] = None
+
+class ObjectMeta(Resource):
+    """The metadata of a resource, as far as people write it or a worker is told it."""
+
+    name: DnsLabel = Field(max_length=52)
+    """Lower-case letters, digits and -. At most 52, because pods and jobs get it with a suffix, within 63."""
+    namespace: DnsLabel | None = None
+    """Namespace; kubectl's present one where it is absent, `local` for the local runner."""
     uid: str | None = None
-    generation: Annotated[int | None, Field(ge=0)] = None
-    labels: Annotated[dict[str, str], AfterValidator(_check_labels), Field(default_factory=dict)]
-    annotations: Annotated[dict[str, str], AfterValidator(_check_annotations), Field(default_factory=dict)]
+    generation: int | None = Field(default=None, ge=0, strict=True)
+    labels: Annotated[dict[str, str], AfterValidator(_check_labels)] = Field(default_factory=dict)
+    annotations: Annotated[dict[str, str], AfterValidator(_check_annotations)] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_the_servers_fields(cls, written: object) -> object:
+        if isinstance(written, dict):
+            return {key: value for key, value in written.items() if key not in _SERVER_OWNED}
+        return written
 
 
 class Condition(Resource):

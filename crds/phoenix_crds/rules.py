@@ -1,7 +1,7 @@
 """Rules that span fields: the CEL expression that the API server evaluates beside the check that we evaluate.
 
-The two stand next to each other so that a change to one is seen to miss the other; the message says what to do and is the
-same wherever the rule is enforced.
+The two stand next to each other so that a change to one is seen to miss the other; the message says what to do and is
+the same wherever the rule is enforced.
 """
 
 from collections.abc import Callable
@@ -35,15 +35,17 @@ class Rule(Generic[Model]):
 
 
 class Resource(BaseModel):
-    """Base of every object people write: immutable, camelCase in YAML, unknown fields refused, rules checked at the end."""
+    """Base of every object people write: immutable, camelCase in YAML, unknown fields refused, rules checked last.
+
+    A string below a field is its description, for `kubectl explain`, the reference and the messages of `phoenix check`.
+    """
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         alias_generator=to_camel,
-        validate_by_alias=True,
-        strict=False,
         hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
     rules: ClassVar[tuple[Rule[Any], ...]] = ()
 

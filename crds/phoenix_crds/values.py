@@ -1,7 +1,7 @@
 """The scalar types of the resources: exact decimals with a unit, durations, losses as an amount or a share, names.
 
-Decimals are written as quoted strings or integers. A float is refused: YAML, JSON and GitOps tools each print 0.1 their own
-way, and what is printed differently is drift, or a different order size.
+Decimals are written as quoted strings or integers. A float is refused: YAML, JSON and GitOps tools each print 0.1 their
+own way, and what is printed differently is drift, or a different order size.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, StringConstraints
+from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, Strict, StringConstraints
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
@@ -77,6 +77,7 @@ BaseQuantity = Annotated[Decimal, *_EXACT, Unit("base asset")]
 QuoteAmount = Annotated[Decimal, *_EXACT, Unit("quote asset")]
 Bps = Annotated[Decimal, *_EXACT, Unit("bps")]
 Ratio = Annotated[Decimal, *_EXACT, Unit("ratio")]
+Flag = Annotated[bool, Strict()]  # `"true"` and 1 are refused, as by the API server
 Seconds = Annotated[Decimal, *_EXACT, Unit("s")]
 
 
@@ -176,17 +177,21 @@ class Between:
 
     least: str
     most: str
+    why: str = ""
+
+    @property
+    def cel(self) -> str:
+        """The same bounds for the API server, `self` being the field."""
+        return f"duration(self) >= duration('{self.least}') && duration(self) <= duration('{self.most}')"
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         least, most = Duration.parse(self.least), Duration.parse(self.most)
+        reason = f": {self.why}" if self.why else ""
 
         def check(value: Duration) -> Duration:
             if not least <= value <= most:
-                raise _refused(
-                    "duration_range",
-                    f"{value} is outside {self.least} … {self.most}",
-                    f"choose {self.least} to {self.most}",
-                )
+                message = f"{value} is outside {self.least} … {self.most}{reason}"
+                raise _refused("duration_range", message, f"choose {self.least} to {self.most}")
             return value
 
         return core_schema.no_info_after_validator_function(check, handler(source))
