@@ -149,6 +149,6 @@ def _one_account_a_key(loaded: Loaded) -> Iterator[Problem]:
         if first.key != manifest.key:
             yield manifest.problem(
                 "spec.credentialsSecretRef.name",
-                f"account {first.key[2]} ({first.file}:{first.line()}) has the same key, so both are one at the exchange",
+                f"account {first.key[2]} ({first.file}:{first.line()}) has the same key: the exchange sees one account",
                 "their limits would not see each other (AccountConflict): keep one of them",
             )

@@ -70,7 +70,7 @@ def _link(target: str, link: Path) -> None:
 
 
 def read_maker(path: Path) -> MarketMaker:
-    """The maker of a resolved file (or of any manifest that holds one); raises InvalidResourceError with the reasons."""
+    """The maker of a resolved file, or of any manifest that holds one; InvalidResourceError says why not."""
     return _read(path, MarketMaker)
 
 

@@ -72,7 +72,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "too_short": ("must have at least {min_length} items", "{about}"),
     "string_type": ("must be text", "put it in quotes"),
     "int_type": ("must be an integer", "write it without quotes and without a decimal point"),
-    "bool_type": ("must be true or false", "write it without quotes"),
+    "bool_type": ("must be true or false", "write one of the two, without quotes"),
     "model_type": ("must be a mapping of fields", "{about}"),
     "dict_type": ("must be a mapping", "{about}"),
     "tuple_type": ("must be a list", "{about}"),
@@ -89,7 +89,7 @@ def _describe(model: type[BaseModel], path: Path, detail: ErrorDetails, context:
         pattern = str(context["pattern"])
         return "is not written as required", _PATTERNS.get(pattern, f"it must match {pattern}")
     message, hint = _TEXTS.get(detail["type"], (detail["msg"].replace("{", "{{").replace("}", "}}"), "{about}"))
-    words = {**context, "about": about, "expected": str(context.get("expected", "")).replace(" or ", ", ")}
+    words = {**context, "about": about, "expected": str(context.get("expected", "")).replace("'", "")}
     return message.format_map(words), hint.format_map(words)
 
 
