@@ -77,13 +77,24 @@ Sink = Callable[[Message], None]
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """Replaces this symbol's entry of the ledger. `mark` values it; sequences grow, an older one is ignored."""
+    """Replaces this symbol's entry of the ledger; sequences grow, an older one is ignored.
+
+    `step_value`: what one step is worth at the mark price, in quote units (mark · step size).
+    """
 
     sequence: int
     position_steps: int
     buy_steps: int
     sell_steps: int
-    mark: float
+    step_value: float
+
+
+class AccountTerms(msgspec.Struct, frozen=True):
+    """What the account resource says and everyone heeds: limits in micro quote (1e-6), and its part of the switch."""
+
+    net_micro: int
+    gross_micro: int
+    emergency: EmergencyLevel
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -94,6 +105,19 @@ class Snapshot(msgspec.Struct, frozen=True):
     memory: bytes
 
 
+class Clock(Protocol):
+    """The run's clock: monotonic and wall time in ns; it advances `rate` times as fast as life."""
+
+    @property
+    def monotonic_ns(self) -> Callable[[], int]: ...
+
+    @property
+    def wall_ns(self) -> Callable[[], int]: ...
+
+    @property
+    def rate(self) -> float: ...
+
+
 class Coordinator(Protocol):
     """One worker's side of what the account shares."""
 
@@ -102,8 +126,15 @@ class Coordinator(Protocol):
         """Six base-36 digits, known from the beginning: see `order_id`."""
         ...
 
-    async def start(self, sink: Sink) -> None:
-        """Begins to campaign for the lease and to watch the switch; messages flow into `sink` from now on."""
+    async def start(self, identity: str, sink: Sink) -> None:
+        """Begins to campaign for the lease and to watch the switch; messages flow into `sink` from now on.
+
+        `identity` is the exchange's own name of the account, so that whoever holds one key meets here.
+        """
+        ...
+
+    def configure(self, terms: AccountTerms) -> None:
+        """The account resource was read, or has changed."""
         ...
 
     def reserve(self, reservation: Reservation) -> None:
