@@ -91,10 +91,11 @@ amend_only_limit = _refusal(-5025, "Only limit order is supported.")
 amend_too_many = _refusal(-5026, "Exceed maximum modify order limit.")
 amend_unchanged = _refusal(-5027, "No need to modify the order.")
 amend_notional_too_small = _refusal(-5029, "Order's notional must be no smaller than {notional}.")
-bad_price_match = _refusal(-5037, "Invalid price match")
+price_match_wrong_type = _refusal(-5038, "Order type does not support price match")
 bad_good_till_date = _refusal(
     -5040,
     "The goodTillDate timestamp must be greater than the current time plus 600 seconds and smaller than "
     "253402300799000",
 )
+no_level_for_price_match = _refusal(-5041, "No depth matches this BBO order")
 amend_not_reduce_only = _refusal(-5047, "The original order is not reduce only.")

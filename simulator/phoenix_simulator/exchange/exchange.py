@@ -3,118 +3,283 @@
 Every method either does what it says and tells the listeners, or raises `VenueError` and changes nothing.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
-from phoenix_simulator.exchange.accounts import Account, Income
+from phoenix_simulator.exchange import checks, errors, funding, history
+from phoenix_simulator.exchange.accounts import Account, Holding, Income, IncomeType
 from phoenix_simulator.exchange.book import DepthSnapshot
-from phoenix_simulator.exchange.events import ExchangeEvent, Fill
+from phoenix_simulator.exchange.events import (
+    AccountUpdated,
+    AssetsModeChanged,
+    Balance,
+    ExchangeEvent,
+    Fill,
+    LeverageChanged,
+    StatusChanged,
+    UpdateReason,
+)
+from phoenix_simulator.exchange.feed import Background, Feed
+from phoenix_simulator.exchange.ledger import Ledger, Treasury
+from phoenix_simulator.exchange.liquidation import Liquidator
 from phoenix_simulator.exchange.listing import Listing
-from phoenix_simulator.exchange.orders import AmendOrder, Amendment, NewOrder, Order, OrderRef
-from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus
-from phoenix_simulator.market.source import BackgroundView, MarketStart, MarketUpdate
+from phoenix_simulator.exchange.margin import (
+    AssetMargin,
+    PositionRisk,
+    asset_margin,
+    liquidation_price_e8,
+    position_risk,
+    worst_notional_e8,
+)
+from phoenix_simulator.exchange.matching import Matcher
+from phoenix_simulator.exchange.orders import (
+    Amendment,
+    AmendOrder,
+    ExecutionType,
+    NewOrder,
+    Order,
+    OrderRef,
+    OrderStatus,
+    TimeInForce,
+)
+from phoenix_simulator.exchange.settings import ExchangeSettings
+from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus, divide_up
+from phoenix_simulator.exchange.timers import Timers
+from phoenix_simulator.market.source import BackgroundView, MarketStart, MarketUpdate, MarkUpdate
 
 Listener = Callable[[ExchangeEvent], None]
 
+_FIRST_ORDER_ID = 8_000_000_000
+"""Order ids have the venue's size: a client that keeps them in 32 bits fails here as it would there."""
+
 
 class Exchange:
-    def __init__(self) -> None:
+    def __init__(self, settings: ExchangeSettings | None = None) -> None:
+        self.settings = settings or ExchangeSettings()
         self.listeners: list[Listener] = []
         """Called with each event, in engine order, before the method that caused it returns. Must not raise."""
+        self._listings: dict[str, Listing] = {}
+        self._matchers: dict[str, Matcher] = {}
+        self._feeds: dict[str, Feed] = {}
+        self._accounts: dict[str, Account] = {}
+        self._ledger = Ledger()
+        self._timers = Timers()
+        self._last_order_id = _FIRST_ORDER_ID
+        self._last_amendment_id = 0
+        self._liquidator = Liquidator(self._matchers, self._ledger, self._next_order_id, self._mark_of, self._emit)
 
     # ---- setting up ---------------------------------------------------------------------------------------------
 
     def list_symbol(self, spec: SymbolSpec, start: MarketStart, now_ms: int) -> Listing:
         """Open a market. The next funding time is the next multiple of the interval since midnight UTC."""
-        raise NotImplementedError
+        listing = Listing(spec, start, self.settings.queue_model, now_ms, self._emit)
+        matcher = Matcher(listing, self._accounts, self._ledger, self.settings, self._emit)
+        self._listings[spec.symbol] = listing
+        self._matchers[spec.symbol] = matcher
+        self._feeds[spec.symbol] = Feed(listing, matcher, self._emit)
+        self._timers.add_funding(spec.symbol, listing.next_funding_ms)
+        return listing
 
     def open_account(
         self, account_id: str, deposits_e8: Mapping[str, int], now_ms: int, trade_group_id: int = -1
     ) -> Account:
         """A new account with these wallet balances (asset → 1e-8)."""
-        raise NotImplementedError
+        if account_id in self._accounts:
+            msg = f"account {account_id!r} is open already"
+            raise ValueError(msg)
+        account = self._accounts[account_id] = Account(account_id, trade_group_id, now_ms)
+        for asset, amount_e8 in deposits_e8.items():
+            self._ledger.transfer(account, asset, amount_e8, now_ms)
+        return account
 
     def transfer(self, account_id: str, asset: str, amount_e8: int, now_ms: int) -> None:
-        """Deposit (positive) or withdraw; refused (−2019) beyond the available balance."""
-        raise NotImplementedError
+        """Deposit (positive) or withdraw; refused (−2019) beyond what may be withdrawn."""
+        account = self._accounts[account_id]
+        if amount_e8 < 0 and -amount_e8 > self.asset_margin(account_id, asset).max_withdraw_e8:
+            raise errors.margin_insufficient()
+        self._ledger.transfer(account, asset, amount_e8, now_ms)
+        reason = UpdateReason.DEPOSIT if amount_e8 > 0 else UpdateReason.WITHDRAW
+        balance = Balance(asset, account.wallet_e8(asset), amount_e8)
+        self._emit(AccountUpdated(account_id, now_ms, reason, (balance,), ()))
 
     def set_status(self, symbol: str, status: SymbolStatus, now_ms: int) -> None:
-        raise NotImplementedError
+        listing = self.listing(symbol)
+        listing.status = status
+        self._emit(StatusChanged(symbol, now_ms, status))
 
     # ---- trading ------------------------------------------------------------------------------------------------
 
     def place(self, account_id: str, request: NewOrder, now_ms: int) -> Order:
         """Check, match, rest. Returns the order as it is after matching."""
-        raise NotImplementedError
+        order = self._checked(account_id, request, now_ms)
+        matcher = self._matchers[request.symbol]
+        matcher.refuse_unmatchable(order)
+        order.order_id = self._next_order_id()
+        if request.client_order_id is None:
+            order.client_order_id = _generated_client_id(account_id, order.order_id)
+        matcher.submit(order, now_ms)
+        if order.good_till_ms and order.status.is_open:
+            self._timers.add_expiry(order)
+        matcher.listing.publish(now_ms)
+        return order.snapshot()
 
     def test(self, account_id: str, request: NewOrder, now_ms: int) -> Order:
         """All checks of `place` up to the matching engine, without effect; an order that never was (order_id 0)."""
-        raise NotImplementedError
+        return self._checked(account_id, request, now_ms)
 
     def modify(self, account_id: str, request: AmendOrder, now_ms: int) -> Order:
-        """The amended order; status CANCELED or EXPIRED where the amendment ended it."""
-        raise NotImplementedError
+        """The amended order, or one that its amendment ended: quantity not above what is filled, or post-only that
+        would take (`ExchangeSettings.amendment_end` says how).
+        """
+        listing = self.listing(request.symbol)
+        account = self._accounts[account_id]
+        order = account.require_open(request.symbol, request.ref)
+        holding = account.holdings[request.symbol]
+        terms = checks.check_amendment(listing, account, holding, order, request, self._mark_of)
+        matcher = self._matchers[request.symbol]
+        takes = order.time_in_force is TimeInForce.GTX and matcher.would_take(order.side, terms.price_ticks)
+        if takes or terms.steps <= order.executed_steps:
+            execution, status = self.settings.amendment_end.outcome
+            matcher.close(order, execution, status, now_ms)
+        else:
+            self._record_amendment(holding, order, terms, request.modify_id, now_ms)
+            matcher.amend(order, terms.price_ticks, terms.steps, request.modify_id, now_ms)
+        listing.publish(now_ms)
+        return order.snapshot()
 
     def cancel(self, account_id: str, symbol: str, ref: OrderRef, now_ms: int) -> Order:
         """−2011 unless open."""
-        raise NotImplementedError
+        listing = self.listing(symbol)
+        holding = self._accounts[account_id].holdings.get(symbol)
+        order = holding.find_open(ref) if holding is not None else None
+        if order is None:
+            raise errors.cancel_rejected()
+        self._matchers[symbol].close(order, ExecutionType.CANCELED, OrderStatus.CANCELED, now_ms)
+        listing.publish(now_ms)
+        return order.snapshot()
 
     def cancel_all(self, account_id: str, symbol: str, now_ms: int) -> int:
         """Cancels every open order of the symbol; returns how many."""
-        raise NotImplementedError
+        listing = self.listing(symbol)
+        holding = self._accounts[account_id].holdings.get(symbol)
+        orders = list(holding.open.values()) if holding is not None else []
+        for order in orders:
+            self._matchers[symbol].close(order, ExecutionType.CANCELED, OrderStatus.CANCELED, now_ms)
+        listing.publish(now_ms)
+        return len(orders)
 
     def set_countdown(self, account_id: str, symbol: str, countdown_ms: int, now_ms: int) -> None:
-        """Cancel everything in `countdown_ms` unless called again; 0 disarms."""
-        raise NotImplementedError
+        """Cancel everything in `countdown_ms` unless called again; 0 disarms. One-shot."""
+        self.listing(symbol)
+        self._timers.set_countdown(account_id, symbol, now_ms + countdown_ms if countdown_ms else None)
 
     # ---- settings -----------------------------------------------------------------------------------------------
 
     def set_leverage(self, account_id: str, symbol: str, leverage: int, now_ms: int) -> int:
         """Returns the largest notional (1e-8) that the new leverage admits."""
-        raise NotImplementedError
+        listing = self.listing(symbol)
+        spec = listing.spec
+        if not 1 <= leverage <= spec.max_leverage:
+            raise errors.bad_leverage(leverage=leverage)
+        account = self._accounts[account_id]
+        holding = account.holding(spec)
+        worst_e8 = worst_notional_e8(holding, listing.mark_e8)
+        if worst_e8 > spec.max_notional_e8(leverage):
+            raise errors.max_leverage_position()
+        added_e8 = divide_up(worst_e8, leverage) - divide_up(worst_e8, holding.leverage)
+        if added_e8 > 0 and added_e8 > self.asset_margin(account_id, spec.margin_asset).free_e8:
+            raise errors.leverage_too_low()
+        holding.leverage = leverage
+        self._emit(LeverageChanged(account_id, now_ms, symbol, leverage))
+        return spec.max_notional_e8(leverage)
 
     def set_margin_type(self, account_id: str, symbol: str, isolated: bool, now_ms: int) -> None:
-        raise NotImplementedError
+        """Isolated margin can be set and read back, but orders under it are refused (−1020)."""
+        listing = self.listing(symbol)
+        account = self._accounts[account_id]
+        holding = account.holding(listing.spec)
+        if holding.isolated == isolated:
+            raise errors.same_margin_type()
+        if holding.open:
+            raise errors.margin_type_open_orders()
+        if holding.position.steps:
+            raise errors.margin_type_position()
+        holding.isolated = isolated
+        reason, state = UpdateReason.MARGIN_TYPE_CHANGE, holding.state(listing.mark_e8)
+        self._emit(AccountUpdated(account_id, now_ms, reason, (), (state,)))
 
     def set_position_mode(self, account_id: str, hedge: bool) -> None:
-        raise NotImplementedError
+        """Hedge mode can be set and read back, but orders under it are refused (−1020)."""
+        account = self._accounts[account_id]
+        if account.hedge_mode == hedge:
+            raise errors.same_position_mode()
+        if any(holding.open for holding in account.holdings.values()):
+            raise errors.position_mode_open_orders()
+        if not all(holding.is_idle for holding in account.holdings.values()):
+            raise errors.position_mode_position()
+        account.hedge_mode = hedge
 
     def set_assets_mode(self, account_id: str, multi_assets: bool, now_ms: int) -> None:
-        raise NotImplementedError
+        """Multi-assets mode can be set and read back, but orders under it are refused (−1020)."""
+        account = self._accounts[account_id]
+        if account.multi_assets == multi_assets:
+            raise errors.same_assets_mode()
+        if not all(holding.is_idle for holding in account.holdings.values()):
+            raise errors.assets_mode_open_orders()
+        account.multi_assets = multi_assets
+        self._emit(AssetsModeChanged(account_id, now_ms, multi_assets))
 
-    # ---- questions ----------------------------------------------------------------------------------------------
+    # ---- questions about the venue ------------------------------------------------------------------------------
 
     @property
     def listings(self) -> Mapping[str, Listing]:
-        """symbol → Listing: `spec`, `status`, `mark_e8`, `index_e8`, `funding_rate_e8`, `next_funding_ms`,
-        `funding_history`, `last_update_id`, `touch()`."""
-        raise NotImplementedError
+        return self._listings
 
     @property
     def accounts(self) -> Mapping[str, Account]:
-        raise NotImplementedError
+        return self._accounts
+
+    @property
+    def treasury(self) -> Treasury:
+        return self._ledger.treasury
 
     def listing(self, symbol: str) -> Listing:
         """−1121 where unknown."""
-        raise NotImplementedError
+        listing = self._listings.get(symbol)
+        if listing is None:
+            raise errors.bad_symbol()
+        return listing
 
     def account(self, account_id: str) -> Account:
         """KeyError where unknown: only the wire knows account ids."""
-        raise NotImplementedError
+        return self._accounts[account_id]
 
     def depth(self, symbol: str, limit: int) -> DepthSnapshot:
         """The public book, best first, with its lastUpdateId."""
-        raise NotImplementedError
+        return self.listing(symbol).depth(limit)
+
+    # ---- questions about an account -----------------------------------------------------------------------------
 
     def order(self, account_id: str, symbol: str, ref: OrderRef, now_ms: int) -> Order:
         """Open or closed; −2013 where unknown or no longer kept."""
-        raise NotImplementedError
+        self.listing(symbol)
+        return history.find_order(self._accounts[account_id], symbol, ref, now_ms)
 
     def open_order(self, account_id: str, symbol: str, ref: OrderRef) -> Order:
         """−2013 unless open."""
-        raise NotImplementedError
+        self.listing(symbol)
+        return self._accounts[account_id].require_open(symbol, ref)
 
     def open_orders(self, account_id: str, symbol: str | None = None) -> Sequence[Order]:
-        raise NotImplementedError
+        """Oldest first within a symbol."""
+        if symbol is not None:
+            self.listing(symbol)
+        return [
+            order
+            for holding in self._accounts[account_id].holdings.values()
+            if symbol is None or holding.spec.symbol == symbol
+            for order in holding.open.values()
+        ]
 
     def all_orders(
         self,
@@ -127,8 +292,18 @@ class Exchange:
         end_ms: int | None = None,
         limit: int = 500,
     ) -> Sequence[Order]:
-        """Ascending by order id."""
-        raise NotImplementedError
+        """Ascending by order id: the first from `from_order_id` or `start_ms` on, else the latest."""
+        if symbol is not None:
+            self.listing(symbol)
+        return history.orders(
+            self._accounts[account_id],
+            symbol,
+            now_ms,
+            from_order_id=from_order_id,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            limit=limit,
+        )
 
     def fills(
         self,
@@ -142,34 +317,146 @@ class Exchange:
         limit: int = 500,
     ) -> Sequence[Fill]:
         """userTrades: ascending by trade id; the latest ones unless `from_trade_id` or `start_ms` is given."""
-        raise NotImplementedError
+        self.listing(symbol)
+        return history.fills(
+            self._accounts[account_id],
+            symbol,
+            order_id=order_id,
+            from_trade_id=from_trade_id,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            limit=limit,
+        )
 
     def income(
         self,
         account_id: str,
         *,
         symbol: str | None = None,
-        kind: str | None = None,
+        kind: IncomeType | None = None,
         start_ms: int | None = None,
         end_ms: int | None = None,
         page: int = 1,
         limit: int = 100,
     ) -> Sequence[Income]:
-        raise NotImplementedError
+        """Ascending by time; pages count from 1."""
+        return history.income(
+            self._accounts[account_id],
+            symbol=symbol,
+            kind=kind,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            page=page,
+            limit=limit,
+        )
 
     def amendments(self, account_id: str, symbol: str, ref: OrderRef, now_ms: int) -> Sequence[Amendment]:
-        raise NotImplementedError
+        """Oldest first; −2013 where the order is unknown."""
+        order = self.order(account_id, symbol, ref, now_ms)
+        return self._accounts[account_id].holdings[symbol].amendments.get(order.order_id, [])
+
+    def asset_margin(self, account_id: str, asset: str) -> AssetMargin:
+        return asset_margin(self._accounts[account_id], asset, self._mark_of)
+
+    def position_risk(self, account_id: str, symbol: str) -> PositionRisk:
+        holding = self._accounts[account_id].holding(self.listing(symbol).spec)
+        return position_risk(holding, self._mark_of(symbol))
+
+    def liquidation_price_e8(self, account_id: str, symbol: str) -> int:
+        """0 when flat or where no positive price would liquidate."""
+        account = self._accounts[account_id]
+        return liquidation_price_e8(account, account.holding(self.listing(symbol).spec), self._mark_of)
 
     # ---- the market and time ------------------------------------------------------------------------------------
 
     def background(self, symbol: str) -> BackgroundView:
         """What a market source may read between two updates."""
-        raise NotImplementedError
+        return Background(self.listing(symbol))
 
     def apply(self, symbol: str, update: MarketUpdate, now_ms: int) -> None:
-        """One update of the market source, with everything it causes (fills, marks, liquidations)."""
-        raise NotImplementedError
+        """One update of the market source, with everything it causes (fills, marks, margin calls, liquidations)."""
+        self._feeds[symbol].apply(update, now_ms)
+        if isinstance(update, MarkUpdate):
+            asset = self._listings[symbol].spec.margin_asset
+            for account in self._accounts.values():
+                holding = account.holdings.get(symbol)
+                if holding is not None and holding.position.steps:
+                    self._liquidator.check(account, asset, now_ms)
 
     def advance(self, now_ms: int) -> None:
         """Timers due by `now_ms`: countdowns, GTD expiries, funding settlements. Cheap when nothing is due."""
-        raise NotImplementedError
+        if now_ms < self._timers.next_due_ms:
+            return
+        for symbol in self._timers.due_fundings(now_ms):
+            listing = self._listings[symbol]
+            while listing.next_funding_ms <= now_ms:
+                funding.settle(listing, self._accounts.values(), self._ledger, self._emit, now_ms)
+            self._timers.add_funding(symbol, listing.next_funding_ms)
+        for order in self._timers.due_expiries(now_ms):
+            if order.status.is_open:
+                self._matchers[order.symbol].close(order, ExecutionType.EXPIRED, OrderStatus.EXPIRED, now_ms)
+                self._listings[order.symbol].publish(now_ms)
+        for account_id, symbol in self._timers.due_countdowns(now_ms):
+            self.cancel_all(account_id, symbol, now_ms)
+
+    # ---- small parts --------------------------------------------------------------------------------------------
+
+    def _emit(self, event: ExchangeEvent) -> None:
+        for listener in self.listeners:
+            listener(event)
+
+    def _mark_of(self, symbol: str) -> int:
+        return self._listings[symbol].mark_e8
+
+    def _next_order_id(self) -> int:
+        self._last_order_id += 1
+        return self._last_order_id
+
+    def _checked(self, account_id: str, request: NewOrder, now_ms: int) -> Order:
+        listing = self.listing(request.symbol)
+        account = self._accounts[account_id]
+        holding = account.holding(listing.spec)
+        terms = checks.check_new(listing, account, holding, request, now_ms, self._mark_of)
+        return Order(
+            order_id=0,
+            account_id=account_id,
+            symbol=request.symbol,
+            client_order_id=request.client_order_id or "",
+            side=request.side,
+            type=request.type,
+            # The venue reports GTC for market orders.
+            time_in_force=request.time_in_force or TimeInForce.GTC,
+            price_ticks=terms.price_ticks,
+            orig_steps=terms.steps,
+            reduce_only=request.reduce_only,
+            stp_mode=request.stp_mode,
+            price_match=request.price_match,
+            good_till_ms=request.good_till_ms // 1000 * 1000,
+            created_ms=now_ms,
+            updated_ms=now_ms,
+        )
+
+    def _record_amendment(
+        self, holding: Holding, order: Order, terms: checks.Terms, modify_id: int | None, now_ms: int
+    ) -> None:
+        self._last_amendment_id += 1
+        holding.amendments.setdefault(order.order_id, []).append(
+            Amendment(
+                self._last_amendment_id,
+                order.order_id,
+                order.client_order_id,
+                order.symbol,
+                now_ms,
+                order.price_ticks,
+                terms.price_ticks,
+                order.orig_steps,
+                terms.steps,
+                order.amend_count + 1,
+                modify_id,
+            )
+        )
+
+
+def _generated_client_id(account_id: str, order_id: int) -> str:
+    """22 characters, the same in every run of the same seed."""
+    return hashlib.sha256(f"{account_id}/{order_id}".encode()).hexdigest()[:22]

@@ -79,6 +79,17 @@ class PriceMatch(StrEnum):
     QUEUE_10 = "QUEUE_10"
     QUEUE_20 = "QUEUE_20"
 
+    @property
+    def is_opponent(self) -> bool:
+        """The price is taken from the other side of the book."""
+        return self.value.startswith("OPPONENT")
+
+    @property
+    def level(self) -> int:
+        """Which level's price, 1 = the best (meaningless for NONE)."""
+        _, _, number = self.value.partition("_")
+        return int(number or 1)
+
 
 class PositionSide(StrEnum):
     BOTH = "BOTH"
@@ -168,7 +179,9 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True):
     ref: OrderRef
     side: Side
     quantity: Decimal
-    price: Decimal
+    price: Decimal | None = None
+    """Required unless `price_match` is given (−1102)."""
+    price_match: PriceMatch = PriceMatch.NONE
     reduce_only: bool | None = None
     """Only validated (−5047)."""
     modify_id: int | None = None

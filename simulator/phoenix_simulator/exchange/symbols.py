@@ -137,13 +137,16 @@ class SymbolSpec(msgspec.Struct, frozen=True):
         """The largest position notional that `leverage` admits."""
         return max(row.notional_cap_e8 for row in self.brackets if row.initial_leverage >= leverage)
 
+    def bracket_of(self, notional_e8: int) -> LeverageBracket:
+        """The row that |notional| falls into; the last one beyond the table."""
+        for row in self.brackets:
+            if abs(notional_e8) <= row.notional_cap_e8:
+                return row
+        return self.brackets[-1]
+
     def maintenance_e8(self, notional_e8: int) -> int:
         """Maintenance margin of a position of |notional|, 1e-8 of the margin asset."""
-        notional_e8 = abs(notional_e8)
-        for row in self.brackets:
-            if notional_e8 <= row.notional_cap_e8:
-                return row.maintenance_e8(notional_e8)
-        return self.brackets[-1].maintenance_e8(notional_e8)
+        return self.bracket_of(notional_e8).maintenance_e8(abs(notional_e8))
 
 
 # ---- decimals and integers --------------------------------------------------------------------------------------
@@ -177,16 +180,27 @@ def divide_towards_zero(numerator: int, denominator: int) -> int:
     return numerator // denominator if numerator >= 0 else -(-numerator // denominator)
 
 
+def divide_up(numerator: int, denominator: int) -> int:
+    """Ceiling division: margin is never asked for too little."""
+    return -(-numerator // denominator)
+
+
 def decimal_ratio(numerator: int, denominator: int, places: int = 11) -> Decimal:
-    """numerator / denominator, rounded half-even to `places` decimals; for prices that are averages."""
+    """Numerator / denominator, rounded half-even to `places` decimals; for prices that are averages."""
     scaled = Fraction(numerator * 10**places, denominator)
     return Decimal(round(scaled)).scaleb(-places)
 
 
 def decimals_of(value: Decimal) -> int:
-    """Significant decimals: "0.0400" has 2, as the venue's −1111 check counts."""
-    exponent = value.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+    """Significant decimals: "0.0400" has 2, as the venue's −1111 check counts. `value` is finite."""
+    _, digits, exponent = value.as_tuple()
+    decimals = -int(exponent)
+    # Counted by hand: normalize() would round what has more digits than the context.
+    for digit in reversed(digits):
+        if decimals <= 0 or digit:
+            break
+        decimals -= 1
+    return max(0, decimals)
 
 
 def _whole(value: Decimal, unit_e8: int) -> int | None:

@@ -59,7 +59,8 @@ class PrintUpdate(msgspec.Struct, frozen=True, gc=False):
 
 class TakerUpdate(msgspec.Struct, frozen=True, gc=False):
     """SYNTHETIC only: a background taker sweeps the book for at most `qty_steps`, no further than `limit_ticks`
-    (None: wherever there is liquidity). What finds no counterpart is dropped."""
+    (None: wherever there is liquidity). What finds no counterpart is dropped.
+    """
 
     time_ns: int
     is_buy: bool
@@ -95,7 +96,8 @@ class MarketStart(msgspec.Struct, frozen=True):
 
 class BackgroundView(Protocol):
     """What a source may read of the exchange between two of its updates: background liquidity as it stands after
-    accounts' orders took from it. Their own orders are not in it."""
+    accounts' orders took from it. Their own orders are not in it.
+    """
 
     def best_bid(self) -> Level | None: ...
 

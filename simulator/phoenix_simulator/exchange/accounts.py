@@ -1,0 +1,179 @@
+"""An account's books: wallets, positions, open and past orders, fills and income rows."""
+
+from collections import OrderedDict, deque
+from enum import StrEnum
+
+import msgspec
+
+from phoenix_simulator.exchange import errors
+from phoenix_simulator.exchange.events import Fill, PositionState
+from phoenix_simulator.exchange.orders import Amendment, Order, OrderRef, Side
+from phoenix_simulator.exchange.positions import Position
+from phoenix_simulator.exchange.symbols import SymbolSpec
+
+DEFAULT_LEVERAGE = 20
+
+_UNFILLED_KEPT = 50_000
+"""Closed orders without a fill kept per account and symbol: a maker makes millions, and nobody asks for them again."""
+_ROWS_KEPT = 200_000
+"""Income rows kept per account."""
+
+
+class IncomeType(StrEnum):
+    TRANSFER = "TRANSFER"
+    REALIZED_PNL = "REALIZED_PNL"
+    FUNDING_FEE = "FUNDING_FEE"
+    COMMISSION = "COMMISSION"
+    INSURANCE_CLEAR = "INSURANCE_CLEAR"
+
+
+class Income(msgspec.Struct, frozen=True, gc=False):
+    """A row of the income history; `amount_e8` is signed from the account's view (what it pays is negative)."""
+
+    kind: IncomeType
+    symbol: str
+    """Empty for transfers."""
+    asset: str
+    amount_e8: int
+    time_ms: int
+    transaction_id: int
+    """Unique per account."""
+    trade_id: int
+    """0 where no trade caused it."""
+    info: str
+
+
+class Holding:
+    """What an account has in one symbol: its position, its orders, its trades."""
+
+    def __init__(self, spec: SymbolSpec) -> None:
+        self.spec = spec
+        self.position = Position(spec)
+        self.leverage = min(DEFAULT_LEVERAGE, spec.max_leverage)
+        self.isolated = False
+        self.bid_notional_e8 = 0
+        """Open buy orders: Σ leaves × price."""
+        self.ask_notional_e8 = 0
+        self.open: dict[int, Order] = {}
+        """By order id, oldest first."""
+        self.open_by_client_id: dict[str, Order] = {}
+        self.reduce_only_steps = 0
+        """Open reduce-only orders: Σ leaves."""
+        self.closed: dict[int, Order] = {}
+        """Filled at least in part, then closed."""
+        self.unfilled: OrderedDict[int, Order] = OrderedDict()
+        """Closed without a fill; the oldest are forgotten."""
+        self.latest_by_client_id: dict[str, int] = {}
+        self.fills: list[Fill] = []
+        self.amendments: dict[int, list[Amendment]] = {}
+
+    # ---- the index of open orders -------------------------------------------------------------------------------
+
+    def admit(self, order: Order) -> None:
+        self.open[order.order_id] = order
+        self.open_by_client_id[order.client_order_id] = order
+        self.latest_by_client_id[order.client_order_id] = order.order_id
+        self.count_leaves(order, order.leaves_steps)
+
+    def release(self, order: Order) -> None:
+        """The order closed: its leaves no longer count, its record moves to the past."""
+        self.count_leaves(order, -order.leaves_steps)
+        del self.open[order.order_id]
+        del self.open_by_client_id[order.client_order_id]
+        if order.executed_steps:
+            self.closed[order.order_id] = order
+            return
+        self.unfilled[order.order_id] = order
+        if len(self.unfilled) > _UNFILLED_KEPT:
+            forgotten_id, forgotten = self.unfilled.popitem(last=False)
+            self.amendments.pop(forgotten_id, None)
+            if self.latest_by_client_id.get(forgotten.client_order_id) == forgotten_id:
+                del self.latest_by_client_id[forgotten.client_order_id]
+
+    def count_leaves(self, order: Order, steps: int) -> None:
+        """Open quantity of `order` grew (or fell) by `steps`."""
+        notional_e8 = self.spec.notional_e8(order.price_ticks, steps)
+        if order.side is Side.BUY:
+            self.bid_notional_e8 += notional_e8
+        else:
+            self.ask_notional_e8 += notional_e8
+        if order.reduce_only:
+            self.reduce_only_steps += steps
+
+    def find_open(self, ref: OrderRef) -> Order | None:
+        if ref.order_id is not None:
+            return self.open.get(ref.order_id)
+        return self.open_by_client_id.get(ref.client_order_id) if ref.client_order_id is not None else None
+
+    def find(self, ref: OrderRef) -> Order | None:
+        """Open or past; by client id the latest that carried it."""
+        order_id = ref.order_id
+        if order_id is None and ref.client_order_id is not None:
+            order_id = self.latest_by_client_id.get(ref.client_order_id)
+        if order_id is None:
+            return None
+        return self.open.get(order_id) or self.closed.get(order_id) or self.unfilled.get(order_id)
+
+    @property
+    def is_idle(self) -> bool:
+        """Neither a position nor an open order."""
+        return not self.position.steps and not self.open
+
+    def state(self, mark_e8: int) -> PositionState:
+        position = self.position
+        return PositionState(
+            self.spec.symbol,
+            self.spec.margin_asset,
+            position.steps,
+            position.entry_price,
+            position.break_even_price,
+            position.realised_e8,
+            position.unrealised_e8(mark_e8),
+        )
+
+
+class Account:
+    def __init__(self, account_id: str, trade_group_id: int, opened_ms: int) -> None:
+        self.account_id = account_id
+        self.trade_group_id = trade_group_id
+        """Accounts with equal group ids (≠ −1) are one for self-trade prevention."""
+        self.opened_ms = opened_ms
+        self.wallets_e8: dict[str, int] = {}
+        """Cross wallet balance by asset; cross is the only margin here, so it is the whole wallet."""
+        self.updated_ms: dict[str, int] = {}
+        """When each wallet last changed."""
+        self.holdings: dict[str, Holding] = {}
+        self.income: deque[Income] = deque(maxlen=_ROWS_KEPT)
+        self.hedge_mode = False
+        self.multi_assets = False
+        self.in_liquidation = False
+        self.warned_assets: set[str] = set()
+        """Margin assets whose MARGIN_CALL was sent and whose ratio has not recovered since."""
+
+    def holding(self, spec: SymbolSpec) -> Holding:
+        holding = self.holdings.get(spec.symbol)
+        if holding is None:
+            holding = self.holdings[spec.symbol] = Holding(spec)
+        return holding
+
+    def holdings_in(self, asset: str) -> list[Holding]:
+        return [holding for holding in self.holdings.values() if holding.spec.margin_asset == asset]
+
+    def wallet_e8(self, asset: str) -> int:
+        return self.wallets_e8.get(asset, 0)
+
+    def credit(self, asset: str, amount_e8: int, now_ms: int) -> None:
+        self.wallets_e8[asset] = self.wallets_e8.get(asset, 0) + amount_e8
+        self.updated_ms[asset] = now_ms
+
+    def same_owner(self, other: "Account") -> bool:
+        """Whether self-trade prevention sees both as one."""
+        return self is other or (self.trade_group_id != -1 and self.trade_group_id == other.trade_group_id)
+
+    def require_open(self, symbol: str, ref: OrderRef) -> Order:
+        """The open order, or −2013."""
+        holding = self.holdings.get(symbol)
+        order = holding.find_open(ref) if holding is not None else None
+        if order is None:
+            raise errors.no_such_order()
+        return order

@@ -1,0 +1,271 @@
+"""What a request must satisfy before it reaches the matching engine, in one order.
+
+The order of checks is not documented by the venue; this is the sensible one: presence, symbol, client id, decimals,
+price, quantity, notional, percent price, position side, reduce-only, number of orders, leverage and margin.
+"""
+
+import re
+from decimal import Decimal
+
+import msgspec
+
+from phoenix_simulator.exchange import errors
+from phoenix_simulator.exchange.accounts import Account, Holding
+from phoenix_simulator.exchange.listing import Listing
+from phoenix_simulator.exchange.margin import MarkOf, asset_margin, worst_notional_e8
+from phoenix_simulator.exchange.orders import (
+    AmendOrder,
+    NewOrder,
+    Order,
+    OrderType,
+    PositionSide,
+    PriceMatch,
+    Side,
+    TimeInForce,
+)
+from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus, decimals_of, divide_up, format_e8
+
+_CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
+
+_GTD_LEAST_MS = 600_000
+_GTD_LATEST_MS = 253_402_300_799_000
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """A request on the symbol's grid. `price_ticks` is 0 for market orders."""
+
+    price_ticks: int
+    steps: int
+
+
+def check_new(
+    listing: Listing, account: Account, holding: Holding, request: NewOrder, now_ms: int, mark_of: MarkOf
+) -> Terms:
+    """The whole chain for a new order; the matching engine's own refusals come after it."""
+    _check_presence(request, now_ms)
+    check_symbol(listing)
+    _check_client_id(holding, request.client_order_id)
+    spec = listing.spec
+    price = _price_of(listing, request.side, request.price, request.price_match)
+    terms = _check_grid(spec, price, request.quantity, is_market=request.type is OrderType.MARKET)
+    if request.type is OrderType.MARKET:
+        notional_e8 = spec.mark_notional_e8(listing.mark_e8, terms.steps)
+        _check_counter_price(listing, request.side)
+    else:
+        notional_e8 = spec.notional_e8(terms.price_ticks, terms.steps)
+    if notional_e8 < spec.min_notional_e8 and not request.reduce_only:
+        raise errors.notional_too_small(notional=_plain(spec.min_notional_e8))
+    if request.type is OrderType.LIMIT:
+        _check_percent_price(listing, request.side, terms.price_ticks)
+    _check_modes(account, holding, request)
+    if request.reduce_only:
+        _check_reduce_only(holding, request.side, terms.steps)
+    if len(holding.open) >= spec.max_num_orders:
+        raise errors.max_open_orders()
+    if not request.reduce_only:
+        reserved_e8 = _reserved_notional_e8(listing, request.side, terms)
+        _check_margin(listing, account, holding, request.side, reserved_e8, mark_of)
+    return terms
+
+
+def check_amendment(
+    listing: Listing, account: Account, holding: Holding, order: Order, request: AmendOrder, mark_of: MarkOf
+) -> Terms:
+    """The chain for an amendment; what the amendment does to the order is the matching engine's business."""
+    spec = listing.spec
+    if listing.status is not SymbolStatus.TRADING:
+        raise errors.amend_symbol_not_trading()
+    if order.type is not OrderType.LIMIT:
+        raise errors.amend_only_limit()
+    if request.side is not order.side:
+        raise errors.bad_side()
+    if request.reduce_only and not order.reduce_only:
+        raise errors.amend_not_reduce_only()
+    if order.amend_count >= spec.max_amendments:
+        raise errors.amend_too_many()
+    if request.price is None and request.price_match is PriceMatch.NONE:
+        raise errors.mandatory_missing(name="price")
+    price = _price_of(listing, request.side, request.price, request.price_match)
+    terms = _check_grid(spec, price, request.quantity, is_market=False)
+    notional_e8 = spec.notional_e8(terms.price_ticks, terms.steps)
+    if notional_e8 < spec.min_notional_e8 and not order.reduce_only:
+        raise errors.amend_notional_too_small(notional=_plain(spec.min_notional_e8))
+    _check_percent_price(listing, order.side, terms.price_ticks)
+    if (terms.price_ticks, terms.steps) == (order.price_ticks, order.orig_steps):
+        raise errors.amend_unchanged()
+    leaves = max(0, terms.steps - order.executed_steps)
+    if order.reduce_only:
+        _check_reduce_only(holding, order.side, leaves - order.leaves_steps)
+    else:
+        added_e8 = spec.notional_e8(terms.price_ticks, leaves) - spec.notional_e8(order.price_ticks, order.leaves_steps)
+        _check_margin(listing, account, holding, order.side, added_e8, mark_of)
+    return terms
+
+
+def check_symbol(listing: Listing) -> None:
+    if listing.status is SymbolStatus.CLOSE:
+        raise errors.symbol_closed()
+    if listing.status is not SymbolStatus.TRADING:
+        raise errors.symbol_not_open()
+
+
+# ---- the links of the chain -------------------------------------------------------------------------------------
+
+
+def _check_presence(request: NewOrder, now_ms: int) -> None:
+    if request.type is OrderType.MARKET:
+        if request.price is not None:
+            raise errors.not_required(name="price")
+        if request.time_in_force is not None:
+            raise errors.not_required(name="timeInForce")
+        if request.price_match is not PriceMatch.NONE:
+            raise errors.price_match_wrong_type()
+    elif request.time_in_force is None:
+        raise errors.mandatory_missing(name="timeinforce")
+    if request.type is OrderType.LIMIT and request.price is None and request.price_match is PriceMatch.NONE:
+        raise errors.mandatory_missing(name="price")
+    if request.time_in_force is not TimeInForce.GTD:
+        if request.good_till_ms:
+            raise errors.not_required(name="goodTillDate")
+        return
+    if not request.good_till_ms:
+        raise errors.mandatory_missing(name="goodTillDate")
+    if not now_ms + _GTD_LEAST_MS < request.good_till_ms < _GTD_LATEST_MS:
+        raise errors.bad_good_till_date()
+
+
+def _check_client_id(holding: Holding, client_order_id: str | None) -> None:
+    if client_order_id is None:
+        return
+    if not _CLIENT_ORDER_ID.fullmatch(client_order_id):
+        raise errors.bad_client_order_id()
+    if client_order_id in holding.open_by_client_id:
+        raise errors.duplicate_client_order_id()
+
+
+def _price_of(listing: Listing, side: Side, price: Decimal | None, match: PriceMatch) -> Decimal | None:
+    """The given price, or the one that `priceMatch` finds in the book."""
+    if match is PriceMatch.NONE:
+        return price
+    if price is not None:
+        raise errors.not_required(name="price")
+    depth = listing.depth(match.level)
+    takes_bids = (side is Side.SELL) == match.is_opponent
+    levels = depth.bids if takes_bids else depth.asks
+    if len(levels) < match.level:
+        raise errors.no_level_for_price_match()
+    return listing.spec.price_to_decimal(levels[match.level - 1][0])
+
+
+def _check_grid(spec: SymbolSpec, price: Decimal | None, quantity: Decimal, *, is_market: bool) -> Terms:
+    if price is not None and decimals_of(price) > spec.price_precision:
+        raise errors.bad_precision()
+    if decimals_of(quantity) > spec.quantity_precision:
+        raise errors.bad_precision()
+    ticks = 0
+    if price is not None:
+        if price <= 0:
+            raise errors.price_not_positive()
+        if price > spec.price_to_decimal(spec.max_price_ticks):
+            raise errors.price_above_max()
+        if price < spec.price_to_decimal(spec.min_price_ticks):
+            raise errors.price_below_min()
+        found = spec.ticks_of(price)
+        if found is None:
+            raise errors.off_tick()
+        ticks = found
+    if quantity <= 0:
+        raise errors.quantity_not_positive()
+    if quantity < spec.quantity_to_decimal(spec.min_steps):
+        raise errors.quantity_below_min()
+    if quantity > spec.quantity_to_decimal(spec.market_max_steps if is_market else spec.max_steps):
+        raise errors.quantity_above_max()
+    steps = spec.steps_of(quantity)
+    if steps is None:
+        raise errors.off_step()
+    return Terms(ticks, steps)
+
+
+def _check_percent_price(listing: Listing, side: Side, price_ticks: int) -> None:
+    """One-sided: quoting far away from mark is allowed."""
+    spec = listing.spec
+    if side is Side.BUY:
+        bound = int(listing.mark_e8 * spec.multiplier_up)
+        if price_ticks * spec.tick_e8 > bound:
+            raise errors.price_above_bound(bound=format_e8(bound, spec.price_precision))
+    else:
+        bound = int(listing.mark_e8 * spec.multiplier_down)
+        if price_ticks * spec.tick_e8 < bound:
+            raise errors.price_below_bound(bound=format_e8(bound, spec.price_precision))
+
+
+def _check_counter_price(listing: Listing, side: Side) -> None:
+    """A market order whose best counterpart is beyond the percent-price bound is refused; none at all is not."""
+    key = listing.book.against(side).best()
+    if key is None:
+        return
+    price_e8 = abs(key) * listing.spec.tick_e8
+    if side is Side.BUY:
+        beyond = price_e8 > listing.mark_e8 * listing.spec.multiplier_up
+    else:
+        beyond = price_e8 < listing.mark_e8 * listing.spec.multiplier_down
+    if beyond:
+        raise errors.counter_price_out_of_bound()
+
+
+def _check_modes(account: Account, holding: Holding, request: NewOrder) -> None:
+    """Hedge, isolated and multi-assets modes can be set and read, but not traded in: said instead of simulated badly."""
+    if account.hedge_mode == (request.position_side is PositionSide.BOTH):
+        raise errors.position_side_mismatch()
+    if account.hedge_mode and request.reduce_only:
+        raise errors.not_required(name="reduceOnly")
+    for mode, is_on in (
+        ("hedge mode", account.hedge_mode),
+        ("isolated margin", holding.isolated),
+        ("multi-assets mode", account.multi_assets),
+    ):
+        if is_on:
+            raise errors.unsupported_operation(what=f"this exchange does not trade in {mode}")
+
+
+def _check_reduce_only(holding: Holding, side: Side, added_steps: int) -> None:
+    """Together with the reduce-only orders already open it must not exceed the position that it reduces."""
+    position = holding.position.steps
+    if position * side.sign >= 0 or holding.reduce_only_steps + added_steps > abs(position):
+        raise errors.reduce_only_rejected()
+
+
+def _reserved_notional_e8(listing: Listing, side: Side, terms: Terms) -> int:
+    """What an order may come to cost: its limit, or for a market order the worse of mark and the opposite touch."""
+    spec = listing.spec
+    if terms.price_ticks:
+        return spec.notional_e8(terms.price_ticks, terms.steps)
+    key = listing.book.against(side).best()
+    touch_e8 = abs(key) * spec.tick_e8 if key is not None else 0
+    return spec.mark_notional_e8(max(listing.mark_e8, touch_e8), terms.steps)
+
+
+def _check_margin(
+    listing: Listing, account: Account, holding: Holding, side: Side, added_e8: int, mark_of: MarkOf
+) -> None:
+    """An order that does not add to the worst case needs nothing; one that does needs leverage and margin for it."""
+    if account.in_liquidation:
+        raise errors.in_liquidation()
+    spec = listing.spec
+    before = worst_notional_e8(holding, listing.mark_e8)
+    if side is Side.BUY:
+        after = worst_notional_e8(holding, listing.mark_e8, added_bid_e8=added_e8)
+    else:
+        after = worst_notional_e8(holding, listing.mark_e8, added_ask_e8=added_e8)
+    if after <= before:
+        return
+    if after > spec.max_notional_e8(holding.leverage):
+        raise errors.max_leverage_position()
+    needed_e8 = divide_up(after, holding.leverage) - divide_up(before, holding.leverage)
+    if needed_e8 > asset_margin(account, spec.margin_asset, mark_of).free_e8:
+        raise errors.margin_insufficient()
+
+
+def _plain(value_e8: int) -> str:
+    """50 rather than 50.00000000, as the venue's messages have it."""
+    return format_e8(value_e8).rstrip("0").rstrip(".")

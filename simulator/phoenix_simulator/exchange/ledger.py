@@ -1,0 +1,114 @@
+"""Every movement of money, and the only code that moves any.
+
+A wallet is its deposits + realised profit − commission + funding ± insurance, to the last 1e-8; each movement is an
+income row of the account and the opposite entry in the treasury or the background, so that all books sum to zero.
+"""
+
+from collections import defaultdict
+
+from phoenix_simulator.exchange.accounts import Account, Income, IncomeType
+from phoenix_simulator.exchange.events import Fill
+from phoenix_simulator.exchange.listing import Listing
+from phoenix_simulator.exchange.orders import Order
+from phoenix_simulator.exchange.symbols import E8, divide_towards_zero
+
+
+class Treasury:
+    """The venue's own money, by asset, 1e-8."""
+
+    def __init__(self) -> None:
+        self.deposits_e8: defaultdict[str, int] = defaultdict(int)
+        """Brought in by accounts, net of withdrawals."""
+        self.fees_e8: defaultdict[str, int] = defaultdict(int)
+        self.insurance_e8: defaultdict[str, int] = defaultdict(int)
+        """Liquidation fees, less what bankrupt accounts were short of; may be negative."""
+
+
+class Ledger:
+    def __init__(self) -> None:
+        self.treasury = Treasury()
+        self._transaction_id = 0
+
+    def fill(
+        self,
+        listing: Listing,
+        account: Account,
+        order: Order,
+        *,
+        trade_id: int,
+        price_ticks: int,
+        steps: int,
+        is_maker: bool,
+        now_ms: int,
+    ) -> Fill:
+        """Book one account's side of a trade: position, realised profit, commission."""
+        spec = listing.spec
+        holding = account.holding(spec)
+        rate_e8 = spec.maker_rate_e8 if is_maker else spec.taker_rate_e8
+        quote_e8 = spec.notional_e8(price_ticks, steps)
+        # Cut to 8 decimals as the venue does: 5 × 1.1583 × 0.0002 costs 0.00115829, and a rebate is cut alike.
+        commission_e8 = divide_towards_zero(quote_e8 * rate_e8, E8)
+        realised_e8 = holding.position.trade(order.side.sign * steps, price_ticks, rate_e8)
+        holding.position.updated_ms = now_ms
+        asset = spec.margin_asset
+        account.credit(asset, realised_e8 - commission_e8, now_ms)
+        self.treasury.fees_e8[asset] += commission_e8
+        if realised_e8:
+            self._row(account, IncomeType.REALIZED_PNL, spec.symbol, asset, realised_e8, now_ms, trade_id)
+        if commission_e8:
+            self._row(account, IncomeType.COMMISSION, spec.symbol, asset, -commission_e8, now_ms, trade_id)
+        fill = Fill(
+            trade_id=trade_id,
+            order_id=order.order_id,
+            symbol=spec.symbol,
+            time_ms=now_ms,
+            side=order.side,
+            price_ticks=price_ticks,
+            qty_steps=steps,
+            quote_e8=quote_e8,
+            commission_e8=commission_e8,
+            commission_asset=asset,
+            realised_e8=realised_e8,
+            is_maker=is_maker,
+        )
+        holding.fills.append(fill)
+        return fill
+
+    def against_background(self, listing: Listing, order: Order, price_ticks: int, steps: int) -> None:
+        """The other side of a fill that had no account on it."""
+        signed_steps = order.side.sign * steps
+        listing.background.steps -= signed_steps
+        listing.background.cash_e8 += listing.spec.notional_e8(price_ticks, signed_steps)
+
+    def transfer(self, account: Account, asset: str, amount_e8: int, now_ms: int) -> None:
+        account.credit(asset, amount_e8, now_ms)
+        self.treasury.deposits_e8[asset] += amount_e8
+        self._row(account, IncomeType.TRANSFER, "", asset, amount_e8, now_ms)
+
+    def funding(self, listing: Listing, account: Account, amount_e8: int, now_ms: int) -> None:
+        """`amount_e8` is what the account receives (negative: pays); the rest of the market is the other side."""
+        asset = listing.spec.margin_asset
+        account.credit(asset, amount_e8, now_ms)
+        listing.background.funding_e8 -= amount_e8
+        self._row(account, IncomeType.FUNDING_FEE, listing.spec.symbol, asset, amount_e8, now_ms)
+
+    def insurance(self, account: Account, symbol: str, asset: str, amount_e8: int, now_ms: int) -> None:
+        """Between account and insurance fund: a liquidation fee (negative) or the cover of a bankruptcy (positive)."""
+        account.credit(asset, amount_e8, now_ms)
+        self.treasury.insurance_e8[asset] -= amount_e8
+        self._row(account, IncomeType.INSURANCE_CLEAR, symbol, asset, amount_e8, now_ms)
+
+    def _row(
+        self,
+        account: Account,
+        kind: IncomeType,
+        symbol: str,
+        asset: str,
+        amount_e8: int,
+        now_ms: int,
+        trade_id: int = 0,
+    ) -> None:
+        self._transaction_id += 1
+        account.income.append(
+            Income(kind, symbol, asset, amount_e8, now_ms, self._transaction_id, trade_id, str(trade_id or kind.value))
+        )

@@ -1,0 +1,152 @@
+"""One listed symbol: its book, prices, ids and funding, and what the public is told about them."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from phoenix_simulator.exchange.book import Book, BookSide, DepthSnapshot, QueueModel
+from phoenix_simulator.exchange.events import DepthChanged, ExchangeEvent, Level, TouchChanged, TradePrinted
+from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus
+from phoenix_simulator.market.source import MarketKind, MarketStart
+
+Emit = Callable[[ExchangeEvent], None]
+
+REPLAY_TRADE_ID_BASE = 1_000_000_000_000
+"""Accounts' trades in a replay have no public print; their ids start here, far above any recorded one."""
+
+
+class Touch(msgspec.Struct, frozen=True):
+    """Best bid and ask; a side without orders is (0, 0)."""
+
+    update_id: int
+    time_ms: int
+    bid_ticks: int
+    bid_steps: int
+    ask_ticks: int
+    ask_steps: int
+
+
+class FundingRecord(msgspec.Struct, frozen=True):
+    time_ms: int
+    rate_e8: int
+    mark_e8: int
+
+
+class Background:
+    """Everybody who is not an account, as a counterparty: what accounts gained, it lost, to the last 1e-8."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        """Signed position against the accounts, in steps."""
+        self.cash_e8 = 0
+        """Net received for it, 1e-8 of the quote asset."""
+        self.funding_e8 = 0
+        """Net funding received."""
+
+
+class Listing:
+    def __init__(self, spec: SymbolSpec, start: MarketStart, queue_model: QueueModel, now_ms: int, emit: Emit) -> None:
+        self.spec = spec
+        self.kind = start.kind
+        self.status = SymbolStatus.TRADING
+        self.book = Book(queue_model)
+        self.background = Background()
+        self.mark_e8 = start.mark_e8
+        self.index_e8 = start.index_e8
+        self.funding_rate_e8 = start.funding_rate_e8
+        self.next_funding_ms = (now_ms // spec.funding_interval_ms + 1) * spec.funding_interval_ms
+        self.funding_history: list[FundingRecord] = []
+        self.last_update_id = start.last_update_id
+        self.last_trade_id = start.last_trade_id if start.kind is MarketKind.SYNTHETIC else REPLAY_TRADE_ID_BASE
+        self.last_print_id = start.last_trade_id
+        self.last_price_ticks = 0
+        """Of the last public trade; 0 before the first."""
+        self.changed_ms = now_ms
+        self._emit = emit
+        self._dirty_bids: set[int] = set()
+        self._dirty_asks: set[int] = set()
+        for ticks, steps in start.bids:
+            self.book.bids.set_level(ticks, steps)
+        for ticks, steps in start.asks:
+            self.book.asks.set_level(-ticks, steps)
+        self.touch = self._touch_now(now_ms)
+
+    @property
+    def is_replay(self) -> bool:
+        return self.kind is MarketKind.REPLAY
+
+    def next_trade_id(self) -> int:
+        self.last_trade_id += 1
+        return self.last_trade_id
+
+    def depth(self, limit: int) -> DepthSnapshot:
+        """The public book, consistent with `last_update_id`."""
+        bids, asks = self.book.bids, self.book.asks
+        if self.is_replay:
+            levels = bids.recorded_levels(limit), asks.recorded_levels(limit)
+        else:
+            levels = bids.displayed_levels(limit), asks.displayed_levels(limit)
+        return DepthSnapshot(self.spec.symbol, self.changed_ms, self.last_update_id, *levels)
+
+    def print_trade(self, trade: TradePrinted) -> None:
+        self.last_print_id, self.last_price_ticks = trade.trade_id, trade.price_ticks
+        self._emit(trade)
+
+    # ---- telling the public -------------------------------------------------------------------------------------
+
+    def mark_dirty(self, side: BookSide, key: int) -> None:
+        """The displayed quantity at `key` changed; `publish` will say so. Replays show only what was recorded."""
+        if self.kind is MarketKind.SYNTHETIC:
+            (self._dirty_bids if side.sign > 0 else self._dirty_asks).add(key)
+
+    def publish(self, now_ms: int) -> None:
+        """Tell what changed since the last time, as one update; nothing where nothing did."""
+        if not self._dirty_bids and not self._dirty_asks:
+            return
+        book = self.book
+        bids = tuple((key, book.bids.displayed(key)) for key in sorted(self._dirty_bids, reverse=True))
+        asks = tuple((-key, book.asks.displayed(key)) for key in sorted(self._dirty_asks, reverse=True))
+        self._dirty_bids.clear()
+        self._dirty_asks.clear()
+        first_id = self.last_update_id + 1
+        self.last_update_id += len(bids) + len(asks)
+        self.changed_ms = now_ms
+        self._emit(DepthChanged(self.spec.symbol, now_ms, first_id, self.last_update_id, bids, asks))
+        self._publish_touch(now_ms)
+
+    def repeat_depth(
+        self, first_id: int, last_id: int, bids: tuple[Level, ...], asks: tuple[Level, ...], now_ms: int
+    ) -> None:
+        """A recorded frame, unchanged."""
+        self.last_update_id = last_id
+        self.changed_ms = now_ms
+        self._emit(DepthChanged(self.spec.symbol, now_ms, first_id, last_id, bids, asks))
+
+    def repeat_touch(self, touch: Touch) -> None:
+        self.touch = touch
+        self._emit(
+            TouchChanged(
+                self.spec.symbol,
+                touch.time_ms,
+                touch.update_id,
+                touch.bid_ticks,
+                touch.bid_steps,
+                touch.ask_ticks,
+                touch.ask_steps,
+            )
+        )
+
+    def _publish_touch(self, now_ms: int) -> None:
+        touch, before = self._touch_now(now_ms), self.touch
+        if (touch.bid_ticks, touch.bid_steps, touch.ask_ticks, touch.ask_steps) != (
+            before.bid_ticks,
+            before.bid_steps,
+            before.ask_ticks,
+            before.ask_steps,
+        ):
+            self.repeat_touch(touch)
+
+    def _touch_now(self, now_ms: int) -> Touch:
+        bid_ticks, bid_steps = self.book.bids.displayed_touch()
+        ask_ticks, ask_steps = self.book.asks.displayed_touch()
+        return Touch(self.last_update_id, now_ms, bid_ticks, bid_steps, ask_ticks, ask_steps)
