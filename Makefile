@@ -1,0 +1,75 @@
+# Everything a person types. It needs Python 3.11 or newer and, the first time, a network; nothing else.
+# What is installed comes from the hash-pinned locks in requirements/, into .venv, and is not looked at again until they change.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Wheels only: a machine without a compiler must work, and one with a compiler must get the same code.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-input --only-binary :all: --require-hashes
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/.dev ## install everything into .venv
+
+.PHONY: demo
+demo: $(VENV)/.runtime ## trade on the simulated exchange, on this machine (ARGS="--for 30s")
+	@$(BIN)/phoenix demo $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev ## every suite, with its time, and what was skipped and why (SUITES="core cli")
+	@$(BIN)/python tests/run.py $(SUITES)
+
+.PHONY: check
+check: $(VENV)/.dev ## format, lint, types, import layers, example manifests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/phoenix check -f configs/
+
+.PHONY: format
+format: $(VENV)/.dev ## write the format that `make check` wants
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(VENV)/.dev ## measure, against the peers named in the table; writes build/bench.json
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+.PHONY: lock
+lock: ## resolve requirements/*.txt anew, with hashes for every platform (needs the network)
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet pip-tools
+	@for target in runtime:pyproject.toml build:requirements/build.in dev:requirements/dev.in; do \
+		CUSTOM_COMPILE_COMMAND="make lock" build/lock/bin/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe \
+			--no-annotate --strip-extras --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+			--output-file requirements/$${target%%:*}.txt $${target#*:}; \
+	done
+
+.PHONY: clean
+clean: ## remove what was built; .venv stays
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The stamps. Each is younger than all that it was made from.
+
+$(BIN)/python:
+	@requirements/make-venv $(VENV) $(PYTHON)
+
+$(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "installing phoenix into $(VENV) …"
+	@$(PIP_INSTALL) -r requirements/runtime.txt -r requirements/build.txt
+	@$(BIN)/python -m pip install --quiet --no-input --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	@echo "installing the tools of the house into $(VENV) …"
+	@$(PIP_INSTALL) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,145 @@
+"""`phoenix COMMAND …`: finds the command in a table and imports its module alone: a worker never pays for a screen.
+
+A command's module has `add_arguments(parser)` and `run(args) -> int`. The worker and the exchange are programs of their
+own packages with `main(argv) -> int`; they get their arguments unread.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import version
+
+from phoenix_cli.refusal import Refused
+
+OK, REFUSED, USAGE = 0, 1, 2
+_INTERRUPTED = 130  # 128 + SIGINT, what a shell expects of Ctrl-C
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row of the table: what it is called, where it lives, what it does and how it is typed."""
+
+    name: str
+    module: str
+    summary: str
+    example: str
+
+
+COMMANDS = (
+    Command(
+        "demo",
+        "phoenix_cli.demo",
+        "trade four symbols on a simulated exchange, on this machine, with nothing else installed",
+        "phoenix demo --for 60s --fault stale@20s --report report.json",
+    ),
+    Command(
+        "up",
+        "phoenix_cli.up",
+        "run your own manifests on this machine, against a simulator, the testnet or production",
+        "phoenix up -f configs/accounts/simulator.yaml configs/makers/btcusdt.yaml",
+    ),
+    Command(
+        "check",
+        "phoenix_cli.check",
+        "say what is wrong with manifests, scenarios and captures: file, line, field, what to do",
+        "phoenix check -f configs/",
+    ),
+    Command("top", "phoenix_cli.top", "watch the makers of a run, live", "phoenix top"),
+    Command(
+        "replay",
+        "phoenix_cli.replay",
+        "run a flight recording through the engine and compare every decision",
+        "phoenix replay recordings/btcusdt",
+    ),
+    Command(
+        "worker",
+        "phoenix_worker.__main__",
+        "one worker, as the pod runs it",
+        "phoenix worker --maker maker.yaml --account account.yaml --credentials /run/credentials --redis @redis-url",
+    ),
+    Command(
+        "exchange",
+        "phoenix_simulator.__main__",
+        "the simulated exchange, for any client of the venue",
+        "phoenix exchange --port 8700 --seed 7",
+    ),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status: 0, 1 (refused, the reason on stderr) or 2 (usage)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        print(_overview(), file=sys.stderr)
+        return USAGE
+    name, rest = arguments[0], arguments[1:]
+    if name in {"-h", "--help", "help"}:
+        print(_overview())
+        return OK
+    if name in {"-V", "--version", "version"}:
+        print(f"phoenix {version('phoenix-market-maker')}")
+        return OK
+    command = next((each for each in COMMANDS if each.name == name), None)
+    if command is None:
+        close = get_close_matches(name, [each.name for each in COMMANDS], n=1)
+        print(f"phoenix: no command {name!r}" + (f", did you mean {close[0]!r}?" if close else ""), file=sys.stderr)
+        print("phoenix --help lists the commands", file=sys.stderr)
+        return USAGE
+    return _run(command, rest)
+
+
+def _run(command: Command, arguments: Sequence[str]) -> int:
+    # Imported here: the models cost a tenth of a second, which `--help` of the table should not.
+    from phoenix_crds.problems import InvalidResourceError  # noqa: PLC0415 - see above
+
+    try:
+        return _bound(command, arguments)()
+    except (Refused, InvalidResourceError) as refusal:
+        print(f"phoenix {command.name}: {refusal}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) left; without this the interpreter complains once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+
+
+def _bound(command: Command, arguments: Sequence[str]) -> Callable[[], int]:
+    module = importlib.import_module(command.module)
+    if command.module.endswith("__main__"):
+        return lambda: int(module.main(arguments))
+    parser = argparse.ArgumentParser(
+        prog=f"phoenix {command.name}",
+        description=module.__doc__,
+        epilog=f"example:\n  {command.example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    parsed = parser.parse_args(arguments)
+    return lambda: int(module.run(parsed))
+
+
+def _overview() -> str:
+    width = max(len(command.name) for command in COMMANDS)
+    lines = [
+        "usage: phoenix COMMAND [OPTIONS]",
+        "",
+        "A market maker for perpetual futures that lives in Kubernetes.",
+        "",
+        *(f"  {command.name:<{width}}  {command.summary}" for command in COMMANDS),
+        "",
+        "example:",
+        f"  {COMMANDS[0].example}",
+        "",
+        "phoenix COMMAND --help says more, with an example. phoenix --version names the release.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""`make test`: every suite as a process of its own, the time that it took, and what it skipped and why.
+
+A suite is a part of the tests by what they need: nothing, sockets on this machine, a whole run. The last line sums up:
+`N passed, N failed`, which `build/tests/summary` holds too.
+"""
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "tests"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """`arguments` go to pytest; `paths` that are not there yet are left out."""
+
+    name: str
+    what: str
+    paths: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Counts of one suite; `status` is pytest's, `crashed` where it left no report."""
+
+    passed: int
+    failed: int
+    skipped: tuple[tuple[str, str], ...]
+    seconds: float
+    green: bool
+
+
+# The core's coverage is part of its contract: a branch of it that no test has seen may be an order that nobody meant.
+CORE_COVERAGE = ("--cov=phoenix_worker.core", "--cov-branch", "--cov-report=term:skip-covered", "--cov-fail-under=95")
+
+SUITES = (
+    Suite("core", "the engine: rules, tables, properties", ("tests/worker/core",), CORE_COVERAGE),
+    Suite("house", "models, commands, the house itself", ("tests/crds", "tests/cli", "tests/house")),
+    Suite("shared", "what workers and operator share", ("tests/coordination", "tests/operator")),
+    Suite("worker", "venue client and runtime, over real sockets", ("tests/worker/venue", "tests/worker/runtime")),
+    Suite("simulator", "the exchange: matching, wire, markets", ("tests/simulator",)),
+    Suite("scenarios", "whole runs: every fault, over real sockets", ("tests/scenarios",)),
+)
+
+
+def main(names: list[str]) -> int:
+    unknown = sorted(set(names) - {suite.name for suite in SUITES})
+    if unknown:
+        print(f"no suite {', '.join(unknown)}; there are: {', '.join(suite.name for suite in SUITES)}", file=sys.stderr)
+        return 2
+    BUILD.mkdir(parents=True, exist_ok=True)
+    (BUILD / "summary").unlink(missing_ok=True)
+    outcomes = [(suite, run(suite)) for suite in SUITES if not names or suite.name in names]
+    print(f"\n{'suite':<10} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
+    for suite, outcome in outcomes:
+        row = (outcome.passed, outcome.failed, len(outcome.skipped), round(outcome.seconds))
+        print(f"{suite.name:<10} {row[0]:>7} {row[1]:>7} {row[2]:>8} {row[3]:>8}  {suite.what}")
+    for suite, outcome in outcomes:
+        for test, reason in outcome.skipped:
+            print(f"skipped in {suite.name}: {test}: {reason}")
+    for suite, outcome in outcomes:
+        if not outcome.green and not outcome.failed:
+            print(f"{suite.name}: every test passed and yet pytest is not content: see its output above")
+    summary = f"{sum(o.passed for _, o in outcomes)} passed, {sum(o.failed for _, o in outcomes)} failed"
+    (BUILD / "summary").write_text(summary + "\n", encoding="utf-8")
+    print(summary, flush=True)
+    return 0 if all(outcome.green for _, outcome in outcomes) else 1
+
+
+def run(suite: Suite) -> Outcome:
+    """Runs a suite and counts. A suite without a single test is not green: it would hide that its tests are gone."""
+    print(f"\n── {suite.name}: {suite.what}", flush=True)
+    report = BUILD / f"{suite.name}.xml"
+    report.unlink(missing_ok=True)
+    paths = [path for path in suite.paths if (ROOT / path).is_dir()]
+    began = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *suite.arguments, *paths]
+    status = subprocess.run(command, cwd=ROOT, check=False).returncode if paths else 5
+    seconds = time.monotonic() - began
+    if not report.exists():
+        return Outcome(0, 1, (), seconds, green=False)
+    cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - pytest wrote it a moment ago
+    skipped = tuple(
+        (f"{case.get('classname')}.{case.get('name')}", str(found.get("message")))
+        for case in cases
+        if (found := case.find("skipped")) is not None
+    )
+    failed = sum(case.find("failure") is not None or case.find("error") is not None for case in cases)
+    return Outcome(len(cases) - failed - len(skipped), failed, skipped, seconds, green=status == 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
