@@ -30,15 +30,12 @@ class Clock:
     @classmethod
     def from_text(cls, text: str) -> Self:
         """Parse the value of PHOENIX_CLOCK; ValueError says what is wrong with it."""
-        parts = text.split(":")
         try:
-            wall, monotonic, rate = int(parts[0]), int(parts[1]), float(parts[2])
-            if len(parts) != 3:
-                raise IndexError
-        except (IndexError, ValueError):
+            wall, monotonic, rate = text.split(":")
+            return cls(float(rate), int(wall), int(monotonic))
+        except ValueError:
             msg = f"{ENVIRONMENT_VARIABLE} is {text!r}; expected <origin_wall_ns>:<origin_monotonic_ns>:<rate>"
             raise ValueError(msg) from None
-        return cls(rate, wall, monotonic)
 
     def to_text(self) -> str:
         """The value of PHOENIX_CLOCK that makes another process share this clock."""

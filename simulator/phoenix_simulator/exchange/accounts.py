@@ -146,7 +146,6 @@ class Account:
         self.income: deque[Income] = deque(maxlen=_ROWS_KEPT)
         self.hedge_mode = False
         self.multi_assets = False
-        self.in_liquidation = False
         self.warned_assets: set[str] = set()
         """Margin assets whose MARGIN_CALL was sent and whose ratio has not recovered since."""
 

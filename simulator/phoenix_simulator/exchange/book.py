@@ -19,7 +19,7 @@ done had our orders been there:
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
 
 import msgspec
@@ -87,7 +87,7 @@ class Queue(msgspec.Struct, eq=False):
             entry.ahead_steps = max(0, entry.ahead_steps - steps)
 
     def state_background(self, steps: int) -> None:
-        """The source states the background's quantity: more joins the back, less is explained by prints, then cancels."""
+        """The source states the background's quantity: more joins the back, less means that somebody cancelled."""
         before = self.background_steps
         self.background_steps = steps
         if steps < before:
@@ -123,32 +123,34 @@ class BookSide:
 
     # ---- the source ---------------------------------------------------------------------------------------------
 
-    def set_level(self, key: int, steps: int) -> bool:
-        """State the background quantity of a level; False where it was so already."""
-        levels = self.levels
-        before = levels.get(key, 0)
-        if self.consumed:
-            self.consumed.pop(key, None)
-        if key in self.queues:
-            self.queues[key].state_background(steps)
-        if steps == before:
-            return False
-        if steps:
-            levels[key] = steps
+    def state_levels(self, levels: Sequence[Level]) -> list[int]:
+        """The source states background quantities (0 deletes); returns the keys where that changed something."""
+        book, keys, queues, consumed, sign = self.levels, self.keys, self.queues, self.consumed, self.sign
+        changed: list[int] = []
+        for ticks, steps in levels:
+            key = ticks * sign
+            before = book.get(key, 0)
+            if consumed:
+                consumed.pop(key, None)
+            if key in queues:
+                queues[key].state_background(steps)
+            if steps == before:
+                continue
+            changed.append(key)
+            if not steps:
+                del book[key]
+                if keys[-1] == key:
+                    keys.pop()
+                else:
+                    del keys[bisect_left(keys, key)]
+                continue
+            book[key] = steps
             if not before:
-                keys = self.keys
                 if keys and key < keys[-1]:
                     insort(keys, key)
                 else:
                     keys.append(key)
-        else:
-            del levels[key]
-            keys = self.keys
-            if keys[-1] == key:
-                keys.pop()
-            else:
-                del keys[bisect_left(keys, key)]
-        return True
+        return changed
 
     def set_touch(self, key: int, steps: int) -> None:
         """A recorded best price and quantity, newer than the last depth frame.
@@ -233,7 +235,7 @@ class BookSide:
         return key
 
     def counterpart(self, limit_key: int | None) -> Counterpart | None:
-        """Who is next, no worse than `limit_key`: at one price the background ahead of an order, the order, the rest."""
+        """Who is next, no worse than `limit_key`; at one price: what is ahead of an order, the order, the rest."""
         key = self.best()
         if key is None or (limit_key is not None and key < limit_key):
             return None
@@ -281,6 +283,14 @@ class BookSide:
         """Background and accounts' orders together, as a synthetic market shows them."""
         queue = self.queues.get(key)
         return self.levels.get(key, 0) + (queue.leaves_steps() if queue is not None else 0)
+
+    def displayed_all(self, keys: Iterable[int]) -> tuple[Level, ...]:
+        """Levels of these keys, 0 where nothing is left, best first."""
+        sign, levels = self.sign, self.levels
+        ordered = sorted(keys, reverse=True)
+        if not self.queues:
+            return tuple([(key * sign, levels.get(key, 0)) for key in ordered])
+        return tuple([(key * sign, self.displayed(key)) for key in ordered])
 
     def displayed_touch(self) -> Level:
         """(price_ticks, steps); (0, 0) for an empty side."""

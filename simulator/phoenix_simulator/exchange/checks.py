@@ -39,11 +39,11 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 def check_new(
-    listing: Listing, account: Account, holding: Holding, request: NewOrder, now_ms: int, mark_of: MarkOf
+    listing: Listing, account: Account, holding: Holding, request: NewOrder, *, now_ms: int, mark_of: MarkOf
 ) -> Terms:
     """The whole chain for a new order; the matching engine's own refusals come after it."""
     _check_presence(request, now_ms)
-    check_symbol(listing)
+    _check_symbol(listing)
     _check_client_id(holding, request.client_order_id)
     spec = listing.spec
     price = _price_of(listing, request.side, request.price, request.price_match)
@@ -64,12 +64,12 @@ def check_new(
         raise errors.max_open_orders()
     if not request.reduce_only:
         reserved_e8 = _reserved_notional_e8(listing, request.side, terms)
-        _check_margin(listing, account, holding, request.side, reserved_e8, mark_of)
+        _check_margin(listing, account, holding, request.side, reserved_e8, mark_of=mark_of)
     return terms
 
 
 def check_amendment(
-    listing: Listing, account: Account, holding: Holding, order: Order, request: AmendOrder, mark_of: MarkOf
+    listing: Listing, account: Account, holding: Holding, order: Order, request: AmendOrder, *, mark_of: MarkOf
 ) -> Terms:
     """The chain for an amendment; what the amendment does to the order is the matching engine's business."""
     spec = listing.spec
@@ -83,8 +83,7 @@ def check_amendment(
         raise errors.amend_not_reduce_only()
     if order.amend_count >= spec.max_amendments:
         raise errors.amend_too_many()
-    if request.price is None and request.price_match is PriceMatch.NONE:
-        raise errors.mandatory_missing(name="price")
+    _check_price_presence(request.price, request.price_match)
     price = _price_of(listing, request.side, request.price, request.price_match)
     terms = _check_grid(spec, price, request.quantity, is_market=False)
     notional_e8 = spec.notional_e8(terms.price_ticks, terms.steps)
@@ -98,11 +97,11 @@ def check_amendment(
         _check_reduce_only(holding, order.side, leaves - order.leaves_steps)
     else:
         added_e8 = spec.notional_e8(terms.price_ticks, leaves) - spec.notional_e8(order.price_ticks, order.leaves_steps)
-        _check_margin(listing, account, holding, order.side, added_e8, mark_of)
+        _check_margin(listing, account, holding, order.side, added_e8, mark_of=mark_of)
     return terms
 
 
-def check_symbol(listing: Listing) -> None:
+def _check_symbol(listing: Listing) -> None:
     if listing.status is SymbolStatus.CLOSE:
         raise errors.symbol_closed()
     if listing.status is not SymbolStatus.TRADING:
@@ -120,10 +119,21 @@ def _check_presence(request: NewOrder, now_ms: int) -> None:
             raise errors.not_required(name="timeInForce")
         if request.price_match is not PriceMatch.NONE:
             raise errors.price_match_wrong_type()
-    elif request.time_in_force is None:
-        raise errors.mandatory_missing(name="timeinforce")
-    if request.type is OrderType.LIMIT and request.price is None and request.price_match is PriceMatch.NONE:
+    else:
+        if request.time_in_force is None:
+            raise errors.mandatory_missing(name="timeInForce")
+        _check_price_presence(request.price, request.price_match)
+    _check_good_till(request, now_ms)
+
+
+def _check_price_presence(price: Decimal | None, match: PriceMatch) -> None:
+    if price is None and match is PriceMatch.NONE:
         raise errors.mandatory_missing(name="price")
+    if price is not None and match is not PriceMatch.NONE:
+        raise errors.not_required(name="price")
+
+
+def _check_good_till(request: NewOrder, now_ms: int) -> None:
     if request.time_in_force is not TimeInForce.GTD:
         if request.good_till_ms:
             raise errors.not_required(name="goodTillDate")
@@ -147,8 +157,6 @@ def _price_of(listing: Listing, side: Side, price: Decimal | None, match: PriceM
     """The given price, or the one that `priceMatch` finds in the book."""
     if match is PriceMatch.NONE:
         return price
-    if price is not None:
-        raise errors.not_required(name="price")
     depth = listing.depth(match.level)
     takes_bids = (side is Side.SELL) == match.is_opponent
     levels = depth.bids if takes_bids else depth.asks
@@ -158,32 +166,39 @@ def _price_of(listing: Listing, side: Side, price: Decimal | None, match: PriceM
 
 
 def _check_grid(spec: SymbolSpec, price: Decimal | None, quantity: Decimal, *, is_market: bool) -> Terms:
+    """Decimals of both first, then the price's bounds and tick, then the quantity's bounds and step."""
     if price is not None and decimals_of(price) > spec.price_precision:
         raise errors.bad_precision()
     if decimals_of(quantity) > spec.quantity_precision:
         raise errors.bad_precision()
-    ticks = 0
-    if price is not None:
-        if price <= 0:
-            raise errors.price_not_positive()
-        if price > spec.price_to_decimal(spec.max_price_ticks):
-            raise errors.price_above_max()
-        if price < spec.price_to_decimal(spec.min_price_ticks):
-            raise errors.price_below_min()
-        found = spec.ticks_of(price)
-        if found is None:
-            raise errors.off_tick()
-        ticks = found
+    price_ticks = 0 if price is None else _ticks(spec, price)
+    return Terms(price_ticks, _steps(spec, quantity, spec.market_max_steps if is_market else spec.max_steps))
+
+
+def _ticks(spec: SymbolSpec, price: Decimal) -> int:
+    if price <= 0:
+        raise errors.price_not_positive()
+    if price > spec.price_to_decimal(spec.max_price_ticks):
+        raise errors.price_above_max()
+    if price < spec.price_to_decimal(spec.min_price_ticks):
+        raise errors.price_below_min()
+    ticks = spec.ticks_of(price)
+    if ticks is None:
+        raise errors.off_tick()
+    return ticks
+
+
+def _steps(spec: SymbolSpec, quantity: Decimal, max_steps: int) -> int:
     if quantity <= 0:
         raise errors.quantity_not_positive()
     if quantity < spec.quantity_to_decimal(spec.min_steps):
         raise errors.quantity_below_min()
-    if quantity > spec.quantity_to_decimal(spec.market_max_steps if is_market else spec.max_steps):
+    if quantity > spec.quantity_to_decimal(max_steps):
         raise errors.quantity_above_max()
     steps = spec.steps_of(quantity)
     if steps is None:
         raise errors.off_step()
-    return Terms(ticks, steps)
+    return steps
 
 
 def _check_percent_price(listing: Listing, side: Side, price_ticks: int) -> None:
@@ -214,7 +229,7 @@ def _check_counter_price(listing: Listing, side: Side) -> None:
 
 
 def _check_modes(account: Account, holding: Holding, request: NewOrder) -> None:
-    """Hedge, isolated and multi-assets modes can be set and read, but not traded in: said instead of simulated badly."""
+    """Hedge, isolated and multi-assets modes can be set and read; trading in them is refused, not half simulated."""
     if account.hedge_mode == (request.position_side is PositionSide.BOTH):
         raise errors.position_side_mismatch()
     if account.hedge_mode and request.reduce_only:
@@ -246,11 +261,9 @@ def _reserved_notional_e8(listing: Listing, side: Side, terms: Terms) -> int:
 
 
 def _check_margin(
-    listing: Listing, account: Account, holding: Holding, side: Side, added_e8: int, mark_of: MarkOf
+    listing: Listing, account: Account, holding: Holding, side: Side, added_e8: int, *, mark_of: MarkOf
 ) -> None:
     """An order that does not add to the worst case needs nothing; one that does needs leverage and margin for it."""
-    if account.in_liquidation:
-        raise errors.in_liquidation()
     spec = listing.spec
     before = worst_notional_e8(holding, listing.mark_e8)
     if side is Side.BUY:
@@ -262,7 +275,10 @@ def _check_margin(
     if after > spec.max_notional_e8(holding.leverage):
         raise errors.max_leverage_position()
     needed_e8 = divide_up(after, holding.leverage) - divide_up(before, holding.leverage)
-    if needed_e8 > asset_margin(account, spec.margin_asset, mark_of).free_e8:
+    margin = asset_margin(account, spec.margin_asset, mark_of)
+    if margin.must_liquidate:
+        raise errors.in_liquidation()
+    if needed_e8 > margin.free_e8:
         raise errors.margin_insufficient()
 
 

@@ -135,7 +135,7 @@ class Exchange:
         account = self._accounts[account_id]
         order = account.require_open(request.symbol, request.ref)
         holding = account.holdings[request.symbol]
-        terms = checks.check_amendment(listing, account, holding, order, request, self._mark_of)
+        terms = checks.check_amendment(listing, account, holding, order, request, mark_of=self._mark_of)
         matcher = self._matchers[request.symbol]
         takes = order.time_in_force is TimeInForce.GTX and matcher.would_take(order.side, terms.price_ticks)
         if takes or terms.steps <= order.executed_steps:
@@ -416,7 +416,7 @@ class Exchange:
         listing = self.listing(request.symbol)
         account = self._accounts[account_id]
         holding = account.holding(listing.spec)
-        terms = checks.check_new(listing, account, holding, request, now_ms, self._mark_of)
+        terms = checks.check_new(listing, account, holding, request, now_ms=now_ms, mark_of=self._mark_of)
         return Order(
             order_id=0,
             account_id=account_id,

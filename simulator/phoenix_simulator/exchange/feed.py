@@ -46,12 +46,8 @@ class Feed:
     def _synthetic_depth(self, update: DepthUpdate, now_ms: int) -> None:
         listing = self._listing
         bids, asks = listing.book.bids, listing.book.asks
-        for ticks, steps in update.bids:
-            if bids.set_level(ticks, steps):
-                listing.mark_dirty(bids, ticks)
-        for ticks, steps in update.asks:
-            if asks.set_level(-ticks, steps):
-                listing.mark_dirty(asks, -ticks)
+        listing.mark_all_dirty(bids, bids.state_levels(update.bids))
+        listing.mark_all_dirty(asks, asks.state_levels(update.asks))
         if bids.queue_keys or asks.queue_keys:
             self._matcher.fill_crossed(now_ms)
         if bids.keys and asks.keys and bids.keys[-1] + asks.keys[-1] >= 0:
@@ -65,10 +61,8 @@ class Feed:
     def _recorded_depth(self, update: DepthUpdate, now_ms: int) -> None:
         listing = self._listing
         bids, asks = listing.book.bids, listing.book.asks
-        for ticks, steps in update.bids:
-            bids.set_level(ticks, steps)
-        for ticks, steps in update.asks:
-            asks.set_level(-ticks, steps)
+        bids.state_levels(update.bids)
+        asks.state_levels(update.asks)
         if update.last_id >= listing.touch.update_id:
             bids.clear_touch()
             asks.clear_touch()

@@ -54,9 +54,25 @@ class Ledger:
         account.credit(asset, realised_e8 - commission_e8, now_ms)
         self.treasury.fees_e8[asset] += commission_e8
         if realised_e8:
-            self._row(account, IncomeType.REALIZED_PNL, spec.symbol, asset, realised_e8, now_ms, trade_id)
+            self._row(
+                account,
+                IncomeType.REALIZED_PNL,
+                symbol=spec.symbol,
+                asset=asset,
+                amount_e8=realised_e8,
+                now_ms=now_ms,
+                trade_id=trade_id,
+            )
         if commission_e8:
-            self._row(account, IncomeType.COMMISSION, spec.symbol, asset, -commission_e8, now_ms, trade_id)
+            self._row(
+                account,
+                IncomeType.COMMISSION,
+                symbol=spec.symbol,
+                asset=asset,
+                amount_e8=-commission_e8,
+                now_ms=now_ms,
+                trade_id=trade_id,
+            )
         fill = Fill(
             trade_id=trade_id,
             order_id=order.order_id,
@@ -83,25 +99,28 @@ class Ledger:
     def transfer(self, account: Account, asset: str, amount_e8: int, now_ms: int) -> None:
         account.credit(asset, amount_e8, now_ms)
         self.treasury.deposits_e8[asset] += amount_e8
-        self._row(account, IncomeType.TRANSFER, "", asset, amount_e8, now_ms)
+        self._row(account, IncomeType.TRANSFER, symbol="", asset=asset, amount_e8=amount_e8, now_ms=now_ms)
 
     def funding(self, listing: Listing, account: Account, amount_e8: int, now_ms: int) -> None:
         """`amount_e8` is what the account receives (negative: pays); the rest of the market is the other side."""
         asset = listing.spec.margin_asset
         account.credit(asset, amount_e8, now_ms)
         listing.background.funding_e8 -= amount_e8
-        self._row(account, IncomeType.FUNDING_FEE, listing.spec.symbol, asset, amount_e8, now_ms)
+        self._row(
+            account, IncomeType.FUNDING_FEE, symbol=listing.spec.symbol, asset=asset, amount_e8=amount_e8, now_ms=now_ms
+        )
 
     def insurance(self, account: Account, symbol: str, asset: str, amount_e8: int, now_ms: int) -> None:
         """Between account and insurance fund: a liquidation fee (negative) or the cover of a bankruptcy (positive)."""
         account.credit(asset, amount_e8, now_ms)
         self.treasury.insurance_e8[asset] -= amount_e8
-        self._row(account, IncomeType.INSURANCE_CLEAR, symbol, asset, amount_e8, now_ms)
+        self._row(account, IncomeType.INSURANCE_CLEAR, symbol=symbol, asset=asset, amount_e8=amount_e8, now_ms=now_ms)
 
     def _row(
         self,
         account: Account,
         kind: IncomeType,
+        *,
         symbol: str,
         asset: str,
         amount_e8: int,
@@ -109,6 +128,5 @@ class Ledger:
         trade_id: int = 0,
     ) -> None:
         self._transaction_id += 1
-        account.income.append(
-            Income(kind, symbol, asset, amount_e8, now_ms, self._transaction_id, trade_id, str(trade_id or kind.value))
-        )
+        info = str(trade_id or kind.value)
+        account.income.append(Income(kind, symbol, asset, amount_e8, now_ms, self._transaction_id, trade_id, info))

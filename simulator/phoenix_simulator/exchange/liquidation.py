@@ -2,7 +2,7 @@
 
 Simple but honest: when an asset's margin balance no longer exceeds its maintenance margin, open orders in that asset
 expire and every position is closed by a forced order into the real book, as far as marketTakeBound allows; the
-insurance fund takes the rest at that bound. A liquidation fee is charged from what is left, and the fund covers what is
+background takes the rest over at that bound. A liquidation fee is charged from what is left, and the fund covers what is
 missing. The venue liquidates large positions bracket by bracket and may deleverage others (ADL); this does neither.
 """
 
@@ -48,7 +48,7 @@ class Liquidator:
     def check(self, account: Account, asset: str, now_ms: int) -> None:
         """Warn or liquidate where the margin of `asset` asks for it."""
         margin = asset_margin(account, asset, self._mark_of)
-        if margin.maintenance_e8 and margin.margin_balance_e8 <= margin.maintenance_e8:
+        if margin.must_liquidate:
             self._liquidate(account, asset, now_ms)
         elif margin.maintenance_e8 * _WARNING_DENOMINATOR < margin.margin_balance_e8 * _WARNING_NUMERATOR:
             account.warned_assets.discard(asset)
@@ -66,7 +66,6 @@ class Liquidator:
         self._emit(MarginCalled(account.account_id, now_ms, margin.asset, margin.wallet_e8, tuple(positions)))
 
     def _liquidate(self, account: Account, asset: str, now_ms: int) -> None:
-        account.in_liquidation = True
         for holding in account.holdings_in(asset):
             matcher = self._matchers[holding.spec.symbol]
             for order in list(holding.open.values()):
@@ -77,7 +76,6 @@ class Liquidator:
             matcher.listing.publish(now_ms)
         if account.wallet_e8(asset) < 0:
             self._insurance(account, "", asset, -account.wallet_e8(asset), now_ms)
-        account.in_liquidation = False
         account.warned_assets.discard(asset)
 
     def _close_position(self, account: Account, holding: Holding, matcher: Matcher, now_ms: int) -> None:

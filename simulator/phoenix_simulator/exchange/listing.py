@@ -1,6 +1,6 @@
 """One listed symbol: its book, prices, ids and funding, and what the public is told about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -65,10 +65,8 @@ class Listing:
         self._emit = emit
         self._dirty_bids: set[int] = set()
         self._dirty_asks: set[int] = set()
-        for ticks, steps in start.bids:
-            self.book.bids.set_level(ticks, steps)
-        for ticks, steps in start.asks:
-            self.book.asks.set_level(-ticks, steps)
+        self.book.bids.state_levels(start.bids)
+        self.book.asks.state_levels(start.asks)
         self.touch = self._touch_now(now_ms)
 
     @property
@@ -99,13 +97,16 @@ class Listing:
         if self.kind is MarketKind.SYNTHETIC:
             (self._dirty_bids if side.sign > 0 else self._dirty_asks).add(key)
 
+    def mark_all_dirty(self, side: BookSide, keys: Iterable[int]) -> None:
+        if self.kind is MarketKind.SYNTHETIC:
+            (self._dirty_bids if side.sign > 0 else self._dirty_asks).update(keys)
+
     def publish(self, now_ms: int) -> None:
         """Tell what changed since the last time, as one update; nothing where nothing did."""
         if not self._dirty_bids and not self._dirty_asks:
             return
         book = self.book
-        bids = tuple((key, book.bids.displayed(key)) for key in sorted(self._dirty_bids, reverse=True))
-        asks = tuple((-key, book.asks.displayed(key)) for key in sorted(self._dirty_asks, reverse=True))
+        bids, asks = book.bids.displayed_all(self._dirty_bids), book.asks.displayed_all(self._dirty_asks)
         self._dirty_bids.clear()
         self._dirty_asks.clear()
         first_id = self.last_update_id + 1
@@ -123,7 +124,9 @@ class Listing:
         self._emit(DepthChanged(self.spec.symbol, now_ms, first_id, last_id, bids, asks))
 
     def repeat_touch(self, touch: Touch) -> None:
-        self.touch = touch
+        """Tell a touch; a recording may deliver one that its depth frames have overtaken."""
+        if touch.update_id >= self.touch.update_id:
+            self.touch = touch
         self._emit(
             TouchChanged(
                 self.spec.symbol,

@@ -59,6 +59,10 @@ class AssetMargin(msgspec.Struct, frozen=True):
         return max(0, self.free_e8)
 
     @property
+    def must_liquidate(self) -> bool:
+        return self.maintenance_e8 > 0 and self.margin_balance_e8 <= self.maintenance_e8
+
+    @property
     def max_withdraw_e8(self) -> int:
         """Unrealised profit cannot be withdrawn."""
         return max(0, min(self.free_e8, self.wallet_e8 - self.initial_margin_e8))

@@ -96,13 +96,13 @@ class Matcher:
         self._emit(self._update(execution, order, now_ms))
 
     def liquidate(self, order: Order, limit_ticks: int, now_ms: int) -> None:
-        """A forced market order; what the book does not take within `limit_ticks`, the insurance fund takes there."""
+        """A forced market order; what the book does not take within `limit_ticks`, the background takes there."""
         self._holding(order).admit(order)
         self._opening = self._update(ExecutionType.NEW, order, now_ms)
         against = self.listing.book.against(order.side)
         left = self._sweep(order.side, order.leaves_steps, against.key_of(limit_ticks), order, now_ms)
         if left:
-            self._trade(order, None, order.side, limit_ticks, left, now_ms)
+            self._trade(order, None, order.side, price_ticks=limit_ticks, steps=left, now_ms=now_ms)
 
     def _match(self, order: Order, opening: OrderUpdated, now_ms: int) -> None:
         self._opening = opening
@@ -150,7 +150,7 @@ class Matcher:
                 steps -= eaten
                 continue
             filled = min(front.order.leaves_steps, steps)
-            self._trade(None, front.order, side, front.order.price_ticks, filled, now_ms)
+            self._trade(None, front.order, side, price_ticks=front.order.price_ticks, steps=filled, now_ms=now_ms)
             steps -= filled
 
     def fill_crossed(self, now_ms: int) -> None:
@@ -166,7 +166,7 @@ class Matcher:
                 order = own.queues[own_key].resting[0].order
                 steps = min(order.leaves_steps, other.background(other_key))
                 self._consume(other, other_key, steps)
-                self._trade(None, order, side, order.price_ticks, steps, now_ms)
+                self._trade(None, order, side, price_ticks=order.price_ticks, steps=steps, now_ms=now_ms)
 
     # ---- one match ----------------------------------------------------------------------------------------------
 
@@ -185,7 +185,7 @@ class Matcher:
             wanted -= steps
             if maker is None:
                 self._consume(against, counterpart.key, steps)
-            self._trade(taker, maker, side, counterpart.key * against.sign, steps, now_ms)
+            self._trade(taker, maker, side, price_ticks=counterpart.key * against.sign, steps=steps, now_ms=now_ms)
         return wanted
 
     def _consume(self, side: BookSide, key: int, steps: int) -> None:
@@ -193,7 +193,7 @@ class Matcher:
         self.listing.mark_dirty(side, key)
 
     def _trade(
-        self, taker: Order | None, maker: Order | None, side: Side, price_ticks: int, steps: int, now_ms: int
+        self, taker: Order | None, maker: Order | None, side: Side, *, price_ticks: int, steps: int, now_ms: int
     ) -> None:
         """One trade between a taker of `side` and a maker; None is the background."""
         listing = self.listing

@@ -67,7 +67,7 @@ class Position(msgspec.Struct):
         return self.spec.mark_notional_e8(mark_e8, self.steps)
 
     def unrealised_e8(self, mark_e8: int) -> int:
-        """PositionAmt × (mark − entry)."""
+        """Signed size × (mark − entry)."""
         if not self.steps:
             return 0
         return self.notional_e8(mark_e8) - (self.cost_e8 if self.steps > 0 else -self.cost_e8)
