@@ -9,7 +9,7 @@ MONEY = 100_000_000
 """Money that was paid or received is an integer of 1e-8 quote: the exchange rounds commissions to eight decimals."""
 
 
-class OffGrid(ValueError):
+class OffGridError(ValueError):
     """A price or quantity that is no whole number of ticks or steps."""
 
 
@@ -29,24 +29,23 @@ class Grid(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, unit: Decimal) -> "Grid":
-        """Grid of a positive decimal step; raises `OffGrid` for zero, negative or non-finite ones."""
+        """Grid of a positive decimal step; raises `OffGridError` for zero, negative or non-finite ones."""
         if not unit.is_finite() or unit <= 0:
-            raise OffGrid(f"{unit} is no usable tick or step: it must be positive")
-        _, digits, exponent = unit.normalize().as_tuple()
-        mantissa = int("".join(map(str, digits)))
-        assert isinstance(exponent, int)  # finite decimals have integer exponents
-        return cls(mantissa * 10**exponent, 0) if exponent > 0 else cls(mantissa, -exponent)
+            raise OffGridError(f"{unit} is no usable tick or step: it must be positive")
+        text = format(unit.normalize(), "f")
+        whole, _, fraction = text.partition(".")
+        return cls(int(whole + fraction), len(fraction))
 
     @property
     def unit(self) -> float:
-        return self.mantissa / 10**self.scale
+        return float(self.mantissa / 10**self.scale)
 
     def count(self, value: str | Decimal) -> int:
-        """Exact number of units; raises `OffGrid` where the value lies between two."""
+        """Exact number of units; raises `OffGridError` where the value lies between two."""
         units = Decimal(value).scaleb(self.scale) / self.mantissa
         whole = int(units)
         if whole != units:
-            raise OffGrid(f"{value} is not a multiple of {self.text(1)}")
+            raise OffGridError(f"{value} is not a multiple of {self.text(1)}")
         return whole
 
     def floor(self, value: Decimal) -> int:
@@ -101,7 +100,8 @@ class Instrument(msgspec.Struct, frozen=True):
         Exact because tick · step of every listed symbol has at most eight decimals; `venue` refuses one that has more.
         """
         scale = self.price.scale + self.quantity.scale
-        return price_ticks * self.price.mantissa * qty_steps * self.quantity.mantissa * MONEY // 10**scale
+        units: int = price_ticks * self.price.mantissa * qty_steps * self.quantity.mantissa * MONEY
+        return units // int(10**scale)
 
     def min_steps_at(self, price_ticks: int) -> int:
         """Smallest order that clears both the minimum quantity and the minimum notional at this price."""

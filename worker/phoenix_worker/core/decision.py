@@ -1,0 +1,337 @@
+"""The decision: what may rest now, what should, and what has to be sent for it. Every order passes the gate here."""
+
+from phoenix_coordination import order_id
+from phoenix_coordination.state import Reason
+
+from phoenix_worker.core import quoting, risk
+from phoenix_worker.core.account import open_order_prices
+from phoenix_worker.core.actions import Amend, ApprovedOrder, Cancel, Place, Purpose, WantedOrder
+from phoenix_worker.core.counters import bump
+from phoenix_worker.core.events import EmergencyLevel, Request, Side, Stream
+from phoenix_worker.core.instrument import MONEY
+from phoenix_worker.core.inventory import NOTHING, Mask, Mode, mask_of, next_mode, reducing_only, strictest
+from phoenix_worker.core.liquidation import WAIT_FOR_CANCELS_NS
+from phoenix_worker.core.orders import Life, OwnOrder, Trigger, difference
+from phoenix_worker.core.pnl import unrealised
+from phoenix_worker.core.risk import Denial, Pass
+from phoenix_worker.core.session import WITHDRAW_FOR
+from phoenix_worker.core.state import Out, State
+
+EVALUATE_NS = 250_000_000
+ANYWHERE = 1 << 40
+
+_PURPOSES = {
+    Mode.NORMAL: Purpose.QUOTE,
+    Mode.PIN: Purpose.PIN,
+    Mode.BLOCK: Purpose.PIN,
+    Mode.FLATTEN: Purpose.FLATTEN,
+    Mode.LIQUIDATE: Purpose.LIQUIDATE,
+}
+
+
+def decide(state: State, at: int, out: Out) -> None:
+    parameters = state.parameters
+    state.account.counters.decisions += 1
+    state.dirty = False
+    state.next_decision_ns = at + parameters.min_requote_interval_ns
+    state.next_evaluation_ns = at + min(EVALUATE_NS, parameters.quote_interval_ns)
+    _judge_guards(state, at)
+    unready = _not_ready(state, at)
+    forbidden = state.session.not_quoting(
+        at,
+        paused=parameters.paused,
+        status=state.instrument.status,
+        warm=state.statistics.warm,
+        liquidating=state.liquidation.active,
+        cooling=state.liquidation.cooling(at),
+    )
+    state.reasons = unready + forbidden
+    _note_worst_case(state)
+    if unready or not WITHDRAW_FOR.isdisjoint(forbidden):
+        state.ladder = None
+        state.market_low, state.market_high = -ANYWHERE, ANYWHERE
+        _withdraw_quotes(state, out)
+        if state.liquidation.active:
+            _liquidate(state, at, out)
+        return
+    _quote(state, at, _mask(state, forbidden), out)
+
+
+def _not_ready(state: State, at: int) -> list[Reason]:
+    return state.session.not_ready(
+        at,
+        book_synced=state.book.synced,
+        stale=state.freshness.stale is not None,
+        reconciled=state.reconciliation.reconciled,
+        user_ok=state.session.streams.get(Stream.USER, False),
+    )
+
+
+def _judge_guards(state: State, at: int) -> None:
+    """The mode of the inventory. Until the position is known, and while it is zero, there is nothing to guard."""
+    guards, position = state.parameters.guards, state.account.position
+    ratio = abs(position.steps) / state.parameters.net_max_steps
+    mode = next_mode(state.mode, ratio, guards, _pnl_stop(state))
+    state.mode = mode if position.steps else Mode.NORMAL
+    flatten = state.session.emergency is EmergencyLevel.FLATTEN and position.steps != 0
+    state.liquidation.judge(state.mode is Mode.LIQUIDATE or flatten, at, guards)
+
+
+def _pnl_stop(state: State) -> bool:
+    """Unrealised loss beyond `guards.pnlStopRatio` of the position's notional."""
+    position = state.account.position
+    reference = _reference_price(state)
+    loss = -unrealised(position.steps, position.entry_price, reference, state.instrument)
+    if loss <= 0:
+        return False
+    notional = abs(position.steps) * state.instrument.step * reference * MONEY
+    return loss > state.parameters.guards.pnl_stop_ratio * notional
+
+
+def _reference_price(state: State) -> float:
+    """The mark where it is known, else mid."""
+    if state.mark > 0:
+        return state.mark
+    return state.book.mid_half_ticks / 2 * state.instrument.tick
+
+
+def _mask(state: State, forbidden: list[Reason]) -> Mask:
+    """Guards are masks; the strictest wins. What is left of the reasons here leaves reducing quotes alive."""
+    steps = state.account.position.steps
+    mask = mask_of(state.mode, steps, state.parameters.guards)
+    if Reason.RATE_LIMITED in forbidden:
+        return NOTHING
+    return strictest(mask, reducing_only(steps)) if forbidden else mask
+
+
+def _note_worst_case(state: State) -> None:
+    account = state.account
+    worst = max(account.worst_long, account.worst_short, abs(account.position.steps))
+    ratio = worst / state.parameters.net_max_steps
+    account.counters.max_worst_case_ratio = max(account.counters.max_worst_case_ratio, ratio)
+
+
+def _withdraw_quotes(state: State, out: Out) -> None:
+    for order in state.account.orders.live():
+        if order.purpose is not Purpose.LIQUIDATE:
+            _cancel(state, order, out)
+
+
+def _cancel(state: State, order: OwnOrder, out: Out) -> None:
+    """One cancel in flight an order; what is still in flight itself is cancelled when its answer has come."""
+    if order.life in (Life.OPEN, Life.AMENDING):
+        order.on(Trigger.CANCEL_ASKED)
+        order.asked_ns = state.now_ns
+        order.report_ahead = False
+        state.account.counters.cancelled += 1
+        out.append(Cancel(order.client_id, order.venue_id))
+
+
+def _quote(state: State, at: int, mask: Mask, out: Out) -> None:
+    account, book = state.account, state.book
+    orders = account.orders
+    market = quoting.Market(book.touch_bid, book.touch_ask, state.statistics.sigma_1s, state.maker_fee_bps)
+    purpose = _PURPOSES[state.mode]
+    stuck = {side: orders.stuck(side) for side in Side}
+    busy = orders.busy()
+    ladder = quoting.plan(
+        state.instrument, state.parameters, market, mask, purpose, account.position.steps, stuck, busy
+    )
+    state.ladder = ladder
+    account.counters.layers_dropped += ladder.dropped
+    facts = _pass(state, at, mask)
+    if not _reserve(state, at, ladder, stuck, busy, facts, out):
+        state.reasons.append(Reason.NOT_RESERVED)
+    shrink = (
+        account.worst_long > facts.worst_case_limit
+        or account.worst_short > facts.worst_case_limit
+        or facts.buy_exposure > facts.buy_granted
+        or facts.sell_exposure > facts.sell_granted
+    )
+    change = difference(ladder.targets, orders.slots(), shrink)
+    mid = book.mid_half_ticks
+    state.market_low, state.market_high = mid - 2 * change.slack_down, mid + 2 * change.slack_up
+    for order in change.cancels:
+        _cancel(state, order, out)
+    wanted: list[tuple[bool, int, OwnOrder | None, quoting.Target]] = [
+        (_increases(state, target), target.layer, order, target) for order, target in change.moves
+    ]
+    wanted += [(_increases(state, target), target.layer, None, target) for target in change.places]
+    for _, _, live, target in sorted(wanted, key=_urgency):
+        if account.held.get(int(target.side), -1) >= book.touch_id:
+            continue
+        if live is None:
+            _place(state, target, stuck, facts, out)
+        else:
+            _amend(state, live, target, facts, out)
+
+
+def _increases(state: State, target: quoting.Target) -> bool:
+    return target.side * state.account.position.steps >= 0
+
+
+def _pass(state: State, at: int, mask: Mask) -> Pass:
+    account, session, book = state.account, state.session, state.book
+    highest_buy, lowest_sell = open_order_prices(account.orders)
+    return Pass(
+        now_ns=at,
+        trigger_ns=at,
+        token=session.token,
+        deadline_ns=session.deadline_ns,
+        blocked_until_ns=session.blocked_until_ns,
+        emergency=session.emergency,
+        book_ok=book.synced and not state.freshness.stale,
+        user_ok=session.streams.get(Stream.USER, False) and state.reconciliation.reconciled,
+        mask=mask,
+        longest=account.position.longest,
+        shortest=account.position.shortest,
+        buy_exposure=account.orders.exposure(Side.BUY),
+        sell_exposure=account.orders.exposure(Side.SELL),
+        worst_case_limit=state.parameters.worst_case_steps,
+        buy_granted=state.reservation.buy_granted,
+        sell_granted=state.reservation.sell_granted,
+        bid_ticks=book.touch_bid,
+        ask_ticks=book.touch_ask,
+        mark_ticks=state.mark * book.inverse_tick,
+        sane_band=state.parameters.risk.sane_band_bps * quoting.BPS,
+        highest_own_buy=highest_buy,
+        lowest_own_sell=lowest_sell,
+        open_orders=len(account.orders.live()),
+        orders_left=session.orders_left(at),
+    )
+
+
+def _reserve(
+    state: State,
+    at: int,
+    ladder: quoting.Ladder,
+    stuck: dict[Side, int],
+    busy: dict[quoting.Slot, int],
+    facts: Pass,
+    out: Out,
+) -> bool:
+    """Reservation comes before the orders; false while nothing at all is granted."""
+    need = {side: stuck[side] for side in Side}
+    for (side, _), steps in busy.items():
+        need[Side(side)] += steps
+    for target in ladder.targets:
+        need[target.side] += target.qty_steps
+    request = state.reservation.need(
+        at,
+        state.account.position.steps,
+        max(need[Side.BUY], facts.buy_exposure),
+        max(need[Side.SELL], facts.sell_exposure),
+        state.parameters.base_size_steps,
+        _reference_price(state),
+    )
+    if request is not None:
+        out.append(request)
+    return bool(state.reservation.buy_granted or state.reservation.sell_granted)
+
+
+def _place(state: State, target: quoting.Target, stuck: dict[Side, int], facts: Pass, out: Out) -> None:
+    """A replacement that would not fit beside its predecessor waits for the cancel's confirmation."""
+    granted = facts.buy_granted if target.side is Side.BUY else facts.sell_granted
+    exposure = facts.buy_exposure if target.side is Side.BUY else facts.sell_exposure
+    if exposure + target.qty_steps > granted and (stuck[target.side] or not state.reservation.answered):
+        return
+    order = WantedOrder(
+        Request.PLACE,
+        _next_id(state, target.purpose),
+        target.side,
+        target.price_ticks,
+        target.qty_steps,
+        target.reduce_only,
+        target.purpose,
+        target.layer,
+    )
+    _send(state, order, target.qty_steps, facts, out)
+
+
+def _amend(state: State, live: OwnOrder, target: quoting.Target, facts: Pass, out: Out) -> None:
+    total = live.filled_steps + target.qty_steps
+    if target.qty_steps <= 0:
+        _cancel(state, live, out)
+        return
+    order = WantedOrder(
+        Request.AMEND,
+        live.client_id,
+        live.side,
+        target.price_ticks,
+        total,
+        live.reduce_only,
+        live.purpose,
+        target.layer,
+        venue_id=live.venue_id,
+    )
+    approved = _gate(state, order, max(0, total - live.qty_steps), facts)
+    if approved is None:
+        return
+    live.on(Trigger.AMEND_ASKED)
+    live.pending_price, live.pending_qty, live.asked_ns = target.price_ticks, total, state.now_ns
+    live.amends += 1
+    live.report_ahead = False
+    state.account.counters.amended += 1
+    out.append(Amend(approved))
+
+
+def _send(state: State, order: WantedOrder, added: int, facts: Pass, out: Out) -> bool:
+    approved = _gate(state, order, added, facts)
+    if approved is None:
+        return False
+    state.account.orders.add(
+        OwnOrder(
+            order.client_id,
+            order.side,
+            order.layer,
+            order.purpose,
+            order.reduce_only,
+            order.price_ticks,
+            order.qty_steps,
+            state.now_ns,
+            asked_ns=state.now_ns,
+        )
+    )
+    state.account.counters.placed += 1
+    out.append(Place(approved))
+    return True
+
+
+def _gate(state: State, order: WantedOrder, added: int, facts: Pass) -> ApprovedOrder | None:
+    verdict = risk.approve(order, added, state.instrument, facts)
+    if isinstance(verdict, Denial):
+        bump(state.account.counters.denials, verdict.value)
+        return None
+    state.session.orders_since_budget += 1
+    return verdict
+
+
+def _next_id(state: State, purpose: Purpose) -> str:
+    session = state.session
+    session.sequence += 1
+    return order_id.format(session.installation, session.token, purpose.value, session.sequence)
+
+
+def _liquidate(state: State, at: int, out: Out) -> None:
+    """One tracked emergency order at a time, once the quotes are gone (or have had their time to go)."""
+    task, position = state.liquidation, state.account.position
+    if task.order_id or at < task.not_before_ns or not state.reconciliation.truths or not state.session.token:
+        return
+    if state.account.orders.live() and at - task.since_ns < WAIT_FOR_CANCELS_NS:
+        return
+    whole = state.session.emergency is EmergencyLevel.FLATTEN
+    order = task.next_slice(
+        _next_id(state, Purpose.LIQUIDATE),
+        position.steps,
+        1.0 if whole else state.parameters.guards.emergency_slice,
+        state.instrument,
+        (state.book.touch_bid, state.book.touch_ask),
+        state.mark * state.book.inverse_tick,
+    )
+    if order is not None and _send(state, order, order.qty_steps, _pass(state, at, NOTHING), out):
+        task.sent(order.client_id)
+
+
+def _urgency(wanted: tuple[bool, int, OwnOrder | None, quoting.Target]) -> tuple[bool, int]:
+    """Reducing orders first, then the layers from the touch outwards."""
+    return wanted[0], wanted[1]

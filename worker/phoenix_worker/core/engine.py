@@ -1,0 +1,454 @@
+"""The engine: events in, actions out, and nothing else. The only file where the parts meet.
+
+A decision (plan, difference, gate) is made when the market has left the range in which every quote stays in its keep band,
+when something about us has changed, and otherwise at least every 250 ms.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from phoenix_worker.core import events as ev
+from phoenix_worker.core import reconcile
+from phoenix_worker.core.account import Verdict
+from phoenix_worker.core.actions import AnyAction, Cancel, Exit, Note, NoteKind, RaiseEmergency
+from phoenix_worker.core.book import Applied, Book
+from phoenix_worker.core.decision import decide
+from phoenix_worker.core.events import EmergencyLevel, Stream
+from phoenix_worker.core.freshness import Staleness
+from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.core.orders import QUERY_AGAIN_NS, Life
+from phoenix_worker.core.parameters import Parameters
+from phoenix_worker.core.reconcile import Owner
+from phoenix_worker.core.state import Out, State
+from phoenix_worker.core.upkeep import arm_dead_man, ask_snapshot, on_tick, went_stale
+from phoenix_worker.core.upkeep import reconcile as read_truth
+
+
+class Engine(State):
+    """One symbol. `on` is the only way in; `view.view` the only way to look."""
+
+    @classmethod
+    def new(
+        cls, parameters: Parameters, instrument: Instrument, at: int, *, dry_run: bool, revision: str = ""
+    ) -> "Engine":
+        return cls(instrument, parameters, revision, dry_run, at, at, Book(1.0 / instrument.tick))
+
+    @classmethod
+    def from_keyframe(cls, data: bytes) -> "Engine":
+        """Raises `msgspec.DecodeError` where the bytes are no keyframe of this build."""
+        return msgspec.msgpack.decode(data, type=cls)
+
+    def keyframe(self) -> bytes:
+        return msgspec.msgpack.encode(self)
+
+    def on(self, event: ev.AnyEvent) -> list[AnyAction]:
+        """One event, and all that follows from it."""
+        out: Out = []
+        self.now_ns = event.at
+        _HANDLERS[type(event)](self, event, out)
+        return out
+
+
+def _on_touch(state: State, event: ev.Touch, out: Out) -> None:
+    _frame(state, event.at, event.event_ms, out)
+    book = state.book
+    if book.on_touch(event) and (
+        state.dirty or not state.market_low <= book.touch_bid + book.touch_ask <= state.market_high
+    ):
+        _consider(state, event.at, out)
+
+
+def _on_depth(state: State, event: ev.Depth, out: Out) -> None:
+    _frame(state, event.at, event.event_ms, out)
+    book = state.book
+    applied = book.on_depth(event)
+    if applied is Applied.APPLIED:
+        if state.dirty or not state.market_low <= book.touch_bid + book.touch_ask <= state.market_high:
+            _consider(state, event.at, out)
+    elif applied is Applied.GAP:
+        _book_lost(state, "a diff is missing or the book is crossed", out)
+
+
+def _on_trade(state: State, event: ev.Trade, out: Out) -> None:
+    _frame(state, event.at, event.event_ms, out)
+
+
+def _on_snapshot(state: State, event: ev.Snapshot, out: Out) -> None:
+    state.snapshot_asked_ns = 0
+    match state.book.on_snapshot(event):
+        case Applied.APPLIED:
+            state.freshness.restart(event.at)
+            state.reconnects = 0
+            out.append(Note(NoteKind.BOOK, f"synchronised at update {state.book.last_id}"))
+            decide(state, event.at, out)
+        case Applied.TOO_OLD:
+            out.append(Note(NoteKind.BOOK, f"snapshot {event.last_id} is older than the buffered diffs"))
+        case Applied.GAP:
+            _book_lost(state, "the snapshot does not lead to a book", out)
+        case Applied.BUFFERED | Applied.OLD:
+            raise AssertionError("a snapshot is applied or not")
+
+
+def _on_mark(state: State, event: ev.Mark, _: Out) -> None:
+    state.mark, state.index = event.mark, event.index
+    state.funding_rate, state.next_funding_ms = event.funding_rate, event.next_funding_ms
+
+
+def _on_canary(state: State, event: ev.Canary, _: Out) -> None:
+    state.freshness.canary(event.at)
+
+
+def _on_touch_answer(state: State, event: ev.TouchAnswer, out: Out) -> None:
+    equal: bool | None = None
+    if event.bid is not None and event.ask is not None:
+        inverse = state.book.inverse_tick
+        touch = (int(event.bid * inverse + 0.5), int(event.ask * inverse + 0.5))
+        equal = touch == (state.book.touch_bid, state.book.touch_ask)
+    was_stale = state.freshness.stale
+    state.freshness.answered(equal, event.at)
+    if state.freshness.stale and not was_stale:
+        went_stale(state, out)
+
+
+def _on_closes(state: State, event: ev.Closes, _: Out) -> None:
+    state.statistics.preload(event.closes)
+
+
+def _on_stream_opened(state: State, event: ev.StreamOpened, out: Out) -> None:
+    state.session.streams[event.stream] = True
+    match event.stream:
+        case Stream.BOOK:
+            state.book.reset()
+            state.account.counters.resyncs += 1
+            ask_snapshot(state, out)
+        case Stream.USER:
+            state.session.user_lost_since_ns = 0
+            state.reconciliation.need("user stream opened")
+            read_truth(state, out)
+        case Stream.MARKET:
+            pass
+
+
+def _on_stream_closed(state: State, event: ev.StreamClosed, out: Out) -> None:
+    state.session.streams[event.stream] = False
+    out.append(Note(NoteKind.BOOK, f"{event.stream} stream closed: {event.reason}"))
+    match event.stream:
+        case Stream.BOOK:
+            state.book.reset()
+        case Stream.USER:
+            state.session.user_lost_since_ns = state.session.user_lost_since_ns or event.at
+            state.reconciliation.need("user stream closed")
+        case Stream.MARKET:
+            return
+    decide(state, event.at, out)
+
+
+def _on_socket_silent(state: State, event: ev.SocketSilent, _: Out) -> None:
+    state.silent_upstream = event.silent
+
+
+def _on_answer(state: State, event: ev.Answer, out: Out) -> None:
+    state.reconciliation.activity += 1
+    verdict = state.account.on_answer(event, state.book.touch_id, state.parameters.risk)
+    if event.client_id == state.liquidation.order_id:
+        if event.outcome is ev.Outcome.REFUSED:
+            state.liquidation.refused(event.client_id, event.at)
+        _settle_liquidation(state)
+    match verdict:
+        case Verdict.LOOK_AGAIN:
+            state.reconciliation.need(f"{event.refusal}: {event.message}")
+        case Verdict.FAILING if not state.session.halted:
+            state.session.halted = f"{verdict}, the last by {event.refusal} {event.code}"
+            out.append(Note(NoteKind.HALT, state.session.halted))
+        case Verdict.TROUBLE:
+            out.append(RaiseEmergency(EmergencyLevel.HALT, f"{verdict}: {event.code} {event.message}"))
+    _changed(state, out)
+
+
+def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
+    state.reconciliation.activity += 1
+    if not state.reconciliation.reconciled:
+        state.reconciliation.buffered.append(event)
+    known = state.account.orders.get(event.order.client_id) is not None
+    if not known:
+        _judge_owner(state, event.order, out)
+    if not state.reconciliation.reconciled:
+        return
+    filled = state.account.on_report(event, state.instrument)
+    _settle_liquidation(state)
+    if event.fill is not None and filled:
+        fill = event.fill
+        price = state.instrument.price.text(fill.price_ticks)
+        qty = state.instrument.quantity.text(fill.qty_steps)
+        out.append(Note(NoteKind.FILL, f"{fill.side.name} {qty} @ {price} {event.order.client_id}"))
+    _changed(state, out)
+
+
+def _on_position_report(state: State, event: ev.PositionReport, out: Out) -> None:
+    state.reconciliation.activity += 1
+    if not state.reconciliation.reconciled:
+        state.reconciliation.buffered.append(event)
+        return
+    state.account.position.on_report(event, event.at)
+    _changed(state, out)
+
+
+def _on_funding_paid(state: State, event: ev.FundingPaid, _: Out) -> None:
+    state.account.pnl.on_funding(event.transaction_ms, event.amount)
+
+
+def _on_order_answer(state: State, event: ev.OrderAnswer, out: Out) -> None:
+    state.reconciliation.activity += 1
+    state.account.on_order_answer(event)
+    _settle_liquidation(state)
+    _changed(state, out)
+
+
+def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
+    path = state.reconciliation
+    if event.request_id != path.request_id:
+        return
+    if event.problem:
+        path.failed(event.at)
+        out.append(Note(NoteKind.TRUTH, f"could not be read: {event.problem}"))
+        return
+    if path.comparing:
+        _compare(state, event, out)
+        return
+    if path.phase is not reconcile.Phase.READING:
+        return  # something was missed while it was being read: the next reading counts
+    state.account.on_truth(event, path.open_when_asked, state.instrument)
+    kept = path.completed(event.at)
+    out.append(
+        Note(
+            NoteKind.TRUTH,
+            f"position {event.position_steps} steps, {len(event.open_orders)} open orders: {path.why}",
+        )
+    )
+    _take_over(state, event, out)
+    for report in kept:
+        _HANDLERS[type(report)](state, msgspec.structs.replace(report, at=event.at), out)
+    _settle_liquidation(state)
+    _changed(state, out)
+
+
+def _on_lease(state: State, event: ev.Lease, out: Out) -> None:
+    session = state.session
+    gained = event.token != session.token
+    session.token, session.deadline_ns = event.token, event.deadline_ns
+    session.installation = event.installation or session.installation
+    if not gained:
+        return
+    session.sequence = 0
+    state.reservation.forget()
+    state.reconciliation.need("lease gained" if event.token else "lease lost")
+    if event.token:
+        arm_dead_man(state, out)
+        read_truth(state, out)
+    decide(state, event.at, out)
+
+
+def _on_reserved(state: State, event: ev.Reserved, out: Out) -> None:
+    if state.reservation.on_granted(event.sequence, event.buy_steps, event.sell_steps):
+        _changed(state, out)
+
+
+def _on_emergency(state: State, event: ev.Emergency, out: Out) -> None:
+    session = state.session
+    session.emergency, session.emergency_epoch = event.level, event.epoch
+    session.emergency_reason = event.reason
+    out.append(Note(NoteKind.HALT, f"emergency {event.level.name.lower()}: {event.reason}"))
+    decide(state, event.at, out)
+
+
+def _on_coordination(state: State, event: ev.Coordination, out: Out) -> None:
+    state.session.reachable, state.session.unreachable_reason = event.reachable, event.reason
+    decide(state, event.at, out)
+
+
+def _on_parameters(state: State, event: ev.ParametersSet, out: Out) -> None:
+    state.parameters, state.revision = event.parameters, event.revision
+    state.account.counters.parameters_set += 1
+    out.append(Note(NoteKind.PARAMETERS, f"in force: {event.revision}"))
+    _changed(state, out)
+
+
+def _on_instrument(state: State, event: ev.InstrumentSet, out: Out) -> None:
+    """New filters. Another grid means another book and other ticks: everything of ours is read again."""
+    regridded = (event.instrument.price, event.instrument.quantity) != (
+        state.instrument.price,
+        state.instrument.quantity,
+    )
+    state.instrument = event.instrument
+    if regridded:
+        out.append(Exit(1, "tick or step size has changed: quantities must be resolved anew"))
+    _changed(state, out)
+
+
+def _on_status(state: State, event: ev.StatusSet, out: Out) -> None:
+    state.instrument = msgspec.structs.replace(state.instrument, status=event.status)
+    out.append(Note(NoteKind.QUOTING, f"symbol status {event.status}"))
+    decide(state, event.at, out)
+
+
+def _on_fees(state: State, event: ev.FeesSet, _: Out) -> None:
+    state.maker_fee_bps, state.taker_fee_bps = event.maker_bps, event.taker_bps
+
+
+def _on_clock(state: State, event: ev.ClockSynced, _: Out) -> None:
+    state.session.clock_offset_ns, state.session.clock_error_ns = event.offset_ns, event.error_ns
+    state.session.clock_known = True
+
+
+def _on_dead_man(state: State, event: ev.DeadManArmed, out: Out) -> None:
+    state.session.dead_man_until_ns = event.until_ns
+    _changed(state, out)
+
+
+def _on_budget(state: State, event: ev.Budget, out: Out) -> None:
+    blocked = state.now_ns < state.session.blocked_until_ns
+    state.session.budget, state.session.orders_since_budget = event, 0
+    if not blocked and state.now_ns < event.blocked_until_ns:
+        decide(state, event.at, out)
+
+
+def _on_maintenance(state: State, event: ev.VenueMaintenance, out: Out) -> None:
+    state.session.maintenance = event.down
+    decide(state, event.at, out)
+
+
+def _on_stop(state: State, event: ev.Stop, out: Out) -> None:
+    if state.session.stopping:
+        return
+    state.session.stopping = event.reason
+    state.stopping.since_ns = state.stopping.cancel_all_ns = event.at
+    out.append(Note(NoteKind.SHUTDOWN, f"withdrawing: {event.reason}"))
+    decide(state, event.at, out)
+
+
+def _frame(state: State, at: int, event_ms: int, out: Out) -> None:
+    """Any frame of the symbol refreshes it, unless it is late."""
+    state.account.counters.market_events += 1
+    freshness = state.freshness
+    freshness.last_frame_ns = at
+    if freshness.probes:
+        freshness.frame(at)
+    session = state.session
+    if (
+        session.clock_known
+        and at + session.clock_offset_ns - event_ms * 1_000_000
+        > state.parameters.late_after_ns + session.clock_error_ns
+        and not freshness.stale
+    ):
+        freshness.declare(Staleness.LATE, at)
+        went_stale(state, out)
+
+
+def _book_lost(state: State, why: str, out: Out) -> None:
+    """A gap: quotes out at once, resynchronise, then quote again."""
+    state.account.counters.resyncs += 1
+    out.append(Note(NoteKind.BOOK, f"lost: {why}"))
+    decide(state, state.now_ns, out)
+    ask_snapshot(state, out)
+
+
+def _compare(state: State, truth: ev.Truth, out: Out) -> None:
+    path = state.reconciliation
+    path.comparing = False
+    if path.activity != path.activity_when_asked:
+        path.not_before_ns = truth.at + reconcile.RETRY_NS
+        return
+    path.last_truth_ns = truth.at
+    if why := reconcile.agrees(truth, state.account.position.steps, state.account.orders):
+        path.mismatches += 1
+        path.need(why)
+        out.append(Note(NoteKind.TRUTH, f"the exchange tells something else: {why}"))
+        decide(state, truth.at, out)
+
+
+def _take_over(state: State, truth: ev.Truth, out: Out) -> None:
+    """Orders that we did not place: what an older token left is ours to cancel, and then the truth is read again."""
+    state.session.foreign = {}
+    left = 0
+    for order in truth.open_orders:
+        if state.account.orders.get(order.client_id) is None and _judge_owner(state, order, out) is Owner.OLDER:
+            out.append(Cancel(order.client_id, order.venue_id))
+            left += 1
+    if left:
+        state.reconciliation.need(f"{left} orders of an older token were cancelled")
+        state.reconciliation.not_before_ns = truth.at + QUERY_AGAIN_NS // 5
+
+
+def _judge_owner(state: State, order: ev.OpenOrder, out: Out) -> Owner:
+    """Whose it is; a second writer withdraws us and halts the account, a foreign order suspends while it lives."""
+    session = state.session
+    owner = reconcile.owner_of(order, session.installation, session.token, known=False)
+    match owner:
+        case Owner.SECOND_WRITER if session.token and order.state.is_open and not session.second_writer:
+            session.second_writer = True
+            out.append(Note(NoteKind.HALT, f"second writer: order {order.client_id}"))
+            out.append(
+                RaiseEmergency(EmergencyLevel.HALT, f"second writer of {state.instrument.symbol}: {order.client_id}")
+            )
+        case Owner.FOREIGN:
+            if order.state.is_open:
+                session.foreign[order.client_id] = True
+            else:
+                session.foreign.pop(order.client_id, None)
+    return owner
+
+
+def _settle_liquidation(state: State) -> None:
+    order = state.account.orders.get(state.liquidation.order_id)
+    if state.liquidation.order_id and (order is None or order.life is Life.CLOSED):
+        state.liquidation.ended(state.liquidation.order_id)
+
+
+def _changed(state: State, out: Out) -> None:
+    """Something about us changed: decide as soon as quotes may be touched again."""
+    state.dirty = True
+    _consider(state, state.now_ns, out)
+
+
+def _consider(state: State, at: int, out: Out) -> None:
+    if at >= state.next_decision_ns:
+        decide(state, at, out)
+    else:
+        state.dirty = True
+
+
+_HANDLERS: dict[type, Callable[[State, Any, Out], None]] = {
+    ev.Touch: _on_touch,
+    ev.Depth: _on_depth,
+    ev.Trade: _on_trade,
+    ev.Tick: on_tick,
+    ev.Snapshot: _on_snapshot,
+    ev.Mark: _on_mark,
+    ev.Canary: _on_canary,
+    ev.TouchAnswer: _on_touch_answer,
+    ev.Closes: _on_closes,
+    ev.StreamOpened: _on_stream_opened,
+    ev.StreamClosed: _on_stream_closed,
+    ev.SocketSilent: _on_socket_silent,
+    ev.Answer: _on_answer,
+    ev.OrderReport: _on_order_report,
+    ev.PositionReport: _on_position_report,
+    ev.FundingPaid: _on_funding_paid,
+    ev.OrderAnswer: _on_order_answer,
+    ev.Truth: _on_truth,
+    ev.Lease: _on_lease,
+    ev.Reserved: _on_reserved,
+    ev.Emergency: _on_emergency,
+    ev.Coordination: _on_coordination,
+    ev.ParametersSet: _on_parameters,
+    ev.InstrumentSet: _on_instrument,
+    ev.StatusSet: _on_status,
+    ev.FeesSet: _on_fees,
+    ev.ClockSynced: _on_clock,
+    ev.DeadManArmed: _on_dead_man,
+    ev.Budget: _on_budget,
+    ev.VenueMaintenance: _on_maintenance,
+    ev.Stop: _on_stop,
+}

@@ -1,0 +1,104 @@
+"""Getting out: one tracked emergency order at a time, slice by slice, and a cool-down afterwards.
+
+A slice goes out as a reduce-only market order; where the exchange refuses that, as a reduce-only limit order inside
+its price band that takes what it can at once (IOC). What expires unfilled belongs to the next slice.
+"""
+
+import math
+
+import msgspec
+
+from phoenix_worker.core.actions import Purpose, TimeInForce, WantedOrder
+from phoenix_worker.core.events import Request, Side
+from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.core.parameters import Guards
+
+WAIT_FOR_CANCELS_NS = 500_000_000
+"""How long the emergency waits for the quotes to be gone: resting reduce-only orders can make the venue refuse it."""
+RETRY_AFTER_REFUSAL_NS = 1_000_000_000
+LIMIT_REACH = 0.005
+"""How far through the touch the fallback limit may go (50 bps), inside the venue's own band."""
+
+
+class Liquidation(msgspec.Struct):
+    """`order_id` names the emergency order that is alive; `market_refused` sends the next slice as a limit."""
+
+    active: bool = False
+    since_ns: int = 0
+    order_id: str = ""
+    market_refused: bool = False
+    not_before_ns: int = 0
+    cooldown_until_ns: int = 0
+    orders: int = 0
+
+    def judge(self, wanted: bool, now_ns: int, guards: Guards) -> None:
+        """Enters and leaves; leaving waits for the emergency order's end and starts the cool-down."""
+        if wanted and not self.active:
+            self.active, self.since_ns = True, now_ns
+        elif self.active and not wanted and not self.order_id:
+            self.active = self.market_refused = False
+            self.cooldown_until_ns = now_ns + guards.cooldown_ns
+
+    def cooling(self, now_ns: int) -> bool:
+        return now_ns < self.cooldown_until_ns
+
+    def ended(self, client_id: str) -> None:
+        """The emergency order has come to its end, filled or not."""
+        if client_id == self.order_id:
+            self.order_id = ""
+
+    def refused(self, client_id: str, now_ns: int) -> None:
+        """The exchange would not take it: the next one goes as a limit, after a breath."""
+        if client_id == self.order_id:
+            self.order_id = ""
+            self.market_refused = True
+            self.not_before_ns = now_ns + RETRY_AFTER_REFUSAL_NS
+
+    def next_slice(
+        self,
+        client_id: str,
+        position_steps: int,
+        slice_ratio: float,
+        instrument: Instrument,
+        touch: tuple[int, int],
+        mark_ticks: float,
+    ) -> WantedOrder | None:
+        """The next emergency order; none while one is alive or nothing is left to close."""
+        if self.order_id or not position_steps:
+            return None
+        side = Side.SELL if position_steps > 0 else Side.BUY
+        held = abs(position_steps)
+        # Round up: halving a position of one step must close it.
+        qty = min(held, math.ceil(held * slice_ratio))
+        if not self.market_refused:
+            qty = min(max(qty, instrument.market_min_steps), held, instrument.market_max_steps)
+            return self._order(client_id, side, 0, qty, TimeInForce.IMMEDIATE)
+        price = self._limit_price(side, instrument, touch, mark_ticks)
+        qty = min(max(qty, instrument.min_qty_steps), held, instrument.max_qty_steps)
+        return self._order(client_id, side, price, qty, TimeInForce.IMMEDIATE) if price else None
+
+    def sent(self, client_id: str) -> None:
+        self.order_id = client_id
+        self.orders += 1
+
+    @staticmethod
+    def _limit_price(side: Side, instrument: Instrument, touch: tuple[int, int], mark_ticks: float) -> int:
+        """Through the touch, but within the venue's band of mark; 0 where no touch is known."""
+        bid, ask = touch
+        if not 0 < bid < ask:
+            return 0
+        if side is Side.BUY:
+            price = int(ask * (1.0 + LIMIT_REACH))
+            if mark_ticks > 0:
+                price = min(price, int(mark_ticks * instrument.band_up))
+            return min(price, instrument.max_price_ticks)
+        price = int(bid * (1.0 - LIMIT_REACH)) + 1
+        if mark_ticks > 0:
+            price = max(price, int(mark_ticks * instrument.band_down) + 1)
+        return max(price, instrument.min_price_ticks)
+
+    @staticmethod
+    def _order(client_id: str, side: Side, price: int, qty: int, time_in_force: TimeInForce) -> WantedOrder:
+        return WantedOrder(
+            Request.PLACE, client_id, side, price, qty, True, Purpose.LIQUIDATE, layer=-1, time_in_force=time_in_force
+        )

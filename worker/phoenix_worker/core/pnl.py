@@ -1,0 +1,46 @@
+"""What was earned and paid, in money (integers of 1e-8 quote), from the exchange's own figures of each fill."""
+
+import msgspec
+
+from phoenix_worker.core.events import Fill
+from phoenix_worker.core.instrument import MONEY, Instrument
+
+
+class Pnl(msgspec.Struct):
+    """Since the worker started. `fees` positive = paid; fees in another asset are kept apart, unconverted."""
+
+    realised: int = 0
+    fees: int = 0
+    other_fees: dict[str, int] = {}
+    funding: int = 0
+    volume: int = 0
+    fills: int = 0
+    bought_steps: int = 0
+    sold_steps: int = 0
+    last_funding_ms: int = 0
+
+    def on_fill(self, fill: Fill, instrument: Instrument) -> None:
+        self.fills += 1
+        self.realised += fill.realised
+        self.volume += instrument.notional(fill.price_ticks, fill.qty_steps)
+        if fill.side > 0:
+            self.bought_steps += fill.qty_steps
+        else:
+            self.sold_steps += fill.qty_steps
+        if fill.commission_asset == instrument.quote_asset:
+            self.fees += fill.commission
+        elif fill.commission:
+            self.other_fees[fill.commission_asset] = self.other_fees.get(fill.commission_asset, 0) + fill.commission
+
+    def on_funding(self, settled_ms: int, amount: int) -> None:
+        """Books a settlement once: the exchange's times only grow."""
+        if settled_ms > self.last_funding_ms:
+            self.last_funding_ms = settled_ms
+            self.funding += amount
+
+
+def unrealised(position_steps: int, entry_price: float, mark: float, instrument: Instrument) -> int:
+    """Q · (mark − entry) in money; 0 when flat or while the mark is unknown."""
+    if not position_steps or mark <= 0 or entry_price <= 0:
+        return 0
+    return round(position_steps * instrument.step * (mark - entry_price) * MONEY)

@@ -1,0 +1,147 @@
+"""Start, reconnect and takeover are one path: fetch the truth, replace, account for the difference, then quote.
+
+While the truth is being read, events of the user stream are kept; afterwards those that are newer than it (by trade id,
+by the order's update time, by the account's) are applied, which every handler decides for itself, being idempotent.
+A comparison is the same reading while quoting goes on: it only looks whether the exchange tells what we hold.
+"""
+
+from enum import StrEnum
+
+import msgspec
+from phoenix_coordination import order_id
+
+from phoenix_worker.core.events import OpenOrder, OrderReport, PositionReport, Truth
+from phoenix_worker.core.orders import Life, OrderBook, Trigger
+
+IDLE_COMPARE_NS = 30_000_000_000
+RETRY_NS = 1_000_000_000
+ANSWER_WITHIN_NS = 15_000_000_000
+"""A reading that is not answered by then is asked again; the venue bounds each of its requests, this bounds their sum."""
+
+
+class Phase(StrEnum):
+    UNRECONCILED = "unreconciled"  # the truth is needed and not yet asked for
+    READING = "reading"
+    RECONCILED = "reconciled"
+
+
+class Owner(StrEnum):
+    """Whose an order is that the exchange shows us."""
+
+    OURS = "ours"
+    OLDER = "older token: ours to cancel"
+    SECOND_WRITER = "newer token or another installation"
+    FOREIGN = "not of this system"
+
+
+class Reconciliation(msgspec.Struct):
+    """Where the path stands. `activity` counts what changes our orders or position, to discard a comparison that raced it."""
+
+    phase: Phase = Phase.UNRECONCILED
+    why: str = "start"
+    request_id: int = 0
+    asked_ns: int = 0
+    not_before_ns: int = 0
+    open_when_asked: list[str] = []
+    buffered: list[OrderReport | PositionReport] = []
+    comparing: bool = False
+    activity: int = 0
+    activity_when_asked: int = 0
+    last_truth_ns: int = 0
+    truths: int = 0
+    mismatches: int = 0
+
+    @property
+    def reconciled(self) -> bool:
+        return self.phase is Phase.RECONCILED
+
+    def need(self, why: str) -> None:
+        """Something may have been missed: nothing is quoted until the exchange has been read."""
+        self.phase, self.why, self.comparing = Phase.UNRECONCILED, why, False
+
+    def due(self, now_ns: int, user_up: bool) -> bool:
+        """Whether the truth should be asked for now: needed and possible, overdue, or idle for long."""
+        if not user_up or now_ns < self.not_before_ns:
+            return False
+        if self.phase is Phase.UNRECONCILED:
+            return True
+        if self.phase is Phase.READING or self.comparing:
+            return now_ns - self.asked_ns > ANSWER_WITHIN_NS
+        return now_ns - self.last_truth_ns > IDLE_COMPARE_NS
+
+    def asked(self, now_ns: int, orders: OrderBook) -> int:
+        """Begins a reading (a comparison where we are reconciled); returns its id."""
+        self.request_id += 1
+        self.asked_ns = now_ns
+        if self.phase is Phase.RECONCILED:
+            self.comparing = True
+            self.activity_when_asked = self.activity
+        else:
+            if self.phase is Phase.UNRECONCILED:
+                self.buffered = []
+            self.phase = Phase.READING
+        self.open_when_asked = [order.client_id for order in orders.live() if order.life is Life.OPEN]
+        return self.request_id
+
+    def failed(self, now_ns: int) -> None:
+        self.not_before_ns = now_ns + RETRY_NS
+        self.comparing = False
+        if self.phase is Phase.READING:
+            self.phase = Phase.UNRECONCILED
+
+    def completed(self, now_ns: int) -> list[OrderReport | PositionReport]:
+        """The truth has been taken over; returns what was kept meanwhile."""
+        self.phase, self.comparing = Phase.RECONCILED, False
+        self.last_truth_ns = now_ns
+        self.truths += 1
+        kept, self.buffered = self.buffered, []
+        return kept
+
+
+def replace_orders(orders: OrderBook, truth: Truth, open_when_asked: list[str], now_ns: int) -> None:
+    """Our orders as the exchange tells them. What it does not tell stays counted, unless it was open before the reading."""
+    open_now = {order.client_id: order for order in truth.open_orders}
+    ended = {order.client_id: order for order in truth.resolved}
+    for order in orders.live():
+        order.awaiting_report_ns = 0
+        if told := open_now.get(order.client_id):
+            order.learn(told)
+            # Its fills are in the truth's position, so from here on only newer ones count.
+            order.filled_steps = order.executed_steps
+            order.on(Trigger.FOUND_OPEN)
+            if order.life is Life.OPEN:
+                order.settle_amend()
+        elif told := ended.get(order.client_id):
+            order.learn(told)
+            order.on(Trigger.FOUND_CLOSED if not told.state.is_open else Trigger.FOUND_OPEN)
+        elif order.client_id in open_when_asked:
+            order.on(Trigger.REPORT_CLOSED)
+        elif order.life is Life.OPEN:
+            # Acknowledged while the truth was being read: it may have come too late for the list. Ask.
+            order.on(Trigger.NOT_FOUND)
+            order.next_query_ns = now_ns
+    for order in list(orders.orders.values()):
+        if order.life is Life.CLOSED:
+            # Fills up to the truth are in its position: nothing of this order is unseen any more.
+            order.executed_steps = order.filled_steps
+
+
+def owner_of(order: OpenOrder, installation: str, token: int, known: bool) -> Owner:
+    """Whose the order is, by its client id. An order of our own token that we do not know is ours to cancel, too."""
+    ident = order_id.parse(order.client_id)
+    if ident is None:
+        return Owner.FOREIGN
+    if ident.installation != installation or ident.token > token:
+        return Owner.SECOND_WRITER
+    return Owner.OURS if known else Owner.OLDER
+
+
+def agrees(truth: Truth, position_steps: int, orders: OrderBook) -> str:
+    """Why the exchange tells something else than what we hold; empty where it agrees."""
+    if truth.position_steps != position_steps:
+        return f"position {truth.position_steps} steps at the exchange, {position_steps} here"
+    there = {order.client_id for order in truth.open_orders}
+    here = {order.client_id for order in orders.live()}
+    if there != here:
+        return f"open orders differ: only there {sorted(there - here)}, only here {sorted(here - there)}"
+    return ""

@@ -1,0 +1,126 @@
+"""What must hold before and while a worker quotes, beside the market itself; and the first reason that it does not."""
+
+import msgspec
+from phoenix_coordination.state import Reason
+
+from phoenix_worker.core.events import Budget, EmergencyLevel, Stream
+from phoenix_worker.core.instrument import SymbolStatus
+
+WINDOW_10S_NS = 10_000_000_000
+WINDOW_1M_NS = 60_000_000_000
+DEAD_MAN_MS = 60_000
+DEAD_MAN_REFRESH_NS = 20_000_000_000
+DEAD_MAN_RETRY_NS = 2_000_000_000
+UNLIMITED = 1 << 30
+
+
+class Session(msgspec.Struct):
+    """Facts, each set by one event. Times are monotonic ns; 0 means never."""
+
+    streams: dict[Stream, bool] = {}
+    user_lost_since_ns: int = 0
+    token: int = 0
+    deadline_ns: int = 0
+    installation: str = ""
+    sequence: int = 0
+    """Of client order ids: counts up within a token."""
+    emergency: EmergencyLevel = EmergencyLevel.HALT
+    """Halt until somebody has said otherwise: a missing switch is not an open one."""
+    emergency_epoch: int = 0
+    emergency_reason: str = "the emergency switch has not been read yet"
+    reachable: bool = False
+    unreachable_reason: str = "what the account's workers share has not been reached yet"
+    clock_offset_ns: int = 0
+    clock_error_ns: int = 0
+    clock_known: bool = False
+    dead_man_until_ns: int = 0
+    dead_man_asked_ns: int = 0
+    budget: Budget | None = None
+    orders_since_budget: int = 0
+    maintenance: bool = False
+    halted: str = ""
+    """A risk halt of the symbol: reducing quotes and guards stay alive. Empty: none."""
+    second_writer: bool = False
+    foreign: dict[str, bool] = {}
+    """Open orders of the symbol that are not of this system, by client id."""
+    stopping: str = ""
+    exited: bool = False
+
+    def exchange_ms(self, at_ns: int) -> int:
+        return (at_ns + self.clock_offset_ns) // 1_000_000
+
+    @property
+    def blocked_until_ns(self) -> int:
+        return self.budget.blocked_until_ns if self.budget else 0
+
+    def orders_left(self, now_ns: int) -> int:
+        """Orders that the account's windows still admit; a window that has passed since it was told limits nothing."""
+        budget = self.budget
+        if budget is None:
+            return UNLIMITED
+        left = UNLIMITED
+        if now_ns - budget.at < WINDOW_10S_NS:
+            left = min(left, budget.orders_10s - self.orders_since_budget)
+        if now_ns - budget.at < WINDOW_1M_NS:
+            left = min(left, budget.orders_1m - self.orders_since_budget)
+        return left
+
+    def dead_man_armed(self, now_ns: int) -> bool:
+        return now_ns < self.dead_man_until_ns
+
+    def dead_man_due(self, now_ns: int) -> bool:
+        """Refreshed every 20 s of its 60; sooner where arming failed."""
+        if now_ns - self.dead_man_asked_ns < DEAD_MAN_RETRY_NS:
+            return False
+        return self.dead_man_until_ns - now_ns < DEAD_MAN_MS * 1_000_000 - DEAD_MAN_REFRESH_NS
+
+    def not_ready(
+        self, now_ns: int, *, book_synced: bool, stale: bool, reconciled: bool, user_ok: bool
+    ) -> list[Reason]:
+        """What keeps the worker from being able to quote, in the order of telling. Readiness is about these alone."""
+        facts = (
+            (self.maintenance, Reason.VENUE_MAINTENANCE),
+            (bool(self.stopping), Reason.DRAINING),
+            (not self.reachable, Reason.COORDINATION_UNREACHABLE),
+            (not self.token or now_ns >= self.deadline_ns, Reason.LEASE_NOT_HELD),
+            (not book_synced, Reason.BOOK_NOT_SYNCED),
+            (stale, Reason.PRICE_STALE),
+            (not user_ok, Reason.USER_STREAM_OUT_OF_SYNC),
+            (not reconciled, Reason.NOT_RECONCILED),
+            (not self.clock_known, Reason.CLOCK_UNKNOWN),
+            (not self.dead_man_armed(now_ns), Reason.DEAD_MAN_NOT_ARMED),
+        )
+        return [reason for holds, reason in facts if holds]
+
+    def not_quoting(
+        self, now_ns: int, *, paused: bool, status: SymbolStatus, warm: bool, liquidating: bool, cooling: bool
+    ) -> list[Reason]:
+        """What forbids some or all quotes of a worker that is ready: states of market, risk and people's will."""
+        facts = (
+            (self.emergency is not EmergencyLevel.NONE, Reason.EMERGENCY),
+            (self.second_writer, Reason.SECOND_WRITER),
+            (bool(self.halted), Reason.RISK_HALTED),
+            (bool(self.foreign), Reason.FOREIGN_ACTIVITY),
+            (status is SymbolStatus.NOT_TRADING, Reason.SYMBOL_NOT_TRADING),
+            (status is SymbolStatus.REDUCE_ONLY, Reason.REDUCE_ONLY),
+            (now_ns < self.blocked_until_ns, Reason.RATE_LIMITED),
+            (cooling, Reason.COOLDOWN),
+            (liquidating, Reason.GUARD),
+            (paused, Reason.PAUSED),
+            (not warm, Reason.STATISTICS_WARMING),
+        )
+        return [reason for holds, reason in facts if holds]
+
+
+WITHDRAW_FOR = frozenset(
+    {
+        Reason.EMERGENCY,
+        Reason.SECOND_WRITER,
+        Reason.FOREIGN_ACTIVITY,
+        Reason.SYMBOL_NOT_TRADING,
+        Reason.GUARD,
+        Reason.PAUSED,
+        Reason.STATISTICS_WARMING,
+    }
+)
+"""Reasons under which nothing of ours rests; under the others reducing quotes stay alive, or nothing can be sent anyway."""

@@ -1,0 +1,70 @@
+"""All that one worker knows, as one tree of structs: its encoding is a keyframe, and a replay from one is exact."""
+
+import msgspec
+from phoenix_coordination.state import Reason
+
+from phoenix_worker.core.account import Account
+from phoenix_worker.core.actions import AnyAction
+from phoenix_worker.core.book import Book
+from phoenix_worker.core.freshness import Freshness
+from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.core.inventory import Mode
+from phoenix_worker.core.liquidation import Liquidation
+from phoenix_worker.core.parameters import Parameters
+from phoenix_worker.core.quoting import Ladder
+from phoenix_worker.core.reconcile import Reconciliation
+from phoenix_worker.core.reservation import Reservation
+from phoenix_worker.core.session import Session
+from phoenix_worker.core.statistics import Statistics
+
+Out = list[AnyAction]
+"""Where a handler puts what it asks for, in the order in which it is to be done."""
+
+
+class Stopping(msgspec.Struct):
+    """How far an orderly stop has come."""
+
+    since_ns: int = 0
+    cancel_all_ns: int = 0
+    confirmed: bool = False
+
+
+class State(msgspec.Struct):
+    """One symbol of one account. Changed only by `engine.Engine.on`, through `decision` and `upkeep`."""
+
+    instrument: Instrument
+    parameters: Parameters
+    revision: str
+    dry_run: bool
+    started_ns: int
+    now_ns: int
+    book: Book
+    freshness: Freshness = msgspec.field(default_factory=Freshness)
+    statistics: Statistics = msgspec.field(default_factory=Statistics)
+    session: Session = msgspec.field(default_factory=Session)
+    account: Account = msgspec.field(default_factory=Account.empty)
+    reconciliation: Reconciliation = msgspec.field(default_factory=Reconciliation)
+    reservation: Reservation = msgspec.field(default_factory=Reservation)
+    liquidation: Liquidation = msgspec.field(default_factory=Liquidation)
+    stopping: Stopping = msgspec.field(default_factory=Stopping)
+    mode: Mode = Mode.NORMAL
+    maker_fee_bps: float = 0.0
+    taker_fee_bps: float = 0.0
+    mark: float = 0.0
+    index: float = 0.0
+    funding_rate: float = 0.0
+    next_funding_ms: int = 0
+    silent_upstream: bool = False
+    reasons: list[Reason] = []
+    ladder: Ladder | None = None
+    market_high: int = 0
+    """While bid + ask (in ticks) stays in `market_low`..`market_high`, every quote stays in its keep band."""
+    market_low: int = 0
+    dirty: bool = True
+    next_decision_ns: int = 0
+    next_evaluation_ns: int = 0
+    snapshot_asked_ns: int = 0
+    closes_asked_ns: int = 0
+    reconnects: int = 0
+    reconnect_at_ns: int = 0
+    user_reconnect_ns: int = 0

@@ -1,0 +1,170 @@
+"""What time brings: staleness, lag, questions that are due, the dead-man, and an orderly stop."""
+
+from phoenix_worker.core.actions import (
+    ArmDeadMan,
+    CancelAll,
+    Exit,
+    FetchCloses,
+    FetchSnapshot,
+    FetchTouch,
+    FetchTruth,
+    Note,
+    NoteKind,
+    QueryOrder,
+    Reconnect,
+    ReleaseLease,
+)
+from phoenix_worker.core.decision import decide
+from phoenix_worker.core.events import Stream, Tick
+from phoenix_worker.core.orders import QUERY_AGAIN_NS, Life
+from phoenix_worker.core.session import DEAD_MAN_MS
+from phoenix_worker.core.state import Out, State
+
+SNAPSHOT_RETRY_NS = 1_000_000_000
+CLOSES_RETRY_NS = 30_000_000_000
+FIRST_BACK_OFF_NS = 500_000_000
+LAST_BACK_OFF_NS = 48_000_000_000
+USER_RECONNECT_NS = 5_000_000_000
+"""A user stream that lags is reconnected at most this often."""
+CANCEL_ALL_AFTER_NS = 2_000_000_000
+"""A stop that single cancels have not finished by then sends cancel-all, and again each time as long has passed."""
+
+
+def on_tick(state: State, event: Tick, out: Out) -> None:
+    now = event.at
+    session, book = state.session, state.book
+    if session.exited:
+        return
+    if book.synced and not state.freshness.stale:
+        state.statistics.on_time(now, book.mid_half_ticks / 2 * state.instrument.tick)
+    _watch_market(state, now, out)
+    _watch_account(state, now, out)
+    if session.stopping:
+        _withdraw_in_order(state, now, out)
+    if now >= state.next_evaluation_ns or (state.dirty and now >= state.next_decision_ns):
+        decide(state, now, out)
+
+
+def _watch_market(state: State, now: int, out: Out) -> None:
+    freshness = state.freshness
+    if state.session.streams.get(Stream.BOOK):
+        if state.book.synced:
+            if freshness.judge(now, state.parameters.stale_after_ns):
+                out.append(FetchTouch())
+            elif freshness.stale and freshness.stale_since_ns == now:
+                went_stale(state, out)
+            elif freshness.stale and now >= state.reconnect_at_ns:
+                reconnect_book(state, f"still stale: {freshness.stale}", out)
+        elif now - state.snapshot_asked_ns >= SNAPSHOT_RETRY_NS:
+            ask_snapshot(state, out)
+    if not state.statistics.warm and now - state.closes_asked_ns >= CLOSES_RETRY_NS:
+        state.closes_asked_ns = now
+        out.append(FetchCloses())
+
+
+def _watch_account(state: State, now: int, out: Out) -> None:
+    account, session = state.account, state.session
+    for order in account.orders.live():
+        if order.life is Life.UNKNOWN and now >= order.next_query_ns:
+            order.next_query_ns = now + 2 * QUERY_AGAIN_NS
+            out.append(QueryOrder(order.client_id))
+    if state.reconciliation.reconciled and (lag := _lag(state, now)):
+        state.reconciliation.need(lag)
+        out.append(Note(NoteKind.TRUTH, f"user stream out of sync: {lag}"))
+        if now - state.user_reconnect_ns > USER_RECONNECT_NS:
+            state.user_reconnect_ns = now
+            out.append(Reconnect(Stream.USER, 0, lag))
+        decide(state, now, out)
+    reconcile(state, out)
+    lost = session.user_lost_since_ns
+    if lost and now - lost > state.parameters.give_up_after_ns and not session.exited:
+        session.exited = True
+        out.append(CancelAll("the user stream is gone for good"))
+        out.append(Exit(1, "the user stream could not be opened again: never half-blind"))
+    if session.token and session.dead_man_due(now) and _dead_man_may_be_armed(state, now):
+        arm_dead_man(state, out)
+
+
+def _lag(state: State, now: int) -> str:
+    position = state.account.position
+    if order := state.account.orders.lagging(now, state.parameters.ack_lag_ns):
+        return f"no event for {order.client_id}"
+    if position.differ_since_ns and now - position.differ_since_ns > state.parameters.ack_lag_ns:
+        return f"fills tell {position.by_fills} steps, the account {position.by_account}"
+    return ""
+
+
+def reconcile(state: State, out: Out) -> None:
+    path = state.reconciliation
+    up = state.session.token != 0 and state.session.streams.get(Stream.USER, False)
+    if not path.due(state.now_ns, up):
+        return
+    position = state.account.position
+    since = position.newest_trade_id + 1 if position.newest_trade_id else 0
+    in_flight = [o.client_id for o in state.account.orders.live() if o.in_flight or o.life is Life.UNKNOWN]
+    request_id = path.asked(state.now_ns, state.account.orders)
+    out.append(FetchTruth(request_id, since, state.session.exchange_ms(state.started_ns), in_flight))
+
+
+def _dead_man_may_be_armed(state: State, now: int) -> bool:
+    """Only while lease, book and user stream are healthy; while an emergency order rests the lease is enough."""
+    if now >= state.session.deadline_ns or state.session.stopping:
+        return False
+    return bool(state.liquidation.order_id) or (
+        state.book.synced and not state.freshness.stale and state.reconciliation.reconciled
+    )
+
+
+def arm_dead_man(state: State, out: Out) -> None:
+    state.session.dead_man_asked_ns = state.now_ns
+    out.append(ArmDeadMan(DEAD_MAN_MS))
+
+
+def _withdraw_in_order(state: State, now: int, out: Out) -> None:
+    """Nothing of ours may be left: cancelled, confirmed by the exchange, released, done."""
+    stop = state.stopping
+    if state.account.orders.live():
+        if now - stop.cancel_all_ns >= CANCEL_ALL_AFTER_NS:
+            stop.cancel_all_ns = now
+            state.reconciliation.need("stopping, and orders are left")
+            out.append(CancelAll("stopping"))
+        return
+    if not state.session.token:
+        _exit(state, out)
+    elif not stop.confirmed:
+        stop.confirmed = True
+        state.reconciliation.need("stopping: is anything left?")
+        reconcile(state, out)
+    elif state.reconciliation.reconciled:
+        out.append(ReleaseLease())
+        _exit(state, out)
+
+
+def _exit(state: State, out: Out) -> None:
+    state.session.exited = True
+    out.append(Note(NoteKind.SHUTDOWN, "nothing is left at the exchange"))
+    out.append(Exit(0, state.session.stopping))
+
+
+def went_stale(state: State, out: Out) -> None:
+    """In this order: pull the quotes, refresh the price over REST, reconnect the stream, resynchronise."""
+    out.append(Note(NoteKind.BOOK, f"price stale: {state.freshness.stale}"))
+    decide(state, state.now_ns, out)
+    out.append(FetchTouch())
+    reconnect_book(state, f"price stale: {state.freshness.stale}", out)
+
+
+def reconnect_book(state: State, why: str, out: Out) -> None:
+    """At once the first time, then with a growing delay, so that no storm follows; the venue adds jitter."""
+    delay = 0
+    if state.reconnects:
+        delay = min(LAST_BACK_OFF_NS, FIRST_BACK_OFF_NS << min(state.reconnects - 1, 16))
+    state.reconnects += 1
+    state.account.counters.reconnects_asked += 1
+    state.reconnect_at_ns = state.now_ns + delay + 2 * state.parameters.stale_after_ns
+    out.append(Reconnect(Stream.BOOK, delay, why))
+
+
+def ask_snapshot(state: State, out: Out) -> None:
+    state.snapshot_asked_ns = state.now_ns
+    out.append(FetchSnapshot())
