@@ -1,10 +1,10 @@
-"""Everything that may be asked for: a closed set of small frozen structs. Whatever waits is an action whose answer is an event.
+"""Everything that may be asked for: a closed set of small frozen structs. Whatever waits is an action whose answer
+is an event.
 
 Orders leave only as `ApprovedOrder` (see `risk`): `Place` and `Amend` cannot be built without one.
 """
 
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -58,10 +58,10 @@ class ApprovedOrder:
     deadline_ns: int
     trigger_ns: int
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         raise TypeError("only the risk gate approves orders")
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("an approved order cannot be changed")
 
     def __repr__(self) -> str:
@@ -88,7 +88,9 @@ class Cancel(Action, frozen=True):
 
 
 class CancelAll(Action, frozen=True):
-    """Everything of this symbol, whoever placed it. Answered by the reports of the orders and a `FetchTruth` that follows."""
+    """Everything of this symbol, whoever placed it. Answered by the reports of the orders and a `FetchTruth` that
+    follows.
+    """
 
     reason: str
 
@@ -98,7 +100,9 @@ class QueryOrder(Action, frozen=True):
 
 
 class FetchTruth(Action, frozen=True):
-    """Read position, open orders, fills since `from_trade_id` (0: since `since_ms`) and the orders in flight, until they agree."""
+    """Read position, open orders, fills since `from_trade_id` (0: since `since_ms`) and the orders in flight, until
+    they agree.
+    """
 
     request_id: int
     from_trade_id: int
@@ -198,7 +202,7 @@ AnyAction = (
 )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> list[object]:
     if isinstance(value, ApprovedOrder):
         return [value.order, value.deadline_ns, value.trigger_ns]
     raise NotImplementedError(f"{type(value)} is not part of an action")

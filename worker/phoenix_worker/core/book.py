@@ -1,6 +1,7 @@
 """The local order book and its states. It fails closed: a book that may be wrong has no touch.
 
-The rule is the venue's own for diff depth (Binance USDⓈ-M, "How to manage a local order book correctly"): buffer, take a
+The rule is the venue's own for diff depth (Binance USDⓈ-M, "How to manage a local order book correctly"): buffer,
+take a
 snapshot, drop diffs older than it, the first diff must bridge it (`U <= lastUpdateId <= u`), every later one must
 follow its predecessor (`pu == previous u`). One thing is decided here that the rule leaves open: a snapshot that is
 not older than any diff seen is used at once, because the stream was open before it was taken; the next diff must bridge

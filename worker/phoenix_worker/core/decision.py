@@ -80,7 +80,7 @@ def _judge_guards(state: State, at: int) -> None:
 def _pnl_stop(state: State) -> bool:
     """Unrealised loss beyond `guards.pnlStopRatio` of the position's notional."""
     position = state.account.position
-    reference = _reference_price(state)
+    reference = reference_price(state)
     loss = -unrealised(position.steps, position.entry_price, reference, state.instrument)
     if loss <= 0:
         return False
@@ -88,7 +88,7 @@ def _pnl_stop(state: State) -> bool:
     return loss > state.parameters.guards.pnl_stop_ratio * notional
 
 
-def _reference_price(state: State) -> float:
+def reference_price(state: State) -> float:
     """The mark where it is known, else mid."""
     if state.mark > 0:
         return state.mark
@@ -222,7 +222,7 @@ def _reserve(
         max(need[Side.BUY], facts.buy_exposure),
         max(need[Side.SELL], facts.sell_exposure),
         state.parameters.base_size_steps,
-        _reference_price(state),
+        reference_price(state),
     )
     if request is not None:
         out.append(request)

@@ -1,7 +1,7 @@
 """The engine: events in, actions out, and nothing else. The only file where the parts meet.
 
-A decision (plan, difference, gate) is made when the market has left the range in which every quote stays in its keep band,
-when something about us has changed, and otherwise at least every 250 ms.
+A decision (plan, difference, gate) is made when the market has left the range in which every quote stays in its keep
+band, when something about us has changed, and otherwise at least every 250 ms.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from phoenix_worker.core import events as ev
-from phoenix_worker.core import reconcile
+from phoenix_worker.core import memory, reconcile
 from phoenix_worker.core.account import Verdict
 from phoenix_worker.core.actions import AnyAction, Cancel, Exit, Note, NoteKind, RaiseEmergency
 from phoenix_worker.core.book import Applied, Book
@@ -24,10 +24,11 @@ from phoenix_worker.core.reconcile import Owner
 from phoenix_worker.core.state import Out, State
 from phoenix_worker.core.upkeep import arm_dead_man, ask_snapshot, on_tick, went_stale
 from phoenix_worker.core.upkeep import reconcile as read_truth
+from phoenix_worker.core.view import View, view
 
 
 class Engine(State):
-    """One symbol. `on` is the only way in; `view.view` the only way to look."""
+    """One symbol. `on` is the only way in, `view` the only way to look."""
 
     @classmethod
     def new(
@@ -42,6 +43,17 @@ class Engine(State):
 
     def keyframe(self) -> bytes:
         return msgspec.msgpack.encode(self)
+
+    def remember(self) -> bytes:
+        """What the next process needs and the exchange cannot tell (see `memory`)."""
+        return memory.remember(self)
+
+    def restore(self, data: bytes, age_ns: int) -> None:
+        """Before the first event. Raises `memory.ForeignMemoryError` and changes nothing where it does not fit."""
+        memory.restore(self, data, age_ns)
+
+    def view(self) -> View:
+        return view(self)
 
     def on(self, event: ev.AnyEvent) -> list[AnyAction]:
         """One event, and all that follows from it."""

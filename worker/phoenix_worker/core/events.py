@@ -24,7 +24,9 @@ class Side(IntEnum):
 
 
 class Stream(StrEnum):
-    """The connections of a worker. BOOK carries depth, bookTicker, trade and the canary; MARKET the mark price; USER our own events."""
+    """The connections of a worker. BOOK carries depth, bookTicker, trade and the canary; MARKET the mark price;
+    USER our own events.
+    """
 
     BOOK = "book"
     MARKET = "market"
@@ -180,7 +182,9 @@ class Answer(Event, frozen=True):
     qty_steps: int = 0
     filled_steps: int = 0
     closed: bool = False
-    """The answer says that the order rests no more (a cancel that worked, an amend that cancelled, an order that filled)."""
+    """The answer says that the order rests no more (a cancel that worked, an amend that cancelled, an order that
+    filled).
+    """
     update_ms: int = 0
 
 
@@ -272,7 +276,9 @@ class FundingPaid(Event, frozen=True):
 
 
 class OrderAnswer(Event, frozen=True):
-    """A queried order: `order = None` where the exchange says that it does not exist; `answered` false where nobody said."""
+    """A queried order: `order = None` where the exchange says that it does not exist; `answered` false where nobody
+    said.
+    """
 
     client_id: str
     answered: bool

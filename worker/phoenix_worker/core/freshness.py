@@ -1,6 +1,7 @@
 """Fresh and stale: whether what we see of the market is what it is now.
 
-Three questions, in this order. Does the connection live (a frame of the symbol, or of a stream that never rests)? If the
+Three questions, in this order. Does the connection live (a frame of the symbol, or of a stream that never rests)? If
+the
 symbol rests while the connection lives, does the touch that we hold still stand (asked over REST)? And do frames
 come in time (exchange time against our offset-corrected clock)?
 """

@@ -66,7 +66,8 @@ class Instrument(msgspec.Struct, frozen=True):
     """One perpetual of the exchange. Limits are in ticks and steps; `min_notional` is in money (1e-8 quote).
 
     `band_up` and `band_down` are the exchange's PERCENT_PRICE multipliers: a buy above `mark · band_up` and a sell
-    below `mark · band_down` is refused by it. `maintenance_ratio` and `max_notional` belong to the leverage bracket in force.
+    below `mark · band_down` is refused by it. `maintenance_ratio` and `max_notional` belong to the leverage bracket
+    in force.
     """
 
     symbol: str

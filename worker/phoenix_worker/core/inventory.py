@@ -1,7 +1,7 @@
 """The modes of the inventory: which side may be quoted, and how, at this |q| / netMax.
 
-Guards are ordered (pin < block < flatten < liquidate), so the highest one entered is the strictest. Each enters at its ratio
-and leaves `hysteresis` below it, so that a position on the border does not make the quotes flicker.
+Guards are ordered (pin < block < flatten < liquidate), so the highest one entered is the strictest. Each enters at its
+ratio and leaves `hysteresis` below it, so that a position on the border does not make the quotes flicker.
 """
 
 from enum import IntEnum

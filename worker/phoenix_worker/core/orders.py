@@ -165,7 +165,8 @@ TABLE |= {
 
 
 class OwnOrder(msgspec.Struct):
-    """One order of ours. `qty_steps` is the total as last confirmed; `pending_*` belong to an amend in flight (0: none).
+    """One order of ours. `qty_steps` is the total as last confirmed; `pending_*` belong to an amend in flight (0:
+    none).
 
     `filled_steps` is what fills (by trade id) have told; `executed_steps` the highest total that anybody has told. What
     is executed but whose fill we have not seen still counts against us, also when the order is closed.

@@ -22,7 +22,9 @@ class Guards(msgspec.Struct, frozen=True):
 
 
 class Risk(msgspec.Struct, frozen=True):
-    """`failure_ratio` of at least `failure_window` requests halts the symbol; `sane_band_bps` bounds prices around mid."""
+    """`failure_ratio` of at least `failure_window` requests halts the symbol; `sane_band_bps` bounds prices around
+    mid.
+    """
 
     failure_ratio: float
     failure_window: int

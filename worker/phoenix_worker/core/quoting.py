@@ -105,7 +105,8 @@ def plan(
 ) -> Ladder:
     """Both sides of the ladder.
 
-    `stuck`: steps per side that cannot be withdrawn and stand in no slot (cancel not confirmed, unknown). `busy`: exposure of
+    `stuck`: steps per side that cannot be withdrawn and stand in no slot (cancel not confirmed, unknown). `busy`:
+    exposure of
     slots whose order is in flight; they are planned around, not again. Exposure is planned from the position plus
     these, nearest layer first, never from the live orders that the plan replaces, so that the ladder settles.
     """
@@ -183,7 +184,9 @@ def _keep_ticks(parameters: Parameters, market: Market, layer: int, spacing_bps:
 
 
 def _clear_minimum(rungs: list[Target], instrument: Instrument, room: int) -> tuple[list[Target], int]:
-    """What the venue would refuse as too small merges inward; the nearest is raised while the limit admits it (`room`)."""
+    """What the venue would refuse as too small merges inward; the nearest is raised while the limit admits it
+    (`room`).
+    """
     kept: list[Target] = []
     carried = 0
     dropped = 0

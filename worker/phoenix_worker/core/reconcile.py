@@ -16,7 +16,9 @@ from phoenix_worker.core.orders import Life, OrderBook, Trigger
 IDLE_COMPARE_NS = 30_000_000_000
 RETRY_NS = 1_000_000_000
 ANSWER_WITHIN_NS = 15_000_000_000
-"""A reading that is not answered by then is asked again; the venue bounds each of its requests, this bounds their sum."""
+"""A reading that is not answered by then is asked again; the venue bounds each of its requests, this bounds their
+sum.
+"""
 
 
 class Phase(StrEnum):
@@ -35,7 +37,9 @@ class Owner(StrEnum):
 
 
 class Reconciliation(msgspec.Struct):
-    """Where the path stands. `activity` counts what changes our orders or position, to discard a comparison that raced it."""
+    """Where the path stands. `activity` counts what changes our orders or position, to discard a comparison that
+    raced it.
+    """
 
     phase: Phase = Phase.UNRECONCILED
     why: str = "start"
@@ -99,7 +103,9 @@ class Reconciliation(msgspec.Struct):
 
 
 def replace_orders(orders: OrderBook, truth: Truth, open_when_asked: list[str], now_ns: int) -> None:
-    """Our orders as the exchange tells them. What it does not tell stays counted, unless it was open before the reading."""
+    """Our orders as the exchange tells them. What it does not tell stays counted, unless it was open before the
+    reading.
+    """
     open_now = {order.client_id: order for order in truth.open_orders}
     ended = {order.client_id: order for order in truth.resolved}
     for order in orders.live():

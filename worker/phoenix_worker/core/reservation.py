@@ -37,7 +37,9 @@ class Reservation(msgspec.Struct):
         return True
 
     def need(self, now_ns: int, position: int, buys: int, sells: int, headroom: int, mark: float) -> Reserve | None:
-        """A new request where the need no longer fits, or the entry is old. `buys`, `sells`: all that must be covered."""
+        """A new request where the need no longer fits, or the entry is old. `buys`, `sells`: all that must be
+        covered.
+        """
         age = now_ns - self.asked_ns
         asked_enough = buys <= self.buy_asked and sells <= self.sell_asked
         if self.answered:

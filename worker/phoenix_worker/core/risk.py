@@ -1,4 +1,5 @@
-"""The gate: it turns a wanted order into an `ApprovedOrder`, or into a refusal with its reason. There is no way round it.
+"""The gate: it turns a wanted order into an `ApprovedOrder`, or into a refusal with its reason. There is no way
+round it.
 
 The order of the checks is the order in which reasons are told. Nothing is raised and nothing is changed but the room
 that an approval takes up within the same pass.
@@ -74,7 +75,9 @@ class Pass(msgspec.Struct):
 
 
 def approve(order: WantedOrder, added_steps: int, instrument: Instrument, facts: Pass) -> ApprovedOrder | Denial:
-    """One order. `added_steps` is how much exposure it adds to its side (an amend: beyond what the order has already)."""
+    """One order. `added_steps` is how much exposure it adds to its side (an amend: beyond what the order has
+    already).
+    """
     denial = (
         _session(order, facts)
         or _shape(order, instrument)
@@ -134,7 +137,8 @@ def _shape(order: WantedOrder, instrument: Instrument) -> Denial | None:
 def _exposure(order: WantedOrder, added_steps: int, facts: Pass) -> Denial | None:
     """The worst case if everything fills at once, the order itself included; then the account's room.
 
-    What does not increase |worst case| beyond the limit already passed by the position (reducing) is let through: a sell
+    What does not increase |worst case| beyond the limit already passed by the position (reducing) is let through: a
+    sell
     is judged by the short side alone.
     """
     if order.side is Side.BUY:

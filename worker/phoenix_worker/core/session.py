@@ -123,4 +123,6 @@ WITHDRAW_FOR = frozenset(
         Reason.STATISTICS_WARMING,
     }
 )
-"""Reasons under which nothing of ours rests; under the others reducing quotes stay alive, or nothing can be sent anyway."""
+"""Reasons under which nothing of ours rests; under the others reducing quotes stay alive, or nothing can be sent
+anyway.
+"""

@@ -48,14 +48,17 @@ class Refused:
     what: str
     todo: str
     retryable: bool = False
-    """Whether it may heal by itself (the venue does not answer), so that the worker keeps trying instead of staying down."""
+    """Whether it may heal by itself (the venue does not answer), so that the worker keeps trying instead of staying
+    down.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
     """What is known before the first quote; `refused` is empty when quoting may begin.
 
-    `identity` is the exchange's own name of the account (coordination keys); `offset_ns`: exchange ns ≈ monotonic ns + offset.
+    `identity` is the exchange's own name of the account (coordination keys); `offset_ns`: exchange ns ≈ monotonic ns
+    + offset.
     """
 
     instrument: Instrument | None
@@ -81,7 +84,9 @@ class Venue(Protocol):
         ...
 
     def perform(self, action: VenueAction) -> None:
-        """Begins the action and returns at once. Orders are checked against their deadline right before the bytes leave."""
+        """Begins the action and returns at once. Orders are checked against their deadline right before the bytes
+        leave.
+        """
         ...
 
     @property

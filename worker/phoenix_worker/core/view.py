@@ -1,0 +1,171 @@
+"""How the engine looks from outside: one frozen picture for probes, metrics, the state record and the screen.
+
+Made on demand, never on the hot path. Prices in ticks, quantities in steps, money in 1e-8 quote, ages in ns.
+"""
+
+import msgspec
+from phoenix_coordination.state import Reason, Role
+
+from phoenix_worker.core.counters import Counters
+from phoenix_worker.core.decision import reference_price
+from phoenix_worker.core.events import EmergencyLevel, Side, Stream
+from phoenix_worker.core.inventory import Mode
+from phoenix_worker.core.orders import Life, OwnOrder
+from phoenix_worker.core.pnl import Pnl, unrealised
+from phoenix_worker.core.session import Session
+from phoenix_worker.core.state import State
+
+
+class LiveOrder(msgspec.Struct, frozen=True):
+    """An order that rests or may rest; `leaves_steps` is what may still fill."""
+
+    client_id: str
+    side: Side
+    layer: int
+    purpose: str
+    price_ticks: int
+    leaves_steps: int
+    life: Life
+
+
+class View(msgspec.Struct, frozen=True):
+    """`reasons` are all reasons against quoting, `not_ready` those of them that make the worker unready."""
+
+    role: Role
+    reasons: list[Reason]
+    not_ready: list[Reason]
+    detail: str
+    mode: Mode
+    bid_ticks: int
+    ask_ticks: int
+    mark: float
+    funding_rate: float
+    sigma_1s: float
+    stddev_30m: float | None
+    imbalance: float
+    reservation_ticks: float | None
+    half_spread_bps: float | None
+    decay: float
+    orders: list[LiveOrder]
+    position_steps: int
+    entry_price: float
+    net_max_steps: int
+    worst_case_limit_steps: int
+    worst_long_steps: int
+    worst_short_steps: int
+    pending_buy_steps: int
+    pending_sell_steps: int
+    pnl: Pnl
+    unrealised: int
+    counters: Counters
+    stale_episodes: int
+    stale_seconds: float
+    comparisons_failed: int
+    token: int
+    deadline_ns: int
+    emergency: EmergencyLevel
+    emergency_epoch: int
+    emergency_reason: str
+    halted: str
+    liquidations: int
+    orders_left: int
+    streams: dict[Stream, bool]
+    book_age_ns: int | None
+    truth_age_ns: int | None
+    fresh_connection_silent: bool
+    revision: str
+
+
+def view(state: State) -> View:
+    """The picture as of the last event."""
+    now, session, account, book = state.now_ns, state.session, state.account, state.book
+    not_ready = session.not_ready(
+        now,
+        book_synced=book.synced,
+        stale=state.freshness.stale is not None,
+        reconciled=state.reconciliation.reconciled,
+        user_ok=session.streams.get(Stream.USER, False),
+    )
+    return View(
+        role=_role(session, truths=state.reconciliation.truths),
+        reasons=sorted({*state.reasons, *not_ready}, key=lambda reason: reason.severity),
+        not_ready=not_ready,
+        detail=_detail(state),
+        mode=state.mode,
+        bid_ticks=book.touch_bid,
+        ask_ticks=book.touch_ask,
+        mark=state.mark,
+        funding_rate=state.funding_rate,
+        sigma_1s=state.statistics.sigma_1s,
+        stddev_30m=state.statistics.stddev_30m,
+        imbalance=book.imbalance,
+        reservation_ticks=state.ladder.reservation_ticks if state.ladder else None,
+        half_spread_bps=state.ladder.half_spread_bps if state.ladder else None,
+        decay=state.ladder.decay if state.ladder else 1.0,
+        orders=[_live(order) for order in account.orders.live()],
+        position_steps=account.position.steps,
+        entry_price=account.position.entry_price,
+        net_max_steps=state.parameters.net_max_steps,
+        worst_case_limit_steps=state.parameters.worst_case_steps,
+        worst_long_steps=account.worst_long,
+        worst_short_steps=account.worst_short,
+        pending_buy_steps=account.orders.exposure(Side.BUY),
+        pending_sell_steps=account.orders.exposure(Side.SELL),
+        pnl=account.pnl,
+        unrealised=unrealised(
+            account.position.steps, account.position.entry_price, reference_price(state), state.instrument
+        ),
+        counters=account.counters,
+        stale_episodes=state.freshness.episodes,
+        stale_seconds=state.freshness.stale_seconds(now),
+        comparisons_failed=state.reconciliation.mismatches,
+        token=session.token,
+        deadline_ns=session.deadline_ns,
+        emergency=session.emergency,
+        emergency_epoch=session.emergency_epoch,
+        emergency_reason=session.emergency_reason,
+        halted=session.halted,
+        liquidations=state.liquidation.orders,
+        orders_left=session.orders_left(now),
+        streams=dict(session.streams),
+        book_age_ns=now - state.freshness.last_frame_ns if state.freshness.last_frame_ns else None,
+        truth_age_ns=now - state.reconciliation.last_truth_ns if state.reconciliation.last_truth_ns else None,
+        fresh_connection_silent=state.silent_upstream,
+        revision=state.revision,
+    )
+
+
+def _role(session: Session, truths: int) -> Role:
+    if session.stopping:
+        return Role.DRAINING
+    if not session.token:
+        return Role.STANDBY if session.reachable else Role.STARTING
+    return Role.LEADING if truths else Role.STARTING
+
+
+def _detail(state: State) -> str:
+    """The sentence behind the first reason, where there is one to tell."""
+    session = state.session
+    if session.stopping:
+        return session.stopping
+    if not session.reachable:
+        return session.unreachable_reason
+    if state.freshness.stale:
+        return str(state.freshness.stale)
+    if not state.reconciliation.reconciled:
+        return state.reconciliation.why
+    if session.emergency is not EmergencyLevel.NONE:
+        return session.emergency_reason
+    return session.halted
+
+
+def _live(order: OwnOrder) -> LiveOrder:
+    return LiveOrder(
+        order.client_id,
+        order.side,
+        order.layer,
+        order.purpose.value,
+        order.pending_price or order.price_ticks,
+        order.exposure_steps,
+        order.life,
+    )
