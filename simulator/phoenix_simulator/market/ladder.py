@@ -1,0 +1,130 @@
+"""The book behind the touch: which ticks hold liquidity, how much, and how it changes from depth frame to depth frame.
+
+Each side is cut into bands by distance from the best price. A change picks a tick of a band: an empty one may gain a
+level, a full one loses or resizes it, with probabilities for which the band's measured occupancy is the equilibrium
+(at rate p·occupied = a·empty nothing drifts). The ladder keeps no book of its own; it reads the exchange's.
+"""
+
+from bisect import bisect_left
+from itertools import accumulate
+from random import Random
+
+import msgspec
+
+from phoenix_simulator.market.regimes import Scale
+from phoenix_simulator.market.shapes import LADDER, LADDER_END, Shape
+from phoenix_simulator.market.source import BackgroundView, Level
+
+_MIN_DEPTH_TICKS = 300
+"""A symbol with a large tick still has this many prices a side."""
+_TRIMMED_PER_FRAME = 40
+"""Ticks beyond the last band that are swept per frame and side once the price has left them behind."""
+
+
+class _Band(msgspec.Struct, frozen=True):
+    start: int
+    width: int
+    occupancy: float
+    add: float
+    """Probability that an empty tick, once picked, gains a level."""
+    drop: float
+    """Probability that a full one, once picked, loses it (otherwise it is resized)."""
+    picks: float
+    """Ticks picked per depth frame, both sides together."""
+    sizes: Shape
+    size_scale: float
+
+
+def _bands(scale: Scale) -> tuple[_Band, ...]:
+    """The measured bands in ticks of the symbol. One of its ticks may hold many of the recording's."""
+    bands: list[_Band] = []
+    carried = 0.0
+    ends = [*[row[0] for row in LADDER[1:]], LADDER_END]
+    per_tick = max(1.0, 1 / scale.ticks)
+    for (start, occupancy, changes, add_share, sizes), end in zip(LADDER, ends, strict=True):
+        is_last = end == LADDER_END
+        first = bands[-1].start + bands[-1].width if bands else 1
+        last = max(round(end * scale.ticks), _MIN_DEPTH_TICKS if is_last else 0)
+        carried += changes
+        if last <= first or end <= start:
+            continue
+        occupied = 1 - (1 - occupancy) ** per_tick
+        share = min(add_share, 0.5)
+        add = min(1.0, share * occupied / ((1 - share) * max(1 - occupied, 1e-9)))
+        size_scale = scale.steps * occupancy * per_tick / occupied
+        picks = carried / (occupied + (1 - occupied) * add)
+        drop = add * (1 - occupied) / occupied
+        bands.append(_Band(first, last - first, occupied, add, drop, picks, sizes, size_scale))
+        carried = 0.0
+    return tuple(bands)
+
+
+class Ladder:
+    def __init__(self, scale: Scale, random: Random) -> None:
+        self._random = random
+        self._bands = _bands(scale)
+        self._cumulative = list(accumulate(band.picks for band in self._bands))
+        self._depth = self._bands[-1].start + self._bands[-1].width
+        self._lowest_bid = self._highest_ask = 0
+
+    def opening(self, bid_ticks: int, ask_ticks: int) -> tuple[list[Level], list[Level]]:
+        """Bids and asks behind these best prices (which are not part of it), best first."""
+        sides: tuple[list[Level], list[Level]] = ([], [])
+        for levels, best, step in ((sides[0], bid_ticks, -1), (sides[1], ask_ticks, 1)):
+            for band in self._bands:
+                for distance in range(band.start, band.start + band.width):
+                    price = best + step * distance
+                    if price > 0 and self._random.random() < band.occupancy:
+                        levels.append((price, self._size(band)))
+        self._lowest_bid = bid_ticks - self._depth
+        self._highest_ask = ask_ticks + self._depth
+        return sides
+
+    def next_size(self) -> int:
+        """What a price keeps right behind a new best one, once the rest of its queue has followed or left."""
+        return self._size(self._bands[0])
+
+    def churn(
+        self, view: BackgroundView, bid_ticks: int, ask_ticks: int, scale: float
+    ) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+        """One frame's changes behind the touch: (bids, asks), each price at most once. `scale` multiplies how many."""
+        random, bands, cumulative = self._random.random, self._bands, self._cumulative
+        bids: dict[int, int] = {}
+        asks: dict[int, int] = {}
+        total = cumulative[-1]
+        mean = total * scale
+        for _ in range(int(mean * (0.6 + 0.8 * random()) + random())):
+            band = bands[bisect_left(cumulative, random() * total)]
+            pick = random() * 2
+            is_bid = pick < 1
+            distance = band.start + int((pick if is_bid else pick - 1) * band.width)
+            price = bid_ticks - distance if is_bid else ask_ticks + distance
+            changed = bids if is_bid else asks
+            if price <= 0 or price in changed:
+                continue
+            if view.quantity(is_bid=is_bid, price_ticks=price):
+                changed[price] = 0 if random() < band.drop else self._size(band)
+            elif random() < band.add:
+                changed[price] = self._size(band)
+        self._trim(view, bid_ticks, ask_ticks, bids, asks)
+        return tuple(bids.items()), tuple(asks.items())
+
+    def _size(self, band: _Band) -> int:
+        return max(1, round(band.sizes.draw(self._random) * band.size_scale))
+
+    def _trim(
+        self, view: BackgroundView, bid_ticks: int, ask_ticks: int, bids: dict[int, int], asks: dict[int, int]
+    ) -> None:
+        """What lies beyond the last band was placed when the price was elsewhere: without this the book would grow
+        with every price ever visited.
+        """
+        limit = bid_ticks - self._depth
+        for price in range(self._lowest_bid, min(limit, self._lowest_bid + _TRIMMED_PER_FRAME)):
+            if price > 0 and view.quantity(is_bid=True, price_ticks=price):
+                bids[price] = 0
+        self._lowest_bid = min(limit, self._lowest_bid + _TRIMMED_PER_FRAME)
+        limit = ask_ticks + self._depth
+        for price in range(self._highest_ask, max(limit, self._highest_ask - _TRIMMED_PER_FRAME), -1):
+            if view.quantity(is_bid=False, price_ticks=price):
+                asks[price] = 0
+        self._highest_ask = max(limit, self._highest_ask - _TRIMMED_PER_FRAME)
