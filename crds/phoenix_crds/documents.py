@@ -147,12 +147,12 @@ class _Reader:
         match node:
             case yaml.ScalarNode():
                 return _scalar(node)
-            case yaml.SequenceNode():
+            case yaml.SequenceNode(tag="tag:yaml.org,2002:seq"):
                 return [self.read(item, (*path, index), inside) for index, item in enumerate(node.value)]
-            case yaml.MappingNode():
+            case yaml.MappingNode(tag="tag:yaml.org,2002:map"):
                 return self._mapping(node, path, inside)
             case _:
-                raise _RefusedError(node, "neither a mapping, a list nor a value", "write plain YAML")
+                raise _RefusedError(node, f"the tag {node.tag[:60]} is not plain YAML", "write the value without a tag")
 
     def _mapping(self, node: yaml.MappingNode, path: Path, inside: tuple[int, ...]) -> dict[str, object]:
         merged: dict[str, object] = {}

@@ -3,11 +3,11 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from phoenix_crds.rules import Resource
-from phoenix_crds.values import DNS_SUBDOMAIN, DnsLabel
+from phoenix_crds.values import DNS_LABEL, DNS_SUBDOMAIN, DnsLabel
 
 API_VERSION: Literal["phoenix.trading/v1alpha1"] = "phoenix.trading/v1alpha1"
 
@@ -67,10 +67,13 @@ _SERVER_OWNED = frozenset(
 )
 
 
+ObjectName = Annotated[str, StringConstraints(pattern=DNS_LABEL, min_length=1, max_length=52)]
+
+
 class ObjectMeta(Resource):
     """The metadata of a resource, as far as people write it or a worker is told it."""
 
-    name: DnsLabel = Field(max_length=52)
+    name: ObjectName
     """Lower-case letters, digits and -. At most 52, because pods and jobs get it with a suffix, within 63."""
     namespace: DnsLabel | None = None
     """Namespace; kubectl's present one where it is absent, `local` for the local runner."""

@@ -27,8 +27,22 @@ def validate(model: type[Model], document: Document) -> tuple[Model | None, list
     try:
         return model.model_validate(document.value), []
     except ValidationError as error:
-        found = [problem for detail in error.errors() for problem in _problems(model, document, detail)]
+        details = error.errors()
+        found = [
+            problem
+            for detail in details
+            if not _follows_from_another(detail, details)
+            for problem in _problems(model, document, detail)
+        ]
     return None, sorted(found, key=lambda problem: problem.line)
+
+
+def _follows_from_another(detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
+    """Items that are wrong are not counted by pydantic, so their list seems too short: that is no second mistake."""
+    loc = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in details
+    )
 
 
 def _problems(model: type[BaseModel], document: Document, detail: ErrorDetails) -> Iterator[Problem]:
@@ -97,7 +111,8 @@ def _unknown(model: type[BaseModel], path: Path) -> tuple[str, str]:
     known = sorted(info.alias or name for name, info in _model_at(model, path[:-1]).model_fields.items())
     name = str(path[-1])
     folded = {other.lower(): other for other in known}
-    close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    begun = [other for other in folded if other.startswith(name.lower())]  # `pin` for `pinRatio`
+    close = begun or get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     if close:
         return "unknown field", f"did you mean {folded[close[0]]}?"
     return "unknown field", f"known here: {', '.join(known)}"

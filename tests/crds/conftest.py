@@ -1,0 +1,58 @@
+"""Manifests to bend: a good maker and a good account as text, and a way to read what a test makes of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from phoenix_crds import Loaded, Problem, check_together, load_manifests
+
+MAKER = """\
+apiVersion: phoenix.trading/v1alpha1
+kind: MarketMaker
+metadata:
+  name: ethusdc
+spec:
+  symbol: ETHUSDC
+  netMax: "0.20"
+  baseSize: "0.008"
+"""
+
+ACCOUNT = """\
+apiVersion: phoenix.trading/v1alpha1
+kind: TradingAccount
+metadata:
+  name: default
+spec:
+  environment: Testnet
+  credentialsSecretRef:
+    name: binance
+  limits:
+    netNotional: 1000
+    grossNotional: 2000
+    dailyLoss: 50
+    makerNetMax:
+      ETHUSDC: "0.25"
+"""
+
+
+@pytest.fixture
+def maker_yaml() -> str:
+    return MAKER
+
+
+@pytest.fixture
+def account_yaml() -> str:
+    return ACCOUNT
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[str], tuple[Loaded, list[Problem]]]:
+    """Text of a manifest file → what was loaded, and every problem with it, alone and together."""
+
+    def reader(text: str) -> tuple[Loaded, list[Problem]]:
+        file = tmp_path / "manifest.yaml"
+        file.write_text(text, encoding="utf-8")
+        loaded = load_manifests([file])
+        return loaded, loaded.problems + check_together(loaded)
+
+    return reader
