@@ -1,0 +1,71 @@
+"""The account's key: a directory with `apiKey` and `apiSecret` (HMAC) or `privateKey` (Ed25519), as mounted.
+
+Read from files alone, never from arguments or the environment, and shown nowhere: not in a repr, a log or a crash.
+"""
+
+from pathlib import Path
+
+API_KEY = "apiKey"
+API_SECRET = "apiSecret"  # noqa: S105 - the name of a file
+PRIVATE_KEY = "privateKey"
+MOST_BYTES = 16_384
+
+
+class CredentialsError(Exception):
+    """The directory does not hold a usable key. The text names files, never what is in them."""
+
+
+class Key:
+    """What was read. `secrets` is what must never be seen; `api_secret` or `private_key` is empty."""
+
+    __slots__ = ("api_key", "api_secret", "private_key")
+
+    def __init__(self, api_key: str, api_secret: str, private_key: str) -> None:
+        self.api_key = api_key
+        self.api_secret = api_secret
+        self.private_key = private_key
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(text for text in (self.api_key, self.api_secret, self.private_key) if text)
+
+    def __repr__(self) -> str:
+        return "Key(…)"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a key is not copied out of the process")
+
+
+def read_key(directory: Path) -> Key:
+    """The key; raises `CredentialsError` that names each missing or unusable file and what to do."""
+    api_key = _read(directory, API_KEY)
+    api_secret = _read(directory, API_SECRET)
+    private_key = _read(directory, PRIVATE_KEY)
+    missing = [] if api_key else [API_KEY]
+    if not api_secret and not private_key:
+        missing.append(f"{API_SECRET} (or {PRIVATE_KEY})")
+    if missing:
+        raise CredentialsError(
+            f"{directory}: {' and '.join(missing)} missing or empty: put the account's key there, "
+            "one file each (in a cluster: keys of the Secret that the account names)"
+        )
+    if api_secret and private_key:
+        raise CredentialsError(f"{directory}: holds both {API_SECRET} and {PRIVATE_KEY}: remove the one not in use")
+    return Key(api_key, api_secret, private_key)
+
+
+def _read(directory: Path, name: str) -> str:
+    """The file without surrounding white space, as editors and `echo` leave it; empty where it does not exist."""
+    path = directory / name
+    try:
+        data = path.read_bytes()[: MOST_BYTES + 1]
+        text = data.decode("ascii").strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise CredentialsError(f"{path}: cannot be read: {error.strerror}: check owner and mode of the file") from None
+    except UnicodeDecodeError:
+        raise CredentialsError(f"{path}: is no text: write the key as the exchange shows it") from None
+    if len(data) > MOST_BYTES or (name != PRIVATE_KEY and any(character.isspace() for character in text)):
+        raise CredentialsError(f"{path}: is no key: write the key alone, on one line")
+    return text

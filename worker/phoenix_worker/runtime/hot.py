@@ -1,0 +1,105 @@
+"""Hot parameters: the resolved files are watched, and what changes is swapped in whole between two decisions.
+
+ConfigMap volumes change by a symbolic link that is swapped, plain files by being rewritten: both show in what `stat`
+says about the file that the path leads to. A file that does not validate is refused whole and the old one stays in
+force, its switch included.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.core.parameters import Parameters
+from phoenix_worker.runtime.resolved import InvalidConfigurationError, Resolved, parameters
+
+POLL_SECONDS = 0.25
+"""Life's seconds between two looks at the files: two `stat` calls."""
+
+Load = Callable[[Path, Path], Awaitable[Resolved]]
+Applied = Callable[[Resolved, Parameters], None]
+Look = tuple[tuple[int, ...] | None, ...]
+
+
+class InForce(msgspec.Struct, frozen=True):
+    """What runs, and why what lies there does not.
+
+    `refused`: the problems of the files, empty while they are in force. `needs_restart`: cold fields that differ from
+    what this process was started with; then `hash` and `generation` stay those of the start.
+    """
+
+    resolved: Resolved
+    hash: str
+    generation: int
+    refused: str = ""
+    needs_restart: tuple[str, ...] = ()
+    refusals: int = 0
+
+
+class HotParameters:
+    """Watches the two files. `in_force` is replaced, never changed."""
+
+    def __init__(self, maker_file: Path, account_file: Path, started_with: Resolved, load: Load) -> None:
+        self._files = (maker_file, account_file)
+        self._load = load
+        self._started_with = started_with
+        self._last_look = self._look()
+        self.in_force = InForce(started_with, started_with.hash, started_with.generation)
+
+    async def watch(self, instrument: Instrument, applied: Applied, refused: Callable[[str], None]) -> None:
+        """Runs until cancelled. Exactly one of `applied` and `refused` is called for each change that has settled.
+
+        Quantities become steps of `instrument`, whose grid does not change while a worker runs.
+        """
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            look = self._look()
+            if look == self._last_look:
+                continue
+            await asyncio.sleep(POLL_SECONDS)
+            if self._look() != look:  # still being written
+                continue
+            self._last_look = look
+            await self._read(instrument, applied, refused)
+
+    async def _read(self, instrument: Instrument, applied: Applied, refused: Callable[[str], None]) -> None:
+        try:
+            resolved = await self._load(*self._files)
+            self._refuse_another_identity(resolved)
+            ready = parameters(resolved.quoting, instrument)
+        except InvalidConfigurationError as error:
+            self.in_force = msgspec.structs.replace(
+                self.in_force, refused=str(error), refusals=self.in_force.refusals + 1
+            )
+            refused(str(error))
+            return
+        before, now = self._started_with.cold, resolved.cold
+        cold = tuple(name for name in now if now[name] != before[name])
+        running = self._started_with if cold else resolved
+        self.in_force = InForce(
+            resolved, running.hash, running.generation, needs_restart=cold, refusals=self.in_force.refusals
+        )
+        applied(resolved, ready)
+
+    def _refuse_another_identity(self, resolved: Resolved) -> None:
+        before, now = self._started_with.identity, resolved.identity
+        for name, value in now.items():
+            if value != before[name]:
+                raise InvalidConfigurationError(
+                    f"{name}: is {value!r} now, this worker runs for {before[name]!r}: start another worker for it"
+                )
+
+    def _look(self) -> Look:
+        return tuple(_state_of(path) for path in self._files)
+
+
+def _state_of(path: Path) -> tuple[int, ...] | None:
+    """Identity, size and time of the file that the path leads to; `None` where there is none (it may come back)."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - twice four times a second: Path.stat costs twice as much
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)

@@ -1,0 +1,323 @@
+"""Every metric of a worker: its name, meaning and unit, in one place. Collected at scrape, so that a tick pays nothing.
+
+The first names are fixed (dashboards and alerts of others rely on them); the rest follow the Prometheus conventions:
+base units, counters end in `_total`.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from phoenix_coordination.state import Mode as TradingMode
+from phoenix_coordination.state import StateRecord
+from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import choose_encoder
+
+from phoenix_worker.core.events import Side, Stream
+from phoenix_worker.core.instrument import MONEY, Instrument
+from phoenix_worker.core.inventory import Mode
+from phoenix_worker.core.view import View
+from phoenix_worker.runtime.histogram import Histogram
+from phoenix_worker.runtime.loop_lag import LoopWatch
+from phoenix_worker.runtime.meters import Meters
+from phoenix_worker.runtime.recorder import Statistics as RecorderStatistics
+
+
+class VenueFigures(Protocol):
+    """What the venue's client counts about its connections (its `statistics()`)."""
+
+    @property
+    def reconnects(self) -> dict[Stream, int]: ...
+
+    @property
+    def rest_fallbacks(self) -> int: ...
+
+    @property
+    def conflated(self) -> int: ...
+
+    @property
+    def batch_frames(self) -> int: ...
+
+    @property
+    def batch_max(self) -> int: ...
+
+    @property
+    def decode_errors(self) -> int: ...
+
+    @property
+    def api_errors(self) -> dict[int, int]: ...
+
+    @property
+    def weight_used_ratio(self) -> float: ...
+
+    @property
+    def orders_used_ratio(self) -> float: ...
+
+
+class Sample:
+    """Everything that a scrape looks at, as of one moment. `view` and `instrument` are None until the engine runs."""
+
+    def __init__(
+        self,
+        record: StateRecord,
+        meters: Meters,
+        watch: LoopWatch,
+        *,
+        view: View | None = None,
+        instrument: Instrument | None = None,
+        venue: VenueFigures | None = None,
+        recorder: RecorderStatistics | None = None,
+        log_lines_dropped: int = 0,
+        parameters_refused: int = 0,
+    ) -> None:
+        self.record = record
+        self.meters = meters
+        self.watch = watch
+        self.view = view
+        self.instrument = instrument
+        self.venue = venue
+        self.recorder = recorder
+        self.log_lines_dropped = log_lines_dropped
+        self.parameters_refused = parameters_refused
+
+
+EngineFigure = Callable[[View, Instrument], float]
+
+ENGINE_GAUGES: tuple[tuple[str, str, EngineFigure], ...] = (
+    # Fixed names.
+    (
+        "mm_worst_case_long",
+        "|position| in base units if all buys filled.",
+        lambda v, i: abs(v.worst_long_steps) * i.step,
+    ),
+    (
+        "mm_worst_case_short",
+        "|position| in base units if all sells filled.",
+        lambda v, i: abs(v.worst_short_steps) * i.step,
+    ),
+    ("mm_dynamic_decay_factor", "exp(-sizeDecayK * e / netMax) of the nearest increasing layer.", lambda v, _: v.decay),
+    ("mm_funding_pnl_acc", "Funding received less paid, quote.", lambda v, _: v.pnl.funding / MONEY),
+    (
+        "mm_predicted_funding_rate",
+        "Funding rate expected at the next settlement, a ratio.",
+        lambda v, _: v.funding_rate,
+    ),
+    ("mm_grind_active", "1 while a grind waits for its re-entry; this release does not grind.", lambda _v, _i: 0.0),
+    ("mm_grind_cost_saved", "Saved by grinding, quote; this release does not grind.", lambda _v, _i: 0.0),
+    (
+        "mm_price_stddev_30m",
+        "Standard deviation of the price over 30 minutes relative to its mean; NaN until 30 minutes are known.",
+        lambda v, _: math.nan if v.stddev_30m is None else v.stddev_30m,
+    ),
+    ("mm_quote_suppressed", "1 while any reason stands against quoting.", lambda v, _: float(bool(v.reasons))),
+    ("mm_pending_buy", "Buys live, in flight or unknown, base units.", lambda v, i: v.pending_buy_steps * i.step),
+    ("mm_pending_sell", "Sells live, in flight or unknown, base units.", lambda v, i: v.pending_sell_steps * i.step),
+    ("mm_position", "Signed position, base units.", lambda v, i: v.position_steps * i.step),
+    ("mm_net_max", "Position limit, base units.", lambda v, i: v.net_max_steps * i.step),
+    # Ours.
+    ("mm_worst_case_limit", "Limit of the worst case, base units.", lambda v, i: v.worst_case_limit_steps * i.step),
+    ("mm_mid", "Mid of the local book, quote.", lambda v, i: (v.bid_ticks + v.ask_ticks) / 2 * i.tick),
+    ("mm_spread", "Ask less bid of the local book, quote.", lambda v, i: (v.ask_ticks - v.bid_ticks) * i.tick),
+    ("mm_mark", "Mark price, quote.", lambda v, _: v.mark),
+    ("mm_sigma_1s", "EWMA volatility of 1 s log returns.", lambda v, _: v.sigma_1s),
+    ("mm_book_imbalance", "Order-book imbalance at the touch, -1 to 1.", lambda v, _: v.imbalance),
+    (
+        "mm_half_spread_bps",
+        "Half spread that is wanted, bps; NaN without a plan.",
+        lambda v, _: math.nan if v.half_spread_bps is None else v.half_spread_bps,
+    ),
+    ("mm_lease_held", "1 while this worker holds the symbol's lease.", lambda v, _: float(bool(v.token))),
+    ("mm_lease_token", "Fencing token of the lease, 0 without.", lambda v, _: float(v.token)),
+    ("mm_emergency_level", "The account's switch: 0 none, 1 halt, 2 flatten.", lambda v, _: float(v.emergency)),
+    ("mm_risk_halted", "1 while the symbol is halted by risk.", lambda v, _: float(bool(v.halted))),
+    (
+        "mm_fresh_connection_silent",
+        "1 while a fresh connection is silent too: the cause is upstream.",
+        lambda v, _: float(v.fresh_connection_silent),
+    ),
+    (
+        "mm_book_age_seconds",
+        "Since the last frame of the symbol's book.",
+        lambda v, _: math.nan if v.book_age_ns is None else v.book_age_ns / 1e9,
+    ),
+)
+
+ENGINE_COUNTERS: tuple[tuple[str, str, EngineFigure], ...] = (
+    ("mm_grind_count", "Grinds; this release does not grind.", lambda _v, _i: 0.0),
+    ("mm_market_events", "Events of market data that the engine saw.", lambda v, _: v.counters.market_events),
+    ("mm_decisions", "Decisions: plan, difference, gate.", lambda v, _: v.counters.decisions),
+    ("mm_fills", "Fills of the symbol, whoever made them.", lambda v, _: v.pnl.fills),
+    ("mm_foreign_fills", "Fills of orders that are not ours.", lambda v, _: v.counters.foreign_fills),
+    ("mm_volume_quote", "Notional of all fills, quote.", lambda v, _: v.pnl.volume / MONEY),
+    ("mm_stale_episodes", "Times that the price went stale.", lambda v, _: v.stale_episodes),
+    ("mm_stale_seconds", "Seconds with a stale price.", lambda v, _: v.stale_seconds),
+    ("mm_resyncs", "Times that the book was synchronised anew.", lambda v, _: v.counters.resyncs),
+    (
+        "mm_comparisons_failed",
+        "Comparisons with the exchange's truth that differed.",
+        lambda v, _: v.comparisons_failed,
+    ),
+    ("mm_layers_dropped", "Layers too small to be sent.", lambda v, _: v.counters.layers_dropped),
+    ("mm_liquidation_orders", "Emergency orders of Liquidate.", lambda v, _: v.liquidations),
+    ("mm_parameters_set", "Times that parameters were swapped in.", lambda v, _: v.counters.parameters_set),
+)
+
+VENUE_COUNTERS: tuple[tuple[str, str, Callable[[VenueFigures], float]], ...] = (
+    ("mm_rest_fallback_count", "Commands sent over REST because the order API was down.", lambda f: f.rest_fallbacks),
+    ("mm_depth_conflated", "Frames that a newer one of the same batch replaced, never decoded.", lambda f: f.conflated),
+    ("mm_decode_errors", "Frames that could not be decoded.", lambda f: f.decode_errors),
+)
+
+VENUE_GAUGES: tuple[tuple[str, str, Callable[[VenueFigures], float]], ...] = (
+    (
+        "mm_depth_queue_length",
+        "Frames in the socket's last read batch: there is no other queue.",
+        lambda f: f.batch_frames,
+    ),
+    ("mm_depth_queue_length_max", "Largest read batch so far.", lambda f: f.batch_max),
+    ("mm_request_weight_used_ratio", "Request weight of the minute in use, 0 to 1.", lambda f: f.weight_used_ratio),
+    ("mm_order_budget_used_ratio", "Order count of the window in use, 0 to 1.", lambda f: f.orders_used_ratio),
+)
+
+
+class WorkerCollector:
+    """A prometheus_client collector over `sample()`, called once a scrape."""
+
+    def __init__(self, sample: Callable[[], Sample]) -> None:
+        self._sample = sample
+
+    def collect(self) -> Iterator[Metric]:
+        sample = self._sample()
+        symbol = sample.record.symbol
+        yield from _process_families(sample, symbol)
+        if sample.view is not None and sample.instrument is not None:
+            yield from _engine_families(sample.view, sample.instrument, symbol)
+        if sample.venue is not None:
+            yield from _venue_families(sample.venue, symbol)
+
+
+def _gauge(name: str, text: str, symbol: str, value: float) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=("symbol",))
+    family.add_metric((symbol,), value)
+    return family
+
+
+def _counter(name: str, text: str, symbol: str, value: float) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=("symbol",))
+    family.add_metric((symbol,), value)
+    return family
+
+
+def _gauges_by(name: str, text: str, symbol: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=("symbol", label))
+    for key, value in values.items():
+        family.add_metric((symbol, key), value)
+    return family
+
+
+def _counters_by(name: str, text: str, symbol: str, label: str, values: dict[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=("symbol", label))
+    for key, value in values.items():
+        family.add_metric((symbol, key), value)
+    return family
+
+
+def _histogram(name: str, text: str, symbol: str, histogram: Histogram) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, text, labels=("symbol",))
+    family.add_metric((symbol,), histogram.cumulative(), histogram.sum_ns / 1e9)
+    return family
+
+
+def _process_families(sample: Sample, symbol: str) -> Iterator[Metric]:
+    record, meters, watch = sample.record, sample.meters, sample.watch
+    build = InfoMetricFamily("mm_build", "What runs here.", labels=("symbol",))
+    build.add_metric((symbol,), {"build": record.build})
+    yield build
+    yield _gauge("mm_ready", "What /readyz answers.", symbol, float(record.ready))
+    yield _gauges_by(
+        "mm_not_ready", "1 for each reason that makes the worker unready.", symbol, "reason",
+        {reason.value: 1.0 for reason in record.reasons_not_ready},
+    )  # fmt: skip
+    yield _gauge("mm_live", "1 in mode Live, 0 in DryRun.", symbol, float(record.mode is TradingMode.LIVE))
+    yield _gauge("mm_event_loop_lag_seconds", "Lateness of the event loop's last beat.", symbol, watch.lag_seconds)
+    yield _gauge("mm_event_loop_lag_max_seconds", "Worst lateness so far.", symbol, watch.max_lag_seconds)
+    yield _counter("mm_event_loop_stalls", "Times that the event loop was held for over 200 ms.", symbol, watch.stalls)
+    yield _histogram("mm_decision_seconds", "One event through the engine.", symbol, meters.decision)
+    yield _histogram("mm_tick_to_order_seconds", "From a tick to the order's bytes.", symbol, meters.tick_to_order)
+    yield _histogram("mm_order_latency_seconds", "From a command to its answer.", symbol, meters.order_round_trip)
+    yield _gauge("mm_parameters_generation", "Generation in force.", symbol, record.configuration.generation)
+    refused = float(bool(record.configuration.refused))
+    yield _gauge("mm_parameters_refused", "1 while the files that lie there are refused.", symbol, refused)
+    yield _counter("mm_parameters_refusals", "Changed files that were refused.", symbol, sample.parameters_refused)
+    yield _counter("mm_log_lines_dropped", "Log lines that nobody took.", symbol, sample.log_lines_dropped)
+    if sample.recorder is not None:
+        recorder = sample.recorder
+        yield _counter("mm_recorder_events", "Events in the flight recording.", symbol, recorder.recorded)
+        yield _counter("mm_recorder_dropped", "Events that the recording lacks.", symbol, recorder.dropped)
+        yield _counter("mm_recorder_written_bytes", "Compressed bytes written.", symbol, recorder.written_bytes)
+        yield _gauge("mm_recorder_failing", "1 while the disk refuses.", symbol, float(bool(recorder.failure)))
+
+
+def _engine_families(view: View, instrument: Instrument, symbol: str) -> Iterator[Metric]:
+    for name, text, figure in ENGINE_GAUGES:
+        yield _gauge(name, text, symbol, figure(view, instrument))
+    for name, text, figure in ENGINE_COUNTERS:
+        yield _counter(name, text, symbol, figure(view, instrument))
+    counters = view.counters
+    yield _gauges_by(
+        "mm_ws_connected", "1 while the stream is connected.", symbol, "stream",
+        {stream.value: float(view.streams.get(stream, False)) for stream in Stream},
+    )  # fmt: skip
+    yield _gauges_by(
+        "mm_pnl", "Quote units; fees positive = paid.", symbol, "kind",
+        {
+            "realised": view.pnl.realised / MONEY,
+            "unrealised": view.unrealised / MONEY,
+            "fees": view.pnl.fees / MONEY,
+            "funding": view.pnl.funding / MONEY,
+        },
+    )  # fmt: skip
+    layers = {side.name.lower(): float(sum(order.side is side for order in view.orders)) for side in Side}
+    yield _gauges_by("mm_grid_layers", "Live quotes.", symbol, "side", layers)
+    guards = {mode.name.lower(): float(view.mode is mode) for mode in Mode}
+    yield _gauges_by("mm_guard_active", "1 for the mode of the inventory in force.", symbol, "guard", guards)
+    yield _gauges_by(
+        "mm_quoting_reason", "1 for each reason against quoting.", symbol, "reason",
+        {reason.value: 1.0 for reason in view.reasons},
+    )  # fmt: skip
+    sent = {"place": counters.placed, "amend": counters.amended, "cancel": counters.cancelled}
+    yield _counters_by("mm_orders_sent", "Commands sent.", symbol, "request", sent)
+    yield _counters_by("mm_refusals", "Orders that the gate refused.", symbol, "reason", counters.denials)
+    yield _counters_by("mm_order_refusals", "Commands that the venue refused.", symbol, "reason", counters.refusals)
+    yield _counters_by("mm_order_unknown", "Commands without an answer.", symbol, "request", counters.unknown)
+    codes = {str(code): count for code, count in counters.codes.items()}
+    yield _counters_by("mm_order_errors", "Refused commands by the venue's code.", symbol, "code", codes)
+
+
+def _venue_families(figures: VenueFigures, symbol: str) -> Iterator[Metric]:
+    for name, text, figure in VENUE_GAUGES:
+        yield _gauge(name, text, symbol, figure(figures))
+    for name, text, figure in VENUE_COUNTERS:
+        yield _counter(name, text, symbol, figure(figures))
+    # Conflated before decoding: nothing waits beyond one read batch, so nothing is ever dropped by us.
+    yield _gauge("mm_depth_queue_usage_ratio", "Share of the depth queue in use; there is none.", symbol, 0.0)
+    yield _counter("mm_depth_dropped", "Frames dropped for want of room; conflation leaves none.", symbol, 0.0)
+    reconnects = {stream.value: count for stream, count in figures.reconnects.items()}
+    yield _counters_by("mm_reconnects", "Connections made anew.", symbol, "stream", reconnects)
+    errors = {str(code): count for code, count in figures.api_errors.items()}
+    yield _counters_by("mm_api_errors", "Errors of the venue's API.", symbol, "code", errors)
+
+
+class Exposition:
+    """Renders one scrape in the format that the scraper asks for (Prometheus text or OpenMetrics)."""
+
+    def __init__(self, sample: Callable[[], Sample]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(WorkerCollector(sample))
+        self._registry.register(PROCESS_COLLECTOR)
+
+    def render(self, accept: str) -> tuple[bytes, str]:
+        """`(body, content type)` for an Accept header."""
+        encoder, content_type = choose_encoder(accept)
+        return encoder(self._registry), content_type
