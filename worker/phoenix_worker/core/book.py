@@ -152,7 +152,8 @@ class Book(msgspec.Struct):
             tick = int(price * inverse + 0.5)
             if qty:
                 side[tick] = qty
-                best = max(best, tick)
+                if tick > best:  # noqa: PLR1730 - a call for every level is what this loop cannot afford
+                    best = tick
             elif side.pop(tick, None) is not None and tick == best:
                 search = True
         if search and best not in side:
