@@ -1,0 +1,265 @@
+"""Trade on a simulated exchange, on this machine, with nothing else installed.
+
+Starts the exchange and one worker for each symbol of configs/, probes them, starts them again where they die, and stops
+everything in order on Ctrl-C or after --for. The report compares what the workers say with the exchange's own books.
+Times (--for, KIND@T) are of the run's own clock: at --speed 5 a minute takes 12 s. Ends with 1 where worker and
+exchange disagree, the exchange's audit found a violation, or an order still rests.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from phoenix_coordination import order_id
+from phoenix_worker.runtime.clock import VARIABLE as CLOCK_VARIABLE
+from phoenix_worker.runtime.clock import Clock
+from rich.console import Console
+
+from phoenix_cli.local.exchange import EXCHANGE, Control, Key, graces, start_exchange, stop_exchange
+from phoenix_cli.local.faults import DESCRIPTIONS, Fault, parse_fault, parse_seconds
+from phoenix_cli.local.fleet import Assignment, at_endpoint, load_fleet, of_symbols, quote_asset
+from phoenix_cli.local.inject import Injector, target
+from phoenix_cli.local.layout import StateDirectory, default_state_directory, write_key
+from phoenix_cli.local.maker import WORKER, Launch, Maker
+from phoenix_cli.local.parameters import Parameters
+from phoenix_cli.local.process import Guardian, Process
+from phoenix_cli.local.report import Report, build_report, encode
+from phoenix_cli.local.runner import RUN, Output, Runner, http_session
+from phoenix_cli.local.view import Mood, RunView
+from phoenix_cli.plain import PlainOutput, summary
+from phoenix_cli.refusal import Refused
+from phoenix_cli.screen import ScreenOutput
+
+_DEFAULT_SYMBOLS = "BTCUSDT"
+_DEFAULT_SEED = 1
+_BALANCE = "100000"
+"""Play money of each quote asset: far more than the limits of the account can bind."""
+_AUDIT_S = 1.0
+_FASTEST = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was typed, checked. `worker` and `exchange`: the programs, which tests replace."""
+
+    symbols: tuple[str, ...]
+    length_s: float | None
+    replay: Path | None
+    scenario: Path | None
+    speed: float
+    seed: int
+    faults: tuple[Fault, ...]
+    report: Path | None
+    state_directory: Path
+    configs: Path
+    worker: Sequence[str] = WORKER
+    exchange: Sequence[str] = EXCHANGE
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--for", dest="length_s", metavar="TIME", type=parse_seconds, help="end after TIME (60s, 5m); default: Ctrl-C")
+    add("--symbols", default=_DEFAULT_SYMBOLS, metavar="A,B", help="makers of configs/ to run (default %(default)s)")
+    add("--replay", type=Path, metavar="CAPTURE", help="the market is this recorded capture instead of a synthetic one")
+    add("--scenario", type=Path, metavar="FILE", help="the market, and faults, of a scenario file")
+    add("--speed", type=_speed, default=1.0, metavar="N", help="the run's clock: N times life's (default 1)")
+    add("--seed", type=int, default=_DEFAULT_SEED, metavar="N", help="of the synthetic market (default %(default)s)")
+    add(
+        "--fault",
+        dest="faults",
+        type=parse_fault,
+        action="append",
+        default=[],
+        metavar="KIND@T",
+        help="make something fail T into the run; KIND:SYMBOL@T hits that symbol, else the first. May be repeated. "
+        + "; ".join(f"{kind}: {text}" for kind, text in DESCRIPTIONS.items()),
+    )
+    add("--report", type=Path, metavar="FILE", help="write the JSON report there")
+    add("--plain", action="store_true", help="lines instead of the live screen, also on a terminal")
+    add("-o", "--output", choices=("text", "json"), default="text", help="json: the report on standard output")
+    add("--state-dir", type=Path, metavar="DIR", help="logs and state (default: XDG state directory, phoenix/demo)")
+
+
+def run(args: argparse.Namespace) -> int:
+    options = Options(
+        symbols=tuple(dict.fromkeys(symbol.strip().upper() for symbol in args.symbols.split(",") if symbol.strip())),
+        length_s=args.length_s,
+        replay=_readable(args.replay, "--replay"),
+        scenario=_readable(args.scenario, "--scenario"),
+        speed=args.speed,
+        seed=args.seed,
+        faults=tuple(args.faults),
+        report=_writable(args.report),
+        state_directory=(args.state_dir or default_state_directory("demo")).absolute(),
+        configs=find_configs(),
+    )
+    as_json = args.output == "json"
+    plain = args.plain or as_json or not sys.stdout.isatty()
+    output: Output = PlainOutput(sys.stderr if as_json else sys.stdout) if plain else ScreenOutput(Console())
+    report = asyncio.run(demo(options, output))
+    text = encode(report)
+    if options.report is not None:
+        options.report.write_text(text, encoding="utf-8")
+    sys.stdout.write(text if as_json else summary(report))
+    for fault in report.faults:
+        sys.stderr.write(f"phoenix demo: {fault}\n")
+    return 1 if report.faults else 0
+
+
+async def demo(options: Options, output: Output) -> Report:
+    """The whole run. Raises `Refused` where it could not begin, or could not be brought to its end."""
+    fleet = of_symbols(load_fleet([options.configs / "accounts", options.configs / "makers"]), options.symbols)
+    clock, env = _clock(options.speed)
+    directory = StateDirectory(options.state_directory)
+    with directory.locked():
+        directory.forget()
+        async with Guardian() as guardian, http_session() as http:
+            market = f"replay of {options.replay.name}" if options.replay else f"synthetic, seed {options.seed}"
+            blurb = RunView(title="demo", elapsed_s=0, length_s=options.length_s, speed=options.speed, market=market)
+            runner = Runner(directory, clock, guardian, http, output, blurb, env)
+            with output:
+                async with runner.ended_by_signals():
+                    process, url = await start_exchange(
+                        options.exchange, _exchange_options(options), directory, guardian, env
+                    )
+                    try:
+                        return await _trade(options, fleet, runner, process, Control(url, http))
+                    finally:
+                        await stop_exchange(process)
+
+
+async def _trade(
+    options: Options,
+    fleet: Sequence[Assignment],
+    runner: Runner,
+    exchange: Process,
+    control: Control,
+) -> Report:
+    """From a running exchange to the report; the exchange still runs afterwards."""
+    runner.blurb = msgspec.structs.replace(runner.blurb, exchange=control.url.removeprefix("http://"))
+    assets = {quote_asset(assignment.symbol): _BALANCE for assignment in fleet}
+    key = await control.make_account("demo", assets)
+    await control.declare(_promises(fleet, key, options.speed))
+    credentials = runner.directory.credentials("demo")
+    write_key(credentials, key.api_key, key.api_secret)
+    parameters = Parameters(runner.directory)
+    for assignment in fleet:
+        maker = assignment.maker
+        place = parameters.put(maker, at_endpoint(assignment.account, control.url))
+        launch = Launch(
+            program=options.worker,
+            parameters=place,
+            credentials=credentials,
+            state=runner.directory.state,
+            log=runner.directory.log(maker.metadata.name),
+            env=runner.env,
+        )
+        runner.makers.append(Maker(maker, launch, runner.guardian, runner.tell))
+    for fault in options.faults:
+        target(fault, runner.makers)  # a fault that can hit nobody is refused before anything trades
+    injector = Injector(runner, control, parameters)
+    runner.begin()
+    runner.tell(RUN, f"exchange at {control.url}, logs in {runner.directory.root / 'logs'}")
+    await runner.run(
+        length_s=options.length_s,
+        exchange=exchange,
+        give_up=True,
+        beside=[_follow_audit(runner, control), *(injector.play(fault) for fault in options.faults)],
+    )
+    duration_s = runner.elapsed_s
+    if runner.problem:
+        raise Refused(runner.problem)
+    await control.declare({"end": {}})
+    return build_report(
+        duration_s=duration_s,
+        speed=options.speed,
+        seed=options.seed,
+        makers={maker.symbol: (maker.records, maker.restarts) for maker in runner.makers},
+        books=await control.books(key.api_key),
+        audit=await control.audit(),
+    )
+
+
+async def _follow_audit(runner: Runner, control: Control) -> None:
+    """Keeps the screen's count of violations, and tells each new one as it is found."""
+    known: dict[str, int] = {}
+    while True:
+        found = await control.audit()
+        for kind, count in found.violations.items():
+            if count > known.get(kind, 0):
+                runner.tell(RUN, f"audit: {count - known.get(kind, 0)} × {kind}", Mood.BAD)
+        known = found.violations
+        runner.violations = found.total
+        await asyncio.sleep(_AUDIT_S)
+
+
+def _promises(fleet: Sequence[Assignment], key: Key, speed: float) -> dict[str, object]:
+    """What the audit holds the workers to: the hard limit of each symbol, and the marks in their order ids."""
+    return {
+        "apiKey": key.api_key,
+        "pattern": {"regex": order_id.PATTERN, "tokenBase": 36},
+        "symbolLimits": [
+            {
+                "symbol": assignment.symbol,
+                "maxPosition": str(assignment.maker.spec.net_max * assignment.maker.spec.worst_case_multiplier),
+            }
+            for assignment in fleet
+        ],
+        "graces": graces(speed),
+    }
+
+
+def _exchange_options(options: Options) -> list[str]:
+    found = ["--symbols", ",".join(options.symbols), "--seed", str(options.seed)]
+    if options.replay is not None:
+        found += ["--replay", str(options.replay)]
+    if options.scenario is not None:
+        found += ["--scenario", str(options.scenario)]
+    return found
+
+
+def _clock(speed: float) -> tuple[Clock, dict[str, str]]:
+    """The run's clock, and what makes a child of the run tell the same time."""
+    if speed == 1:
+        return Clock(), {}
+    wall_ns, monotonic_ns = time.time_ns(), time.monotonic_ns()
+    return Clock.scaled(wall_ns, monotonic_ns, speed), {CLOCK_VARIABLE: f"{wall_ns}:{monotonic_ns}:{speed}"}
+
+
+def find_configs() -> Path:
+    """`configs/` of the checkout that this program runs from, or of the present directory."""
+    places = (Path(__file__).resolve().parents[2] / "configs", Path.cwd() / "configs")
+    for place in places:
+        if (place / "makers").is_dir() and (place / "accounts").is_dir():
+            return place
+    raise Refused(
+        "configs/makers and configs/accounts are not found: the demo runs the makers of a checkout;"
+        " run it inside one, or run manifests of your own with `phoenix up -f PATH`"
+    )
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed <= _FASTEST:
+        raise argparse.ArgumentTypeError(f'"{text}": write a number above 0 and at most {_FASTEST:g}')
+    return speed
+
+
+def _readable(path: Path | None, option: str) -> Path | None:
+    if path is not None and not path.is_file():
+        raise Refused(f"{option} {path}: there is no such file")
+    return path.absolute() if path is not None else None
+
+
+def _writable(path: Path | None) -> Path | None:
+    if path is not None and not path.absolute().parent.is_dir():
+        raise Refused(f"--report {path}: there is no directory {path.absolute().parent}")
+    return path

@@ -1,0 +1,117 @@
+"""From a worker's state record to what people read: a row of the screen, and a line for what has changed."""
+
+import signal
+from collections.abc import Iterator
+from decimal import Decimal
+
+from phoenix_coordination.state import Quote, Reason, Role, StateRecord
+from phoenix_crds import MarketMaker
+
+from phoenix_cli.local.view import MakerView, Mood, QuoteView
+
+
+def health(record: StateRecord) -> str:
+    """`Quoting`, or the first reason that it does not, in the vocabulary of `/readyz`, with its sentence."""
+    if record.reason is Reason.QUOTING or not record.detail:
+        return str(record.reason)
+    return f"{record.reason}: {record.detail}"
+
+
+def mood(record: StateRecord) -> Mood:
+    if record.reason is Reason.QUOTING:
+        return Mood.GOOD
+    if record.ready or record.role in (Role.STARTING, Role.DRAINING):
+        return Mood.WARNING
+    return Mood.BAD
+
+
+def ending(code: int) -> str:
+    """How a process ended, for people: `ended with status 1`, `was ended by SIGKILL`."""
+    if code >= 0:
+        return f"ended with status {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def maker_view(
+    maker: MarketMaker, said: StateRecord | None, *, alive: bool, restarts: int, pid: int | None
+) -> MakerView:
+    """The row of a maker. Of a worker that is gone it still tells the position, but neither quotes nor price."""
+    row = MakerView(
+        name=maker.metadata.name,
+        symbol=maker.spec.symbol,
+        health="starting" if pid is not None else "no worker",
+        mood=Mood.WARNING,
+        net_max=maker.spec.net_max,
+        restarts=restarts,
+        pid=pid,
+    )
+    return row if said is None else with_record(row, said, alive=alive)
+
+
+def with_record(row: MakerView, said: StateRecord, *, alive: bool) -> MakerView:
+    """The row filled with what a worker has said."""
+    net_max = Decimal(said.position.net_max) or row.net_max
+    worst = max(abs(Decimal(said.position.worst_case_long)), abs(Decimal(said.position.worst_case_short)))
+    return MakerView(
+        name=row.name,
+        symbol=row.symbol,
+        health=health(said) if alive else row.health,
+        mood=mood(said) if alive else row.mood,
+        bid=_decimal(said.prices.bid) if alive else None,
+        ask=_decimal(said.prices.ask) if alive else None,
+        bids=_quotes(said.quotes.bids) if alive else (),
+        asks=_quotes(said.quotes.asks) if alive else (),
+        position=Decimal(said.position.qty),
+        net_max=net_max,
+        worst_case_ratio=float(worst / net_max) if alive else None,
+        pnl=pnl_total(said),
+        fees=-Decimal(said.pnl.fees),
+        fills=said.activity.fills,
+        restarts=row.restarts,
+        pid=row.pid,
+    )
+
+
+def pnl_total(record: StateRecord) -> Decimal:
+    """Realised and unrealised, after fees and funding, in quote."""
+    pnl = record.pnl
+    return Decimal(pnl.realised) + Decimal(pnl.unrealised) - Decimal(pnl.fees) + Decimal(pnl.funding)
+
+
+def changes(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str, Mood]]:
+    """What somebody who watches wants to hear of, between two records of one worker."""
+    if before is None or before.ready != now.ready:
+        if now.ready:
+            yield f"ready, {now.role}", Mood.GOOD
+        elif before is not None:
+            yield f"not ready: {health(now)}", Mood.WARNING
+    elif not now.ready and before.reason is not now.reason:
+        yield f"not ready: {health(now)}", Mood.WARNING
+    if before is not None and before.guard != now.guard:
+        yield f"guard: {now.guard or 'none'}", Mood.WARNING if now.guard else Mood.GOOD
+    if now.emergency.level != (before.emergency.level if before is not None else "None"):
+        yield f"emergency {now.emergency.level} {now.emergency.reason}".rstrip(), Mood.BAD
+    refused = now.configuration.refused
+    if refused and (before is None or before.configuration.refused != refused):
+        yield f"parameters refused: {refused}", Mood.BAD
+    if before is not None and now.activity.fills > before.activity.fills:
+        yield _fills(before, now), Mood.PLAIN
+
+
+def _fills(before: StateRecord, now: StateRecord) -> str:
+    bought = Decimal(now.activity.bought) - Decimal(before.activity.bought)
+    sold = Decimal(now.activity.sold) - Decimal(before.activity.sold)
+    sides = [f"{verb} {quantity:f}" for verb, quantity in (("bought", bought), ("sold", sold)) if quantity]
+    count = now.activity.fills - before.activity.fills
+    return f"{' and '.join(sides)} ({count} fill{'s' * (count > 1)}), position {now.position.qty}"
+
+
+def _quotes(quotes: list[Quote]) -> tuple[QuoteView, ...]:
+    return tuple(QuoteView(Decimal(quote.price), Decimal(quote.qty)) for quote in quotes)
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -1,0 +1,106 @@
+"""The state directory of local runs: what lies where, and one run at a time.
+
+```
+<state>/                      $XDG_STATE_HOME/phoenix/demo or …/up; private (0700), because keys lie below
+  lock                        held by the runner
+  run.json                    what `phoenix top` attaches to
+  logs/<name>.log             one per process, rotated
+  accounts/<name>/            credentials (0700), as the pod would mount them
+  parameters/<name>/          maker.yaml and account.yaml of a maker, resolved; hot
+  state/                      what the workers keep: installation, leases, snapshots, flight recordings
+```
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from phoenix_cli.refusal import Refused
+
+
+def default_state_directory(kind: str) -> Path:
+    """`$XDG_STATE_HOME/phoenix/<kind>`; `~/.local/state` where the variable is absent or relative, as XDG has it."""
+    home = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (home if home.is_absolute() else Path.home() / ".local" / "state") / "phoenix" / kind
+
+
+class StateDirectory:
+    """Paths below one state directory, each made private when it is first asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def _private(self, *parts: str) -> Path:
+        path = self.root.joinpath(*parts)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+    @property
+    def run_file(self) -> Path:
+        return self.root / "run.json"
+
+    def log(self, name: str) -> Path:
+        return self._private("logs") / f"{name}.log"
+
+    def credentials(self, account: str) -> Path:
+        return self._private("accounts", account, "credentials")
+
+    def parameters(self, maker: str) -> Path:
+        return self._private("parameters", maker)
+
+    @property
+    def state(self) -> Path:
+        return self._private("state")
+
+    def forget(self) -> None:
+        """Removes what an earlier run left: a new simulated exchange knows nothing of its orders and positions."""
+        for name in ("accounts", "logs", "parameters", "state"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
+        self.run_file.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the directory for one run; raises `Refused` where another run holds it, or it cannot be written."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Refused(
+                f"cannot write the state directory {self.root}: {error.strerror}; give another with --state-dir"
+            ) from error
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise Refused(
+                    f"another run{self._runner()} holds {self.root}: stop it, watch it with `phoenix top`,"
+                    " or give this one its own --state-dir"
+                ) from error
+            yield
+        finally:
+            os.close(lock)
+
+    def _runner(self) -> str:
+        try:
+            return f" (pid {json.loads(self.run_file.read_bytes())['pid']})"
+        except (OSError, ValueError, KeyError):
+            return ""
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner may read, at once: a reader sees the old text or the new one."""
+    draft = path.with_name(path.name + ".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.replace(path)
+
+
+def write_key(credentials: Path, api_key: str, api_secret: str) -> None:
+    """A key as the pod would mount it: one private file for each half."""
+    write_private(credentials / "apiKey", api_key)
+    write_private(credentials / "apiSecret", api_secret)

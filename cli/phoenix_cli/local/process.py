@@ -1,0 +1,163 @@
+"""One child process of a run: where it logs, how it is signalled, and a stop that is bounded in time."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from phoenix_cli.local import guardian as guardian_program
+
+LOG_LIMIT_BYTES = 16 * 1024 * 1024
+LOG_GENERATIONS = 3
+TAIL_BYTES = 8192
+
+WORKER_RANK, EXCHANGE_RANK = 0, 1
+"""Order of stopping: a worker needs the exchange to withdraw."""
+
+
+class Guardian:
+    """Our end of the guardian process (see `guardian`): a context that must be open while children run."""
+
+    def __init__(self, grace_s: float = guardian_program.GRACE_S) -> None:
+        self._grace_s = grace_s
+        self._process: asyncio.subprocess.Process | None = None
+        self._watched: set[int] = set()
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-S",
+            guardian_program.__file__,
+            str(self._grace_s),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            await self._process.wait()
+
+    def _tell(self, line: str) -> None:
+        if self._process is None or self._process.stdin is None or self._process.returncode is not None:
+            raise RuntimeError("the guardian of this run has died: nothing would stop the children of a killed runner")
+        self._process.stdin.write(f"{line}\n".encode())
+
+    def watch(self, pid: int, rank: int) -> None:
+        self._watched.add(pid)
+        self._tell(f"+{rank} {pid}")
+
+    def forget(self, pid: int) -> None:
+        self._watched.discard(pid)
+        self._tell(f"-{pid}")
+
+    def kill_all(self) -> None:
+        """SIGKILL to every child that still runs: when a person will not wait."""
+        for pid in self._watched:
+            guardian_program.send(pid, signal.SIGKILL)
+
+
+class Process:
+    """A running child. It leads its own process group, so that a terminal's Ctrl-C reaches only the runner."""
+
+    def __init__(self, name: str, child: asyncio.subprocess.Process, log: Path, guardian: Guardian) -> None:
+        self.name = name
+        self._child = child
+        self._log = log
+        self._log_start = log.stat().st_size if log.exists() else 0
+        self._guardian = guardian
+        self._forgotten = False
+
+    @classmethod
+    async def start(
+        cls,
+        name: str,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        guardian: Guardian,
+        rank: int,
+        env: Mapping[str, str],
+        announces: bool = False,
+    ) -> Self:
+        """Starts `argv` with `env` added to ours; errors (and output, unless it `announces`) are appended to `log`."""
+        rotate(log)
+        with log.open("ab") as sink:
+            child = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE if announces else sink,
+                stderr=sink,
+                env={**os.environ, **env},
+                start_new_session=True,
+            )
+        guardian.watch(child.pid, rank)
+        return cls(name, child, log, guardian)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: the signal that ended it."""
+        return self._child.returncode
+
+    async def announcement(self) -> str:
+        """The first line that an announcing child prints; empty where it ended without one."""
+        if self._child.stdout is None:
+            raise ValueError(f"{self.name} was not started as one that announces")
+        return (await self._child.stdout.readline()).decode(errors="replace").strip()
+
+    async def wait(self) -> int:
+        code = await self._child.wait()
+        if not self._forgotten:
+            self._forgotten = True
+            self._guardian.forget(self.pid)
+        return code
+
+    def signal(self, signum: signal.Signals) -> None:
+        """To the whole group of the child; one that has ended already is no fault."""
+        if self.exit_code is None:
+            guardian_program.send(self.pid, signum)
+
+    async def stop(self, within_s: float) -> bool:
+        """SIGTERM, then SIGKILL after `within_s`. False where it had to be killed."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self.wait(), within_s)
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            await self.wait()
+            return False
+        return True
+
+    def last_words(self) -> str:
+        """The last line that it wrote to its log, to tell a person why it ended; empty where it wrote none."""
+        with self._log.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(min(self._log_start, size), size - TAIL_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def rotate_log(self) -> None:
+        rotate(self._log)
+
+
+def rotate(log: Path) -> None:
+    """Copies a log that has grown too large aside and empties it: the child goes on appending to the same file."""
+    if not log.exists() or log.stat().st_size < LOG_LIMIT_BYTES:
+        return
+    for generation in range(LOG_GENERATIONS - 1, 0, -1):
+        older = log.with_name(f"{log.name}.{generation}")
+        if older.exists():
+            older.replace(log.with_name(f"{log.name}.{generation + 1}"))
+    log.with_name(f"{log.name}.1").write_bytes(log.read_bytes())
+    os.truncate(log, 0)

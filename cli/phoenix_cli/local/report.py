@@ -1,0 +1,199 @@
+"""The report of a run: what the workers say, what the exchange's own books say, and whether they tell the same.
+
+One JSON object; numbers are exact decimals. Counts are summed over the workers that a maker had one after the other;
+latencies are the worst of them, because percentiles cannot be added.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+from phoenix_coordination.state import Latency, StateRecord
+
+from phoenix_cli.local.exchange import Audit, Books
+
+
+class Percentiles(msgspec.Struct, frozen=True):
+    """Microseconds; None where nothing was measured."""
+
+    p50: float | None
+    p99: float | None
+
+
+class PnlReport(msgspec.Struct, frozen=True):
+    """Quote units. `fees` positive = paid, `funding` negative = paid."""
+
+    realised: Decimal
+    unrealised: Decimal
+    fees: Decimal
+    funding: Decimal
+
+
+class SymbolReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the workers of one maker say."""
+
+    market_events: int
+    decisions: int
+    orders_sent: int
+    orders_rejected: dict[str, int]
+    fills: int
+    volume: Decimal
+    position: Decimal
+    pnl: PnlReport
+    max_worst_case_ratio: float
+    stale_episodes: int
+    resyncs: int
+    restarts: int
+    tick_to_order_us: Percentiles
+    decision_us: Percentiles
+    rss_mib: float
+
+
+class ExchangeReport(msgspec.Struct, frozen=True):
+    """What the exchange's own books say at the end. `positions` by symbol, `audit` by kind of violation."""
+
+    fills: int
+    open_orders: int
+    positions: dict[str, Decimal]
+    audit: dict[str, int]
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """`duration_s` is of the run's own time: at speed 5 a minute of it takes 12 s."""
+
+    duration_s: float
+    speed: float
+    seed: int
+    symbols: dict[str, SymbolReport]
+    exchange: ExchangeReport
+    agreement: bool
+    disagreements: list[str]
+    """One sentence for each figure that worker and exchange tell differently; empty where they agree."""
+
+    @property
+    def faults(self) -> list[str]:
+        """Why this run is not a good one; empty for one that is."""
+        violations = {kind: count for kind, count in self.exchange.audit.items() if count}
+        left = self.exchange.open_orders
+        return [
+            *self.disagreements,
+            *(f"audit: {count} × {kind}" for kind, count in violations.items()),
+            *([f"orders that rest on the exchange after the stop: {left}"] if left else []),
+        ]
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def encode(report: Report) -> str:
+    """The JSON that `--report` writes."""
+    return msgspec.json.format(_encoder.encode(report), indent=2).decode() + "\n"
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What the workers of one maker tell of the figures that the exchange tells as well."""
+
+    position: Decimal
+    fills: int
+    filled: Decimal
+    fees: Decimal
+
+
+def told(records: Sequence[StateRecord]) -> Told:
+    """The comparable figures of a maker's workers, oldest first."""
+    if not records:
+        return Told(Decimal(0), 0, Decimal(0), Decimal(0))
+    last = records[-1]
+    return Told(
+        position=Decimal(last.position.qty),
+        fills=last.activity.fills,
+        filled=Decimal(last.activity.bought) + Decimal(last.activity.sold),
+        fees=Decimal(last.pnl.fees),
+    )
+
+
+def disagreements(symbol: str, worker: Told, exchange: Books) -> Iterable[str]:
+    """A sentence for each figure that the two tell differently. Exact: both count in the venue's decimals."""
+    for name, ours, theirs in (
+        ("position", worker.position, exchange.position),
+        ("fills", worker.fills, exchange.fills),
+        ("filled quantity", worker.filled, exchange.filled),
+        ("fees", worker.fees, exchange.fees),
+    ):
+        if ours != theirs:
+            yield f"{symbol} {name}: the worker says {ours}, the exchange {theirs}"
+
+
+def symbol_report(records: Sequence[StateRecord], restarts: int) -> SymbolReport:
+    """The figures of one maker from the last record of each of its workers, oldest first."""
+    last = records[-1] if records else None
+    rejected: Counter[str] = Counter()
+    for record in records:
+        rejected.update(record.activity.orders_rejected)
+    pnl = last.pnl if last is not None else None
+
+    def total(of: Callable[[StateRecord], int]) -> int:
+        return sum(map(of, records))
+
+    return SymbolReport(
+        market_events=total(lambda record: record.activity.market_events),
+        decisions=total(lambda record: record.activity.decisions),
+        orders_sent=total(lambda record: record.activity.orders_sent),
+        orders_rejected=dict(rejected),
+        fills=told(records).fills,
+        volume=Decimal(last.activity.volume) if last is not None else Decimal(0),
+        position=told(records).position,
+        pnl=PnlReport(
+            realised=Decimal(pnl.realised) if pnl is not None else Decimal(0),
+            unrealised=Decimal(pnl.unrealised) if pnl is not None else Decimal(0),
+            fees=Decimal(pnl.fees) if pnl is not None else Decimal(0),
+            funding=Decimal(pnl.funding) if pnl is not None else Decimal(0),
+        ),
+        max_worst_case_ratio=max((record.position.max_worst_case_ratio for record in records), default=0.0),
+        stale_episodes=total(lambda record: record.activity.stale_episodes),
+        resyncs=total(lambda record: record.activity.resyncs),
+        restarts=restarts,
+        tick_to_order_us=_worst(record.activity.tick_to_order_us for record in records),
+        decision_us=_worst(record.activity.decision_us for record in records),
+        rss_mib=max((record.activity.rss_mib for record in records), default=0.0),
+    )
+
+
+def _worst(latencies: Iterable[Latency]) -> Percentiles:
+    measured = list(latencies)
+    return Percentiles(
+        p50=max((latency.p50 for latency in measured if latency.p50 is not None), default=None),
+        p99=max((latency.p99 for latency in measured if latency.p99 is not None), default=None),
+    )
+
+
+def build_report(
+    *,
+    duration_s: float,
+    speed: float,
+    seed: int,
+    makers: Mapping[str, tuple[Sequence[StateRecord], int]],
+    books: Mapping[str, Books],
+    audit: Audit,
+) -> Report:
+    """`makers`: by symbol, the records of its workers and how often one was started again."""
+    found = [
+        sentence
+        for symbol, (records, _) in makers.items()
+        for sentence in disagreements(symbol, told(records), books.get(symbol, Books()))
+    ]
+    return Report(
+        duration_s=round(duration_s, 3),
+        speed=speed,
+        seed=seed,
+        symbols={symbol: symbol_report(records, restarts) for symbol, (records, restarts) in makers.items()},
+        exchange=ExchangeReport(
+            fills=sum(book.fills for book in books.values()),
+            open_orders=sum(book.open_orders for book in books.values()),
+            positions={symbol: book.position for symbol, book in books.items()},
+            audit=audit.violations,
+        ),
+        agreement=not found,
+        disagreements=found,
+    )

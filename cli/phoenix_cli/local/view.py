@@ -1,0 +1,74 @@
+"""What a screen shows of a run, whoever draws it: its runner, or somebody who has attached to it."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+
+class Mood(StrEnum):
+    """How an event is shown."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+class RunEvent(msgspec.Struct, frozen=True):
+    """Something that happened `at_s` seconds (of the run's own time) into the run, to a symbol or to the run itself."""
+
+    at_s: float
+    subject: str
+    text: str
+    mood: Mood = Mood.PLAIN
+
+
+class QuoteView(msgspec.Struct, frozen=True):
+    """One of our resting orders."""
+
+    price: Decimal
+    quantity: Decimal
+
+
+class MakerView(msgspec.Struct, frozen=True, kw_only=True):
+    """One maker as last heard. Prices and quantities in the venue's own decimals; None: not known."""
+
+    name: str
+    symbol: str
+    health: str
+    mood: Mood
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    bids: tuple[QuoteView, ...] = ()
+    asks: tuple[QuoteView, ...] = ()
+    position: Decimal | None = None
+    net_max: Decimal
+    worst_case_ratio: float | None = None
+    pnl: Decimal | None = None
+    fees: Decimal | None = None
+    fills: int = 0
+    restarts: int = 0
+    pid: int | None = None
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run at one moment."""
+
+    title: str
+    elapsed_s: float
+    length_s: float | None = None
+    speed: float = 1.0
+    market: str = ""
+    exchange: str = ""
+    violations: int | None = None
+    """What the exchange's audit has found; None where no audit can be asked (a real venue)."""
+    makers: tuple[MakerView, ...] = ()
+    events: tuple[RunEvent, ...] = ()
+
+
+def clock_text(seconds: float) -> str:
+    """`01:05`, `1:00:05`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"

@@ -1,0 +1,70 @@
+"""Where there is no terminal: a line for each event, and one for each maker every few seconds."""
+
+import sys
+import time
+from typing import Self, TextIO
+
+from phoenix_cli.local.report import Report
+from phoenix_cli.local.view import MakerView, RunEvent, RunView, clock_text
+
+_EVERY_S = 5.0
+
+
+class PlainOutput:
+    """Lines to a stream, flushed: a pipe sees them as they happen."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._next_s = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to put back."""
+
+    def event(self, event: RunEvent) -> None:
+        self._line(f"{clock_text(event.at_s)} {event.subject} {event.text}")
+
+    def update(self, view: RunView) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + _EVERY_S
+        for maker in view.makers:
+            self._line(f"{clock_text(view.elapsed_s)} {maker_line(maker)}")
+
+    def _line(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+def maker_line(maker: MakerView) -> str:
+    """`BTCUSDT Quoting 61234.5/61234.6 quotes 5×5 position 0.012 of 0.2 worst 0.43 pnl +1.23 fills 12 restarts 0`."""
+    touch = "–/–" if maker.bid is None or maker.ask is None else f"{maker.bid:f}/{maker.ask:f}"
+    position = "–" if maker.position is None else f"{maker.position:f}"
+    worst = "" if maker.worst_case_ratio is None else f" worst {maker.worst_case_ratio:.2f}"
+    pnl = "" if maker.pnl is None else f" pnl {maker.pnl:+.4f}"
+    return (
+        f"{maker.symbol} {maker.health} {touch} quotes {len(maker.bids)}×{len(maker.asks)}"
+        f" position {position} of {maker.net_max:f}{worst}{pnl} fills {maker.fills} restarts {maker.restarts}"
+    )
+
+
+def summary(report: Report) -> str:
+    """The report for people, a few lines."""
+    lines = [f"ran {report.duration_s:.0f} s at speed {report.speed:g}, seed {report.seed}"]
+    for symbol, told in report.symbols.items():
+        pnl = told.pnl.realised + told.pnl.unrealised - told.pnl.fees + told.pnl.funding
+        lines.append(
+            f"{symbol}: {told.fills} fills, volume {told.volume:.2f}, position {told.position:f}, pnl {pnl:+.4f}"
+            f" (fees {told.pnl.fees:.4f}), worst case {told.max_worst_case_ratio:.2f} of netMax,"
+            f" orders {told.orders_sent}, stale {told.stale_episodes}, resyncs {told.resyncs}, restarts {told.restarts}"
+        )
+    exchange = report.exchange
+    violations = sum(exchange.audit.values())
+    lines.append(
+        f"exchange: {exchange.fills} fills, {exchange.open_orders} open orders,"
+        f" audit {'clean' if not violations else f'{violations} violations'};"
+        f" {'agrees' if report.agreement else 'disagrees'} with the workers"
+    )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,185 @@
+"""Run your own manifests on this machine: one worker for each maker, against a simulator, the testnet or production.
+
+Workers are probed and started again as the operator would, and stopped in order on Ctrl-C. Manifests that change while
+it runs are validated whole and put in force without a restart; one that does not validate is refused and said. The key
+of an account is read from a directory with the files apiKey and apiSecret (or privateKey), named like its
+credentialsSecretRef; on a simulator without one it is made there.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from phoenix_crds import InvalidResourceError, TradingAccount
+from phoenix_crds.manifests import MANIFEST_SUFFIXES
+from phoenix_worker.runtime.clock import Clock
+from rich.console import Console
+
+from phoenix_cli.local.exchange import Control, ControlError
+from phoenix_cli.local.fleet import Assignment, load_fleet, quote_asset
+from phoenix_cli.local.layout import StateDirectory, default_state_directory, write_key
+from phoenix_cli.local.maker import WORKER, Launch, Maker
+from phoenix_cli.local.parameters import Parameters
+from phoenix_cli.local.process import Guardian
+from phoenix_cli.local.runner import RUN, Output, Runner, http_session
+from phoenix_cli.local.view import Mood, RunView
+from phoenix_cli.plain import PlainOutput
+from phoenix_cli.refusal import Refused
+from phoenix_cli.screen import ScreenOutput
+
+_LOOK_S = 1.0
+_BALANCE = "100000"
+"""Play money of each quote asset on a simulator that has no account of ours yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was typed, checked. `worker`: the program, which tests replace."""
+
+    paths: tuple[str, ...]
+    credentials: Path
+    state_directory: Path
+    worker: Sequence[str] = WORKER
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "-f",
+        "--filename",
+        dest="paths",
+        metavar="PATH",
+        action="extend",
+        nargs="+",
+        required=True,
+        help="manifests of makers and their accounts: files, directories, - for standard input",
+    )
+    add("--redis", metavar="URL", help="comes with the release of shared coordination; refused now")
+    add(
+        "--credentials", type=Path, metavar="DIR", help="a directory for each Secret name (default <state>/credentials)"
+    )
+    add("--plain", action="store_true", help="lines instead of the live screen, also on a terminal")
+    add("--state-dir", type=Path, metavar="DIR", help="logs and state (default: XDG state directory, phoenix/up)")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.redis is not None:
+        raise Refused(
+            "--redis: shared coordination is not part of this release; leave it out: the workers of one machine"
+            " coordinate through the state directory"
+        )
+    state_directory = (args.state_dir or default_state_directory("up")).absolute()
+    options = Options(
+        tuple(args.paths), (args.credentials or state_directory / "credentials").absolute(), state_directory
+    )
+    output: Output = PlainOutput() if args.plain or not sys.stdout.isatty() else ScreenOutput(Console())
+    problem = asyncio.run(up(options, output))
+    if problem:
+        raise Refused(problem)
+    return 0
+
+
+async def up(options: Options, output: Output) -> str:
+    """The whole run; returns why it failed, empty where it did not. Raises `Refused` where it could not begin."""
+    fleet = load_fleet(options.paths)
+    directory = StateDirectory(options.state_directory)
+    with directory.locked():
+        async with Guardian() as guardian, http_session() as http:
+            venues = sorted({f"{each.account.spec.venue} {each.account.spec.environment}" for each in fleet})
+            blurb = RunView(title="up", elapsed_s=0, market=", ".join(venues))
+            runner = Runner(directory, Clock(), guardian, http, output, blurb)
+            parameters = Parameters(directory)
+            for assignment in fleet:
+                runner.makers.append(await _maker(assignment, fleet, options, runner, parameters))
+            with output:
+                async with runner.ended_by_signals():
+                    runner.begin()
+                    runner.tell(RUN, f"logs in {directory.root / 'logs'}")
+                    await runner.run(beside=[_follow_manifests(options.paths, runner, parameters)])
+            return runner.problem
+
+
+async def _maker(
+    assignment: Assignment, fleet: Sequence[Assignment], options: Options, runner: Runner, parameters: Parameters
+) -> Maker:
+    maker, directory = assignment.maker, runner.directory
+    launch = Launch(
+        program=options.worker,
+        parameters=parameters.put(maker, assignment.account),
+        credentials=await _credentials(assignment.account, fleet, options, runner),
+        state=directory.state,
+        log=directory.log(maker.metadata.name),
+        env=runner.env,
+    )
+    return Maker(maker, launch, runner.guardian, runner.tell)
+
+
+async def _credentials(account: TradingAccount, fleet: Sequence[Assignment], options: Options, runner: Runner) -> Path:
+    secret = account.spec.credentials_secret_ref
+    if secret is None:
+        return await _simulated_credentials(account, fleet, runner.directory, runner.http)
+    place = options.credentials / secret.name
+    if not place.is_dir():
+        raise Refused(
+            f"account {account.metadata.name}: no directory {place}: make it (mode 0700) with the files apiKey and"
+            " apiSecret, or privateKey; another place with --credentials"
+        )
+    return place
+
+
+async def _simulated_credentials(
+    account: TradingAccount, fleet: Sequence[Assignment], directory: StateDirectory, http: aiohttp.ClientSession
+) -> Path:
+    """The key of an earlier run where the simulator still knows it, else one of a new account."""
+    if account.spec.endpoints is None:  # the models refuse it: only a Simulator goes without a Secret
+        raise Refused(f"account {account.metadata.name} has neither endpoints nor credentialsSecretRef")
+    control = Control(account.spec.endpoints.base_url, http)
+    place = directory.credentials(account.metadata.name)
+    if (place / "apiKey").exists():
+        try:
+            await control.books((place / "apiKey").read_text().strip())
+        except ControlError:
+            pass  # a simulator that was started anew: it knows none of its former accounts
+        else:
+            return place
+    symbols = [each.symbol for each in fleet if each.account.metadata.name == account.metadata.name]
+    key = await control.make_account(account.metadata.name, {quote_asset(symbol): _BALANCE for symbol in symbols})
+    write_key(place, key.api_key, key.api_secret)
+    return place
+
+
+async def _follow_manifests(paths: Sequence[str], runner: Runner, parameters: Parameters) -> None:
+    """Puts changed manifests in force; what cannot be is said, and what was in force stays."""
+    makers = {maker.name for maker in runner.makers}
+    seen = list(_stamps(paths))
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        now = list(_stamps(paths))
+        if now == seen:
+            continue
+        seen = now
+        try:
+            fleet = load_fleet(path for path in paths if path != "-")
+        except (InvalidResourceError, Refused) as error:
+            runner.tell(RUN, f"changed manifests refused, nothing changes: {error}", Mood.BAD)
+            continue
+        for assignment in fleet:
+            if assignment.maker.metadata.name in makers:
+                parameters.put(assignment.maker, assignment.account)
+        if makers != {assignment.maker.metadata.name for assignment in fleet}:
+            runner.tell(RUN, "makers were added or removed: start `phoenix up` again to run them", Mood.WARNING)
+        runner.tell(RUN, "changed manifests are handed to the workers", Mood.GOOD)
+
+
+def _stamps(paths: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+    """What `stat` says of every manifest: equal where nothing was written."""
+    for path in map(Path, paths):
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.suffix in MANIFEST_SUFFIXES and file.is_file():
+                status = file.stat()
+                yield str(file), status.st_mtime_ns, status.st_size

@@ -1,0 +1,74 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from phoenix_coordination import state
+
+STANDINS = Path(__file__).parent / "local" / "standins"
+
+AGREED_BOOKS = {
+    "BTCUSDT": {"position": "0.004", "fills": 3, "filled": "0.012", "fees": "0.12345678", "openOrders": 0},
+}
+
+
+@pytest.fixture
+def standin_worker() -> tuple[str, ...]:
+    return (sys.executable, str(STANDINS / "worker.py"))
+
+
+@pytest.fixture
+def standin_exchange(tmp_path, monkeypatch) -> tuple[str, ...]:
+    """The program; its books agree with what the stand-in worker says."""
+    monkeypatch.setenv("STANDIN_JOURNAL", str(tmp_path / "journal"))
+    monkeypatch.setenv("STANDIN_BOOKS", json.dumps(AGREED_BOOKS))
+    monkeypatch.setenv("PYTHONPATH", ":".join(entry for entry in sys.path if entry))
+    return (sys.executable, str(STANDINS / "exchange.py"))
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """What the stand-in exchange was told: (path, body)."""
+
+    def read() -> list[tuple[str, dict]]:
+        lines = (tmp_path / "journal").read_text().splitlines()
+        return [(entry["path"], entry["body"]) for entry in map(json.loads, lines)]
+
+    return read
+
+
+@pytest.fixture
+def record():
+    """Makes state records; `activity`, `position`, `pnl` and `emergency` take the fields of those parts."""
+
+    def make(**changes) -> state.StateRecord:
+        parts = {
+            "activity": state.Activity(**changes.pop("activity", {})),
+            "position": state.Position(**{"net_max": "0.1", **changes.pop("position", {})}),
+            "pnl": state.Pnl(**changes.pop("pnl", {})),
+            "emergency": state.EmergencyState(**changes.pop("emergency", {})),
+            "configuration": state.Configuration(**changes.pop("configuration", {})),
+        }
+        fields = {
+            "schema": state.SCHEMA,
+            "symbol": "BTCUSDT",
+            "holder": "here",
+            "namespace": "local",
+            "maker": "btcusdt",
+            "account": "local/default",
+            "installation": "abcdef",
+            "role": state.Role.LEADING,
+            "mode": state.Mode.LIVE,
+            "ready": True,
+            "reason": state.Reason.QUOTING,
+            "reasons_not_ready": [],
+            "detail": "",
+            "guard": "",
+            "token": 1,
+            "build": "b",
+            "fresh_connection_silent": False,
+            "published_ms": 0,
+        }
+        return state.StateRecord(**{**fields, **parts, **changes})
+
+    return make

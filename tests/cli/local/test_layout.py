@@ -1,0 +1,62 @@
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from phoenix_cli.local.layout import StateDirectory, default_state_directory, write_key, write_private
+from phoenix_cli.refusal import Refused
+
+
+def test_the_default_follows_xdg(monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", "/somewhere")
+    assert default_state_directory("demo") == Path("/somewhere/phoenix/demo")
+
+
+@pytest.mark.parametrize("value", ["", "relative/path"])
+def test_an_unusable_xdg_variable_is_ignored(monkeypatch, value):
+    monkeypatch.setenv("XDG_STATE_HOME", value)
+    assert default_state_directory("up") == Path.home() / ".local/state/phoenix/up"
+
+
+def test_keys_are_private_from_the_first_moment(tmp_path):
+    directory = StateDirectory(tmp_path / "state")
+    with directory.locked():
+        place = directory.credentials("default")
+        write_key(place, "key", "secret")
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert {file.name: (file.read_text(), stat.S_IMODE(file.stat().st_mode)) for file in place.iterdir()} == {
+        "apiKey": ("key", 0o600),
+        "apiSecret": ("secret", 0o600),
+    }
+
+
+def test_a_private_file_is_replaced_whole(tmp_path):
+    write_private(tmp_path / "file", "old and long")
+    write_private(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_one_run_holds_a_state_directory(tmp_path):
+    directory = StateDirectory(tmp_path)
+    with directory.locked():
+        directory.run_file.write_text(json.dumps({"pid": 4711}))
+        with pytest.raises(Refused, match=r"another run \(pid 4711\).*--state-dir"), StateDirectory(tmp_path).locked():
+            pass
+    with StateDirectory(tmp_path).locked():
+        pass
+
+
+def test_a_directory_that_cannot_be_written_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refused, match="cannot write the state directory.*--state-dir"):
+        with StateDirectory(tmp_path / "file" / "below").locked():
+            pass
+
+
+def test_a_new_demo_forgets_what_the_last_one_left_and_nothing_else(tmp_path):
+    directory = StateDirectory(tmp_path)
+    (directory.state / "snapshot").write_text("old")
+    (directory.credentials("default") / "apiKey").write_text("old")
+    (tmp_path / "notes").write_text("a person's")
+    directory.forget()
+    assert [file.name for file in tmp_path.iterdir()] == ["notes"]

@@ -1,0 +1,119 @@
+import json
+import re
+from decimal import Decimal
+
+import pytest
+from phoenix_cli.local.exchange import Audit, Books
+from phoenix_cli.local.report import build_report, encode
+from phoenix_coordination.state import Latency
+
+AGREED = Books(position=Decimal("0.004"), fills=3, filled=Decimal("0.012"), fees=Decimal("0.12345678"))
+
+
+@pytest.fixture
+def worker_record(record):
+    return record(
+        activity={
+            "market_events": 100,
+            "decisions": 10,
+            "orders_sent": 6,
+            "orders_rejected": {"would-take": 1},
+            "fills": 3,
+            "bought": "0.008",
+            "sold": "0.004",
+            "volume": "734.81",
+            "stale_episodes": 1,
+            "resyncs": 2,
+            "tick_to_order_us": Latency(200.0, 900.0),
+            "rss_mib": 41.5,
+        },
+        position={"qty": "0.004", "max_worst_case_ratio": 0.8},
+        pnl={"realised": "1.5", "unrealised": "-0.25", "fees": "0.12345678", "funding": "-0.01"},
+    )
+
+
+def report(records, books=AGREED, violations=None, restarts=0):
+    return build_report(
+        duration_s=40.0004,
+        speed=1.0,
+        seed=7,
+        makers={"BTCUSDT": (records, restarts)},
+        books={"BTCUSDT": books},
+        audit=Audit(violations or {"exposure": 0}),
+    )
+
+
+def test_the_report_has_every_field_that_others_rely_on(worker_record):
+    told = json.loads(encode(report([worker_record])))
+    assert told == {
+        "duration_s": 40.0,
+        "speed": 1.0,
+        "seed": 7,
+        "symbols": {
+            "BTCUSDT": {
+                "market_events": 100,
+                "decisions": 10,
+                "orders_sent": 6,
+                "orders_rejected": {"would-take": 1},
+                "fills": 3,
+                "volume": 734.81,
+                "position": 0.004,
+                "pnl": {"realised": 1.5, "unrealised": -0.25, "fees": 0.12345678, "funding": -0.01},
+                "max_worst_case_ratio": 0.8,
+                "stale_episodes": 1,
+                "resyncs": 2,
+                "restarts": 0,
+                "tick_to_order_us": {"p50": 200.0, "p99": 900.0},
+                "decision_us": {"p50": None, "p99": None},
+                "rss_mib": 41.5,
+            }
+        },
+        "exchange": {"fills": 3, "open_orders": 0, "positions": {"BTCUSDT": 0.004}, "audit": {"exposure": 0}},
+        "agreement": True,
+        "disagreements": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("books", "said"),
+    [
+        pytest.param(
+            {"position": Decimal("0.005")}, "position: the worker says 0.004, the exchange 0.005", id="position"
+        ),
+        pytest.param({"fills": 4}, "fills: the worker says 3, the exchange 4", id="fills"),
+        pytest.param({"filled": Decimal("0.013")}, "filled quantity: .* 0.012, the exchange 0.013", id="quantity"),
+        pytest.param(
+            {"fees": Decimal("0.12345679")}, "fees: .* 0.12345678, the exchange 0.12345679", id="last-decimal"
+        ),
+    ],
+)
+def test_any_difference_to_the_last_decimal_is_a_disagreement(worker_record, books, said):
+    fields = {"position": AGREED.position, "fills": 3, "filled": AGREED.filled, "fees": AGREED.fees, **books}
+    found = report([worker_record], Books(**fields))
+    assert not found.agreement
+    assert len(found.faults) == 1
+    assert re.search(said, found.faults[0])
+
+
+def test_a_maker_of_which_nothing_was_heard_disagrees_with_books_that_have_fills():
+    assert not report([]).agreement
+
+
+def test_a_maker_of_which_nothing_was_heard_agrees_with_empty_books():
+    assert report([], Books()).agreement
+
+
+@pytest.mark.parametrize(
+    ("books", "violations", "said"),
+    [
+        pytest.param({"open_orders": 2}, {}, "orders that rest on the exchange after the stop: 2", id="orders-left"),
+        pytest.param({}, {"twoWriters": 3, "exposure": 0}, "audit: 3 × twoWriters", id="violation"),
+    ],
+)
+def test_orders_left_and_violations_make_a_bad_run(worker_record, books, violations, said):
+    fields = {"position": AGREED.position, "fills": 3, "filled": AGREED.filled, "fees": AGREED.fees, **books}
+    assert report([worker_record], Books(**fields), violations).faults == [said]
+
+
+def test_a_good_run_has_no_faults(worker_record):
+    assert report([worker_record]).faults == []

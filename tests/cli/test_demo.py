@@ -1,0 +1,169 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from phoenix_cli import demo as demo_module
+from phoenix_cli.demo import Options, demo, find_configs
+from phoenix_cli.local.faults import parse_fault
+from phoenix_cli.plain import PlainOutput
+from phoenix_cli.refusal import Refused
+
+
+@pytest.fixture
+def options(tmp_path, standin_worker, standin_exchange):
+    return Options(
+        symbols=("BTCUSDT",),
+        length_s=1.5,
+        replay=None,
+        scenario=None,
+        speed=1.0,
+        seed=7,
+        faults=(),
+        report=None,
+        state_directory=tmp_path / "state",
+        configs=find_configs(),
+        worker=standin_worker,
+        exchange=standin_exchange,
+    )
+
+
+@pytest.fixture
+def lines(capsys):
+    return lambda: capsys.readouterr().out.splitlines()
+
+
+async def test_a_run_ends_in_order_and_its_report_compares_worker_and_exchange(options, lines):
+    report = await demo(options, PlainOutput())
+    assert report.faults == []
+    assert report.symbols["BTCUSDT"].fills == 3
+    assert report.symbols["BTCUSDT"].pnl.fees == Decimal("0.12345678")
+    assert report.duration_s >= 1.5
+    said = lines()
+    assert any("BTCUSDT ready, leading" in line for line in said)
+    assert any("the time is over" in line for line in said)
+    assert not any("restart" in line and "restarts 0" not in line for line in said)
+
+
+async def test_the_audit_is_told_what_the_workers_promise_and_when_they_have_ended(options, journal):
+    await demo(options, PlainOutput())
+    (account, _), (audit, promises), (_, end) = journal()
+    assert account == "/sim/account"
+    assert audit == "/sim/audit"
+    assert promises["apiKey"] == "the-key"
+    assert promises["symbolLimits"] == [{"symbol": "BTCUSDT", "maxPosition": "0.1150"}]
+    assert promises["pattern"]["tokenBase"] == 36
+    assert end == {"end": {}}
+
+
+async def test_a_disagreement_is_found(options, monkeypatch):
+    monkeypatch.setenv("STANDIN_BOOKS", json.dumps({"BTCUSDT": {"position": "0.004", "fills": 4}}))
+    report = await demo(options, PlainOutput())
+    assert not report.agreement
+    assert "BTCUSDT fills: the worker says 3, the exchange 4" in report.faults
+
+
+async def test_a_violation_is_told_while_it_runs(options, monkeypatch, lines):
+    monkeypatch.setenv("STANDIN_VIOLATIONS", "2")
+    report = await demo(options, PlainOutput())
+    assert report.faults == ["audit: 2 × leftBehind"]
+    assert any("audit: 2 × leftBehind" in line for line in lines())
+
+
+async def test_a_killed_worker_is_started_again_at_once(options, lines):
+    report = await demo(replace(options, faults=(parse_fault("kill@1s"),), length_s=3.0), PlainOutput())
+    assert report.symbols["BTCUSDT"].restarts == 1
+    assert any("was ended by SIGKILL, the next starts now" in line for line in lines())
+
+
+async def test_a_fault_of_the_venue_goes_to_the_exchange(options, journal):
+    await demo(replace(options, faults=(parse_fault("stale@500ms"),)), PlainOutput())
+    told = [body for path, body in journal() if path == "/sim/fault"]
+    assert told == [{"kind": "silence", "symbol": "BTCUSDT", "route": "public", "durationSeconds": 8.0}]
+
+
+async def test_stop_turns_the_switch_in_the_workers_files_and_then_holds_them_to_it(options, journal, lines):
+    await demo(replace(options, faults=(parse_fault("stop@1s"),), length_s=5.0), PlainOutput())
+    assert {"stop": {}} in [body for path, body in journal() if path == "/sim/audit"]
+    assert any("BTCUSDT emergency Halt" in line for line in lines())
+
+
+async def test_a_worker_that_cannot_start_ends_the_run_with_its_own_words(options, monkeypatch):
+    monkeypatch.setenv("STANDIN_WORKER", "refuses")
+    with pytest.raises(
+        Refused, match="BTCUSDT: the worker does not start: leverage of BTCUSDT is 20.*set settings.apply"
+    ):
+        await demo(replace(options, length_s=50.0), PlainOutput())
+
+
+async def test_an_exchange_that_cannot_start_ends_the_run_with_its_own_words(options, monkeypatch):
+    monkeypatch.setenv("STANDIN_EXCHANGE_FAILS", "1")
+    with pytest.raises(Refused, match="exchange did not start: capture.gz: line 3 is no message of the venue"):
+        await demo(options, PlainOutput())
+
+
+async def test_an_exchange_that_ends_is_the_end_of_the_run(options, monkeypatch):
+    monkeypatch.setenv("STANDIN_EXCHANGE_ENDS", "1")
+    with pytest.raises(Refused, match="the tape has run out|does not answer"):
+        await demo(replace(options, length_s=50.0), PlainOutput())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"symbols": ("DOGEUSDT",)}, "no maker in configs/makers; there are: .*BTCUSDT", id="symbol"),
+        pytest.param(
+            {"faults": ("kill:SOLUSDT@1s",)}, "no maker of this run trades it; there are: BTCUSDT", id="fault"
+        ),
+    ],
+)
+async def test_what_cannot_be_run_is_refused(options, changes, said):
+    if "faults" in changes:
+        changes = {"faults": tuple(map(parse_fault, changes["faults"]))}
+    with pytest.raises(Refused, match=said):
+        await demo(replace(options, **changes), PlainOutput())
+
+
+@pytest.mark.parametrize("speed", [4.0])
+async def test_at_speed_the_runs_own_time_is_what_counts(options, speed):
+    report = await demo(replace(options, speed=speed, length_s=8.0), PlainOutput())
+    assert report.speed == speed
+    assert report.duration_s >= 8.0
+
+
+def phoenix(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "phoenix_cli", "demo", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        pytest.param(["--help"], 0, "example:", id="help"),
+        pytest.param(["--fault", "redis-flush@1s"], 2, "shared Redis", id="redis-fault"),
+        pytest.param(["--speed", "0"], 2, "above 0", id="speed"),
+        pytest.param(["--for", "60"], 2, "60s|1m", id="time-without-unit"),
+        pytest.param(["--replay", "/nowhere.gz"], 1, "there is no such file", id="capture"),
+        pytest.param(["--report", "/nowhere/r.json"], 1, "there is no directory", id="report"),
+    ],
+)
+def test_the_command_line_answers_without_a_stack_trace(monkeypatch, arguments, status, said):
+    monkeypatch.setenv("PYTHONPATH", ":".join(entry for entry in sys.path if entry))
+    done = phoenix(*arguments)
+    assert done.returncode == status, done.stderr
+    assert any(word in done.stdout + done.stderr for word in said.split("|"))
+    assert "Traceback" not in done.stderr
+
+
+def test_it_says_when_there_are_no_configs(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo_module, "__file__", str(tmp_path / "a" / "b" / "c" / "demo.py"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refused, match="phoenix up -f PATH"):
+        find_configs()
