@@ -1,0 +1,422 @@
+"""The exchange as the worker sees it: one symbol of one account, made of this package's parts.
+
+Commands arrive in the middle of the engine's turn. What they cause is told to the sink in a later turn of the loop, never
+from within `perform`: the engine is not asked to decide while its last decision is still being carried out.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from random import Random
+
+from msgspec.structs import replace
+
+from phoenix_worker.core.actions import (
+    Amend,
+    ArmDeadMan,
+    Cancel,
+    CancelAll,
+    FetchCloses,
+    FetchSnapshot,
+    FetchTouch,
+    FetchTruth,
+    Place,
+    QueryOrder,
+    Reconnect,
+)
+from phoenix_worker.core.events import AnyEvent, Budget, DeadManArmed, Refusal, Stream
+from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.venue.binance.clock_sync import ExchangeTime
+from phoenix_worker.venue.binance.endpoints import Endpoints
+from phoenix_worker.venue.binance.kept import KeptConnection
+from phoenix_worker.venue.binance.limits import RequestBudget, Urgency
+from phoenix_worker.venue.binance.messages import DecodeError
+from phoenix_worker.venue.binance.orders import Orders
+from phoenix_worker.venue.binance.outcomes import Verdict
+from phoenix_worker.venue.binance.preflight import Checks
+from phoenix_worker.venue.binance.reads import Reads
+from phoenix_worker.venue.binance.reference import Reference
+from phoenix_worker.venue.binance.rest import Parameters, Rest, RestError
+from phoenix_worker.venue.binance.settings import Settings
+from phoenix_worker.venue.binance.signing import Credentials
+from phoenix_worker.venue.binance.statistics import Counts, Statistics
+from phoenix_worker.venue.binance.streams import BookStream, MarketStream
+from phoenix_worker.venue.binance.truth import TruthReader
+from phoenix_worker.venue.binance.user_stream import UserStream
+from phoenix_worker.venue.binance.wsapi import WsApi
+from phoenix_worker.venue.clock import NS_PER_MS, NS_PER_S, Clock
+from phoenix_worker.venue.dry_run import DryRun
+from phoenix_worker.venue.port import Preflight, Sink, Venue, VenueAction
+
+BUDGET_EVERY_S = 1.0
+CANCEL_ALL_ATTEMPTS = 3
+CANCEL_ALL_PAUSE_S = 0.3
+RECONNECT_JITTER = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What exists from `start` on."""
+
+    sink: Sink
+    reference: Reference
+    wsapi: WsApi | None
+    orders: Orders
+    truth: TruthReader
+    reads: Reads
+    book: BookStream
+    market: MarketStream
+    user: UserStream
+
+    def kept(self) -> dict[str, KeptConnection]:
+        """The connections by the names under which they are counted."""
+        connections = {
+            Stream.BOOK.value: self.book.kept,
+            Stream.MARKET.value: self.market.kept,
+            Stream.USER.value: self.user.kept,
+        }
+        return connections if self.wsapi is None else {**connections, "orders": self.wsapi.kept}
+
+    async def close(self) -> None:
+        closing = [self.book.close(), self.market.close(), self.user.close()]
+        if self.wsapi is not None:
+            closing.append(self.wsapi.close())
+        await asyncio.gather(*closing)
+
+
+class BinanceVenue:
+    """`user_agent` names the holder: every connection and request carries it.
+
+    `dry_run`: nothing is changed at the exchange but the listen key's life; see `open_venue`.
+    """
+
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        credentials: Credentials,
+        symbol: str,
+        settings: Settings,
+        *,
+        clock: Clock,
+        random: Random,
+        user_agent: str,
+        dry_run: bool = False,
+    ) -> None:
+        self._endpoints = endpoints
+        self._credentials = credentials
+        self._symbol = symbol
+        self._settings = settings
+        self._clock = clock
+        self._random = random
+        self._user_agent = user_agent
+        self._dry_run = dry_run
+        self._time = ExchangeTime(clock)
+        self._budget = RequestBudget(settings.limits)
+        self._counts = Counts()
+        self._rest = Rest(
+            endpoints.rest,
+            credentials,
+            self._time,
+            self._budget,
+            user_agent,
+            self._on_error,
+            settings.recv_window_ms,
+            read_only=dry_run,
+        )
+        self._preflight: Preflight | None = None
+        self._parts: _Parts | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changing = 0
+        self._told_budget: Budget | None = None
+
+    # -- the port ----------------------------------------------------------------------------------
+
+    async def prepare(self) -> Preflight:
+        """May be asked again while it refuses."""
+        checks = Checks(
+            self._symbol, self._settings, self._endpoints, rest=self._rest, time=self._time, budget=self._budget
+        )
+        self._preflight = await checks.run()
+        return self._preflight
+
+    async def start(self, sink: Sink) -> None:
+        """Raises `RuntimeError` before a preflight that found the instrument."""
+        preflight = self._preflight
+        if preflight is None or preflight.instrument is None:
+            raise RuntimeError("prepare() comes first, and must find the instrument")
+        parts = self._parts = self._build(preflight, preflight.instrument, sink)
+        if parts.wsapi is not None:
+            parts.wsapi.start()
+        parts.user.start()
+        parts.book.start()
+        parts.market.start()
+        self._spawn(parts.reference.keep_clock(), "clock")
+        self._spawn(parts.reference.keep_reference(), "reference")
+        self._spawn(self._keep_budget(), "budget")
+
+    def perform(self, action: VenueAction) -> None:
+        parts = self._parts
+        if parts is None:
+            raise RuntimeError("start() comes first")
+        match action:
+            case Place():
+                parts.orders.place(action)
+            case Cancel():
+                parts.orders.cancel(action)
+            case Amend():
+                parts.orders.amend(action)
+            case CancelAll():
+                self._spawn(self._cancel_all(), "cancel all")
+            case ArmDeadMan():
+                self._spawn(self._arm_dead_man(action.countdown_ms), "dead-man")
+            case QueryOrder():
+                self._spawn(self._query(parts, action.client_id), "query")
+            case FetchTruth():
+                self._spawn(self._truth(parts, action), "truth")
+            case FetchSnapshot():
+                parts.reads.snapshot()
+            case FetchTouch():
+                parts.reads.touch()
+            case FetchCloses():
+                parts.reads.closes()
+            case Reconnect():
+                # In a later turn: it closes the stream, which is an event.
+                asyncio.get_running_loop().call_soon(self._reconnect, parts, action)
+
+    @property
+    def quiescent(self) -> bool:
+        return not self._changing and (self._parts is None or not self._parts.orders.in_flight)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._parts is not None:
+            await self._parts.close()
+        await self._rest.close()
+
+    def statistics(self) -> Statistics:
+        """A snapshot; order latencies are handed out once."""
+        counts, parts = self._counts, self._parts
+        used_10s, used_1m, weight = self._budget.usage(self._clock.monotonic_ns())
+        streams = {} if parts is None else {Stream.BOOK: parts.book, Stream.MARKET: parts.market}
+        kept = {} if parts is None else parts.kept()
+        return Statistics(
+            connected={stream: bool(kept) and kept[stream.value].is_open for stream in Stream},
+            orders_connected=parts is not None and parts.wsapi is not None and parts.wsapi.ready,
+            reconnects={name: connection.reconnects for name, connection in kept.items()},
+            successions=sum(connection.successions for connection in kept.values()),
+            rest_fallbacks=0 if parts is None else parts.orders.rest_fallbacks,
+            frames={stream: connection.frames for stream, connection in streams.items()},
+            conflated=0 if parts is None else parts.book.conflated,
+            batch_last=0 if parts is None else parts.book.batch_last,
+            batch_max=0 if parts is None else parts.book.batch_max,
+            decode_errors=counts.decode_errors,
+            api_errors=dict(counts.api_errors),
+            ignored_events=dict(counts.ignored_events),
+            late_replies=0 if parts is None or parts.wsapi is None else parts.wsapi.late_replies,
+            order_latency_ns=counts.drain_latencies(),
+            orders_10s_used=used_10s,
+            orders_1m_used=used_1m,
+            weight_1m_used=weight,
+        )
+
+    # -- making the parts --------------------------------------------------------------------------
+
+    def _build(self, preflight: Preflight, instrument: Instrument, sink: Sink) -> _Parts:
+        rest, time, clock, random, user_agent = self._rest, self._time, self._clock, self._random, self._user_agent
+        endpoints, symbol, settings = self._endpoints, self._symbol, self._settings
+        reference = Reference(
+            instrument,
+            (preflight.maker_bps, preflight.taker_bps),
+            sink,
+            rest=rest,
+            time=time,
+            budget=self._budget,
+            random=random,
+        )
+        wsapi = None
+        if not self._dry_run:
+            wsapi = WsApi(endpoints.ws_api, self._credentials, user_agent, clock, random, self._on_bad_frame)
+        orders = Orders(
+            wsapi,
+            rest,
+            time,
+            self._budget,
+            lambda: reference.instrument,
+            settings.recv_window_ms,
+            sink,
+            self._on_error,
+            self._counts.order_latency_ns.append,
+        )
+        book = BookStream(
+            endpoints.streams,
+            symbol,
+            settings.depth_speed,
+            sink,
+            self._on_bad_frame,
+            user_agent=user_agent,
+            clock=clock,
+            random=random,
+        )
+        market = MarketStream(
+            endpoints.streams,
+            symbol,
+            sink,
+            self._on_bad_frame,
+            reference.contract_changed,
+            user_agent=user_agent,
+            clock=clock,
+            random=random,
+        )
+        user = UserStream(
+            endpoints.streams,
+            rest,
+            lambda: reference.instrument,
+            sink,
+            self._on_unreadable_own_event,
+            self._on_ignored,
+            user_agent=user_agent,
+            clock=clock,
+            random=random,
+        )
+        return _Parts(
+            sink=sink,
+            reference=reference,
+            wsapi=wsapi,
+            orders=orders,
+            truth=TruthReader(rest, time, settings.recv_window_ms),
+            reads=Reads(symbol, rest, time, sink, self._on_bad_frame, self._spawn),
+            book=book,
+            market=market,
+            user=user,
+        )
+
+    # -- actions that wait -------------------------------------------------------------------------
+
+    async def _cancel_all(self) -> None:
+        """Idempotent, so it is repeated until the exchange has said that it is done. What is left open shows in the
+        truth that is read after it.
+        """
+        self._changing += 1
+        try:
+            for attempt in range(CANCEL_ALL_ATTEMPTS):
+                if attempt:
+                    await self._clock.sleep(CANCEL_ALL_PAUSE_S * attempt)
+                try:
+                    await self._rest.change(
+                        "DELETE", "/fapi/v1/allOpenOrders", self._of_symbol(), weight=1, urgency=Urgency.CANCEL
+                    )
+                except RestError as error:
+                    if not error.retryable:
+                        return
+                else:
+                    return
+        finally:
+            self._changing -= 1
+
+    async def _arm_dead_man(self, countdown_ms: int) -> None:
+        parameters = [*self._of_symbol(), ("countdownTime", countdown_ms)]
+        self._changing += 1
+        try:
+            reply = await self._rest.change(
+                "POST", "/fapi/v1/countdownCancelAll", parameters, weight=10, urgency=Urgency.REDUCE
+            )
+            # Counted from the sending: the exchange starts later, never sooner.
+            until_ns = reply.sent_ns + countdown_ms * NS_PER_MS
+        except RestError:
+            until_ns = 0
+        finally:
+            self._changing -= 1
+        self._emit(DeadManArmed(self._clock.monotonic_ns(), until_ns))
+
+    async def _query(self, parts: _Parts, client_id: str) -> None:
+        self._emit(await parts.truth.query(client_id, parts.reference.instrument))
+
+    async def _truth(self, parts: _Parts, action: FetchTruth) -> None:
+        truth = await parts.truth.read(action, parts.reference.instrument)
+        if truth.problem:
+            # One way to be unreadable is that the filters have changed under us.
+            parts.reference.reload_soon()
+        self._emit(truth)
+
+    def _reconnect(self, parts: _Parts, action: Reconnect) -> None:
+        delay_s = action.delay_ns / NS_PER_S * (1 + self._random.uniform(-RECONNECT_JITTER, RECONNECT_JITTER))
+        parts.kept()[action.stream.value].reopen(action.reason, delay_s)
+
+    def _of_symbol(self) -> Parameters:
+        return [("symbol", self._symbol)]
+
+    # -- what the parts tell -----------------------------------------------------------------------
+
+    def _emit(self, event: AnyEvent) -> None:
+        if self._parts is not None:
+            self._parts.sink(event)
+
+    def _on_bad_frame(self, error: DecodeError) -> None:
+        self._counts.decode_errors += 1
+        self._counts.last_decode_error = str(error)
+
+    def _on_unreadable_own_event(self, error: DecodeError) -> None:
+        """Our own orders off the grid that we know: perhaps it has changed."""
+        self._on_bad_frame(error)
+        if self._parts is not None:
+            self._parts.reference.reload_soon()
+
+    def _on_ignored(self, name: str) -> None:
+        self._counts.ignored_events[name[:40]] += 1
+
+    def _on_error(self, code: int, verdict: Verdict) -> None:
+        self._counts.api_errors[code] += 1
+        if self._parts is None:
+            return
+        if verdict.refusal is Refusal.CLOCK:
+            self._parts.reference.clock_is_off()
+        elif verdict.refusal in (Refusal.RATE_LIMIT, Refusal.BANNED):
+            asyncio.get_running_loop().call_soon(self._tell_budget)
+
+    # -- budget ------------------------------------------------------------------------------------
+
+    async def _keep_budget(self) -> None:
+        while True:
+            self._tell_budget()
+            await self._clock.sleep(BUDGET_EVERY_S)
+
+    def _tell_budget(self) -> None:
+        """Only what changed is an event."""
+        budget = self._budget.view(self._clock.monotonic_ns())
+        told = self._told_budget
+        if told is None or replace(budget, at=told.at) != told:
+            self._told_budget = budget
+            self._emit(budget)
+
+    # -- tasks -------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[object, object, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        """The exchange's faults never end a task; what does is a mistake of ours, and is told as one."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            task.get_loop().call_exception_handler({"message": f"task {task.get_name()}", "exception": error})
+
+
+def open_venue(
+    endpoints: Endpoints,
+    credentials: Credentials,
+    symbol: str,
+    settings: Settings,
+    *,
+    clock: Clock,
+    random: Random,
+    user_agent: str,
+    dry_run: bool,
+) -> Venue:
+    """The venue of a worker: the exchange itself, or a rehearsal on its real market data."""
+    venue = BinanceVenue(
+        endpoints, credentials, symbol, settings, clock=clock, random=random, user_agent=user_agent, dry_run=dry_run
+    )
+    return DryRun(venue, clock) if dry_run else venue

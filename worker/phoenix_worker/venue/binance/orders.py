@@ -1,0 +1,264 @@
+"""Place, amend, cancel: from an approved order to bytes, and from a reply to the one `Answer` of the command.
+
+The WebSocket API is the way; HTTP is the fallback while it is down. An order is checked against the lease's deadline as
+the last act before its bytes leave, and carries a receive window that ends there, so that the exchange refuses what a
+pause of this process (or the network) delayed. Cancels need no lease. Nothing is sent twice.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from phoenix_worker.core.actions import Amend, ApprovedOrder, Cancel, Place, TimeInForce
+from phoenix_worker.core.events import Answer, Outcome, Refusal, Request, Side
+from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.venue.binance import outcomes, own_messages
+from phoenix_worker.venue.binance.clock_sync import ExchangeTime
+from phoenix_worker.venue.binance.limits import RequestBudget, Urgency
+from phoenix_worker.venue.binance.messages import DecodeError
+from phoenix_worker.venue.binance.outcomes import Retry, Verdict, verdict
+from phoenix_worker.venue.binance.rest import Parameters, Rest, RestError
+from phoenix_worker.venue.binance.wsapi import DeadlineError, RateLimit, Response, Unanswered, WsApi
+
+_PATH = "/fapi/v1/order"
+_EXPIRED = Verdict(Outcome.REFUSED, Refusal.EXPIRED_DEADLINE, Retry.NEVER)
+_SIDES = {Side.BUY: "BUY", Side.SELL: "SELL"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """One command on its way. `parameters` are sorted by name, as the WebSocket API signs them."""
+
+    request: Request
+    client_id: str
+    method: str
+    http: str
+    parameters: Parameters
+    deadline_ns: int | None
+    urgency: Urgency
+
+
+class Orders:
+    """`emit` hears one `Answer` per command, never from within `place`, `amend` or `cancel`.
+
+    `on_verdict` hears code, status and verdict of each refusal; `on_latency` the ns from write to answer.
+    """
+
+    def __init__(
+        self,
+        wsapi: WsApi | None,
+        rest: Rest,
+        time: ExchangeTime,
+        budget: RequestBudget,
+        instrument: Callable[[], Instrument],
+        recv_window_ms: int,
+        emit: Callable[[Answer], None],
+        on_verdict: Callable[[int, Verdict], None],
+        on_latency: Callable[[int], None],
+    ) -> None:
+        self._wsapi = wsapi
+        self._rest = rest
+        self._time = time
+        self._budget = budget
+        self._instrument = instrument
+        self._recv_window_ms = recv_window_ms
+        self._emit = emit
+        self._on_verdict = on_verdict
+        self._on_latency = on_latency
+        self._over_http: set[asyncio.Task[None]] = set()
+        self.rest_fallbacks = 0
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._over_http) + (self._wsapi.pending if self._wsapi is not None else 0)
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def place(self, action: Place) -> None:
+        approved = action.approved
+        order, instrument = approved.order, self._instrument()
+        parameters: Parameters = [("newClientOrderId", order.client_id)]
+        if order.time_in_force is TimeInForce.POST_ONLY:
+            parameters.append(("newOrderRespType", "ACK"))
+        else:
+            parameters.append(("newOrderRespType", "RESULT"))
+        if order.price_ticks:
+            parameters.append(("price", instrument.price.text(order.price_ticks)))
+        parameters.append(("quantity", instrument.quantity.text(order.qty_steps)))
+        if order.reduce_only:
+            parameters.append(("reduceOnly", "true"))
+        parameters += (("side", _SIDES[order.side]), ("symbol", instrument.symbol))
+        if order.price_ticks:
+            parameters += (("timeInForce", order.time_in_force.value), ("type", "LIMIT"))
+        else:
+            parameters.append(("type", "MARKET"))
+        self._send_order(Request.PLACE, "order.place", "POST", parameters, approved)
+
+    def amend(self, action: Amend) -> None:
+        approved = action.approved
+        order, instrument = approved.order, self._instrument()
+        parameters: Parameters = [
+            ("orderId", order.venue_id) if order.venue_id else ("origClientOrderId", order.client_id),
+            ("price", instrument.price.text(order.price_ticks)),
+            ("quantity", instrument.quantity.text(order.qty_steps)),
+            ("side", _SIDES[order.side]),
+            ("symbol", instrument.symbol),
+        ]
+        self._send_order(Request.AMEND, "order.modify", "PUT", parameters, approved)
+
+    def cancel(self, action: Cancel) -> None:
+        parameters: Parameters = [
+            ("orderId", action.venue_id) if action.venue_id else ("origClientOrderId", action.client_id),
+            ("symbol", self._instrument().symbol),
+        ]
+        now_ns = self._time.clock.monotonic_ns()
+        if not self._budget.admits_weight(now_ns, 1, Urgency.CANCEL):
+            self._refuse(
+                Request.CANCEL, action.client_id, outcomes.BANNED, "not sent: the exchange has banned this address"
+            )
+            return
+        self._send(
+            _Command(Request.CANCEL, action.client_id, "order.cancel", "DELETE", parameters, None, Urgency.CANCEL)
+        )
+
+    def _send_order(
+        self, request: Request, method: str, http: str, parameters: Parameters, approved: ApprovedOrder
+    ) -> None:
+        order = approved.order
+        urgency = Urgency.REDUCE if order.reduce_only else Urgency.QUOTE
+        if not self._budget.admits_order(self._time.clock.monotonic_ns(), urgency):
+            self._refuse(request, order.client_id, outcomes.RATE_LIMITED, "not sent: the order budget is used up")
+            return
+        self._send(_Command(request, order.client_id, method, http, parameters, approved.deadline_ns, urgency))
+
+    def _send(self, command: _Command) -> None:
+        wsapi = self._wsapi
+        if wsapi is None or not wsapi.ready:
+            self._send_over_http(command)
+            return
+        now_ns = self._time.clock.monotonic_ns()
+        timestamp_ms, window_ms = self._time.receive_window(now_ns, command.deadline_ns, self._recv_window_ms)
+        parameters = sorted([*command.parameters, ("recvWindow", window_ms), ("timestamp", timestamp_ms)])
+        try:
+            if window_ms <= 0:
+                raise DeadlineError
+            sent = wsapi.send(
+                command.method,
+                parameters,
+                command.deadline_ns,
+                lambda reply, sent_ns: self._on_reply(command, reply, sent_ns),
+            )
+        except DeadlineError:
+            self._refuse(command.request, command.client_id, _EXPIRED, "not sent: the lease's deadline leaves no time")
+            return
+        if not sent:
+            self._send_over_http(command)
+        elif command.request is Request.CANCEL:
+            self._budget.weight_sent(now_ns, 1)
+        else:
+            self._budget.order_sent(now_ns)
+
+    # -- answers -----------------------------------------------------------------------------------
+
+    def _on_reply(self, command: _Command, reply: Response | Unanswered, sent_ns: int) -> None:
+        now_ns = self._time.clock.monotonic_ns()
+        self._on_latency(now_ns - sent_ns)
+        if isinstance(reply, Unanswered):
+            self._on_verdict(0, outcomes.UNKNOWN)
+            self._emit(_ended(now_ns, command, outcomes.UNKNOWN, 0, reply.reason, sent_ns))
+            return
+        self._read_limits(now_ns, reply.limits)
+        if reply.status == 200 and reply.result is not None:
+            self._emit(self._confirmed(now_ns, command, reply.result, sent_ns))
+            return
+        code, message = (reply.error.code, reply.error.message) if reply.error is not None else (0, "")
+        ruling = verdict(reply.status, code, message)
+        self._rest.note_limit(ruling, reply.status, code, message)
+        self._on_verdict(code or reply.status, ruling)
+        self._emit(_ended(now_ns, command, ruling, code, message, sent_ns))
+
+    def _confirmed(self, now_ns: int, command: _Command, reply: own_messages.OrderReply, sent_ns: int) -> Answer:
+        try:
+            order = reply.order(self._instrument())
+        except (ValueError, ArithmeticError) as error:
+            # Executed, but not as anything that we could have asked for: look it up.
+            self._on_verdict(0, outcomes.UNKNOWN)
+            return _ended(now_ns, command, outcomes.UNKNOWN, 0, f"the reply does not fit the symbol: {error}", sent_ns)
+        return Answer(
+            at=now_ns,
+            request=command.request,
+            client_id=command.client_id,
+            outcome=Outcome.CONFIRMED,
+            sent_ns=sent_ns,
+            venue_id=order.venue_id,
+            price_ticks=order.price_ticks,
+            qty_steps=order.qty_steps,
+            filled_steps=order.filled_steps,
+            closed=not order.state.is_open,
+            update_ms=order.update_ms,
+        )
+
+    def _read_limits(self, now_ns: int, limits: list[RateLimit]) -> None:
+        for limit in limits:
+            if limit.kind == "ORDERS":
+                self._budget.orders_reported(now_ns, limit.seconds, limit.count)
+            elif limit.kind == "REQUEST_WEIGHT" and limit.seconds == 60:
+                self._budget.weight_reported(now_ns, limit.count)
+
+    def _refuse(self, request: Request, client_id: str, ruling: Verdict, message: str) -> None:
+        """Refused before it left. Told in the next turn of the loop: the engine is still in the middle of its actions."""
+        loop = asyncio.get_running_loop()
+        loop.call_soon(
+            lambda: self._emit(_refused(self._time.clock.monotonic_ns(), request, client_id, ruling, message))
+        )
+
+    # -- fallback ----------------------------------------------------------------------------------
+
+    def _send_over_http(self, command: _Command) -> None:
+        self.rest_fallbacks += 1
+        now_ns = self._time.clock.monotonic_ns()
+        if command.request is not Request.CANCEL:
+            self._budget.order_sent(now_ns)
+        task = asyncio.get_running_loop().create_task(self._over_http_request(command), name=command.method)
+        self._over_http.add(task)
+        task.add_done_callback(self._over_http.discard)
+
+    async def _over_http_request(self, command: _Command) -> None:
+        try:
+            reply = await self._rest.change(
+                command.http,
+                _PATH,
+                command.parameters,
+                weight=1 if command.request is Request.CANCEL else 0,
+                urgency=Urgency.CANCEL if command.request is Request.CANCEL else command.urgency,
+                deadline_ns=command.deadline_ns,
+            )
+        except RestError as error:
+            now_ns = self._time.clock.monotonic_ns()
+            self._emit(_ended(now_ns, command, error.verdict, error.code, error.message, error.sent_ns))
+            return
+        self._on_latency(reply.received_ns - reply.sent_ns)
+        now_ns = self._time.clock.monotonic_ns()
+        try:
+            order = own_messages.order_ack(reply.body)
+        except DecodeError as error:
+            self._emit(_ended(now_ns, command, outcomes.UNKNOWN, 0, str(error), reply.sent_ns))
+            return
+        self._emit(self._confirmed(now_ns, command, order, reply.sent_ns))
+
+
+def _ended(now_ns: int, command: _Command, ruling: Verdict, code: int, message: str, sent_ns: int) -> Answer:
+    return Answer(
+        at=now_ns,
+        request=command.request,
+        client_id=command.client_id,
+        outcome=ruling.outcome,
+        sent_ns=sent_ns,
+        refusal=ruling.refusal,
+        code=code,
+        message=message,
+    )
+
+
+def _refused(now_ns: int, request: Request, client_id: str, ruling: Verdict, message: str) -> Answer:
+    return Answer(now_ns, request, client_id, ruling.outcome, 0, ruling.refusal, 0, message)
