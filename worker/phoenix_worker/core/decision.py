@@ -61,7 +61,7 @@ def _not_ready(state: State, at: int) -> list[Reason]:
     return state.session.not_ready(
         at,
         book_synced=state.book.synced,
-        stale=state.freshness.stale is not None,
+        stale=not state.freshness.fresh,
         reconciled=state.reconciliation.reconciled,
         user_ok=state.session.streams.get(Stream.USER, False),
     )
@@ -180,7 +180,7 @@ def _pass(state: State, at: int, mask: Mask) -> Pass:
         deadline_ns=session.deadline_ns,
         blocked_until_ns=session.blocked_until_ns,
         emergency=session.emergency,
-        book_ok=book.synced and not state.freshness.stale,
+        book_ok=book.synced and state.freshness.fresh,
         user_ok=session.streams.get(Stream.USER, False) and state.reconciliation.reconciled,
         mask=mask,
         longest=account.position.longest,

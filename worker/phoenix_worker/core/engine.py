@@ -16,7 +16,7 @@ from phoenix_worker.core.actions import AnyAction, Cancel, Exit, Note, NoteKind,
 from phoenix_worker.core.book import Applied, Book
 from phoenix_worker.core.decision import decide
 from phoenix_worker.core.events import EmergencyLevel, Stream
-from phoenix_worker.core.freshness import Staleness
+from phoenix_worker.core.freshness import Phase, Staleness
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.orders import QUERY_AGAIN_NS, Life
 from phoenix_worker.core.parameters import Parameters
@@ -88,11 +88,10 @@ def _on_trade(state: State, event: ev.Trade, out: Out) -> None:
 
 
 def _on_snapshot(state: State, event: ev.Snapshot, out: Out) -> None:
-    state.snapshot_asked_ns = 0
+    if not state.session.streams.get(Stream.BOOK):
+        return  # asked for a stream that is gone: nothing would follow it
     match state.book.on_snapshot(event):
         case Applied.APPLIED:
-            state.freshness.restart(event.at)
-            state.reconnects = 0
             out.append(Note(NoteKind.BOOK, f"synchronised at update {state.book.last_id}"))
             decide(state, event.at, out)
         case Applied.TOO_OLD:
@@ -118,10 +117,13 @@ def _on_touch_answer(state: State, event: ev.TouchAnswer, out: Out) -> None:
         inverse = state.book.inverse_tick
         touch = (int(event.bid * inverse + 0.5), int(event.ask * inverse + 0.5))
         equal = touch == (state.book.touch_bid, state.book.touch_ask)
-    was_stale = state.freshness.stale
+    before = state.freshness.phase
     state.freshness.answered(equal, event.at)
-    if state.freshness.stale and not was_stale:
-        went_stale(state, out)
+    if state.freshness.phase is not before:
+        if state.freshness.phase is Phase.STALE:
+            went_stale(state, out)
+        else:
+            _changed(state, out)
 
 
 def _on_closes(state: State, event: ev.Closes, _: Out) -> None:
@@ -133,6 +135,7 @@ def _on_stream_opened(state: State, event: ev.StreamOpened, out: Out) -> None:
     match event.stream:
         case Stream.BOOK:
             state.book.reset()
+            state.freshness.opened(event.at)
             state.account.counters.resyncs += 1
             ask_snapshot(state, out)
         case Stream.USER:
@@ -341,21 +344,21 @@ def _on_stop(state: State, event: ev.Stop, out: Out) -> None:
 
 
 def _frame(state: State, at: int, event_ms: int, out: Out) -> None:
-    """Any frame of the symbol refreshes it, unless it is late."""
+    """Any frame of the symbol refreshes it, unless it is late: exchange time against our offset-corrected clock."""
     state.account.counters.market_events += 1
-    freshness = state.freshness
-    freshness.last_frame_ns = at
-    if freshness.probes:
-        freshness.frame(at)
-    session = state.session
-    if (
-        session.clock_known
-        and at + session.clock_offset_ns - event_ms * 1_000_000
-        > state.parameters.late_after_ns + session.clock_error_ns
-        and not freshness.stale
+    freshness, session = state.freshness, state.session
+    if session.clock_known and (
+        at + session.clock_offset_ns - event_ms * 1_000_000 > state.parameters.late_after_ns + session.clock_error_ns
     ):
-        freshness.declare(Staleness.LATE, at)
-        went_stale(state, out)
+        if freshness.phase is not Phase.STALE:
+            freshness.declare(Staleness.LATE, at)
+            went_stale(state, out)
+        return
+    freshness.last_frame_ns = at
+    if freshness.probes or freshness.phase is not Phase.FRESH:
+        was_fresh = freshness.fresh
+        freshness.frame(at)
+        state.dirty = state.dirty or not was_fresh
 
 
 def _book_lost(state: State, why: str, out: Out) -> None:
@@ -419,9 +422,12 @@ def _settle_liquidation(state: State) -> None:
 
 
 def _changed(state: State, out: Out) -> None:
-    """Something about us changed: decide as soon as quotes may be touched again."""
+    """Something about us changed: decide as soon as quotes may be touched again; at once where none may rest."""
     state.dirty = True
-    _consider(state, state.now_ns, out)
+    if state.ladder is None:
+        decide(state, state.now_ns, out)
+    else:
+        _consider(state, state.now_ns, out)
 
 
 def _consider(state: State, at: int, out: Out) -> None:

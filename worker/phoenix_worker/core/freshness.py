@@ -14,7 +14,9 @@ PROBES_AFTER_NS = (0, 5_000_000_000, 10_000_000_000)
 """Silence beyond `staleAfter` at which the touch is asked; then every 30 s."""
 PROBE_EVERY_NS = 30_000_000_000
 PROBE_PATIENCE_NS = 500_000_000
-"""How long the first question about a quiet symbol may stay open before the price counts as stale."""
+"""How long a question about a quiet symbol may stay open before the price counts as stale."""
+EVIDENCE_AFTER_NS = 500_000_000
+"""How long a new stream may bring nothing of the symbol before its touch is asked for."""
 
 
 class Staleness(StrEnum):
@@ -26,68 +28,97 @@ class Staleness(StrEnum):
     LATE = "frames late"
 
 
-class Freshness(msgspec.Struct):
-    """Times are monotonic ns. `stale` holds from the first moment until the book has been rebuilt from a new stream."""
+class Phase(StrEnum):
+    """FRESH needs evidence from the present stream: a frame in time, or a REST touch equal to ours while it lives."""
 
-    stale: Staleness | None = None
+    UNPROVEN = "unproven"  # a stream is open (or about to be), and has brought nothing yet
+    FRESH = "fresh"
+    STALE = "stale"  # this stream is not believed any more: another one must be opened
+
+
+class Freshness(msgspec.Struct):
+    """Times are monotonic ns. `why` is kept from the first moment of an episode until there is evidence again."""
+
+    phase: Phase = Phase.UNPROVEN
+    why: Staleness | None = None
     stale_since_ns: int = 0
     episodes: int = 0
+    fresh_since_ns: int = 0
     last_frame_ns: int = 0
     last_canary_ns: int = 0
+    canary_seen: bool = False
+    """On the present stream."""
     probes: int = 0
     probe_sent_ns: int = 0
     """When the question that is open was asked; 0: none is."""
 
-    def restart(self, now_ns: int) -> None:
-        """The stream was opened anew and the book rebuilt: fresh until proved otherwise."""
-        self.stale = None
+    @property
+    def fresh(self) -> bool:
+        return self.phase is Phase.FRESH
+
+    def opened(self, now_ns: int) -> None:
+        """A new stream: nothing is known of it yet."""
+        self.phase = Phase.UNPROVEN
         self.last_frame_ns = self.last_canary_ns = now_ns
+        self.canary_seen = False
         self.probes = self.probe_sent_ns = 0
 
     def frame(self, now_ns: int) -> None:
-        """Any frame of the symbol's book streams refreshes it, whatever it changes."""
+        """A frame of the symbol that came in time, whatever it changes."""
         self.last_frame_ns = now_ns
-        if self.probes:
-            self.probes = self.probe_sent_ns = 0
+        self.probes = self.probe_sent_ns = 0
+        if self.phase is Phase.UNPROVEN:
+            self._proven(now_ns)
 
     def canary(self, now_ns: int) -> None:
         self.last_canary_ns = now_ns
+        self.canary_seen = True
 
     def stale_seconds(self, now_ns: int) -> float:
-        return (now_ns - self.stale_since_ns) / 1e9 if self.stale else 0.0
+        return (now_ns - self.stale_since_ns) / 1e9 if self.why else 0.0
 
-    def judge(self, now_ns: int, stale_after_ns: int) -> bool:
-        """Once a tick: declares staleness where it is due; true where the touch should be asked now."""
-        silence = now_ns - self.last_frame_ns
-        if self.stale or silence <= stale_after_ns:
+    def judge(self, now_ns: int, stale_after_ns: int, *, touch_known: bool) -> bool:
+        """Once a tick: declares staleness where it is due; true where our touch should be compared over REST now."""
+        if self.phase is Phase.STALE:
             return False
-        if now_ns - self.last_canary_ns > stale_after_ns:
+        silence = now_ns - self.last_frame_ns
+        if silence > stale_after_ns and now_ns - self.last_canary_ns > stale_after_ns:
             self.declare(Staleness.CONNECTION, now_ns)
             return False
         if self.probe_sent_ns:
             if now_ns - self.probe_sent_ns > PROBE_PATIENCE_NS:
                 self.declare(Staleness.QUIET_UNANSWERED, now_ns)
             return False
-        if silence - stale_after_ns < self._next_probe_after():
-            return False
-        self.probe_sent_ns = now_ns
-        self.probes += 1
-        return True
+        if self.phase is Phase.UNPROVEN:
+            due = self.canary_seen and silence > EVIDENCE_AFTER_NS
+        else:
+            due = silence > stale_after_ns and silence - stale_after_ns >= self._next_probe_after()
+        if due and touch_known:
+            self.probe_sent_ns = now_ns
+            self.probes += 1
+        return due and touch_known
 
     def answered(self, equal: bool | None, now_ns: int) -> None:
         """The touch over REST: equal, different, or (none) unanswered."""
-        if not self.probe_sent_ns or self.stale:
+        if not self.probe_sent_ns or self.phase is Phase.STALE:
             return
         self.probe_sent_ns = 0
         if equal is None:
             self.declare(Staleness.QUIET_UNANSWERED, now_ns)
         elif not equal:
             self.declare(Staleness.QUIET_DIFFERENT, now_ns)
+        elif self.phase is Phase.UNPROVEN:
+            self._proven(now_ns)
 
     def declare(self, why: Staleness, now_ns: int) -> None:
-        self.stale = why
-        self.stale_since_ns = now_ns
-        self.episodes += 1
+        """Stale from now on. An episode that goes on (a new stream that is no better) stays one."""
+        if self.why is None:
+            self.stale_since_ns = now_ns
+            self.episodes += 1
+        self.phase, self.why = Phase.STALE, why
+
+    def _proven(self, now_ns: int) -> None:
+        self.phase, self.why, self.fresh_since_ns = Phase.FRESH, None, now_ns
 
     def _next_probe_after(self) -> int:
         if self.probes < len(PROBES_AFTER_NS):

@@ -66,5 +66,4 @@ class State(msgspec.Struct):
     snapshot_asked_ns: int = 0
     closes_asked_ns: int = 0
     reconnects: int = 0
-    reconnect_at_ns: int = 0
     user_reconnect_ns: int = 0

@@ -16,6 +16,7 @@ from phoenix_worker.core.actions import (
 )
 from phoenix_worker.core.decision import decide
 from phoenix_worker.core.events import Stream, Tick
+from phoenix_worker.core.freshness import Phase
 from phoenix_worker.core.orders import QUERY_AGAIN_NS, Life
 from phoenix_worker.core.session import DEAD_MAN_MS
 from phoenix_worker.core.state import Out, State
@@ -24,6 +25,8 @@ SNAPSHOT_RETRY_NS = 1_000_000_000
 CLOSES_RETRY_NS = 30_000_000_000
 FIRST_BACK_OFF_NS = 500_000_000
 LAST_BACK_OFF_NS = 48_000_000_000
+CALM_NS = 10_000_000_000
+"""A stream that has been fresh for so long is believed to be healed: the next reconnect is at once again."""
 USER_RECONNECT_NS = 5_000_000_000
 """A user stream that lags is reconnected at most this often."""
 CANCEL_ALL_AFTER_NS = 2_000_000_000
@@ -35,7 +38,7 @@ def on_tick(state: State, event: Tick, out: Out) -> None:
     session, book = state.session, state.book
     if session.exited:
         return
-    if book.synced and not state.freshness.stale:
+    if book.synced and state.freshness.fresh:
         state.statistics.on_time(now, book.mid_half_ticks / 2 * state.instrument.tick)
     _watch_market(state, now, out)
     _watch_account(state, now, out)
@@ -48,15 +51,14 @@ def on_tick(state: State, event: Tick, out: Out) -> None:
 def _watch_market(state: State, now: int, out: Out) -> None:
     freshness = state.freshness
     if state.session.streams.get(Stream.BOOK):
-        if state.book.synced:
-            if freshness.judge(now, state.parameters.stale_after_ns):
-                out.append(FetchTouch())
-            elif freshness.stale and freshness.stale_since_ns == now:
-                went_stale(state, out)
-            elif freshness.stale and now >= state.reconnect_at_ns:
-                reconnect_book(state, f"still stale: {freshness.stale}", out)
-        elif now - state.snapshot_asked_ns >= SNAPSHOT_RETRY_NS:
+        if freshness.judge(now, state.parameters.stale_after_ns, touch_known=state.book.synced):
+            out.append(FetchTouch())
+        if freshness.phase is Phase.STALE:
+            went_stale(state, out)
+        elif not state.book.synced and now - state.snapshot_asked_ns >= SNAPSHOT_RETRY_NS:
             ask_snapshot(state, out)
+        elif freshness.fresh and now - freshness.fresh_since_ns > CALM_NS:
+            state.reconnects = 0
     if not state.statistics.warm and now - state.closes_asked_ns >= CLOSES_RETRY_NS:
         state.closes_asked_ns = now
         out.append(FetchCloses())
@@ -96,7 +98,9 @@ def _lag(state: State, now: int) -> str:
 
 def reconcile(state: State, out: Out) -> None:
     path = state.reconciliation
-    up = state.session.token != 0 and state.session.streams.get(Stream.USER, False)
+    # Stopping, the exchange is asked also when its user stream is lost: nothing will be quoted afterwards.
+    listening = state.session.streams.get(Stream.USER, False) or bool(state.session.stopping)
+    up = state.session.token != 0 and listening
     if not path.due(state.now_ns, up):
         return
     position = state.account.position
@@ -111,7 +115,7 @@ def _dead_man_may_be_armed(state: State, now: int) -> bool:
     if now >= state.session.deadline_ns or state.session.stopping:
         return False
     return bool(state.liquidation.order_id) or (
-        state.book.synced and not state.freshness.stale and state.reconciliation.reconciled
+        state.book.synced and state.freshness.fresh and state.reconciliation.reconciled
     )
 
 
@@ -147,11 +151,17 @@ def _exit(state: State, out: Out) -> None:
 
 
 def went_stale(state: State, out: Out) -> None:
-    """In this order: pull the quotes, refresh the price over REST, reconnect the stream, resynchronise."""
-    out.append(Note(NoteKind.BOOK, f"price stale: {state.freshness.stale}"))
+    """In this order: pull the quotes, refresh the price over REST, reconnect the stream, resynchronise.
+
+    The old stream is not listened to any more: what it still brings proves nothing.
+    """
+    why = f"price stale: {state.freshness.why}"
+    state.session.streams[Stream.BOOK] = False
+    state.book.reset()
+    out.append(Note(NoteKind.BOOK, why))
     decide(state, state.now_ns, out)
     out.append(FetchTouch())
-    reconnect_book(state, f"price stale: {state.freshness.stale}", out)
+    reconnect_book(state, why, out)
 
 
 def reconnect_book(state: State, why: str, out: Out) -> None:
@@ -161,7 +171,6 @@ def reconnect_book(state: State, why: str, out: Out) -> None:
         delay = min(LAST_BACK_OFF_NS, FIRST_BACK_OFF_NS << min(state.reconnects - 1, 16))
     state.reconnects += 1
     state.account.counters.reconnects_asked += 1
-    state.reconnect_at_ns = state.now_ns + delay + 2 * state.parameters.stale_after_ns
     out.append(Reconnect(Stream.BOOK, delay, why))
 
 

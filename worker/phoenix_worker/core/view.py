@@ -82,7 +82,7 @@ def view(state: State) -> View:
     not_ready = session.not_ready(
         now,
         book_synced=book.synced,
-        stale=state.freshness.stale is not None,
+        stale=not state.freshness.fresh,
         reconciled=state.reconciliation.reconciled,
         user_ok=session.streams.get(Stream.USER, False),
     )
@@ -150,8 +150,8 @@ def _detail(state: State) -> str:
         return session.stopping
     if not session.reachable:
         return session.unreachable_reason
-    if state.freshness.stale:
-        return str(state.freshness.stale)
+    if not state.freshness.fresh:
+        return str(state.freshness.why or "no fresh price yet")
     if not state.reconciliation.reconciled:
         return state.reconciliation.why
     if session.emergency is not EmergencyLevel.NONE:
