@@ -65,7 +65,7 @@ COMMANDS = (
         "exchange",
         "phoenix_simulator.__main__",
         "the simulated exchange, for any client of the venue",
-        "phoenix exchange --port 8700 --seed 7",
+        "phoenix exchange --port 9000 --seed 7",
     ),
 )
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 from phoenix_crds.account import Environment
 from phoenix_crds.consistency import check_together
@@ -131,9 +132,22 @@ def _check_others(loaded: Loaded, report: Report) -> Iterator[Problem]:
             parse_scenario(document.value, document.file)
         except ScenarioError as error:
             line = document.line(_path_of(error.field))
-            yield Problem(document.file, line, error.field, error.reason, "phoenix exchange --help names the fields")
+            yield Problem(document.file, line, error.field, error.reason, _scenario_hint(error.field))
         else:
             report.scenarios += 1
+
+
+def _scenario_hint(field_name: str) -> str:
+    from phoenix_simulator.faults import Fault  # noqa: PLC0415 - as above
+    from phoenix_simulator.market.regimes import RegimeName  # noqa: PLC0415 - as above
+
+    match field_name.rpartition(".")[2]:
+        case "kind":
+            return f"there are: {', '.join(str(fault.__struct_config__.tag) for fault in get_args(Fault))}"
+        case "regime":
+            return f"there are: {', '.join(RegimeName)}"
+        case _:
+            return "docs/exchange.md lists the fields of a scenario"
 
 
 def _path_of(field_name: str) -> tuple[str | int, ...]:

@@ -46,7 +46,7 @@ class Endpoints(Resource):
     base_url: Annotated[
         str, StringConstraints(pattern="^https?://[A-Za-z0-9.\\-\\[\\]:]+(:[0-9]{1,5})?/?$", max_length=253)
     ]
-    """Base URL of REST; streams and WebSocket API are reached at the same host, for example http://127.0.0.1:8700."""
+    """Base URL of REST; streams and WebSocket API are reached at the same host, for example http://127.0.0.1:9000."""
 
 
 class CredentialsSecretRef(Resource):
@@ -139,7 +139,7 @@ class TradingAccountSpec(Resource):
             cel="self.environment == 'Simulator' ? has(self.endpoints) : !has(self.endpoints)",
             message=(
                 "endpoints belong to environment Simulator alone, which needs them"
-                " (endpoints: {baseUrl: http://127.0.0.1:8700}); remove them for Testnet and Production,"
+                " (endpoints: {baseUrl: http://127.0.0.1:9000}); remove them for Testnet and Production,"
                 " whose addresses are fixed"
             ),
             holds=lambda spec: (spec.environment is Environment.SIMULATOR) == (spec.endpoints is not None),
