@@ -1,0 +1,121 @@
+"""`python -m phoenix_simulator`, and `phoenix exchange`: a simulated Binance USDⓈ-M venue on one port.
+
+Prints one line of JSON, {"url": …}, when it listens. SIGTERM and SIGINT end it in order.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import orjson
+
+from phoenix_simulator.clock import ENVIRONMENT_VARIABLE, Clock
+from phoenix_simulator.exchange.symbols import BUILT_IN
+from phoenix_simulator.market.capture import CaptureError
+from phoenix_simulator.market.source import MarketSource
+from phoenix_simulator.scenario import Scenario, ScenarioError, load_scenario
+from phoenix_simulator.server import DEFAULT_SYMBOLS, Server, ServerConfig, build_sources, serve
+
+_REFUSED = 1
+
+
+class RefusedError(Exception):
+    """What a person asked for cannot be done; the text says what to do."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0, or 1 with one sentence on stderr."""
+    arguments = _parser().parse_args(argv)
+    try:
+        config = _config(arguments)
+        clock = _clock(arguments.speed)
+        server_sources = build_sources(config)
+        return asyncio.run(_run(config, clock, server_sources))
+    except (RefusedError, ScenarioError, CaptureError) as error:
+        print(f"phoenix exchange: {error}", file=sys.stderr)
+        return _REFUSED
+    except OSError as error:
+        print(f"phoenix exchange: {error.strerror or error}: {error.filename or 'socket'}", file=sys.stderr)
+        return _REFUSED
+
+
+async def _run(config: ServerConfig, clock: Clock, sources: Mapping[str, MarketSource]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    server = Server(config, clock, sources)
+    async with serve(server, config.host, config.port) as url:
+        print(orjson.dumps({"url": url}).decode(), flush=True)
+        await stop.wait()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="phoenix exchange",
+        description="A simulated Binance USDⓈ-M exchange: REST, streams and WebSocket API at one base URL.",
+        epilog="example: phoenix exchange --port 9000 --symbols BTCUSDT,ETHUSDC --speed 5",
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    add("--port", type=int, default=9000, metavar="P", help="0 takes a free one (default %(default)s)")
+    add("--symbols", metavar="A,B", help=f"synthetic markets (default {','.join(DEFAULT_SYMBOLS)}; BTCUSDT always is)")
+    add(
+        "--replay",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CAPTURE",
+        help="replay a recording, exactly; may be given several times, in order",
+    )
+    add("--scenario", type=Path, metavar="FILE", help="regimes and faults, as YAML or JSON")
+    add("--speed", type=float, metavar="N", help="how much faster than life (default 1)")
+    add("--seed", type=int, default=1, metavar="N", help="of the synthetic markets (default %(default)s)")
+    return parser
+
+
+def _config(arguments: argparse.Namespace) -> ServerConfig:
+    symbols: tuple[str, ...] = DEFAULT_SYMBOLS
+    if arguments.symbols:
+        symbols = tuple(symbol.strip().upper() for symbol in arguments.symbols.split(",") if symbol.strip())
+    elif arguments.replay:
+        # A replay alone shows what was recorded, and nothing beside it.
+        symbols = ()
+    unknown = [symbol for symbol in symbols if symbol not in BUILT_IN]
+    if unknown:
+        raise RefusedError(f"--symbols: {', '.join(unknown)} not known; choose from {', '.join(BUILT_IN)}")
+    if not 0 <= arguments.port <= 65_535:
+        raise RefusedError(f"--port: {arguments.port} is no port")
+    if arguments.seed < 0:
+        raise RefusedError(f"--seed: {arguments.seed} is negative")
+    return ServerConfig(
+        host=arguments.host,
+        port=arguments.port,
+        symbols=symbols,
+        captures=tuple(arguments.replay),
+        seed=arguments.seed,
+        scenario=load_scenario(arguments.scenario) if arguments.scenario else Scenario(),
+    )
+
+
+def _clock(speed: float | None) -> Clock:
+    """The run's clock where the environment gives one, else one of its own."""
+    text = os.environ.get(ENVIRONMENT_VARIABLE)
+    try:
+        if text:
+            clock = Clock.from_text(text)
+            if speed is not None and speed != clock.rate:
+                raise RefusedError(f"--speed {speed} contradicts {ENVIRONMENT_VARIABLE}; give one of them")
+            return clock
+        return Clock(1.0 if speed is None else speed)
+    except ValueError as error:
+        raise RefusedError(str(error)) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""One WebSocket of a client: a bounded outbox with its own writer, so that a slow reader stalls nobody else.
+
+Market streams, user data and the WebSocket API all run on it. It also keeps the venue's rules of a connection: ten
+messages a second, a ping every three minutes answered within ten, twenty-four hours of life.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from phoenix_simulator.clock import Clock
+from phoenix_simulator.faults import Faults, Route
+
+MESSAGES_PER_SECOND: Final = 10
+_SECOND_NS: Final = 1_000_000_000
+PING_INTERVAL_NS: Final = 180 * _SECOND_NS
+PONG_GRACE_NS: Final = 600 * _SECOND_NS
+LIFETIME_NS: Final = 24 * 3_600 * _SECOND_NS
+OUTBOX_BYTES: Final = 8 * 1024 * 1024
+"""What a connection may fall behind by (some ten seconds of a busy symbol's depth at 0 ms) before it is cut."""
+_DATA: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
+_COUNTED: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG})
+_ENDED: Final = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
+
+
+class Connection:
+    """`holder` is the User-Agent of the handshake; `ip` is what request weight is counted by."""
+
+    def __init__(self, request: web.Request, route: Route, clock: Clock, faults: Faults) -> None:
+        # Compression is off: the venue's support is unknown, and it would cost more than everything else here.
+        self._socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1024 * 1024)
+        self._request = request
+        self._clock = clock
+        self._faults = faults
+        self.route = route
+        self.holder = request.headers.get("User-Agent", "")
+        self.ip = request.remote or ""
+        self.query = request.rel_url.query
+        self.tail = request.match_info.get("tail", "")
+        self.combined = False
+        self._outbox: deque[bytes] = deque()
+        self._outbox_bytes = 0
+        self._wake = asyncio.Event()
+        self._close_with: tuple[int, bytes] | None = None
+        self._received: deque[int] = deque(maxlen=MESSAGES_PER_SECOND)
+        self._opened_ns = clock.monotonic_ns()
+        self._pinged_ns = self._opened_ns
+        self._ponged_ns = self._opened_ns
+
+    async def open(self) -> web.WebSocketResponse:
+        """Completes the handshake. The response is what the aiohttp handler must return in the end."""
+        await self._socket.prepare(self._request)
+        return self._socket
+
+    def offer(self, frame: bytes) -> None:
+        """Puts a text frame into the outbox; a client that lets it overflow is disconnected, as the venue does."""
+        if self._close_with is not None:
+            return
+        self._outbox.append(frame)
+        self._outbox_bytes += len(frame)
+        if self._outbox_bytes > OUTBOX_BYTES:
+            self.cut()
+        self._wake.set()
+
+    def close(self, code: int = WSCloseCode.OK, reason: bytes = b"") -> None:
+        """An orderly close after what is in the outbox."""
+        if self._close_with is None:
+            self._close_with = (code, reason)
+            self._wake.set()
+
+    def cut(self) -> None:
+        """The line is dead at once; nothing that waits is sent."""
+        self._outbox.clear()
+        self._outbox_bytes = 0
+        self.close(WSCloseCode.ABNORMAL_CLOSURE)
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def write(self) -> None:
+        """Sends what is offered until the connection ends. Runs as a task of its own."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._outbox:
+                    frame = self._outbox.popleft()
+                    self._outbox_bytes -= len(frame)
+                    await self._socket.send_frame(frame, WSMsgType.TEXT)
+                if self._close_with is not None:
+                    code, reason = self._close_with
+                    await self._socket.close(code=code, message=reason)
+                    return
+        except (ConnectionError, RuntimeError):
+            # The other end went away while we wrote: the reader notices and ends the connection.
+            self._close_with = (WSCloseCode.ABNORMAL_CLOSURE, b"")
+
+    async def receive(self) -> str | None:
+        """The next text of the client, or None when the connection has ended. Answers pings, counts messages."""
+        while True:
+            message: WSMessage = await self._socket.receive()
+            if message.type in _ENDED or self._close_with is not None:
+                return None
+            if message.type in _COUNTED and self.route is not Route.WS_API and not self._within_rate():
+                self.close(WSCloseCode.POLICY_VIOLATION, b"Too many requests")
+                return None
+            if self._faults and self._faults.in_outage(self.holder):
+                continue
+            if message.type is WSMsgType.PING:
+                await self._pong(message.data)
+            elif message.type is WSMsgType.PONG:
+                self._ponged_ns = self._clock.monotonic_ns()
+            elif message.type in _DATA:
+                return message.data if isinstance(message.data, str) else bytes(message.data).decode(errors="replace")
+
+    async def keep_alive(self) -> None:
+        """Called now and then: pings when it is time, ends what is too old or no longer answers."""
+        now_ns = self._clock.monotonic_ns()
+        if self._faults and self._faults.in_outage(self.holder):
+            return
+        if now_ns - self._opened_ns >= LIFETIME_NS:
+            self.close(WSCloseCode.GOING_AWAY, b"24 hours")
+        elif self._pinged_ns > self._ponged_ns and now_ns - self._pinged_ns >= PONG_GRACE_NS:
+            self.cut()
+        elif now_ns - self._pinged_ns >= PING_INTERVAL_NS and self._ponged_ns >= self._pinged_ns:
+            self._pinged_ns = now_ns
+            try:
+                await self._socket.ping(str(self._clock.reported_ms()).encode())
+            except ConnectionError:
+                self.cut()
+
+    def _within_rate(self) -> bool:
+        now_ns = self._clock.monotonic_ns()
+        full = len(self._received) == MESSAGES_PER_SECOND
+        within = not full or now_ns - self._received[0] >= _SECOND_NS
+        self._received.append(now_ns)
+        return within
+
+    async def _pong(self, payload: bytes) -> None:
+        try:
+            await self._socket.pong(payload)
+        except ConnectionError:
+            self.cut()

@@ -1,0 +1,322 @@
+"""What each market stream says and when: exchange events and a timer in, frames to the hub out.
+
+Real-time streams leave with their event. Those with a rhythm (depth at 100 ms, mark price, candles …) are looked after
+only while somebody listens, and leave at multiples of their interval on the venue's clock.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from phoenix_simulator.api import intervals
+from phoenix_simulator.api.hub import Hub, Topic
+from phoenix_simulator.api.render import frames, market
+from phoenix_simulator.api.render.numbers import SymbolText
+from phoenix_simulator.api.stream_names import StreamKind, StreamName
+from phoenix_simulator.api.tape import AggregateTrade, Tape
+from phoenix_simulator.clock import Clock
+from phoenix_simulator.exchange.events import (
+    DepthChanged,
+    ExchangeEvent,
+    MarkChanged,
+    OrderForced,
+    StatusChanged,
+    TouchChanged,
+    TradePrinted,
+)
+from phoenix_simulator.exchange.exchange import Exchange
+from phoenix_simulator.exchange.listing import Listing
+
+FORCE_ORDER_MS: Final = 1_000
+"""At most one forced order per symbol in this time is told to the public."""
+
+
+class DepthBatch:
+    """Changes of one diff-depth stream since its last frame. Each speed has a chain (`pu`) of its own."""
+
+    __slots__ = ("asks", "bids", "first_id", "last_id", "previous_id", "time_ms")
+
+    def __init__(self, last_update_id: int) -> None:
+        self.previous_id = last_update_id
+        self.last_id = last_update_id
+        self.first_id = 0
+        self.time_ms = 0
+        self.bids: dict[int, int] = {}
+        self.asks: dict[int, int] = {}
+
+    def add(self, event: DepthChanged) -> None:
+        if not self.first_id:
+            self.first_id = event.first_id
+        self.last_id = event.last_id
+        self.time_ms = event.time_ms
+        self.bids.update(event.bids)
+        self.asks.update(event.asks)
+
+    def frame(self, text: SymbolText, event_ms: int, skew_ms: int) -> bytes | None:
+        """The frame that is due, or None where nothing changed. Starts the next one."""
+        if not self.first_id:
+            return None
+        payload = frames.depth(
+            text,
+            event_ms,
+            self.time_ms + skew_ms,
+            (self.first_id, self.last_id, self.previous_id),
+            sorted(self.bids.items(), reverse=True),
+            sorted(self.asks.items()),
+        )
+        self.previous_id = self.last_id
+        self.first_id = 0
+        self.bids.clear()
+        self.asks.clear()
+        return payload
+
+
+class Rhythm:
+    """One stream with an interval that somebody listens to."""
+
+    __slots__ = ("batch", "due_ms", "seen", "stream")
+
+    def __init__(self, stream: StreamName, now_ms: int, batch: DepthBatch | None) -> None:
+        self.stream = stream
+        self.batch = batch
+        self.seen: int | None = None
+        """What the last frame told: the update id of a partial book, the opening time of a candle."""
+        self.due_ms = 0
+        self.turn(now_ms)
+
+    def turn(self, now_ms: int) -> None:
+        self.due_ms = now_ms - now_ms % self.stream.interval_ms + self.stream.interval_ms
+
+
+class SymbolNames:
+    """The real-time streams of one symbol, ready to look up."""
+
+    __slots__ = ("aggregate", "book_ticker", "depth", "trade")
+
+    def __init__(self, symbol: str) -> None:
+        lower = symbol.lower()
+        self.book_ticker = f"{lower}@bookTicker"
+        self.trade = f"{lower}@trade"
+        self.aggregate = f"{lower}@aggTrade"
+        self.depth = f"{lower}@depth@0ms"
+
+
+class MarketStreams:
+    """`tapes` and `texts` hold every listed symbol."""
+
+    def __init__(
+        self, exchange: Exchange, hub: Hub, clock: Clock, tapes: dict[str, Tape], texts: dict[str, SymbolText]
+    ) -> None:
+        self._exchange = exchange
+        self._hub = hub
+        self._clock = clock
+        self._tapes = tapes
+        self._texts = texts
+        self._names = {symbol: SymbolNames(symbol) for symbol in texts}
+        self._previous_id = {symbol: exchange.listing(symbol).last_update_id for symbol in texts}
+        self._batches: dict[str, dict[str, DepthBatch]] = {symbol: {} for symbol in texts}
+        self._rhythms: dict[str, Rhythm] = {}
+        self._forced_ms: dict[str, int] = {}
+        for symbol, tape in tapes.items():
+            tape.on_aggregate = self._aggregate_sender(symbol)
+        exchange.listeners.append(self.on_event)
+
+    # ---- subscriptions ------------------------------------------------------------------------------------------
+
+    def follow(self, stream: StreamName) -> None:
+        """Somebody listens now."""
+        if not stream.interval_ms or stream.name in self._rhythms:
+            return
+        if stream.symbol and stream.symbol not in self._texts:
+            return
+        batch = None
+        if stream.kind is StreamKind.DEPTH:
+            batch = DepthBatch(self._exchange.listing(stream.symbol).last_update_id)
+            self._batches[stream.symbol][stream.name] = batch
+        self._rhythms[stream.name] = Rhythm(stream, self._clock.now_ms(), batch)
+
+    # ---- events -------------------------------------------------------------------------------------------------
+
+    def on_event(self, event: ExchangeEvent) -> None:
+        match event:
+            case DepthChanged():
+                self._depth(event)
+            case TouchChanged():
+                self._touch(event)
+            case TradePrinted():
+                self._trade(event)
+            case MarkChanged():
+                self._tapes[event.symbol].mark(event)
+            case OrderForced():
+                self._force(event)
+            case StatusChanged():
+                self._status(event)
+            case _:
+                pass
+
+    def _depth(self, event: DepthChanged) -> None:
+        symbol = event.symbol
+        topic = self._hub.topics.get(self._names[symbol].depth)
+        if topic is not None:
+            skew_ms = self._clock.skew_ms
+            ids = (event.first_id, event.last_id, self._previous_id[symbol])
+            payload = frames.depth(
+                self._texts[symbol],
+                self._clock.reported_ms(),
+                event.time_ms + skew_ms,
+                ids,
+                event.bids,
+                event.asks,
+            )
+            self._hub.publish(topic, payload)
+        self._previous_id[symbol] = event.last_id
+        for batch in self._batches[symbol].values():
+            batch.add(event)
+
+    def _touch(self, event: TouchChanged) -> None:
+        topic = self._hub.topics.get(self._names[event.symbol].book_ticker)
+        if topic is not None:
+            payload = frames.book_ticker(
+                self._texts[event.symbol],
+                self._clock.reported_ms(),
+                event.time_ms + self._clock.skew_ms,
+                event.update_id,
+                (event.bid_ticks, event.bid_steps),
+                (event.ask_ticks, event.ask_steps),
+            )
+            self._hub.publish(topic, payload)
+
+    def _trade(self, event: TradePrinted) -> None:
+        self._tapes[event.symbol].print(event)
+        topic = self._hub.topics.get(self._names[event.symbol].trade)
+        if topic is not None:
+            payload = frames.trade(
+                self._texts[event.symbol],
+                self._clock.reported_ms(),
+                event.time_ms + self._clock.skew_ms,
+                event.trade_id,
+                (event.price_ticks, event.qty_steps),
+                buyer_is_maker=event.buyer_is_maker,
+            )
+            self._hub.publish(topic, payload)
+
+    def _status(self, event: StatusChanged) -> None:
+        topic = self._hub.topics.get("!contractInfo")
+        if topic is not None:
+            listing = self._exchange.listing(event.symbol)
+            self._hub.publish(topic, market.contract_info(listing, self._clock.reported_ms()))
+
+    def _force(self, event: OrderForced) -> None:
+        if event.time_ms - self._forced_ms.get(event.symbol, -FORCE_ORDER_MS) < FORCE_ORDER_MS:
+            return
+        self._forced_ms[event.symbol] = event.time_ms
+        payload = market.force_order(self._texts[event.symbol], event, self._clock.reported_ms())
+        for name in (f"{event.symbol.lower()}@forceOrder", "!forceOrder@arr"):
+            topic = self._hub.topics.get(name)
+            if topic is not None:
+                self._hub.publish(topic, payload)
+
+    def _aggregate_sender(self, symbol: str) -> Callable[[AggregateTrade], None]:
+        def send(aggregate: AggregateTrade) -> None:
+            topic = self._hub.topics.get(self._names[symbol].aggregate)
+            if topic is not None:
+                skew_ms = self._clock.skew_ms
+                payload = frames.aggregate_trade(self._texts[symbol], self._clock.reported_ms(), skew_ms, aggregate)
+                self._hub.publish(topic, payload)
+
+        return send
+
+    # ---- rhythm -------------------------------------------------------------------------------------------------
+
+    def tick(self, now_ms: int) -> None:
+        """Sends what is due. Called every few ms of real time by the run loop."""
+        for tape in self._tapes.values():
+            tape.close_aggregate(now_ms)
+        for name, rhythm in list(self._rhythms.items()):
+            if rhythm.due_ms > now_ms:
+                continue
+            topic = self._hub.topics.get(name)
+            if topic is None:
+                self._forget(rhythm)
+                continue
+            rhythm.turn(now_ms)
+            self._send_due(topic, rhythm, now_ms)
+
+    def _forget(self, rhythm: Rhythm) -> None:
+        del self._rhythms[rhythm.stream.name]
+        self._batches.get(rhythm.stream.symbol, {}).pop(rhythm.stream.name, None)
+
+    def _send_due(self, topic: Topic, rhythm: Rhythm, now_ms: int) -> None:
+        stream, event_ms = rhythm.stream, self._clock.reported_ms()
+        if rhythm.batch is not None:
+            payload = rhythm.batch.frame(self._texts[stream.symbol], event_ms, self._clock.skew_ms)
+            if payload is not None:
+                self._hub.publish(topic, payload)
+            return
+        if stream.kind is StreamKind.KLINE:
+            self._candles(topic, rhythm, now_ms, event_ms)
+        elif stream.symbol:
+            payload = self._single(rhythm, stream.symbol, now_ms, event_ms)
+            if payload is not None:
+                self._hub.publish(topic, payload)
+        elif stream.kind is StreamKind.BOOK_TICKER:
+            for symbol in self._texts:
+                self._hub.publish(topic, self._ticker_of(symbol, event_ms))
+        else:
+            rows = [self._single(None, symbol, now_ms, event_ms, stream.kind) for symbol in self._texts]
+            said = [row for row in rows if row is not None]
+            if said:
+                self._hub.publish(topic, b"[" + b",".join(said) + b"]")
+
+    def _single(
+        self,
+        rhythm: Rhythm | None,
+        symbol: str,
+        now_ms: int,
+        event_ms: int,
+        kind: StreamKind | None = None,
+    ) -> bytes | None:
+        """One symbol's frame of a stream with a rhythm; without one (an all-symbols stream) always what is."""
+        listing, tape, text = self._exchange.listing(symbol), self._tapes[symbol], self._texts[symbol]
+        match rhythm.stream.kind if rhythm is not None else kind:
+            case StreamKind.PARTIAL_DEPTH if rhythm is not None:
+                return self._partial_depth(rhythm, listing, text, event_ms)
+            case StreamKind.MARK_PRICE:
+                return market.mark_price(listing, tape, event_ms, self._clock.skew_ms)
+            case StreamKind.MINI_TICKER:
+                return market.mini_ticker_event(text, tape, now_ms, event_ms)
+            case StreamKind.TICKER:
+                return market.ticker_event(text, tape, now_ms, event_ms)
+            case _:
+                return None
+
+    def _candles(self, topic: Topic, rhythm: Rhythm, now_ms: int, event_ms: int) -> None:
+        """The present candle, and before its first frame the last one of the candle that has closed."""
+        symbol, interval = rhythm.stream.symbol, rhythm.stream.candle
+        text, minutes = self._texts[symbol], self._tapes[symbol].minutes
+        open_ms = intervals.open_of(interval, now_ms)
+        if rhythm.seen is not None and rhythm.seen != open_ms:
+            closed = minutes.candles(interval, rhythm.seen, rhythm.seen, 1)[0]
+            self._hub.publish(topic, market.kline_event(text, interval, closed, event_ms, is_closed=True))
+        rhythm.seen = open_ms
+        candle = minutes.candles(interval, open_ms, open_ms, 1)[0]
+        self._hub.publish(topic, market.kline_event(text, interval, candle, event_ms, is_closed=False))
+
+    def _partial_depth(self, rhythm: Rhythm, listing: Listing, text: SymbolText, event_ms: int) -> bytes | None:
+        if rhythm.seen == listing.last_update_id:
+            return None
+        previous_id = listing.last_update_id if rhythm.seen is None else rhythm.seen
+        snapshot = listing.depth(rhythm.stream.levels)
+        rhythm.seen = snapshot.last_update_id
+        ids = (previous_id + 1, snapshot.last_update_id, previous_id)
+        return frames.depth(text, event_ms, snapshot.time_ms + self._clock.skew_ms, ids, snapshot.bids, snapshot.asks)
+
+    def _ticker_of(self, symbol: str, event_ms: int) -> bytes:
+        touch = self._exchange.listing(symbol).touch
+        return frames.book_ticker(
+            self._texts[symbol],
+            event_ms,
+            touch.time_ms + self._clock.skew_ms,
+            touch.update_id,
+            (touch.bid_ticks, touch.bid_steps),
+            (touch.ask_ticks, touch.ask_steps),
+        )

@@ -1,0 +1,146 @@
+"""Order parameters → the exchange's requests: presence and format, symbol, then enumerations, in the venue's order."""
+
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from phoenix_simulator.api.params import Params
+from phoenix_simulator.exchange.errors import VenueError
+from phoenix_simulator.exchange.exchange import Exchange
+from phoenix_simulator.exchange.orders import (
+    AmendOrder,
+    NewOrder,
+    OrderRef,
+    OrderType,
+    PositionSide,
+    PriceMatch,
+    Side,
+    StpMode,
+    TimeInForce,
+)
+
+_CONDITIONAL_TYPES: Final = frozenset(
+    {"STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"}
+)
+_SUSPENDED_PRICE_MATCHES: Final = frozenset({"OPPONENT_10", "OPPONENT_20"})
+_RESPONSE_TYPES: Final = frozenset({"ACK", "RESULT"})
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def new_order(params: Params, exchange: Exchange) -> NewOrder:
+    symbol_text, side_text, type_text = params.text("symbol"), params.text("side"), params.text("type")
+    quantity = params.decimal("quantity")
+    price = params.optional_decimal("price")
+    good_till_ms = params.integer_or("goodTillDate", 0)
+    symbol = known_symbol(symbol_text, exchange)
+    side = _enumerated(Side, side_text, VenueError(-1117, "Invalid side."))
+    if type_text in _CONDITIONAL_TYPES:
+        raise VenueError(
+            -4120, "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead."
+        )
+    order_type = _enumerated(OrderType, type_text, VenueError(-1116, "Invalid orderType."))
+    time_in_force = params.raw("timeInForce")
+    position_side = params.raw("positionSide")
+    stp_mode = params.raw("selfTradePreventionMode")
+    return NewOrder(
+        symbol=symbol,
+        side=side,
+        type=order_type,
+        quantity=quantity,
+        price=price,
+        time_in_force=None
+        if time_in_force is None
+        else _enumerated(TimeInForce, time_in_force, VenueError(-1115, "Invalid timeInForce.")),
+        reduce_only=_reduce_only(params) or False,
+        client_order_id=params.raw("newClientOrderId"),
+        position_side=PositionSide.BOTH
+        if position_side is None
+        else _enumerated(PositionSide, position_side, VenueError(-4060, "Invalid position side.")),
+        stp_mode=StpMode.EXPIRE_MAKER
+        if stp_mode is None
+        else _enumerated(StpMode, stp_mode, VenueError(-5039, "Invalid self trade prevention mode.")),
+        price_match=_price_match(params),
+        # The venue keeps whole seconds.
+        good_till_ms=good_till_ms - good_till_ms % 1_000,
+    )
+
+
+def wants_result(params: Params) -> bool:
+    """`newOrderRespType` RESULT; -1136 for anything but ACK and RESULT."""
+    kind = params.raw("newOrderRespType") or "ACK"
+    if kind not in _RESPONSE_TYPES:
+        raise VenueError(-1136, "Invalid newOrderRespType.")
+    return kind == "RESULT"
+
+
+def amend_order(params: Params, exchange: Exchange) -> AmendOrder:
+    symbol_text, side_text = params.text("symbol"), params.text("side")
+    ref = order_ref(params)
+    quantity = params.decimal("quantity")
+    price = params.optional_decimal("price")
+    modify_id = params.optional_integer("modifyId")
+    symbol = known_symbol(symbol_text, exchange)
+    return AmendOrder(
+        symbol=symbol,
+        ref=ref,
+        side=_enumerated(Side, side_text, VenueError(-1117, "Invalid side.")),
+        quantity=quantity,
+        price=price,
+        price_match=_price_match(params),
+        reduce_only=_reduce_only(params),
+        modify_id=modify_id,
+    )
+
+
+def order_ref(params: Params) -> OrderRef:
+    """`orderId` or `origClientOrderId`; one of them is required."""
+    order_id = params.optional_integer("orderId")
+    client_order_id = params.raw("origClientOrderId")
+    if order_id is None and client_order_id is None:
+        raise VenueError(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+    return OrderRef(order_id, client_order_id)
+
+
+def known_symbol(text: str, exchange: Exchange) -> str:
+    """Upper case, and listed (-1121). REST takes lower case too."""
+    symbol = text.upper()
+    exchange.listing(symbol)
+    return symbol
+
+
+def required_symbol(params: Params, exchange: Exchange) -> str:
+    return known_symbol(params.text("symbol"), exchange)
+
+
+def optional_symbol(params: Params, exchange: Exchange) -> str | None:
+    text = params.raw("symbol")
+    return None if text is None else known_symbol(text, exchange)
+
+
+def _reduce_only(params: Params) -> bool | None:
+    text = params.raw("reduceOnly")
+    match None if text is None else text.lower():
+        case None:
+            return None
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            raise VenueError(-4062, "Invalid or improper reduceOnly value.")
+
+
+def _price_match(params: Params) -> PriceMatch:
+    text = params.raw("priceMatch")
+    if text is None:
+        return PriceMatch.NONE
+    if text in _SUSPENDED_PRICE_MATCHES:
+        raise VenueError(-5037, "Invalid price match")
+    return _enumerated(PriceMatch, text, VenueError(-5037, "Invalid price match"))
+
+
+def _enumerated(kind: type[E], text: str, error: VenueError) -> E:
+    try:
+        return kind(text)
+    except ValueError:
+        raise error from None

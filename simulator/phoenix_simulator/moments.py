@@ -1,0 +1,107 @@
+"""Faults that are a moment: what happens to the exchange itself when one begins, and ends."""
+
+from fnmatch import fnmatchcase
+
+from phoenix_simulator.api.auth import KeyRing
+from phoenix_simulator.api.hub import Hub
+from phoenix_simulator.api.user_stream import UserStreams
+from phoenix_simulator.clock import Clock
+from phoenix_simulator.exchange.exchange import Exchange
+from phoenix_simulator.exchange.listing import Listing
+from phoenix_simulator.exchange.orders import Order, Side
+from phoenix_simulator.faults import ClockSkew, Disconnect, Fault, Faults, ListenKeyExpiry, PartialFill
+from phoenix_simulator.market.source import PrintUpdate, TakerUpdate
+
+
+class Moments:
+    def __init__(
+        self, exchange: Exchange, clock: Clock, keys: KeyRing, faults: Faults, hub: Hub, users: UserStreams
+    ) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._keys = keys
+        self._hub = hub
+        self._users = users
+        faults.begin = self._begin
+        faults.end = self._end
+
+    def _begin(self, fault: Fault) -> None:
+        match fault:
+            case Disconnect():
+                self._disconnect(fault)
+            case ClockSkew(skew_ms=skew_ms):
+                self._clock.skew_ms = skew_ms
+            case PartialFill():
+                self._fill_partly(fault)
+            case ListenKeyExpiry(api_key=api_key):
+                self._expire(api_key)
+            case _:
+                pass
+
+    def _end(self, fault: Fault) -> None:
+        if isinstance(fault, ClockSkew):
+            self._clock.skew_ms = 0
+
+    def _disconnect(self, fault: Disconnect) -> None:
+        for connection in tuple(self._hub.connections):
+            if fault.route not in {None, connection.route}:
+                continue
+            if fault.holder is not None and not fnmatchcase(connection.holder.lower(), fault.holder.lower()):
+                continue
+            if fault.symbol is not None and not self._hub.listens_to(connection, fault.symbol.upper()):
+                continue
+            connection.cut()
+
+    def _expire(self, api_key: str | None) -> None:
+        if api_key is None:
+            self._users.expire(None)
+            return
+        credentials = self._keys.find(api_key)
+        if credentials is not None:
+            self._users.expire(credentials.account)
+
+    def _fill_partly(self, fault: PartialFill) -> None:
+        """A taker comes for the order nearest to the touch; nothing happens where none can be filled in part."""
+        symbol = fault.symbol.upper()
+        listing = self._exchange.listings.get(symbol)
+        order = None if listing is None else self._nearest(symbol)
+        if listing is None or order is None:
+            return
+        ahead = listing.book.side(order.side).ahead_of(order)
+        steps = min(max(1, int(order.leaves_steps * fault.fraction)), order.leaves_steps - 1)
+        now_ms = self._clock.now_ms()
+        buyer_is_maker = order.side is Side.BUY
+        if listing.is_replay:
+            update = PrintUpdate(0, listing.last_print_id, order.price_ticks, ahead + steps, buyer_is_maker)
+            self._exchange.apply(symbol, update, now_ms)
+            return
+        better = _better_steps(listing, order)
+        taker = TakerUpdate(0, not buyer_is_maker, better + ahead + steps, order.price_ticks)
+        self._exchange.apply(symbol, taker, now_ms)
+
+    def _nearest(self, symbol: str) -> Order | None:
+        """The resting order of more than one step whose price is closest to the touch."""
+        listing = self._exchange.listings[symbol]
+        candidates = [
+            order
+            for account in self._exchange.accounts.values()
+            for order in self._exchange.open_orders(account.account_id, symbol)
+            if order.leaves_steps > 1
+        ]
+        touch = {Side.BUY: listing.touch.bid_ticks, Side.SELL: listing.touch.ask_ticks}
+        return min(candidates, key=lambda order: abs(order.price_ticks - touch[order.side]), default=None)
+
+
+def _better_steps(listing: Listing, order: Order) -> int:
+    """Everything that a taker meets before the order's price, and accounts' orders before it in its queue."""
+    side = listing.book.side(order.side)
+    key = side.key_of(order.price_ticks)
+    better = sum(side.displayed(other) for other in side.keys if other > key)
+    better += sum(
+        side.queues[other].leaves_steps() for other in side.queue_keys if other > key and other not in side.levels
+    )
+    for entry in side.queues[key].resting:
+        if entry.order.order_id == order.order_id:
+            break
+        better += entry.order.leaves_steps
+    return better

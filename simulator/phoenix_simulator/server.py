@@ -1,0 +1,182 @@
+"""Puts the exchange together and runs it: one process, one port, one event loop.
+
+player ─ MarketUpdate → Exchange ─ events → tape, streams, user data, audit
+REST, WebSocket API ─ gateway → Exchange
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from phoenix_simulator.api.account_data import AccountData
+from phoenix_simulator.api.auth import KeyRing
+from phoenix_simulator.api.control import Control
+from phoenix_simulator.api.gateway import Gateway
+from phoenix_simulator.api.hub import Hub
+from phoenix_simulator.api.limits import RateLimits
+from phoenix_simulator.api.market_data import MarketData
+from phoenix_simulator.api.market_streams import MarketStreams
+from phoenix_simulator.api.operations import Operations
+from phoenix_simulator.api.render.numbers import SymbolText
+from phoenix_simulator.api.rest import RestServer
+from phoenix_simulator.api.streams import StreamServer
+from phoenix_simulator.api.tape import Tape
+from phoenix_simulator.api.trading import Trading
+from phoenix_simulator.api.user_stream import UserStreams
+from phoenix_simulator.api.ws_api import WsApiServer
+from phoenix_simulator.audit.ledger import Audit
+from phoenix_simulator.clock import Clock
+from phoenix_simulator.exchange.exchange import Exchange
+from phoenix_simulator.exchange.symbols import BUILT_IN
+from phoenix_simulator.faults import Faults
+from phoenix_simulator.market.player import MarketPlayer
+from phoenix_simulator.market.regimes import RegimeName
+from phoenix_simulator.market.replay import ReplaySource
+from phoenix_simulator.market.source import MarketSource
+from phoenix_simulator.market.synthetic import SyntheticSource
+from phoenix_simulator.moments import Moments
+from phoenix_simulator.scenario import Scenario
+
+CANARY_SYMBOL: Final = "BTCUSDT"
+"""Always listed, as on the venue: clients listen to it to tell a quiet symbol from a dead connection."""
+DEFAULT_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BTCUSDC", "ETHUSDC", "SOLUSDC")
+_TICK_S: Final = 0.005
+"""How often rhythms are looked at, at most (real time); accelerated clocks make each look do more."""
+_SECOND_S: Final = 1.0
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`port` 0 takes a free one. `captures` are replayed, files of one symbol in the order given."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    symbols: tuple[str, ...] = DEFAULT_SYMBOLS
+    captures: tuple[Path, ...] = ()
+    seed: int = 1
+    scenario: Scenario = Scenario()
+
+
+class Server:
+    """Everything of one running exchange; tests look inside. Open the markets first: the wire needs the symbols."""
+
+    def __init__(self, config: ServerConfig, clock: Clock, sources: Mapping[str, MarketSource]) -> None:
+        self._config = config
+        self.clock = clock
+        self.exchange = Exchange(config.scenario.venue.exchange_settings())
+        self.player = MarketPlayer(self.exchange, clock)
+        for symbol, source in sources.items():
+            self.player.open(BUILT_IN[symbol], source)
+        self.faults = Faults()
+        self.keys = KeyRing()
+        self.audit = Audit(self.exchange)
+        self.hub = Hub(clock, self.faults, self.audit.books)
+        self.users = UserStreams(self.exchange, self.hub, clock)
+        limits = RateLimits(config.scenario.venue.limits)
+        texts = {symbol: SymbolText(listing.spec) for symbol, listing in self.exchange.listings.items()}
+        tapes = {
+            symbol: Tape(listing.spec, listing.touch.bid_ticks or listing.touch.ask_ticks, listing.mark_e8)
+            for symbol, listing in self.exchange.listings.items()
+        }
+        self.streams = MarketStreams(self.exchange, self.hub, clock, tapes, texts)
+        self.moments = Moments(self.exchange, clock, self.keys, self.faults, self.hub, self.users)
+        gateway = Gateway(clock, self.keys, limits, self.faults, self.audit)
+        operations = Operations(
+            MarketData(self.exchange, clock, tapes, texts, self.audit.books, limits.settings),
+            Trading(self.exchange, clock, self.audit),
+            AccountData(self.exchange, clock, self.users, limits.settings),
+        )
+        rest = RestServer(operations.rest(), gateway, clock, self.faults)
+        ws_api = WsApiServer(operations.websocket(), gateway, self.hub, clock, self.faults)
+        self.application = web.Application()
+        Control(self.exchange, clock, self.keys, self.faults, self.audit, self.player).add_routes(
+            self.application.router
+        )
+        StreamServer(self.hub, self.streams, self.users, clock, self.faults).add_routes(self.application.router)
+        self.application.router.add_get("/ws-fapi/v1", ws_api.handle)
+        self.application.router.add_route("*", "/{path:.*}", rest.handle)
+        for fault in config.scenario.faults:
+            self.faults.schedule(fault, clock.monotonic_ns())
+
+    # ---- the run loop -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Market, rhythms, plans and housekeeping until cancelled; the first to fail ends all of them."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.player.run())
+            group.create_task(self._keep_rhythm())
+            group.create_task(self._keep_house())
+            for symbol, plan in self._config.scenario.markets.items():
+                for change in plan.changes:
+                    group.create_task(self._change_regime(symbol, change.at_seconds, change.regime))
+
+    async def _keep_rhythm(self) -> None:
+        while True:
+            self.faults.advance(self.clock.monotonic_ns())
+            self.streams.tick(self.clock.now_ms())
+            await asyncio.sleep(_TICK_S)
+
+    async def _keep_house(self) -> None:
+        while True:
+            self.users.expire_due()
+            for connection in tuple(self.hub.connections):
+                await connection.keep_alive()
+            await self.clock.sleep(_SECOND_S)
+
+    async def _change_regime(self, symbol: str, at_s: float, regime: RegimeName) -> None:
+        await self.clock.sleep(at_s)
+        self.player.set_regime(symbol, regime)
+
+
+def build_sources(config: ServerConfig) -> dict[str, MarketSource]:
+    """The recording for its symbol, seeded markets for the others. CaptureError for a broken capture."""
+    replay = ReplaySource(config.captures) if config.captures else None
+    scenario = config.scenario
+    seed = config.seed if scenario.seed is None else scenario.seed
+    wanted = dict.fromkeys((*config.symbols, *scenario.markets))
+    if replay is not None:
+        wanted[replay.symbol] = None
+    wanted.setdefault(CANARY_SYMBOL)
+    sources: dict[str, MarketSource] = {}
+    for symbol in wanted:
+        if replay is not None and symbol == replay.symbol:
+            sources[symbol] = replay
+        else:
+            plan = scenario.markets.get(symbol)
+            regime = plan.regime if plan is not None else RegimeName.CALM
+            sources[symbol] = SyntheticSource(BUILT_IN[symbol], seed, regime)
+    return sources
+
+
+@asynccontextmanager
+async def serve(server: Server, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Listens and runs; yields the base URL. Leaving it closes every socket and stops the market."""
+    runner = web.AppRunner(server.application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    task = asyncio.create_task(server.run())
+    try:
+        bound = runner.addresses[0]
+        yield f"http://{host}:{bound[1]}"
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        for connection in tuple(server.hub.connections):
+            connection.cut()
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def run_server(
+    config: ServerConfig, clock: Clock | None = None, sources: Mapping[str, MarketSource] | None = None
+) -> AsyncIterator[tuple[str, Server]]:
+    """An exchange in this process, for tests: base URL and server. Without `sources`, those of the configuration."""
+    server = Server(config, clock or Clock(), sources if sources is not None else build_sources(config))
+    async with serve(server, config.host, config.port) as url:
+        yield url, server
