@@ -1,6 +1,8 @@
 """What an account may ask about its past, as long as the venue keeps it."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import islice
 
 from phoenix_simulator.exchange import errors
 from phoenix_simulator.exchange.accounts import Account, Income, IncomeType
@@ -60,14 +62,17 @@ def fills(
     holding = account.holdings.get(symbol)
     if holding is None:
         return []
-    found = [
+    ascending = from_trade_id is not None or start_ms is not None
+    rows = holding.fills
+    if from_trade_id is not None:
+        rows = rows[bisect_left(rows, from_trade_id, key=lambda fill: fill.trade_id) :]
+    found = (
         fill
-        for fill in holding.fills
-        if (order_id is None or fill.order_id == order_id)
-        and (from_trade_id is None or fill.trade_id >= from_trade_id)
-        and _is_within(fill.time_ms, start_ms, end_ms)
-    ]
-    return found[:limit] if from_trade_id is not None or start_ms is not None else found[-limit:]
+        for fill in (rows if ascending else reversed(rows))
+        if (order_id is None or fill.order_id == order_id) and _is_within(fill.time_ms, start_ms, end_ms)
+    )
+    page = list(islice(found, limit))
+    return page if ascending else page[::-1]
 
 
 def income(

@@ -1,9 +1,10 @@
-"""Margin calls and liquidation of cross-margined accounts.
+"""Margin calls and liquidation of cross-margined accounts, looked at with each new mark price.
 
 Simple but honest: when an asset's margin balance no longer exceeds its maintenance margin, open orders in that asset
 expire and every position is closed by a forced order into the real book, as far as marketTakeBound allows; the
-background takes the rest over at that bound. A liquidation fee is charged from what is left, and the fund covers what is
-missing. The venue liquidates large positions bracket by bracket and may deleverage others (ADL); this does neither.
+background takes the rest over at that bound. A liquidation fee is charged from what is left, and the insurance fund
+covers what is missing. The venue liquidates large positions bracket by bracket and may deleverage others (ADL); this
+does neither.
 """
 
 from collections.abc import Callable, Mapping

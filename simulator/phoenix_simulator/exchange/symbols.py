@@ -193,6 +193,8 @@ def decimal_ratio(numerator: int, denominator: int, places: int = 11) -> Decimal
 
 def decimals_of(value: Decimal) -> int:
     """Significant decimals: "0.0400" has 2, as the venue's −1111 check counts. `value` is finite."""
+    if not value:
+        return 0
     _, digits, exponent = value.as_tuple()
     decimals = -int(exponent)
     # Counted by hand: normalize() would round what has more digits than the context.
