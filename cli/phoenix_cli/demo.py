@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 from phoenix_coordination import order_id
+from phoenix_simulator.scenario import ScenarioError, load_scenario
 from phoenix_worker.runtime.clock import VARIABLE as CLOCK_VARIABLE
 from phoenix_worker.runtime.clock import Clock
 from rich.console import Console
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--replay", type=Path, metavar="CAPTURE", help="the market is this recorded capture instead of a synthetic one")
     add("--scenario", type=Path, metavar="FILE", help="the market, and faults, of a scenario file")
     add("--speed", type=_speed, default=1.0, metavar="N", help="the run's clock: N times life's (default 1)")
-    add("--seed", type=int, default=_DEFAULT_SEED, metavar="N", help="of the synthetic market (default %(default)s)")
+    add("--seed", type=int, metavar="N", help=f"of the synthetic market (default {_DEFAULT_SEED}, or the scenario's)")
     add(
         "--fault",
         dest="faults",
@@ -86,13 +87,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    scenario = _readable(args.scenario, "--scenario")
     options = Options(
         symbols=tuple(dict.fromkeys(symbol.strip().upper() for symbol in args.symbols.split(",") if symbol.strip())),
         length_s=args.length_s,
         replay=_readable(args.replay, "--replay"),
-        scenario=_readable(args.scenario, "--scenario"),
+        scenario=scenario,
         speed=args.speed,
-        seed=args.seed,
+        seed=_seed(args.seed, scenario),
         faults=tuple(args.faults),
         report=_writable(args.report),
         state_directory=(args.state_dir or default_state_directory("demo")).absolute(),
@@ -251,6 +253,19 @@ def _speed(text: str) -> float:
     if not 0 < speed <= _FASTEST:
         raise argparse.ArgumentTypeError(f'"{text}": write a number above 0 and at most {_FASTEST:g}')
     return speed
+
+
+def _seed(typed: int | None, scenario: Path | None) -> int:
+    """The seed that the exchange will use: a scenario that names one says which market it is about."""
+    if typed is not None and typed < 0:
+        raise Refused(f"--seed {typed}: write a number of at least 0")
+    try:
+        named = load_scenario(scenario).seed if scenario is not None else None
+    except ScenarioError as error:
+        raise Refused(str(error)) from None
+    if named is not None and typed not in {None, named}:
+        raise Refused(f"--seed {typed} contradicts {scenario}, whose seed is {named}: leave one of them out")
+    return next(seed for seed in (typed, named, _DEFAULT_SEED) if seed is not None)
 
 
 def _readable(path: Path | None, option: str) -> Path | None:

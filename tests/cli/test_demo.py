@@ -32,7 +32,10 @@ def options(tmp_path, standin_worker, standin_exchange):
 
 @pytest.fixture
 def lines(capsys):
-    return lambda: capsys.readouterr().out.splitlines()
+    def read() -> list[str]:
+        return capsys.readouterr().out.splitlines()
+
+    return read
 
 
 async def test_a_run_ends_in_order_and_its_report_compares_worker_and_exchange(options, lines):
@@ -93,7 +96,7 @@ async def test_stop_turns_the_switch_in_the_workers_files_and_then_holds_them_to
 async def test_a_worker_that_cannot_start_ends_the_run_with_its_own_words(options, monkeypatch):
     monkeypatch.setenv("STANDIN_WORKER", "refuses")
     with pytest.raises(
-        Refused, match="BTCUSDT: the worker does not start: leverage of BTCUSDT is 20.*set settings.apply"
+        Refused, match=r"BTCUSDT: the worker does not start: leverage of BTCUSDT is 20.*set settings.apply"
     ):
         await demo(replace(options, length_s=50.0), PlainOutput())
 
@@ -106,7 +109,7 @@ async def test_an_exchange_that_cannot_start_ends_the_run_with_its_own_words(opt
 
 async def test_an_exchange_that_ends_is_the_end_of_the_run(options, monkeypatch):
     monkeypatch.setenv("STANDIN_EXCHANGE_ENDS", "1")
-    with pytest.raises(Refused, match="the tape has run out|does not answer"):
+    with pytest.raises(Refused, match=r"the tape has run out|does not answer"):
         await demo(replace(options, length_s=50.0), PlainOutput())
 
 

@@ -91,7 +91,7 @@ def changes(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str,
     elif not now.ready and before.reason is not now.reason:
         yield f"not ready: {health(now)}", Mood.WARNING
     if before is not None and before.guard != now.guard:
-        yield f"guard: {now.guard or 'none'}", Mood.WARNING if now.guard else Mood.GOOD
+        yield f"guard: {now.guard}", Mood.GOOD if now.guard == "normal" else Mood.WARNING
     if now.emergency.level != (before.emergency.level if before is not None else "None"):
         yield f"emergency {now.emergency.level} {now.emergency.reason}".rstrip(), Mood.BAD
     refused = now.configuration.refused

@@ -48,9 +48,9 @@ def test_one_run_holds_a_state_directory(tmp_path):
 
 def test_a_directory_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(Refused, match="cannot write the state directory.*--state-dir"):
-        with StateDirectory(tmp_path / "file" / "below").locked():
-            pass
+    directory = StateDirectory(tmp_path / "file" / "below")
+    with pytest.raises(Refused, match=r"cannot write the state directory.*--state-dir"), directory.locked():
+        pass
 
 
 def test_a_new_demo_forgets_what_the_last_one_left_and_nothing_else(tmp_path):

@@ -16,10 +16,14 @@ from aiohttp import web
 JOURNAL = Path(os.environ["STANDIN_JOURNAL"])
 
 
+def remember(entry: dict[str, object]) -> None:
+    with JOURNAL.open("a") as journal:
+        journal.write(json.dumps(entry) + "\n")
+
+
 async def note(request: web.Request) -> web.Response:
     body = await request.json()
-    with JOURNAL.open("a") as journal:
-        journal.write(json.dumps({"path": request.path, "body": body}) + "\n")
+    remember({"path": request.path, "body": body})
     if request.path == "/sim/account":
         return web.json_response({"apiKey": "the-key", "apiSecret": "the-secret"})
     return web.json_response({})

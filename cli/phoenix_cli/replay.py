@@ -1,0 +1,56 @@
+"""Run a flight recording through the engine and compare every decision with what was decided then.
+
+A worker records below its state directory; a run of the demo below <state>/state. Ends with 1 where decisions differ.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+from phoenix_worker.runtime.recording import BadRecordingError
+from phoenix_worker.runtime.replay import Difference, Report, replay
+
+from phoenix_cli.refusal import Refused
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recording", type=Path, metavar="RECORDING", help="a segment, or the directory that holds them")
+    parser.add_argument("--parameters", type=Path, metavar="FILE", help="comes with the strategy release; refused now")
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.parameters is not None:
+        raise Refused(
+            "--parameters: a recording under other parameters comes with the strategy release;"
+            " leave it out to check that the engine decides as it was recorded"
+        )
+    try:
+        report = replay(args.recording)
+    except BadRecordingError as error:
+        raise Refused(str(error)) from None
+    if args.output == "json":
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
+    else:
+        sys.stdout.write(summary(report))
+    return 0 if report.same else 1
+
+
+def summary(report: Report) -> str:
+    """The report for people: what was compared, what is missing, and where it began to differ."""
+    verdict = "every decision is the same" if report.same else f"{report.differing} events are decided otherwise"
+    lines = [
+        f"{report.symbol}, recorded by {report.build}: {report.events} events, {report.decisions} with actions: {verdict}",
+        *(f"note: {note}" for note in report.notes),
+        *(line for difference in report.differences[:3] for line in _difference(difference)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _difference(difference: Difference) -> list[str]:
+    return [
+        f"event {difference.event_number} of {difference.segment}: {difference.event}",
+        *(f"  recorded: {action}" for action in difference.recorded or ["nothing"]),
+        *(f"  replayed: {action}" for action in difference.replayed or ["nothing"]),
+    ]

@@ -1,0 +1,118 @@
+import io
+from decimal import Decimal
+
+import pytest
+from phoenix_cli.local.view import MakerView, Mood, QuoteView, RunEvent, RunView, clock_text
+from phoenix_cli.plain import PlainOutput
+from phoenix_cli.screen import Screen, ScreenOutput, position_bar
+from rich.console import Console
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "ETHUSDC", "SOLUSDT")
+
+
+def maker(symbol="BTCUSDT", **changes) -> MakerView:
+    fields = {
+        "health": "Quoting",
+        "mood": Mood.GOOD,
+        "bid": Decimal("61234.5"),
+        "ask": Decimal("61234.6"),
+        "bids": tuple(QuoteView(Decimal(61230 - step), Decimal("0.004")) for step in range(4)),
+        "asks": tuple(QuoteView(Decimal(61240 + step), Decimal("0.004")) for step in range(4)),
+        "position": Decimal("0.05"),
+        "net_max": Decimal("0.1"),
+        "worst_case_ratio": 0.8,
+        "pnl": Decimal("12.346"),
+        "fees": Decimal("-1.5"),
+        "fills": 34,
+    }
+    return MakerView(name=symbol.lower(), symbol=symbol, **{**fields, **changes})
+
+
+def run_view(makers, **changes) -> RunView:
+    events = tuple(RunEvent(float(second), "BTCUSDT", f"event {second}") for second in range(40))
+    fields = {"title": "demo", "elapsed_s": 23.4, "length_s": 60.0, "violations": 0, "events": events}
+    return RunView(makers=tuple(makers), **{**fields, **changes})
+
+
+def drawn(view: RunView, width: int, height: int) -> list[str]:
+    console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True, color_system=None)
+    console.print(Screen(view))
+    return console.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (140, 45), (200, 60), (60, 15), (40, 10)])
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_the_screen_fits_every_terminal(width, height, count):
+    lines = drawn(run_view([maker(symbol) for symbol in SYMBOLS[:count]]), width, height)
+    assert len([line for line in lines if line]) <= height
+    assert all(len(line) <= width for line in lines)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_at_80_by_24_everything_that_matters_is_there(count):
+    text = "\n".join(drawn(run_view([maker(symbol) for symbol in SYMBOLS[:count]]), 80, 24))
+    for expected in ("00:23 of 01:00", "audit clean", "61234.5 ─ 61234.6", "61230", "61240", "+12.35", "event 39"):
+        assert expected in text
+    for expected in ("Quoting", *SYMBOLS[:count]):
+        assert expected in text
+
+
+def test_a_wide_terminal_shows_more_columns_and_the_distance_of_each_quote():
+    text = "\n".join(drawn(run_view([maker()]), 140, 40))
+    assert "spread" in text
+    assert "worst" in text
+    assert "-0.7 bps" in text
+
+
+def test_violations_are_said():
+    assert "2 violations" in "\n".join(drawn(run_view([maker()], violations=2), 80, 24))
+
+
+def test_what_is_not_known_is_not_invented():
+    unknown = maker(bid=None, ask=None, position=None, pnl=None, fees=None, bids=(), asks=(), health="starting")
+    text = "\n".join(drawn(run_view([unknown], violations=None), 120, 30))
+    assert "no price" in text
+    assert "audit" not in text
+
+
+@pytest.mark.parametrize(
+    ("position", "bar"),
+    [
+        pytest.param("0", "·····│·····", id="flat"),
+        pytest.param("0.001", "·····│█····", id="little-is-seen"),
+        pytest.param("0.05", "·····│██···", id="half-long"),
+        pytest.param("-0.05", "···██│·····", id="half-short"),
+        pytest.param("0.1", "·····│█████", id="at-netMax"),
+        pytest.param("-0.2", "█████│·····", id="beyond"),
+    ],
+)
+def test_the_position_is_drawn_against_net_max(position, bar):
+    assert position_bar(Decimal(position), Decimal("0.1")).plain == bar
+
+
+def test_the_live_screen_draws_the_newest_view_and_leaves_the_terminal_as_it_was():
+    terminal = io.StringIO()
+    with ScreenOutput(Console(width=80, height=24, file=terminal, force_terminal=True)) as screen:
+        screen.event(RunEvent(1.0, "run", "x"))
+        screen.update(run_view([maker(health="PriceStale")]))
+    assert "PriceStale" in terminal.getvalue()
+    alternate_on, alternate_off = "\x1b[?1049h", "\x1b[?1049l"
+    assert terminal.getvalue().index(alternate_on) < terminal.getvalue().index(alternate_off)
+
+
+def test_plain_lines_tell_each_event_and_the_makers_now_and_then():
+    stream = io.StringIO()
+    with PlainOutput(stream) as output:
+        output.event(RunEvent(65.0, "BTCUSDT", "ready, leading", Mood.GOOD))
+        output.update(run_view([maker(restarts=1)]))
+        output.update(run_view([maker()]))  # too soon for another line
+    assert stream.getvalue().splitlines() == [
+        "01:05 BTCUSDT ready, leading",
+        "00:23 BTCUSDT Quoting 61234.5/61234.6 quotes 4×4 position 0.05 of 0.1 worst 0.80 pnl +12.3460"
+        " fills 34 restarts 1",
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "00:00"), (65.9, "01:05"), (3605, "1:00:05")])
+def test_the_clock(seconds, text):
+    assert clock_text(seconds) == text
