@@ -1,0 +1,82 @@
+"""The table of commands: what `phoenix` says before any command runs, and how each of them ends."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from phoenix_cli import check
+from phoenix_cli.__main__ import COMMANDS, main
+from phoenix_cli.refusal import Refused
+
+
+def test_help_lists_every_command_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(command.name in text and command.summary in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_help_of_a_command_shows_an_example(command, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command.name, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: phoenix {command.name}" in text
+    assert "example" in text
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_example_of_a_command_is_one_of_it(command) -> None:
+    assert command.example.startswith(f"phoenix {command.name}")
+
+
+def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"phoenix {version('phoenix-market-maker')}\n"
+
+
+def test_nothing_at_all_is_wrong_usage_and_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "usage: phoenix COMMAND" in capsys.readouterr().err
+
+
+def test_a_mistyped_command_is_wrong_usage_and_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dmeo"]) == 2
+    assert "did you mean 'demo'?" in capsys.readouterr().err
+
+
+def test_a_refusal_is_one_line_on_stderr_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> int:
+        raise Refused("no such thing: do the other thing")
+
+    monkeypatch.setattr(check, "run", refuse)
+    assert main(["check", "-f", "x"]) == 1
+    assert capsys.readouterr() == ("", "phoenix check: no such thing: do the other thing\n")
+
+
+def test_an_interrupt_ends_as_a_shell_expects(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check, "run", interrupt)
+    assert main(["check", "-f", "x"]) == 130
+
+
+def test_a_reader_that_leaves_is_no_error_of_ours() -> None:
+    program = f"{sys.executable} -m phoenix_cli check -f configs -o json"
+    ended = subprocess.run(["/bin/sh", "-c", f"{program} | head -c 1"], capture_output=True, text=True, check=False)
+    assert ended.stdout == "{"
+    assert "Traceback" not in ended.stderr
+    assert "BrokenPipe" not in ended.stderr
+
+
+def test_the_table_imports_nothing_that_a_command_pays_for() -> None:
+    code = (
+        "import sys; from phoenix_cli.__main__ import main; main(['--help']);"
+        "print(sorted({'rich', 'aiohttp', 'pydantic', 'websockets'} & set(sys.modules)), file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stderr.strip() == "[]"

@@ -1,0 +1,126 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from phoenix_crds import (
+    ACCOUNT_FILE,
+    MAKER_FILE,
+    InvalidResourceError,
+    Loaded,
+    MarketMaker,
+    Problem,
+    TradingAccount,
+    read_resolved,
+    resolved_hash,
+    write_resolved,
+)
+
+Read = Callable[[str], tuple[Loaded, list[Problem]]]
+
+
+@pytest.fixture
+def pair(read: Read, maker_yaml: str, account_yaml: str) -> tuple[MarketMaker, TradingAccount]:
+    loaded, _ = read(f"{maker_yaml}---\n{account_yaml}")
+    return loaded.makers[0][1], loaded.accounts[0][1]
+
+
+def test_what_is_written_is_read_back_equal_and_complete(
+    tmp_path: Path, pair: tuple[MarketMaker, TradingAccount]
+) -> None:
+    maker, account = pair
+    written = write_resolved(tmp_path / "resolved", maker, account)
+    read_maker, read_account = read_resolved(tmp_path / "resolved" / MAKER_FILE, tmp_path / "resolved" / ACCOUNT_FILE)
+    assert (read_maker, read_account) == (maker, account)
+    assert resolved_hash(read_maker.spec, read_account.spec) == written
+    text = yaml.safe_load((tmp_path / "resolved" / MAKER_FILE).read_text(encoding="utf-8"))
+    assert text["spec"]["guards"]["pinRatio"] == "0.7", "defaults are written out"
+
+
+def test_a_rewrite_replaces_both_files_and_leaves_nothing_behind(
+    tmp_path: Path, pair: tuple[MarketMaker, TradingAccount], read: Read, maker_yaml: str
+) -> None:
+    maker, account = pair
+    first = write_resolved(tmp_path, maker, account)
+    changed = read(maker_yaml + "  nearLayers: 5\n")[0].makers[0][1]
+    second = write_resolved(tmp_path, changed, account)
+    assert first != second
+    assert read_resolved(tmp_path / MAKER_FILE, tmp_path / ACCOUNT_FILE)[0].spec.near_layers == 5
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("..")) == [
+        ACCOUNT_FILE,
+        MAKER_FILE,
+        "manifest.yaml",
+    ]
+    assert len([path for path in tmp_path.iterdir() if path.name.startswith("..")]) == 2, "the link and its target"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('netMax: "0.20"', 'netMax: "0.2"'),
+        ('baseSize: "0.008"', 'baseSize: "0.0080"'),
+        ("  symbol: ETHUSDC\n", "  symbol: ETHUSDC\n  mode: DryRun\n"),
+        ("  symbol: ETHUSDC\n", "  symbol: ETHUSDC\n  restartAfter: 60s\n"),
+        ("  symbol: ETHUSDC\n", "  symbol: ETHUSDC\n  guards: {cooldown: 60000ms, pinRatio: '0.70'}\n"),
+        ("  name: ethusdc", "  name: renamed"),
+    ],
+    ids=["zeros", "more-zeros", "default-written-out", "default-in-another-unit", "defaults-inside", "metadata"],
+)
+def test_the_hash_is_the_same_for_what_means_the_same(
+    read: Read, pair: tuple[MarketMaker, TradingAccount], maker_yaml: str, before: str, after: str
+) -> None:
+    assert before in maker_yaml
+    other = read(maker_yaml.replace(before, after))[0].makers[0][1]
+    assert resolved_hash(other.spec, pair[1].spec) == resolved_hash(pair[0].spec, pair[1].spec)
+
+
+@pytest.mark.parametrize("written", ["  nearLayers: 4\n", "  paused: true\n", "  risk: {capital: 5}\n"])
+def test_the_hash_changes_with_any_value(
+    read: Read, pair: tuple[MarketMaker, TradingAccount], maker_yaml: str, written: str
+) -> None:
+    other = read(maker_yaml + written)[0].makers[0][1]
+    assert resolved_hash(other.spec, pair[1].spec) != resolved_hash(pair[0].spec, pair[1].spec)
+
+
+def test_the_hash_covers_the_account_too(
+    read: Read, pair: tuple[MarketMaker, TradingAccount], account_yaml: str
+) -> None:
+    other = read(account_yaml + "  emergency: Halt\n")[0].accounts[0][1]
+    assert resolved_hash(pair[0].spec, other.spec) != resolved_hash(pair[0].spec, pair[1].spec)
+
+
+def test_the_hash_does_not_change_between_releases_by_accident(pair: tuple[MarketMaker, TradingAccount]) -> None:
+    """A changed default changes this too: then every worker gets new parameters on upgrade, which somebody must want."""
+    assert resolved_hash(pair[0].spec, pair[1].spec) == "PINNED"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file"),
+        ("", "holds 0 documents"),
+        ("a: 1\n---\na: 2\n", "holds 2 documents"),
+        ("a: [", "not YAML"),
+        ("kind: TradingAccount\n", "spec: is required"),
+    ],
+    ids=["absent", "empty", "two", "no-yaml", "another-kind"],
+)
+def test_a_file_that_is_no_resource_is_refused_with_its_name(
+    tmp_path: Path, pair: tuple[MarketMaker, TradingAccount], content: str | None, said: str
+) -> None:
+    write_resolved(tmp_path, *pair)
+    (tmp_path / MAKER_FILE).unlink()
+    if content is not None:
+        (tmp_path / MAKER_FILE).write_text(content, encoding="utf-8")
+    with pytest.raises(InvalidResourceError, match=said) as caught:
+        read_resolved(tmp_path / MAKER_FILE, tmp_path / ACCOUNT_FILE)
+    assert all(problem.file.endswith(MAKER_FILE) for problem in caught.value.problems)
+
+
+def test_a_maker_that_its_account_does_not_admit_is_refused(
+    tmp_path: Path, read: Read, pair: tuple[MarketMaker, TradingAccount], maker_yaml: str
+) -> None:
+    greedy = read(maker_yaml.replace("0.20", "0.26"))[0].makers[0][1]
+    write_resolved(tmp_path, greedy, pair[1])
+    with pytest.raises(InvalidResourceError, match=r"spec.netMax: exceeds the account's limits.makerNetMax.ETHUSDC"):
+        read_resolved(tmp_path / MAKER_FILE, tmp_path / ACCOUNT_FILE)

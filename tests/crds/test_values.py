@@ -1,0 +1,70 @@
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from phoenix_crds import Duration, LossLimit, MarketMakerSpec
+from phoenix_crds.values import canonical_decimal, parse_decimal
+from pydantic_core import PydanticCustomError
+
+
+@pytest.mark.parametrize(
+    ("text", "ns", "canonical"),
+    [
+        ("500ms", 500_000_000, "500ms"),
+        ("1500ms", 1_500_000_000, "1500ms"),
+        ("2000ms", 2_000_000_000, "2s"),
+        ("60s", 60_000_000_000, "1m"),
+        ("90s", 90_000_000_000, "90s"),
+        ("48h", 172_800_000_000_000, "48h"),
+        ("0s", 0, "0s"),
+    ],
+)
+def test_a_duration_is_exact_and_has_one_spelling(text: str, ns: int, canonical: str) -> None:
+    duration = Duration.parse(text)
+    assert (duration.ns, str(duration)) == (ns, canonical)
+    assert Duration.parse(canonical) == duration
+
+
+@given(st.integers(min_value=0, max_value=10**9), st.sampled_from(["ms", "s", "m", "h"]))
+def test_every_duration_survives_being_written_and_read(number: int, unit: str) -> None:
+    duration = Duration.parse(f"{number}{unit}")
+    assert Duration.parse(str(duration)) == duration
+    assert duration.ms * 1_000_000 == duration.ns
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=8, min_value=-(10**9), max_value=10**9))
+def test_every_decimal_survives_being_written_and_read(value: Decimal) -> None:
+    assert parse_decimal(canonical_decimal(value)) == value
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_finite_decimal_or_refused_with_a_remedy(text: str) -> None:
+    try:
+        value = parse_decimal(text)
+    except PydanticCustomError as refusal:
+        assert refusal.context is not None
+        assert refusal.context["hint"]
+    else:
+        assert value.is_finite()
+
+
+@pytest.mark.parametrize(
+    ("text", "capital", "amount"),
+    [("5%", "1000", "50"), ("5%", None, None), ("120.5", None, "120.5"), ("120.5", "10", "120.5"), ("100%", "7", "7")],
+)
+def test_a_loss_limit_is_an_amount_or_a_share_of_capital(text: str, capital: str | None, amount: str | None) -> None:
+    limit = LossLimit.parse(text)
+    assert limit.of(Decimal(capital) if capital else None) == (Decimal(amount) if amount else None)
+    assert LossLimit.parse(str(limit)) == limit
+
+
+def test_a_spec_prints_its_decimals_as_text_and_never_as_floats() -> None:
+    spec = MarketMakerSpec.model_validate({"symbol": "ETHUSDC", "netMax": "0.20", "baseSize": "0.0080"})
+    written = json.dumps(spec.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    def refuse(text: str) -> float:
+        raise AssertionError(f"a float reached the manifest: {text}")
+
+    json.loads(written, parse_float=refuse)
