@@ -84,9 +84,13 @@ class InProcessCoordinator:
     def installation(self) -> str:
         return self._installation
 
-    async def start(self, identity: str, sink: Sink) -> None:
-        self._sink = sink
+    async def join(self, identity: str) -> None:
         self._files = StateDirectory(self._directory, identity, self._symbol, dry_run=self._dry_run)
+
+    async def start(self, sink: Sink) -> None:
+        if self._files is None:
+            raise RuntimeError("join() comes first")
+        self._sink = sink
         self._campaign = asyncio.create_task(self._run(self._files), name="lease")
 
     def configure(self, terms: AccountTerms) -> None:

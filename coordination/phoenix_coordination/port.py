@@ -126,11 +126,12 @@ class Coordinator(Protocol):
         """Six base-36 digits, known from the beginning: see `order_id`."""
         ...
 
-    async def start(self, identity: str, sink: Sink) -> None:
-        """Begins to campaign for the lease and to watch the switch; messages flow into `sink` from now on.
+    async def join(self, identity: str) -> None:
+        """Meets the others of the account: `identity` is the exchange's own name of it, whatever the resource's is."""
+        ...
 
-        `identity` is the exchange's own name of the account, so that whoever holds one key meets here.
-        """
+    async def start(self, sink: Sink) -> None:
+        """Begins to campaign for the lease and to watch the switch; messages flow into `sink` from now on."""
         ...
 
     def configure(self, terms: AccountTerms) -> None:

@@ -19,7 +19,8 @@ ACCOUNT = "binance-usdm:simulator:abc"
 
 async def leading(world, symbol="BTCUSDT", **kwargs):
     member = world.member(symbol, **kwargs)
-    await member.coordinator.start(ACCOUNT, member.sink)
+    await member.coordinator.join(ACCOUNT)
+    await member.coordinator.start(member.sink)
     await member.hears(LeaseGranted)
     return member
 
@@ -43,7 +44,8 @@ async def test_a_renewal_keeps_the_token_and_moves_the_deadline(world):
 async def test_two_workers_of_one_symbol_never_hold_the_lease_together(world):
     first = await leading(world)
     second = world.member()
-    await second.coordinator.start(ACCOUNT, second.sink)
+    await second.coordinator.join(ACCOUNT)
+    await second.coordinator.start(second.sink)
     await second.hears(EmergencyChanged)
     await first.hears(LeaseRenewed, after=first.count)
     await first.hears(LeaseRenewed, after=first.count)
@@ -53,7 +55,8 @@ async def test_two_workers_of_one_symbol_never_hold_the_lease_together(world):
 async def test_a_released_lease_goes_to_the_standby_under_a_higher_token(world):
     first = await leading(world)
     second = world.member()
-    await second.coordinator.start(ACCOUNT, second.sink)
+    await second.coordinator.join(ACCOUNT)
+    await second.coordinator.start(second.sink)
     await second.hears(EmergencyChanged)
     first.coordinator.release()
     lost = await first.hears(LeaseLost)

@@ -3,6 +3,7 @@
 Lines are written by a thread from a bounded queue: who does not read our stdout loses lines, counted, not ticks.
 """
 
+import logging
 import queue
 import sys
 import threading
@@ -15,7 +16,7 @@ import orjson
 import structlog
 
 from phoenix_worker.runtime.clock import Clock
-from phoenix_worker.runtime.redaction import Redactor
+from phoenix_worker.runtime.redaction import Redactor, stack_of
 
 EventDict = MutableMapping[str, Any]
 Log = structlog.typing.FilteringBoundLogger
@@ -123,3 +124,20 @@ def open_log(clock: Clock, redact: Redactor, stream: TextIO | None = None, **con
 
 def _plain(value: object) -> object:
     return msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else str(value)
+
+
+class FromStandardLogging(logging.Handler):
+    """What libraries tell by the standard library's logging, from warnings on, becomes lines of ours."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = {"source": record.name, "text": record.getMessage(), SAMPLED: record.name}
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["stack"] = stack_of(record.exc_info[1])
+        if record.levelno >= logging.ERROR:
+            self._log.error("library", **fields)
+        else:
+            self._log.warning("library", **fields)

@@ -6,7 +6,6 @@ base units, counters end in `_total`.
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from phoenix_coordination.state import Mode as TradingMode
 from phoenix_coordination.state import StateRecord
@@ -14,7 +13,7 @@ from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 
-from phoenix_worker.core.events import Side, Stream
+from phoenix_worker.core.events import Side
 from phoenix_worker.core.instrument import MONEY, Instrument
 from phoenix_worker.core.inventory import Mode
 from phoenix_worker.core.view import View
@@ -22,37 +21,7 @@ from phoenix_worker.runtime.histogram import Histogram
 from phoenix_worker.runtime.loop_lag import LoopWatch
 from phoenix_worker.runtime.meters import Meters
 from phoenix_worker.runtime.recorder import Statistics as RecorderStatistics
-
-
-class VenueFigures(Protocol):
-    """What the venue's client counts about its connections (its `statistics()`)."""
-
-    @property
-    def reconnects(self) -> dict[Stream, int]: ...
-
-    @property
-    def rest_fallbacks(self) -> int: ...
-
-    @property
-    def conflated(self) -> int: ...
-
-    @property
-    def batch_frames(self) -> int: ...
-
-    @property
-    def batch_max(self) -> int: ...
-
-    @property
-    def decode_errors(self) -> int: ...
-
-    @property
-    def api_errors(self) -> dict[int, int]: ...
-
-    @property
-    def weight_used_ratio(self) -> float: ...
-
-    @property
-    def orders_used_ratio(self) -> float: ...
+from phoenix_worker.venue.binance.statistics import Statistics as VenueStatistics
 
 
 class Sample:
@@ -66,7 +35,7 @@ class Sample:
         *,
         view: View | None = None,
         instrument: Instrument | None = None,
-        venue: VenueFigures | None = None,
+        venue: VenueStatistics | None = None,
         recorder: RecorderStatistics | None = None,
         log_lines_dropped: int = 0,
         parameters_refused: int = 0,
@@ -163,21 +132,22 @@ ENGINE_COUNTERS: tuple[tuple[str, str, EngineFigure], ...] = (
     ("mm_parameters_set", "Times that parameters were swapped in.", lambda v, _: v.counters.parameters_set),
 )
 
-VENUE_COUNTERS: tuple[tuple[str, str, Callable[[VenueFigures], float]], ...] = (
+VENUE_COUNTERS: tuple[tuple[str, str, Callable[[VenueStatistics], float]], ...] = (
     ("mm_rest_fallback_count", "Commands sent over REST because the order API was down.", lambda f: f.rest_fallbacks),
     ("mm_depth_conflated", "Frames that a newer one of the same batch replaced, never decoded.", lambda f: f.conflated),
+    ("mm_late_replies", "Answers of the order API that came after their time-out.", lambda f: f.late_replies),
+    ("mm_connection_successions", "Connections replaced before their 24 hours ended.", lambda f: f.successions),
     ("mm_decode_errors", "Frames that could not be decoded.", lambda f: f.decode_errors),
 )
 
-VENUE_GAUGES: tuple[tuple[str, str, Callable[[VenueFigures], float]], ...] = (
+VENUE_GAUGES: tuple[tuple[str, str, Callable[[VenueStatistics], float]], ...] = (
     (
         "mm_depth_queue_length",
         "Frames in the socket's last read batch: there is no other queue.",
-        lambda f: f.batch_frames,
+        lambda f: f.batch_last,
     ),
     ("mm_depth_queue_length_max", "Largest read batch so far.", lambda f: f.batch_max),
-    ("mm_request_weight_used_ratio", "Request weight of the minute in use, 0 to 1.", lambda f: f.weight_used_ratio),
-    ("mm_order_budget_used_ratio", "Order count of the window in use, 0 to 1.", lambda f: f.orders_used_ratio),
+    ("mm_orders_connected", "1 while the order API's socket is up.", lambda f: float(f.orders_connected)),
 )
 
 
@@ -266,10 +236,6 @@ def _engine_families(view: View, instrument: Instrument, symbol: str) -> Iterato
         yield _counter(name, text, symbol, figure(view, instrument))
     counters = view.counters
     yield _gauges_by(
-        "mm_ws_connected", "1 while the stream is connected.", symbol, "stream",
-        {stream.value: float(view.streams.get(stream, False)) for stream in Stream},
-    )  # fmt: skip
-    yield _gauges_by(
         "mm_pnl", "Quote units; fees positive = paid.", symbol, "kind",
         {
             "realised": view.pnl.realised / MONEY,
@@ -295,7 +261,7 @@ def _engine_families(view: View, instrument: Instrument, symbol: str) -> Iterato
     yield _counters_by("mm_order_errors", "Refused commands by the venue's code.", symbol, "code", codes)
 
 
-def _venue_families(figures: VenueFigures, symbol: str) -> Iterator[Metric]:
+def _venue_families(figures: VenueStatistics, symbol: str) -> Iterator[Metric]:
     for name, text, figure in VENUE_GAUGES:
         yield _gauge(name, text, symbol, figure(figures))
     for name, text, figure in VENUE_COUNTERS:
@@ -303,7 +269,17 @@ def _venue_families(figures: VenueFigures, symbol: str) -> Iterator[Metric]:
     # Conflated before decoding: nothing waits beyond one read batch, so nothing is ever dropped by us.
     yield _gauge("mm_depth_queue_usage_ratio", "Share of the depth queue in use; there is none.", symbol, 0.0)
     yield _counter("mm_depth_dropped", "Frames dropped for want of room; conflation leaves none.", symbol, 0.0)
-    reconnects = {stream.value: count for stream, count in figures.reconnects.items()}
+    yield _gauges_by(
+        "mm_ws_connected", "1 while the stream is connected.", symbol, "stream",
+        {stream.value: float(connected) for stream, connected in figures.connected.items()},
+    )  # fmt: skip
+    budgets = {
+        "orders_10s": figures.orders_10s_used,
+        "orders_1m": figures.orders_1m_used,
+        "weight_1m": figures.weight_1m_used,
+    }
+    yield _gauges_by("mm_budget_used_ratio", "Share of the exchange's limit in use.", symbol, "budget", budgets)
+    reconnects = dict(figures.reconnects)
     yield _counters_by("mm_reconnects", "Connections made anew.", symbol, "stream", reconnects)
     errors = {str(code): count for code, count in figures.api_errors.items()}
     yield _counters_by("mm_api_errors", "Errors of the venue's API.", symbol, "code", errors)

@@ -1,4 +1,4 @@
-"""The worker's HTTP: `/livez`, `/readyz`, `/startupz`, `/metrics`, `/state`. Read only; it knows nothing that is secret."""
+"""The worker's HTTP: `/livez`, `/readyz`, `/startupz`, `/metrics`, `/state`. Read only, nothing secret."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -5,6 +5,7 @@ thread, where zlib and the disk leave the loop alone. What the thread has not ta
 dropped, counted, and recording goes on with a new segment, because a gap cannot be replayed.
 """
 
+import contextlib
 import queue
 import threading
 import zlib
@@ -21,6 +22,7 @@ from phoenix_worker.runtime.recording import (
     SCHEMA,
     SUFFIX,
     Head,
+    failure_of,
     head_encoder,
     segment_name,
 )
@@ -57,7 +59,10 @@ class _Close(msgspec.Struct, frozen=True):
 
 
 class Recorder:
-    """Records one engine. `keyframe` is asked for at the start of each segment, between two events."""
+    """Records one engine into a directory of its own, beside those of the worker's earlier runs.
+
+    `keyframe` is asked for at the start of each segment, between two events. `total_bytes` bounds all runs together.
+    """
 
     def __init__(
         self,
@@ -86,6 +91,13 @@ class Recorder:
 
     def record(self, event: AnyEvent, actions: list[AnyAction]) -> None:
         """Keeps one event and the bytes of what it led to. Never raises for the disk's faults, never waits."""
+        self._keep(event, encode_actions(actions) if actions else b"")
+
+    def record_failure(self, event: AnyEvent, error: Exception) -> None:
+        """Keeps the event that the engine could not take."""
+        self._keep(event, failure_of(error))
+
+    def _keep(self, event: AnyEvent, actions: bytes) -> None:
         self._seen += 1
         if not self._open:
             self._dropped += 1
@@ -93,7 +105,7 @@ class Recorder:
         buffer = self._buffer
         at = len(buffer)
         buffer += b"\0\0\0\0"
-        self._encoder.encode_into((event, encode_actions(actions) if actions else b""), buffer, at + LENGTH_BYTES)
+        self._encoder.encode_into((event, actions), buffer, at + LENGTH_BYTES)
         buffer[at : at + LENGTH_BYTES] = (len(buffer) - at - LENGTH_BYTES).to_bytes(LENGTH_BYTES, "big")
         if len(buffer) >= CHUNK_BYTES:
             self.flush()
@@ -163,6 +175,7 @@ class _Writer:
         self._put_bytes = 0
         self._taken_bytes = 0
         self._file: _Segment | None = None
+        self._number = 0
         self.written_bytes = 0
         self.segment_full = False
         self.failed = False
@@ -215,8 +228,8 @@ class _Writer:
                 pass  # the segment could not be opened: `trouble` says why
 
     def _next_path(self) -> Path:
-        """A number above every other's; the oldest segments make room first."""
-        segments = sorted(self._directory.glob(f"*{SUFFIX}"))
+        """The next number; the oldest segments of all runs of this worker make room first."""
+        segments = sorted(self._directory.parent.glob(f"*/*{SUFFIX}"))
         sizes = [segment.stat().st_size for segment in segments]
         total = sum(sizes) + self._segment_bytes
         for segment, size in zip(segments, sizes, strict=True):
@@ -224,8 +237,11 @@ class _Writer:
                 break
             segment.unlink()
             total -= size
-        last = int(segments[-1].stem) if segments and segments[-1].stem.isdigit() else 0
-        return self._directory / segment_name(last + 1)
+            if segment.parent != self._directory:
+                with contextlib.suppress(OSError):  # other segments are left in it
+                    segment.parent.rmdir()
+        self._number += 1
+        return self._directory / segment_name(self._number)
 
 
 class _Segment:

@@ -5,7 +5,7 @@ A recording is a directory of segments `<number>.phx`. A segment is
     magic · length (4 bytes, big endian) · head (msgpack) · zlib stream of frames · nothing
     frame = length (4 bytes, big endian) · msgpack [event, actions]
 
-`actions` are the bytes of `encode_actions`, empty where nothing was asked for. The head has a keyframe of the engine
+`actions` are the bytes of `encode_actions`, empty without any. The head has a keyframe of the engine
 as it was before the segment's first event, so that every segment can be replayed alone. The stream is flushed to a
 byte boundary with each write: of a crash only the last write is lost. A stream without its end says that it was cut.
 """
@@ -45,6 +45,11 @@ class Head(msgspec.Struct, frozen=True):
 class Frame(msgspec.Struct, frozen=True, array_like=True):
     event: AnyEvent
     actions: bytes
+
+
+def failure_of(error: Exception) -> bytes:
+    """What stands in place of the actions where the engine raised: a replay that raises the same is the same."""
+    return msgspec.msgpack.encode(["the engine raised", type(error).__name__, str(error)])
 
 
 head_encoder = msgspec.msgpack.Encoder()

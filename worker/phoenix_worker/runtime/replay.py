@@ -12,7 +12,7 @@ import msgspec
 from phoenix_worker.core.actions import encode_actions
 from phoenix_worker.core.engine import Engine
 from phoenix_worker.runtime.build_info import build
-from phoenix_worker.runtime.recording import BadRecordingError, Frame, Head, SegmentReader, segments_of
+from phoenix_worker.runtime.recording import BadRecordingError, Frame, Head, SegmentReader, failure_of, segments_of
 
 MOST_DIFFERENCES = 20
 """Once decisions differ the rest follows from it: a few are enough to see where it began."""
@@ -78,8 +78,11 @@ class _Run:
     def step(self, frame: Frame, name: str) -> None:
         if self.engine is None:
             raise BadRecordingError(f"{name}: an event before any keyframe")
-        actions = self.engine.on(frame.event)
-        replayed = encode_actions(actions) if actions else b""
+        try:
+            actions = self.engine.on(frame.event)
+            replayed = encode_actions(actions) if actions else b""
+        except Exception as error:  # noqa: BLE001 - a replay exists to find these; it is compared with what was recorded
+            replayed = failure_of(error)
         if replayed != frame.actions:
             event = msgspec.to_builtins(frame.event)
             self._differs(Difference(self.expected, name, event, _plain(frame.actions), _plain(replayed)))

@@ -1,0 +1,237 @@
+"""The shell round the engine: the one place where events come in, actions go out, and time passes.
+
+Everything runs on the event loop and nothing waits: an event is taken, its actions are begun, what they lead to comes
+back as events. What is told while an event is being handled is handled right after it, in the order of telling.
+"""
+
+import asyncio
+import time
+from collections import deque
+
+from phoenix_coordination.port import (
+    Coordinator,
+    EmergencyChanged,
+    LeaseGranted,
+    LeaseLost,
+    LeaseRenewed,
+    Message,
+    Reachable,
+    Reservation,
+    Reserved,
+    Unreachable,
+)
+from phoenix_coordination.port import EmergencyLevel as SharedLevel
+
+from phoenix_worker.core import events as ev
+from phoenix_worker.core.actions import (
+    Amend,
+    AnyAction,
+    ArmDeadMan,
+    Cancel,
+    CancelAll,
+    Exit,
+    FetchCloses,
+    FetchSnapshot,
+    FetchTouch,
+    FetchTruth,
+    Note,
+    NoteKind,
+    Place,
+    QueryOrder,
+    RaiseEmergency,
+    Reconnect,
+    ReleaseLease,
+    Reserve,
+)
+from phoenix_worker.core.engine import Engine
+from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.runtime.clock import Clock
+from phoenix_worker.runtime.logs import SAMPLED, Log
+from phoenix_worker.runtime.meters import Meters
+from phoenix_worker.runtime.recorder import Recorder
+from phoenix_worker.runtime.redaction import stack_of
+from phoenix_worker.venue.port import Venue
+
+TICK_SECONDS = 0.05
+WITHDRAW_SECONDS = 17.0
+"""Life's seconds that an orderly stop may take before it is given up; closing needs the rest of the 20."""
+FAILED_SECONDS = 3.0
+"""After the engine failed: how long its last cancels may take."""
+_NEVER_SAMPLED = frozenset({NoteKind.FILL, NoteKind.HALT, NoteKind.PARAMETERS, NoteKind.SHUTDOWN})
+
+
+class Shell:
+    """Runs one engine. `ended` is the exit status, once there is one."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        instrument: Instrument,
+        venue: Venue,
+        coordinator: Coordinator,
+        recorder: Recorder,
+        clock: Clock,
+        meters: Meters,
+        log: Log,
+    ) -> None:
+        self.engine = engine
+        self._instrument = instrument
+        self._venue = venue
+        self._coordinator = coordinator
+        self.recorder = recorder
+        self._clock = clock
+        self._meters = meters
+        self._log = log
+        self._handling = False
+        self._waiting: deque[ev.AnyEvent] = deque()
+        self._tick_handle: asyncio.TimerHandle | None = None
+        self._bound: asyncio.TimerHandle | None = None
+        self.failure = ""
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    # -- in ----------------------------------------------------------------------------------------
+
+    def sink(self, event: ev.AnyEvent) -> None:
+        """Everything that happens comes in here: from the venue, the coordinator, the files, the clock."""
+        if self._handling:
+            self._waiting.append(event)
+            return
+        if self.ended.done() or self.failure:
+            return
+        self._handling = True
+        try:
+            self._step(event)
+            while self._waiting:
+                self._step(self._waiting.popleft())
+        finally:
+            self._handling = False
+
+    def hear(self, message: Message) -> None:
+        """What the account's workers share, as events of the engine."""
+        now_ns = self._clock.monotonic_ns()
+        match message:
+            case LeaseGranted(token=token, deadline_ns=deadline_ns):
+                self._log.info("lease granted", token=token)
+                self.sink(ev.Lease(now_ns, token, deadline_ns, self._coordinator.installation))
+            case LeaseRenewed(token=token, deadline_ns=deadline_ns):
+                self.sink(ev.Lease(now_ns, token, deadline_ns, self._coordinator.installation))
+            case LeaseLost(token=token, reason=reason):
+                self._log.warning("lease lost", token=token, reason=reason)
+                self.sink(ev.Lease(now_ns, 0, 0, self._coordinator.installation))
+            case Reserved(sequence=sequence, buy_steps=buy_steps, sell_steps=sell_steps):
+                self.sink(ev.Reserved(now_ns, sequence, buy_steps, sell_steps))
+            case EmergencyChanged(level=level, epoch=epoch, reason=reason):
+                self.sink(ev.Emergency(now_ns, ev.EmergencyLevel(level), epoch, reason))
+            case Reachable():
+                self.sink(ev.Coordination(now_ns, reachable=True))
+            case Unreachable(reason=reason):
+                self._log.error("coordination unreachable", reason=reason)
+                self.sink(ev.Coordination(now_ns, reachable=False, reason=reason))
+
+    def start_ticking(self) -> None:
+        self._tick()
+
+    def stop(self, reason: str) -> None:
+        """Withdraws in order, and ends with status 1 where that takes too long. Asked twice, it ends at once."""
+        if self._bound is not None:
+            self._end(1, f"{reason}, again: ended without waiting for the withdrawal")
+            return
+        self._bound = asyncio.get_running_loop().call_later(
+            WITHDRAW_SECONDS,
+            self._end,
+            1,
+            f"not withdrawn after {WITHDRAW_SECONDS:.0f} s: orders may rest until the exchange's timer",
+        )
+        self.sink(ev.Stop(self._clock.monotonic_ns(), reason))
+
+    def save_memory(self) -> None:
+        """Keeps what the exchange cannot tell the next process; only a leader's counts."""
+        if self.engine.session.token:
+            self._coordinator.save_snapshot(self.engine.session.token, self.engine.remember())
+
+    # -- one event ---------------------------------------------------------------------------------
+
+    def _step(self, event: ev.AnyEvent) -> None:
+        self.recorder.before()
+        began_ns = time.perf_counter_ns()
+        try:
+            actions = self.engine.on(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing may be quoted by an engine that raised
+            self._engine_failed(event, error)
+            return
+        self._meters.decision.observe(time.perf_counter_ns() - began_ns)
+        for action in actions:
+            self._perform(action)
+        if type(event) is ev.Answer and event.sent_ns:
+            self._meters.order_round_trip.observe(int((event.at - event.sent_ns) / self._clock.rate))
+        self.recorder.record(event, actions)
+
+    def _perform(self, action: AnyAction) -> None:
+        match action:
+            case Place(approved=approved) | Amend(approved=approved):
+                self._venue.perform(action)
+                waited_ns = self._clock.monotonic_ns() - approved.trigger_ns
+                self._meters.tick_to_order.observe(int(waited_ns / self._clock.rate))
+            case (
+                Cancel()
+                | CancelAll()
+                | QueryOrder()
+                | FetchTruth()
+                | FetchSnapshot()
+                | FetchTouch()
+                | FetchCloses()
+                | Reconnect()
+                | ArmDeadMan()
+            ):
+                self._venue.perform(action)
+            case Note():
+                self._note(action)
+            case Reserve():
+                step_value = action.mark * self._instrument.step
+                self._coordinator.reserve(
+                    Reservation(action.sequence, action.position_steps, action.buy_steps, action.sell_steps, step_value)
+                )
+            case ReleaseLease():
+                self.save_memory()
+                self._coordinator.release()
+            case RaiseEmergency(level=level, reason=reason):
+                self._log.error("emergency raised", level=level.name, reason=reason)
+                self._coordinator.raise_emergency(SharedLevel(level), reason)
+            case Exit(code=code, reason=reason):
+                self._end(code, reason)
+
+    def _note(self, note: Note) -> None:
+        fields = {"text": note.text}
+        if note.kind not in _NEVER_SAMPLED:
+            fields[SAMPLED] = note.kind.value
+        if note.kind is NoteKind.HALT:
+            self._log.error(note.kind.value, **fields)
+        elif note.kind is NoteKind.REFUSED:
+            self._log.warning(note.kind.value, **fields)
+        else:
+            self._log.info(note.kind.value, **fields)
+
+    def _tick(self) -> None:
+        self._tick_handle = self._clock.call_later(TICK_SECONDS, self._tick)
+        self.sink(ev.Tick(self._clock.monotonic_ns()))
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _engine_failed(self, event: ev.AnyEvent, error: Exception) -> None:
+        """A defect: the engine decides nothing more; what rests is cancelled, and the process ends."""
+        self.failure = f"the engine failed: {type(error).__name__}: {error}"
+        self._waiting.clear()
+        self._log.error("engine failed", event_kind=type(event).__name__, stack=stack_of(error))
+        self.recorder.record_failure(event, error)
+        if self.engine.session.token:
+            self._venue.perform(CancelAll(self.failure))
+        asyncio.get_running_loop().call_later(FAILED_SECONDS, self._end, 1, self.failure)
+
+    def _end(self, code: int, reason: str) -> None:
+        if self.ended.done():
+            return
+        self._log.info("exit", code=code, reason=reason)
+        for handle in (self._tick_handle, self._bound):
+            if handle is not None:
+                handle.cancel()
+        self.ended.set_result(code)

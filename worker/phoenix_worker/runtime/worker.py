@@ -1,0 +1,337 @@
+"""One worker from start to end: files, key, preflight, engine, and the orderly way out.
+
+A worker that cannot start says why on `/readyz` while the cause may heal by itself, and otherwise ends with status 1
+and the reason, which is also its termination message.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from phoenix_coordination.in_process import InProcessCoordinator
+from phoenix_coordination.state import Mode, Reason, StateRecord
+from phoenix_coordination.state_directory import installation_in
+
+from phoenix_worker.core.engine import Engine
+from phoenix_worker.core.events import ClockSynced, FeesSet, ParametersSet
+from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.core.memory import ForeignMemoryError
+from phoenix_worker.core.parameters import Parameters
+from phoenix_worker.runtime.build_info import build
+from phoenix_worker.runtime.clock import Clock
+from phoenix_worker.runtime.credentials import CredentialsError, Key, read_key
+from phoenix_worker.runtime.exchange import client, endpoints_of
+from phoenix_worker.runtime.hot import HotParameters
+from phoenix_worker.runtime.logs import LineWriter, Log
+from phoenix_worker.runtime.loop_lag import LoopWatch, Stall
+from phoenix_worker.runtime.meters import Meters
+from phoenix_worker.runtime.metrics import Exposition
+from phoenix_worker.runtime.probes import Probes
+from phoenix_worker.runtime.publisher import Identity
+from phoenix_worker.runtime.recorder import Recorder
+from phoenix_worker.runtime.redaction import Redactor, stack_of
+from phoenix_worker.runtime.resolved import InvalidConfigurationError, Resolved, load, parameters
+from phoenix_worker.runtime.shell import Shell
+from phoenix_worker.runtime.status import Running, Status
+from phoenix_worker.venue.binance.gateway import BinanceVenue
+from phoenix_worker.venue.dry_run import DryRun
+from phoenix_worker.venue.port import Preflight, Venue
+
+PUBLISH_SECONDS = 1.0
+PUBLISHINGS_PER_SNAPSHOT = 5
+KEY_SECONDS = 10.0
+"""Life's seconds: a mounted Secret may come a moment after the pod; after this it is missing."""
+PREFLIGHT_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+CLOSE_SECONDS = 2.5
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the command line says. `address` is where the probes listen."""
+
+    maker_file: Path
+    account_file: Path
+    credentials: Path
+    state_dir: Path
+    address: tuple[str, int]
+
+
+class RefusedError(Exception):
+    """The worker must not or cannot run; the text says why and what to do."""
+
+
+class Worker:
+    """The one worker of this process. `run` once."""
+
+    def __init__(
+        self, options: Options, resolved: Resolved, clock: Clock, log: Log, lines: LineWriter, redact: Redactor
+    ) -> None:
+        self._options = options
+        self._resolved = resolved
+        self._clock = clock
+        self._log = log
+        self._redact = redact
+        self._meters = Meters()
+        self._watch = LoopWatch(self._stalled)
+        self._hot = HotParameters(options.maker_file, options.account_file, resolved, load)
+        self._holder = holder_name()
+        self._identity = Identity(self._holder, "", clock.monotonic_ns())
+        self._status = Status(self._identity, self._hot, clock, self._meters, self._watch, lines)
+        self._probes = Probes(self._status, Exposition(self._status.sample))
+        self._shell: Shell | None = None
+        self._venue: Venue | None = None
+        self._coordinator: InProcessCoordinator | None = None
+        self._recorder: Recorder | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._life: asyncio.Task[int] | None = None
+        self._stopping = ""
+        self._crashed = False
+
+    async def run(self) -> int:
+        """The exit status, once everything is closed; raises `RefusedError` and `ForbiddenError`."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
+        loop.set_exception_handler(self._task_failed)
+        self._watch.start()
+        try:
+            await self._open_probes()
+            self._life = asyncio.create_task(self._live(), name="life")
+            code = await self._life
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            code = 0  # stopped before anything was sent
+        finally:
+            await self._close()
+        return 1 if self._crashed else code
+
+    def stop(self, reason: str) -> None:
+        """Ends the worker in order; the exchange has nothing of ours left when it is over."""
+        self._stopping = reason
+        self._log.info("stopping", reason=reason)
+        if self._shell is not None:
+            self._shell.stop(reason)
+        elif self._life is not None:
+            self._life.cancel()
+
+    # -- the way up --------------------------------------------------------------------------------
+
+    async def _live(self) -> int:
+        resolved, options = self._resolved, self._options
+        endpoints = endpoints_of(resolved, self._clock)
+        try:
+            installation = await asyncio.to_thread(installation_in, options.state_dir, resolved.account_uid)
+        except OSError as error:
+            raise RefusedError(
+                f"--state-dir {options.state_dir}: cannot be used: {error.strerror}: name a directory that is writable"
+            ) from None
+        self._identity.installation = installation
+        key = await self._read_key()
+        self._redact.hide(key.secrets)
+        exchange = client(endpoints, resolved, key, self._clock, self._holder)
+        dry_run = resolved.mode is Mode.DRY_RUN
+        self._venue = venue = DryRun(exchange, self._clock) if dry_run else exchange
+        preflight, instrument = await self._preflight(venue)
+        engine = self._new_engine(instrument)
+        coordinator = InProcessCoordinator(
+            options.state_dir, resolved.symbol, installation, resolved.terms, self._clock, dry_run=dry_run
+        )
+        self._coordinator = coordinator
+        await coordinator.join(preflight.identity)
+        await self._restore(engine, coordinator)
+        shell = self._assemble(engine, instrument, venue, coordinator, exchange)
+        now_ns = self._clock.monotonic_ns()
+        shell.sink(ClockSynced(now_ns, preflight.offset_ns, preflight.offset_error_ns))
+        shell.sink(FeesSet(now_ns, preflight.maker_bps, preflight.taker_bps))
+        await coordinator.start(shell.hear)
+        await venue.start(shell.sink)
+        shell.start_ticking()
+        self._spawn(self._hot.watch(instrument, self._applied, self._refused), "hot parameters")
+        self._spawn(self._publish(shell, coordinator, shell.recorder), "publisher")
+        return await shell.ended
+
+    async def _open_probes(self) -> None:
+        host, port = self._options.address
+        try:
+            await self._probes.open(host, port)
+        except OSError as error:
+            raise RefusedError(f"--http {host}:{port}: cannot listen there: {error.strerror or error}") from None
+        self._log.info("listening", host=host, port=self._probes.port, build=build(), holder=self._holder)
+
+    async def _read_key(self) -> Key:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + KEY_SECONDS
+        while True:
+            try:
+                return read_key(self._options.credentials)
+            except CredentialsError as error:
+                if loop.time() >= until:
+                    raise RefusedError(str(error)) from None
+                self._wait_for(Reason.CREDENTIALS_MISSING, str(error))
+            await asyncio.sleep(1.0)
+
+    async def _preflight(self, venue: Venue) -> tuple[Preflight, Instrument]:
+        """Asks until the venue admits quoting; raises `RefusedError` for what does not heal by itself."""
+        self._wait_for(Reason.STARTING, "asking the exchange about the account and the symbol")
+        attempt = 0
+        while True:
+            preflight = await venue.prepare()
+            if not preflight.refused and preflight.instrument is not None:
+                for skipped in preflight.skipped:
+                    self._log.info("preflight skipped", text=skipped)
+                return preflight, preflight.instrument
+            told = "; ".join(f"{refused.what}: {refused.todo}" for refused in preflight.refused)
+            if any(not refused.retryable for refused in preflight.refused):
+                raise RefusedError(told)
+            self._wait_for(Reason.VENUE_UNREACHABLE, told or "the exchange does not know the symbol")
+            await self._clock.sleep(PREFLIGHT_RETRY_SECONDS[min(attempt, len(PREFLIGHT_RETRY_SECONDS) - 1)])
+            attempt += 1
+
+    def _new_engine(self, instrument: Instrument) -> Engine:
+        resolved = self._resolved
+        try:
+            ready = parameters(resolved.quoting, instrument)
+        except InvalidConfigurationError as error:
+            raise RefusedError(str(error)) from None
+        return Engine.new(
+            ready,
+            instrument,
+            self._clock.monotonic_ns(),
+            dry_run=resolved.mode is Mode.DRY_RUN,
+            revision=resolved.hash,
+        )
+
+    async def _restore(self, engine: Engine, coordinator: InProcessCoordinator) -> None:
+        """Takes over what the last process remembered; without it the engine fails closed, and the log says so."""
+        snapshot = await coordinator.load_snapshot()
+        if snapshot is None:
+            self._log.info("no memory of an earlier run")
+            return
+        age_ns = max(0, self._clock.wall_ns() - snapshot.saved_wall_ns)
+        try:
+            engine.restore(snapshot.memory, age_ns)
+        except ForeignMemoryError as error:
+            self._log.warning("memory not restored", text=str(error))
+        else:
+            self._log.info("memory restored", age_s=age_ns // 1_000_000_000)
+
+    def _assemble(
+        self,
+        engine: Engine,
+        instrument: Instrument,
+        venue: Venue,
+        coordinator: InProcessCoordinator,
+        exchange: BinanceVenue,
+    ) -> Shell:
+        resolved = self._resolved
+        started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        recordings = self._options.state_dir / "recordings" / f"{resolved.namespace}.{resolved.maker}"
+        self._recorder = recorder = Recorder(
+            recordings / f"{started}-{os.getpid()}", resolved.symbol, build(), engine.keyframe, self._clock.wall_ns
+        )
+        self._shell = shell = Shell(
+            engine, instrument, venue, coordinator, recorder, self._clock, self._meters, self._log
+        )
+        self._status.running = Running(shell, instrument, exchange, recorder)
+        return shell
+
+    # -- while it runs -----------------------------------------------------------------------------
+
+    async def _publish(self, shell: Shell, coordinator: InProcessCoordinator, recorder: Recorder) -> None:
+        """Every second the state record and what was recorded, every few the memory."""
+        told: tuple[object, ...] = ()
+        count = 0
+        while True:
+            record = self._status.record()
+            coordinator.publish(record)
+            recorder.flush()
+            if count % PUBLISHINGS_PER_SNAPSHOT == 0:
+                shell.save_memory()
+            state = (record.role, record.ready, record.reason, record.guard)
+            if state != told:
+                self._tell(record)
+                told = state
+            count += 1
+            await self._clock.sleep(PUBLISH_SECONDS)
+
+    def _tell(self, record: StateRecord) -> None:
+        self._log.info(
+            "state",
+            role=record.role.value,
+            ready=record.ready,
+            reason=record.reason.value,
+            guard=record.guard,
+            text=record.detail,
+        )
+
+    def _applied(self, resolved: Resolved, ready: Parameters) -> None:
+        in_force = self._hot.in_force
+        self._log.info("parameters in force", hash=in_force.hash, needs_restart=list(in_force.needs_restart))
+        if self._coordinator is not None:
+            self._coordinator.configure(resolved.terms)
+        if self._shell is not None:
+            self._shell.sink(ParametersSet(self._clock.monotonic_ns(), ready, resolved.hash))
+
+    def _refused(self, problem: str) -> None:
+        self._log.error("parameters refused", text=problem)
+
+    def _wait_for(self, reason: Reason, detail: str) -> None:
+        if (reason, detail) != self._status.starting:
+            self._log.info("waiting", reason=reason.value, text=detail)
+        self._status.starting = (reason, detail)
+
+    def _stalled(self, stall: Stall) -> None:
+        self._log.warning("event loop held up", seconds=round(stall.seconds, 3), where=stall.where)
+
+    def _task_failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A task of ours raised: a defect. It is told and the worker ends in order: nobody knows what is missing."""
+        error = context.get("exception")
+        stack = stack_of(error) if isinstance(error, BaseException) else ""
+        self._log.error("task failed", text=str(context.get("message", "")), stack=stack)
+        if error is not None and not isinstance(error, OSError) and not self._stopping:
+            self._crashed = True
+            self.stop(f"{context.get('message')}: {type(error).__name__}")
+
+    # -- the way down ------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._finished)
+        self._tasks.append(task)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            task.get_loop().call_exception_handler({"message": f"task {task.get_name()}", "exception": error})
+
+    async def _close(self) -> None:
+        """Bounded: whatever hangs is left to the end of the process, and said."""
+        for task in self._tasks:
+            task.cancel()
+        closing: list[asyncio.Task[None]] = []
+        if self._venue is not None:
+            closing.append(asyncio.create_task(self._venue.close(), name="exchange"))
+        if self._coordinator is not None:
+            closing.append(asyncio.create_task(self._coordinator.stop(), name="coordination"))
+        if self._recorder is not None:
+            closing.append(asyncio.create_task(asyncio.to_thread(self._recorder.close), name="recording"))
+        closing.append(asyncio.create_task(self._probes.close(), name="probes"))
+        done, hanging = await asyncio.wait(closing, timeout=CLOSE_SECONDS)
+        for task in hanging:
+            self._log.warning("not closed in time", part=task.get_name())
+        for task in done:
+            if (error := task.exception()) is not None:
+                self._log.error("not closed", part=task.get_name(), stack=stack_of(error))
+        self._watch.stop()
+
+
+def holder_name() -> str:
+    """Pod (or process) and a boot nonce: names this process among all that ever ran for the symbol."""
+    pod = os.environ.get("POD_UID") or f"{socket.gethostname()}-{os.getpid()}"
+    return f"{pod}/{secrets.token_hex(4)}"
