@@ -3,7 +3,6 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from phoenix_simulator.clock import Clock
 
 
@@ -46,7 +45,7 @@ def test_the_text_form_loses_nothing(wall, monotonic_ns, rate):
 
 @pytest.mark.parametrize("text", ["", "1:2", "1:2:3:4", "a:2:1", "1:2:0", "1:2:-1", "1:2:nan", "1:2:inf"])
 def test_a_bad_text_says_what_is_expected(text):
-    with pytest.raises(ValueError, match="PHOENIX_CLOCK is .* expected <origin_wall_ns>:<origin_monotonic_ns>:<rate>"):
+    with pytest.raises(ValueError, match=r"PHOENIX_CLOCK is .* expected <origin_wall_ns>:<origin_monotonic_ns>:<rate>"):
         Clock.from_text(text)
 
 

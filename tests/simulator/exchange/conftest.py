@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 import pytest
-
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.events import AccountUpdated, DepthChanged, OrderUpdated, TradeLite
 from phoenix_simulator.exchange.exchange import Exchange

@@ -1,7 +1,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from phoenix_simulator.exchange.book import BookSide, QueueModel
 from phoenix_simulator.exchange.orders import (
     Order,

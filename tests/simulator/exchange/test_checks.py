@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-
+from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.orders import (
     NewOrder,
     OrderStatus,
@@ -38,11 +38,12 @@ def code_of(venue):
         request = NewOrder(**fields)
         try:
             venue.exchange.test("maker", request, venue.now)
-        except Exception as error:  # noqa: BLE001  any other type fails the comparison of codes
-            found = venue.refused(venue.exchange.place, "maker", request, venue.now)
-            assert found == error.code
-            return found
-        return None
+        except VenueError as error:
+            found = error.code
+        else:
+            return None
+        assert venue.refused(venue.exchange.place, "maker", request, venue.now) == found
+        return found
 
     return code
 

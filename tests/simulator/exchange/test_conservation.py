@@ -4,8 +4,7 @@ from decimal import Decimal
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.events import DepthChanged, OrderUpdated, TouchChanged, TradePrinted
@@ -46,7 +45,7 @@ quantities = st.integers(1, 40)
 class Market(RuleBasedStateMachine):
     """Three accounts (two of one trade group, one poor) and the background on a narrow book, so that all collide."""
 
-    kind = MarketKind.SYNTHETIC
+    kind: MarketKind
 
     @initialize(model=st.sampled_from(list(QueueModel)))
     def open(self, model):
@@ -148,54 +147,6 @@ class Market(RuleBasedStateMachine):
     def wait(self, hours):
         self.now += hours * 3_600_000 + 7
         self.exchange.advance(self.now)
-
-    @precondition(lambda self: self.kind is MarketKind.SYNTHETIC)
-    @rule(side=st.sampled_from(Side), offset=offsets, steps=st.integers(0, 60))
-    def background_quotes(self, side, offset, steps):
-        """A level of the background, which never crosses the background's own other side."""
-        ticks = MIDDLE + offset
-        view = self.exchange.background(SYMBOL)
-        best_bid, best_ask = view.best_bid(), view.best_ask()
-        if side is Side.BUY and (best_ask is None or ticks < best_ask[0]):
-            self.exchange.apply(SYMBOL, DepthUpdate(0, ((ticks, steps),), ()), self.now)
-        elif side is Side.SELL and (best_bid is None or ticks > best_bid[0]):
-            self.exchange.apply(SYMBOL, DepthUpdate(0, (), ((ticks, steps),)), self.now)
-
-    @precondition(lambda self: self.kind is MarketKind.SYNTHETIC)
-    @rule(is_buy=st.booleans(), steps=quantities, limit=st.none() | offsets)
-    def background_takes(self, is_buy, steps, limit):
-        limit_ticks = None if limit is None else MIDDLE + limit
-        self.exchange.apply(SYMBOL, TakerUpdate(0, is_buy, steps, limit_ticks), self.now)
-
-    @precondition(lambda self: self.kind is MarketKind.REPLAY)
-    @rule(
-        bids=st.dictionaries(st.integers(-6, 0), st.integers(0, 60), max_size=3),
-        asks=st.dictionaries(st.integers(1, 6), st.integers(0, 60), max_size=3),
-    )
-    def recorded_depth(self, bids, asks):
-        self.next_update_id += 3
-        update = DepthUpdate(
-            0,
-            tuple((MIDDLE + offset, steps) for offset, steps in bids.items()),
-            tuple((MIDDLE + offset, steps) for offset, steps in asks.items()),
-            self.next_update_id - 2,
-            self.next_update_id,
-        )
-        self.exchange.apply(SYMBOL, update, self.now)
-
-    @precondition(lambda self: self.kind is MarketKind.REPLAY)
-    @rule(bid=offsets, spread=st.integers(1, 3), steps=quantities)
-    def recorded_touch(self, bid, spread, steps):
-        self.next_update_id += 1
-        update = TouchUpdate(0, self.next_update_id, MIDDLE + bid, steps, MIDDLE + bid + spread, steps)
-        self.exchange.apply(SYMBOL, update, self.now)
-
-    @precondition(lambda self: self.kind is MarketKind.REPLAY)
-    @rule(offset=offsets, steps=quantities, buyer_is_maker=st.booleans())
-    def recorded_print(self, offset, steps, buyer_is_maker):
-        before = self.executed()
-        self.exchange.apply(SYMBOL, PrintUpdate(0, 501, MIDDLE + offset, steps, buyer_is_maker), self.now)
-        assert self.executed() - before <= steps, "a print fills no more than was printed"
 
     def executed(self):
         return sum(
@@ -347,14 +298,62 @@ class Market(RuleBasedStateMachine):
                 assert depth.bids[0][0] < depth.asks[0][0]
 
 
-class Replay(Market):
+class SyntheticMarket(Market):
+    kind = MarketKind.SYNTHETIC
+
+    @rule(side=st.sampled_from(Side), offset=offsets, steps=st.integers(0, 60))
+    def background_quotes(self, side, offset, steps):
+        """A level of the background, which never crosses the background's own other side."""
+        ticks = MIDDLE + offset
+        view = self.exchange.background(SYMBOL)
+        best_bid, best_ask = view.best_bid(), view.best_ask()
+        if side is Side.BUY and (best_ask is None or ticks < best_ask[0]):
+            self.exchange.apply(SYMBOL, DepthUpdate(0, ((ticks, steps),), ()), self.now)
+        elif side is Side.SELL and (best_bid is None or ticks > best_bid[0]):
+            self.exchange.apply(SYMBOL, DepthUpdate(0, (), ((ticks, steps),)), self.now)
+
+    @rule(is_buy=st.booleans(), steps=quantities, limit=st.none() | offsets)
+    def background_takes(self, is_buy, steps, limit):
+        limit_ticks = None if limit is None else MIDDLE + limit
+        self.exchange.apply(SYMBOL, TakerUpdate(0, is_buy, steps, limit_ticks), self.now)
+
+
+class ReplayedMarket(Market):
     kind = MarketKind.REPLAY
 
+    @rule(
+        bids=st.dictionaries(st.integers(-6, 0), st.integers(0, 60), max_size=3),
+        asks=st.dictionaries(st.integers(1, 6), st.integers(0, 60), max_size=3),
+    )
+    def recorded_depth(self, bids, asks):
+        self.next_update_id += 3
+        update = DepthUpdate(
+            0,
+            tuple((MIDDLE + offset, steps) for offset, steps in bids.items()),
+            tuple((MIDDLE + offset, steps) for offset, steps in asks.items()),
+            self.next_update_id - 2,
+            self.next_update_id,
+        )
+        self.exchange.apply(SYMBOL, update, self.now)
 
-TestSyntheticMarket = Market.TestCase
-TestSyntheticMarket.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestReplayedMarket = Replay.TestCase
-TestReplayedMarket.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+    @rule(bid=offsets, spread=st.integers(1, 3), steps=quantities)
+    def recorded_touch(self, bid, spread, steps):
+        self.next_update_id += 1
+        update = TouchUpdate(0, self.next_update_id, MIDDLE + bid, steps, MIDDLE + bid + spread, steps)
+        self.exchange.apply(SYMBOL, update, self.now)
+
+    @rule(offset=offsets, steps=quantities, buyer_is_maker=st.booleans())
+    def recorded_print(self, offset, steps, buyer_is_maker):
+        before = self.executed()
+        self.exchange.apply(SYMBOL, PrintUpdate(0, 501, MIDDLE + offset, steps, buyer_is_maker), self.now)
+        assert self.executed() - before <= steps, "a print fills no more than was printed"
+
+
+TestSyntheticMarket = SyntheticMarket.TestCase
+TestReplayedMarket = ReplayedMarket.TestCase
+TestSyntheticMarket.settings = TestReplayedMarket.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None
+)
 
 
 def test_money_of_one_match_between_accounts_balances_to_the_last_digit(open_venue):

@@ -1,7 +1,6 @@
 import inspect
 
 import pytest
-
 from phoenix_simulator.exchange import errors
 from phoenix_simulator.exchange.errors import VenueError
 

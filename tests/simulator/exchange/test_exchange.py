@@ -1,10 +1,11 @@
 """What an account can ask and set, and what happens by itself."""
 
-import pytest
+from decimal import Decimal
 
+import pytest
 from phoenix_simulator.exchange.accounts import IncomeType
 from phoenix_simulator.exchange.events import AccountUpdated, StatusChanged, UpdateReason
-from phoenix_simulator.exchange.orders import OrderRef, OrderStatus, Side
+from phoenix_simulator.exchange.orders import NewOrder, OrderRef, OrderStatus, OrderType, Side, TimeInForce
 from phoenix_simulator.exchange.symbols import E8, SymbolStatus
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -215,10 +216,6 @@ def test_a_change_of_status_is_told(venue):
 
 
 def test_test_orders_leave_no_trace(venue):
-    from decimal import Decimal
-
-    from phoenix_simulator.exchange.orders import NewOrder, OrderType, TimeInForce
-
     request = NewOrder(
         symbol="BTCUSDT",
         side=BUY,

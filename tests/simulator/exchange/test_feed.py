@@ -1,7 +1,6 @@
 """A replayed market: the public hears the recording, accounts' orders fill from it and stay unseen."""
 
 import pytest
-
 from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.events import DepthChanged, TouchChanged, TradePrinted
 from phoenix_simulator.exchange.listing import REPLAY_TRADE_ID_BASE

@@ -1,6 +1,5 @@
 import msgspec
 import pytest
-
 from phoenix_simulator.exchange.accounts import IncomeType
 from phoenix_simulator.exchange.events import AccountUpdated, FundingSettled, MarkChanged, UpdateReason
 from phoenix_simulator.exchange.orders import Side

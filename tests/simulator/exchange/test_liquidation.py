@@ -1,5 +1,4 @@
 import pytest
-
 from phoenix_simulator.exchange.accounts import IncomeType
 from phoenix_simulator.exchange.events import AccountUpdated, MarginCalled, OrderForced, OrderUpdated, UpdateReason
 from phoenix_simulator.exchange.orders import ExecutionType, ExpiryReason, OrderStatus, Side

@@ -1,9 +1,9 @@
 """Order semantics of Binance USDⓈ-M: time in force, post-only, reduce-only, self-trade prevention, amendments."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
-
 from phoenix_simulator.exchange.events import (
     AccountUpdated,
     DepthChanged,
@@ -178,7 +178,7 @@ class TestEvents:
         venue.market(BUY, "0.030")
         depth = [event for event in venue.events if isinstance(event, DepthChanged)]
         assert depth[0].bids == ((600_000, 1010),)
-        assert all(after.first_id == before.last_id + 1 for before, after in zip(depth, depth[1:], strict=False))
+        assert all(after.first_id == before.last_id + 1 for before, after in pairwise(depth))
         assert venue.rebuilt_book(*start) == venue.public_book()
         assert venue.exchange.depth(venue.symbol, 5).last_update_id == depth[-1].last_id
 

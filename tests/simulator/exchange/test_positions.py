@@ -4,7 +4,6 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from phoenix_simulator.exchange.positions import Position
 from phoenix_simulator.exchange.symbols import BUILT_IN, E8
 

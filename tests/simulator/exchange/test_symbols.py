@@ -1,10 +1,10 @@
 from decimal import Decimal
+from itertools import pairwise
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from phoenix_simulator.exchange.symbols import (
     BUILT_IN,
     E8,
@@ -39,7 +39,7 @@ class TestEveryBuiltInSymbol:
 
     def test_has_maintenance_margin_that_is_continuous_across_brackets(self, symbol):
         spec = BUILT_IN[symbol]
-        for lower, upper in zip(spec.brackets, spec.brackets[1:], strict=False):
+        for lower, upper in pairwise(spec.brackets):
             assert lower.notional_cap_e8 == upper.notional_floor_e8
             assert lower.initial_leverage > upper.initial_leverage
             assert lower.maintenance_e8(lower.notional_cap_e8) == upper.maintenance_e8(upper.notional_floor_e8)
