@@ -216,7 +216,7 @@ class TradingParameters(Resource):
     paid."""
     vol_multiplier: Ratio = Field(default=Decimal("0.5"), ge=0, le=20)
     """h is at least this many standard deviations of the price over horizonSeconds. 0.5: on a lively BTCUSDT day
-    (σ₁ₛ of 1.4 bps, recorded in August 2024) 2.2 bps, just below fee plus edge, so that only a livelier market widens."""
+    (σ₁ₛ of 1.4 bps, recorded in August 2024) 2.2 bps, just below fee plus edge, so that livelier ones widen it."""
     horizon_seconds: Seconds = Field(default=Decimal(10), gt=0, le=3600)
     """Horizon of that volatility. 10 s is about how long a quote near the touch of a major symbol rests."""
     inventory_skew_bps: Bps = Field(default=Decimal(5), ge=0, le=500)
