@@ -1,8 +1,9 @@
 """What the exchange's clock shows, and how well we know it.
 
-Each question "what time is it?" bounds the offset from both sides: the answer was read between sending and receiving, and
-is cut to whole milliseconds. The intersection of several such intervals is narrower than any (Marzullo's idea), and its
-half width is an honest error. Where they do not intersect a clock has jumped in between: the newest narrow one counts.
+Each question "what time is it?" bounds the offset from both sides: the answer was read between sending and
+receiving, and is cut to whole milliseconds. The intersection of several such intervals is narrower than any (Marzullo's
+idea), and its half width is an honest error. Where they do not intersect a clock has jumped in between: the narrowest
+counts, of equals the newest.
 """
 
 from collections.abc import Sequence
@@ -69,8 +70,8 @@ class ExchangeTime:
         return self.offset.exchange_ms(self.clock.monotonic_ns())
 
     def receive_window(self, now_ns: int, deadline_ns: int | None, configured_ms: int) -> tuple[int, int]:
-        """Timestamp and receive window in ms of a request that leaves now: the exchange refuses it once `deadline_ns` has
-        passed, whatever the error of our offset. A window of zero or less means that the request must not leave.
+        """Timestamp and receive window in ms of a request that leaves now: the exchange refuses it once `deadline_ns`
+        has passed, whatever the error of our offset. A window of zero or less means that the request must not leave.
 
         The exchange accepts up to `timestamp + window` inclusive, in whole milliseconds of its clock.
         """

@@ -19,7 +19,7 @@ class Endpoints:
 
     @classmethod
     def at(cls, base_url: str) -> "Endpoints":
-        """Everything at one base URL (`http://host:port`), as a simulator serves it; raises `ValueError` for anything else."""
+        """Everything at one base URL (`http://host:port`), as a simulator serves it; raises `ValueError` else."""
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
             raise ValueError(f"{base_url!r} is no base URL of an exchange: write http://host:port")

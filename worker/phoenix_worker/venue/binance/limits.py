@@ -57,7 +57,7 @@ class _Window:
             self.reported += units
 
     def report(self, units: int, until_ns: int) -> None:
-        """A later figure of the same window replaces an earlier one; answers overtake each other, so the higher stays."""
+        """Answers overtake each other: of the figures of one window the highest stays."""
         self.reported = max(units, self.reported) if until_ns == self.reported_until_ns else units
         self.reported_until_ns = until_ns
 
@@ -116,10 +116,9 @@ class RequestBudget:
         return self._weight_1m.count(now_ns) + weight <= room
 
     def view(self, now_ns: int) -> Budget:
-        """What quoting may still use."""
+        """What is left of our shares, the reserve for reducing included."""
         limits = self.limits
-        orders = limits.order_share * (1.0 - limits.reserve_share)
-        weight = limits.weight_share * (1.0 - limits.reserve_share)
+        orders, weight = limits.order_share, limits.weight_share
         blocked = max(self.blocked_until_ns, self.orders_blocked_until_ns, self.banned_until_ns)
         return Budget(
             at=now_ns,
@@ -175,7 +174,7 @@ class RequestBudget:
         self.orders_blocked_until_ns = max(self.orders_blocked_until_ns, self._window_end(now_ns, WINDOW_10S_NS))
 
     def banned(self, now_ns: int, retry_after_s: float | None) -> None:
-        """A 418: nothing. Bans start at two minutes (documentation: limits), which stands in for a missing `Retry-After`."""
+        """A 418: nothing. Bans start at two minutes (documentation: limits): that stands in for no `Retry-After`."""
         until = now_ns + int((120.0 if retry_after_s is None else retry_after_s) * NS_PER_S)
         self.banned_until_ns = max(self.banned_until_ns, until)
 

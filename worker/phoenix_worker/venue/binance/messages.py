@@ -1,9 +1,9 @@
 """Market data frames as the exchange writes them, and the core events that they become.
 
-One msgspec pass per frame: numbers that the exchange writes as strings become floats on the way, unknown fields are
-skipped, and what is not what it should be (wrong type, not finite, negative) is a `DecodeError`. Only frames of the
-symbol and of USDⓈ-M (`st` 1; COIN-M shares some streams since 2026) become events. Shapes: Binance USDⓈ-M documentation,
-market streams.
+One msgspec pass per frame: numbers that the exchange writes as strings become floats on the way, unknown fields
+are skipped, and what is not what it should be (wrong type, not finite, negative) is a `DecodeError`. Only frames of the
+symbol and of USDⓈ-M (`st` 1; COIN-M shares some streams since 2026) become events. Shapes: Binance USDⓈ-M
+documentation, market streams.
 """
 
 from typing import Annotated, Final
@@ -173,7 +173,7 @@ def touch(frame: Frame, at: int, symbol: str) -> Touch | None:
 
 
 def trade(frame: Frame, at: int, symbol: str) -> Trade | None:
-    """`None` also for prints outside the market (insurance fund, ADL): they carry no price that anybody could trade at."""
+    """`None` also for prints outside the market (insurance fund, ADL): nobody could trade at their price."""
     try:
         d = _trade(frame).data
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

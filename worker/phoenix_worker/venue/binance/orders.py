@@ -18,7 +18,7 @@ from phoenix_worker.venue.binance.limits import RequestBudget, Urgency
 from phoenix_worker.venue.binance.messages import DecodeError
 from phoenix_worker.venue.binance.outcomes import Retry, Verdict, verdict
 from phoenix_worker.venue.binance.rest import Parameters, Rest, RestError
-from phoenix_worker.venue.binance.wsapi import DeadlineError, RateLimit, Response, Unanswered, WsApi
+from phoenix_worker.venue.binance.wsapi import RateLimit, Response, Sent, Unanswered, WsApi
 
 _PATH = "/fapi/v1/order"
 _EXPIRED = Verdict(Outcome.REFUSED, Refusal.EXPIRED_DEADLINE, Retry.NEVER)
@@ -139,24 +139,23 @@ class Orders:
         now_ns = self._time.clock.monotonic_ns()
         timestamp_ms, window_ms = self._time.receive_window(now_ns, command.deadline_ns, self._recv_window_ms)
         parameters = sorted([*command.parameters, ("recvWindow", window_ms), ("timestamp", timestamp_ms)])
-        try:
-            if window_ms <= 0:
-                raise DeadlineError
+        sent = Sent.TOO_LATE
+        if window_ms > 0:
             sent = wsapi.send(
                 command.method,
                 parameters,
                 command.deadline_ns,
                 lambda reply, sent_ns: self._on_reply(command, reply, sent_ns),
             )
-        except DeadlineError:
-            self._refuse(command.request, command.client_id, _EXPIRED, "not sent: the lease's deadline leaves no time")
-            return
-        if not sent:
-            self._send_over_http(command)
-        elif command.request is Request.CANCEL:
-            self._budget.weight_sent(now_ns, 1)
-        else:
-            self._budget.order_sent(now_ns)
+        match sent:
+            case Sent.TOO_LATE:
+                self._refuse(command.request, command.client_id, _EXPIRED, "not sent: the lease's deadline is here")
+            case Sent.NOT_CONNECTED:
+                self._send_over_http(command)
+            case Sent.WRITTEN if command.request is Request.CANCEL:
+                self._budget.weight_sent(now_ns, 1)
+            case Sent.WRITTEN:
+                self._budget.order_sent(now_ns)
 
     # -- answers -----------------------------------------------------------------------------------
 
@@ -206,7 +205,7 @@ class Orders:
                 self._budget.weight_reported(now_ns, limit.count)
 
     def _refuse(self, request: Request, client_id: str, ruling: Verdict, message: str) -> None:
-        """Refused before it left. Told in the next turn of the loop: the engine is still in the middle of its actions."""
+        """Refused before it left. Told in the next turn of the loop: the engine is in the middle of its actions."""
         loop = asyncio.get_running_loop()
         loop.call_soon(
             lambda: self._emit(_refused(self._time.clock.monotonic_ns(), request, client_id, ruling, message))

@@ -92,7 +92,8 @@ def verdict(status: int, code: int, message: str) -> Verdict:
     """What an error means. `status` is the HTTP status (or the WebSocket API's, which is alike), `code` 0 where
     the body had none.
 
-    The status comes first where it says more than the code: a ban is one whatever the body says, and a time-out is unknown.
+    The status comes first where it says more than the code: a ban is one whatever the body says, and a time-out is
+    unknown.
     The four kinds of 503 differ by text and code alone (documentation: general information, HTTP return codes).
     """
     if status == 418:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def money(text: str) -> int:
-    """1e-8 units, exact: the exchange books eight decimals. Raises `ValueError` for more of them, decimal's own errors for no number."""
+    """1e-8 units, exact: the exchange books eight decimals. Raises `ValueError` or decimal's errors."""
     if text == "0":
         return 0
     units = Decimal(text) * MONEY
@@ -42,7 +42,7 @@ def money(text: str) -> int:
 
 
 def profit(text: str) -> int:
-    """1e-8 units of a realised profit, which the exchange may write with more decimals than it books: rounded to even."""
+    """1e-8 units of a realised profit, rounded to even: it may be written with more decimals than are booked."""
     return int((Decimal(text) * MONEY).to_integral_value())
 
 
@@ -151,7 +151,7 @@ def user_message(frame: Frame) -> UserMessage | str:
 
 
 def order_report(message: OrderTradeUpdate, at: int, instrument: Instrument) -> OrderReport:
-    """Exact report of an order of this instrument; raises `DecodeError` for what fits neither its grid nor our enums."""
+    """Exact report of an order of this instrument; raises `DecodeError` for what does not fit its grid or our enums."""
     return _exact("order report", message.order.client_id.encode(), lambda: _order_report(message, at, instrument))
 
 

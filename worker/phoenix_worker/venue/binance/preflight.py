@@ -1,7 +1,7 @@
 """Everything that must hold before the first quote, read from the exchange; each refusal says what to do.
 
-Nothing is changed but leverage and margin type, and these only where the account's declaration says so and the symbol is
-flat without orders.
+Nothing is changed but leverage and margin type, and these only where the account's declaration says so and the
+symbol is flat without orders.
 """
 
 from collections.abc import Awaitable, Callable
@@ -187,7 +187,8 @@ class Checks:
             await self._apply(config)
 
     async def _is_flat(self) -> bool:
-        assert self._instrument is not None  # the checks stop before this one without it
+        if self._instrument is None:
+            raise _StopError
         parameters: Parameters = [("symbol", self._symbol)]
         position = await self._signed("/fapi/v3/positionRisk", parameters, weight=5)
         orders = await self._signed("/fapi/v1/openOrders", parameters, weight=1)

@@ -1,7 +1,7 @@
 """Market data over HTTP: the book to start from, the touch of a quiet symbol, the closes of the last half hour.
 
-Each read is one attempt or a few, bounded in time; who asked asks again where nothing came. One that is still running is
-not started twice.
+Each read is one attempt or a few, bounded in time; who asked asks again where nothing came. One that is still
+running is not started twice.
 """
 
 from collections.abc import Callable, Coroutine

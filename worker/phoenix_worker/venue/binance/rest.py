@@ -141,8 +141,8 @@ class Rest:
         deadline_ns: int | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Reply:
-        """Changes something at the exchange, signed; raises `RestError`. With a deadline nothing leaves after it, and the
-        exchange refuses what arrives after it.
+        """Changes something at the exchange, signed; raises `RestError`. With a deadline nothing leaves after it, and
+        the exchange refuses what arrives after it.
         """
         if self._read_only:
             raise RestError(outcomes.NOT_SENT, 0, 0, "dry run: nothing is changed at the exchange", 0)

@@ -155,10 +155,9 @@ class BookStream(MarketConnection):
                     newest = index
                     break
         for index, frame in enumerate(frames):
-            if frame.startswith(ticker):
-                if index < newest:
-                    self.conflated += 1
-                    continue
+            if index < newest and frame.startswith(ticker):
+                self.conflated += 1
+                continue
             try:
                 self._on_frame(frame, at)
             except DecodeError as error:

@@ -6,13 +6,14 @@ Order of questions (one round):
     2  position                5  position again
     3  open orders             6  orders that were in flight and are not open: their final state
 
-A round counts when both positions are equal, question 4 brought nothing new, and the trades of all rounds explain by how
-much the position changed since the first. Otherwise the next round starts. Orders in flight are resolved before the
-first round: one that the exchange does not know may still be on its way, so it is asked again once the receive window of
-any request of ours has passed; what it does not know even then never existed. An order in flight that is neither in
-`open_orders` nor in `resolved` of the result is such a one.
+A round counts when both positions are equal, question 4 brought nothing new, and the trades of all rounds explain by
+how much the position changed since the first. Otherwise the next round starts. Orders in flight are resolved before
+the first round: one that the exchange does not know may still be on its way, so it is asked again once the receive
+window of any request of ours has passed; what it does not know even then never existed. An order in flight that is
+neither in `open_orders` nor in `resolved` of the result is such a one.
 
-Reads of the exchange may lag behind its user stream; a truth that has not settled within `ROUNDS` is a problem, not a guess.
+Reads of the exchange may lag behind its user stream; a truth that has not settled within `ROUNDS` is a problem, not a
+guess.
 """
 
 import asyncio

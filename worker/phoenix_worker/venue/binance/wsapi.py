@@ -6,6 +6,7 @@ connection is lost. What could not be written is the caller's to send another wa
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from random import Random
 
 import msgspec
@@ -67,12 +68,20 @@ class Unanswered:
     reason: str
 
 
+class Sent(Enum):
+    """What became of a request that should be written."""
+
+    WRITTEN = "written"
+    NOT_CONNECTED = "not connected"
+    TOO_LATE = "too late"
+
+
 OnReply = Callable[[Response | Unanswered, int], None]
 """Told once per written request: its end, and when its bytes left."""
 
 
 class WsApi:
-    """`send` returns whether the request left. Replies of a replaced connection are still heard for a while."""
+    """Sends and hears. Replies of a replaced connection are still heard for a while."""
 
     def __init__(
         self,
@@ -109,15 +118,14 @@ class WsApi:
     def pending(self) -> int:
         return len(self._pending)
 
-    def send(self, method: str, parameters: Parameters, before_ns: int | None, on_reply: OnReply) -> bool:
+    def send(self, method: str, parameters: Parameters, before_ns: int | None, on_reply: OnReply) -> Sent:
         """Signs and writes one request; `parameters` are sorted by name and none sorts before `apiKey`.
 
-        With `before_ns` the last act before the write is to look at the clock: when that has passed nothing leaves, and
-        `DeadlineError` is raised. False: there is no connection to write on, and nothing left either.
+        With `before_ns` the last act before the write is to look at the clock: nothing leaves from then on.
         """
         connection = self.kept.connection
         if connection is None or not connection.can_send:
-            return False
+            return Sent.NOT_CONNECTED
         query = "&".join([f"{name}={value}" for name, value in parameters])
         fields = ",".join(
             [f'"{name}":{value}' if isinstance(value, int) else f'"{name}":"{value}"' for name, value in parameters]
@@ -128,10 +136,10 @@ class WsApi:
         frame = f'{{"id":"{request_id}","method":"{method}",{self._head}{fields},"signature":"{signature}"}}}}'.encode()
         now_ns = self._clock.monotonic_ns()
         if before_ns is not None and now_ns >= before_ns:
-            raise DeadlineError
+            return Sent.TOO_LATE
         connection.send(frame)
         self._pending[request_id] = (now_ns, on_reply)
-        return True
+        return Sent.WRITTEN
 
     async def close(self) -> None:
         self._closed = True
@@ -200,7 +208,3 @@ class WsApi:
             del self._pending[request_id]
             on_reply(Unanswered(f"no answer within {REQUEST_TIMEOUT_S:g} s"), sent_ns)
         self._clock.call_later(SWEEP_EVERY_S, self._sweep)
-
-
-class DeadlineError(Exception):
-    """The lease's deadline passed before the bytes left."""
