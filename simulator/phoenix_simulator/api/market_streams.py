@@ -26,6 +26,9 @@ from phoenix_simulator.exchange.events import (
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.listing import Listing
 
+FASTEST_DEPTH_MS: Final = 50
+"""`@depth@0ms` is not told change by change: in recordings of the venue its frames are about 52 ms apart. A replay
+repeats such frames and sends them as they come; the changes of a synthetic market are gathered."""
 FORCE_ORDER_MS: Final = 1_000
 """At most one forced order per symbol in this time is told to the public."""
 
@@ -73,10 +76,11 @@ class DepthBatch:
 class Rhythm:
     """One stream with an interval that somebody listens to."""
 
-    __slots__ = ("batch", "due_ms", "seen", "stream")
+    __slots__ = ("batch", "due_ms", "interval_ms", "seen", "stream")
 
-    def __init__(self, stream: StreamName, now_ms: int, batch: DepthBatch | None) -> None:
+    def __init__(self, stream: StreamName, interval_ms: int, now_ms: int, batch: DepthBatch | None) -> None:
         self.stream = stream
+        self.interval_ms = interval_ms
         self.batch = batch
         self.seen: int | None = None
         """What the last frame told: the update id of a partial book, the opening time of a candle."""
@@ -84,7 +88,7 @@ class Rhythm:
         self.turn(now_ms)
 
     def turn(self, now_ms: int) -> None:
-        self.due_ms = now_ms - now_ms % self.stream.interval_ms + self.stream.interval_ms
+        self.due_ms = now_ms - now_ms % self.interval_ms + self.interval_ms
 
 
 class SymbolNames:
@@ -124,15 +128,18 @@ class MarketStreams:
 
     def follow(self, stream: StreamName) -> None:
         """Somebody listens now."""
-        if not stream.interval_ms or stream.name in self._rhythms:
+        if stream.name in self._rhythms or (stream.symbol and stream.symbol not in self._texts):
             return
-        if stream.symbol and stream.symbol not in self._texts:
+        interval_ms = stream.interval_ms
+        if stream.kind is StreamKind.DEPTH and not interval_ms and not self._exchange.listing(stream.symbol).is_replay:
+            interval_ms = FASTEST_DEPTH_MS
+        if not interval_ms:
             return
         batch = None
         if stream.kind is StreamKind.DEPTH:
             batch = DepthBatch(self._exchange.listing(stream.symbol).last_update_id)
             self._batches[stream.symbol][stream.name] = batch
-        self._rhythms[stream.name] = Rhythm(stream, self._clock.now_ms(), batch)
+        self._rhythms[stream.name] = Rhythm(stream, interval_ms, self._clock.now_ms(), batch)
 
     # ---- events -------------------------------------------------------------------------------------------------
 
@@ -156,7 +163,7 @@ class MarketStreams:
     def _depth(self, event: DepthChanged) -> None:
         symbol = event.symbol
         topic = self._hub.topics.get(self._names[symbol].depth)
-        if topic is not None:
+        if topic is not None and topic.name not in self._rhythms:
             skew_ms = self._clock.skew_ms
             ids = (event.first_id, event.last_id, self._previous_id[symbol])
             payload = frames.depth(
