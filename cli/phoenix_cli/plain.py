@@ -43,7 +43,7 @@ def maker_line(maker: MakerView) -> str:
     touch = "–/–" if maker.bid is None or maker.ask is None else f"{maker.bid:f}/{maker.ask:f}"
     position = "–" if maker.position is None else f"{maker.position:f}"
     worst = "" if maker.worst_case_ratio is None else f" worst {maker.worst_case_ratio:.2f}"
-    pnl = "" if maker.pnl is None else f" pnl {maker.pnl:+.4f}"
+    pnl = "" if maker.pnl is None else f" pnl {maker.pnl:+.2f}"
     return (
         f"{maker.symbol} {maker.health} {touch} quotes {len(maker.bids)}×{len(maker.asks)}"
         f" position {position} of {maker.net_max:f}{worst}{pnl} fills {maker.fills} restarts {maker.restarts}"

@@ -40,8 +40,9 @@ def run(args: argparse.Namespace) -> int:
 def summary(report: Report) -> str:
     """The report for people: what was compared, what is missing, and where it began to differ."""
     verdict = "every decision is the same" if report.same else f"{report.differing} events are decided otherwise"
+    compared = f"{report.events} events, {report.decisions} with actions"
     lines = [
-        f"{report.symbol}, recorded by {report.build}: {report.events} events, {report.decisions} with actions: {verdict}",
+        f"{report.symbol}, recorded by {report.build}: {compared}: {verdict}",
         *(f"note: {note}" for note in report.notes),
         *(line for difference in report.differences[:3] for line in _difference(difference)),
     ]

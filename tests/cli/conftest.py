@@ -12,6 +12,12 @@ AGREED_BOOKS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _house_path(monkeypatch) -> None:
+    """Child processes find our packages where this one finds them."""
+    monkeypatch.setenv("PYTHONPATH", ":".join(entry for entry in sys.path if entry))
+
+
 @pytest.fixture
 def standin_worker() -> tuple[str, ...]:
     return (sys.executable, str(STANDINS / "worker.py"))
@@ -22,7 +28,6 @@ def standin_exchange(tmp_path, monkeypatch) -> tuple[str, ...]:
     """The program; its books agree with what the stand-in worker says."""
     monkeypatch.setenv("STANDIN_JOURNAL", str(tmp_path / "journal"))
     monkeypatch.setenv("STANDIN_BOOKS", json.dumps(AGREED_BOOKS))
-    monkeypatch.setenv("PYTHONPATH", ":".join(entry for entry in sys.path if entry))
     return (sys.executable, str(STANDINS / "exchange.py"))
 
 

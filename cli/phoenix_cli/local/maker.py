@@ -220,16 +220,18 @@ class Maker:
             self._replacing = True
             await self.worker.process.stop(STOP_S)
 
-    async def stop(self) -> bool:
-        """Ends the worker in order; False where it had to be killed or ended with an error."""
+    async def stop(self) -> None:
+        """Ends the worker in order, or by force when its time is over."""
         self.stop_restarting()
         worker = self.worker
         if worker is None:
-            return True
-        in_time = await worker.process.stop(STOP_S)
-        if not in_time:
+            return
+        if not await worker.process.stop(STOP_S):
             self.tell(self.symbol, f"worker did not end within {STOP_S:.0f} s, was killed", Mood.BAD)
-        return in_time and worker.process.exit_code == 0
+        elif worker.process.exit_code != 0:
+            how = ending(worker.process.exit_code or 0)
+            why = worker.process.last_words()
+            self.tell(self.symbol, f"worker {how} instead of withdrawing in order: {why}", Mood.BAD)
 
     def view(self) -> MakerView:
         said = self.records

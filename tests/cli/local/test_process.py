@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from phoenix_cli.local import guardian, process
@@ -30,8 +31,7 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] != "Z"
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 async def test_a_child_that_ends_on_sigterm_is_stopped_in_order(tmp_path):
@@ -99,7 +99,7 @@ async def test_kill_all_does_not_wait(tmp_path):
         assert [await child.wait() for child in children] == [-signal.SIGKILL] * 2
 
 
-async def test_without_its_guardian_no_child_is_started_unwatched(tmp_path):
+async def test_without_its_guardian_no_child_is_started_unwatched():
     guard = Guardian()
     with pytest.raises(RuntimeError, match="guardian of this run has died"):
         guard.watch(os.getpid(), WORKER_RANK)
@@ -184,16 +184,20 @@ def test_a_small_log_stays(tmp_path):
     process.rotate(tmp_path / "absent")
 
 
+async def has_content(log):
+    async with asyncio.timeout(20):
+        while log.stat().st_size == 0:  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.01)
+
+
 async def test_children_keep_writing_to_a_log_that_was_put_aside(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "LOG_LIMIT_BYTES", 1)
     async with Guardian() as guard:
         code = "import sys, time; [(print('line', file=sys.stderr, flush=True), time.sleep(0.05)) for _ in range(200)]"
         child = await start(code, tmp_path, guard, announces=False)
         log = tmp_path / "child.log"
-        while not log.stat().st_size:
-            await asyncio.sleep(0.01)
+        await has_content(log)
         child.rotate_log()
-        while not log.stat().st_size:
-            await asyncio.sleep(0.01)
+        await has_content(log)
         assert set(log.read_text().split()) == {"line"}
         await child.stop(within_s=5)

@@ -1,0 +1,79 @@
+import argparse
+import json
+import os
+from decimal import Decimal
+
+import pytest
+from phoenix_cli import top
+from phoenix_cli.local.layout import StateDirectory
+from phoenix_cli.local.runfile import RunFile, is_held, read_run_file, write_run_file
+from phoenix_cli.local.view import MakerView, Mood, RunView
+from phoenix_cli.refusal import Refused
+from phoenix_cli.top import find_run
+
+VIEW = RunView(
+    title="demo",
+    elapsed_s=12.5,
+    makers=(
+        MakerView(name="btcusdt", symbol="BTCUSDT", health="Quoting", mood=Mood.GOOD, net_max=Decimal("0.1"), fills=3),
+    ),
+)
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    """The XDG state directory of a machine on which nothing runs."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path / "phoenix"
+
+
+def attach(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    top.add_arguments(parser)
+    return top.run(parser.parse_args(arguments))
+
+
+def test_a_run_is_found_by_its_lock_and_shown(state, capsys):
+    directory = StateDirectory(state / "demo")
+    with directory.locked():
+        write_run_file(directory, VIEW)
+        assert attach("--plain") == 0
+    assert capsys.readouterr().out == "BTCUSDT Quoting –/– quotes 0×0 position – of 0.1 fills 3 restarts 0\n"
+
+
+def test_all_of_it_is_there_as_json(state, capsys):
+    directory = StateDirectory(state / "up")
+    with directory.locked():
+        write_run_file(directory, VIEW)
+        assert attach("-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["makers"][0]["symbol"] == "BTCUSDT"
+
+
+def test_a_run_that_has_ended_is_not_shown(state):
+    directory = StateDirectory(state / "demo")
+    with directory.locked():
+        write_run_file(directory, VIEW)
+    assert not is_held(directory)
+    with pytest.raises(Refused, match="no run is going on in .*phoenix demo"):
+        find_run(None)
+
+
+def test_of_two_runs_one_has_to_be_chosen(state):
+    demo, up = StateDirectory(state / "demo"), StateDirectory(state / "up")
+    with demo.locked(), up.locked():
+        with pytest.raises(Refused, match="2 runs are going on: choose with --state-dir"):
+            find_run(None)
+        assert find_run(up.root).root == up.root
+
+
+def test_a_run_that_has_just_begun_says_to_try_again(state):
+    with StateDirectory(state / "demo").locked(), pytest.raises(Refused, match="try again"):
+        attach("--plain")
+
+
+def test_a_run_file_round_trips_and_a_broken_one_is_none(tmp_path):
+    directory = StateDirectory(tmp_path)
+    write_run_file(directory, VIEW)
+    assert read_run_file(directory.run_file) == RunFile(pid=os.getpid(), view=VIEW)
+    directory.run_file.write_text("{")
+    assert read_run_file(directory.run_file) is None
