@@ -1,0 +1,75 @@
+"""`make test`'s runner: it counts what pytest says, and nothing is green that did not run."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program, as a module whose repository is an empty folder."""
+    spec = importlib.util.spec_from_file_location("run_of_the_suites", ROOT / "tests" / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "BUILD", tmp_path / "build" / "tests")
+    monkeypatch.setattr(module, "SUITES", (module.Suite("one", "the first", ("tests/one",)),))
+    return module
+
+
+def _tests(runner: ModuleType, text: str) -> None:
+    folder = runner.ROOT / "tests" / "one"
+    folder.mkdir(parents=True)
+    (folder / "test_it.py").write_text(text, encoding="utf-8")
+
+
+GOOD = "def test_good(): pass\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "summary"),
+    [
+        pytest.param(GOOD, 0, "1 passed, 0 failed", id="green"),
+        pytest.param(GOOD + "def test_bad(): assert 0\n", 1, "1 passed, 1 failed", id="red"),
+        pytest.param("import nowhere\n", 1, "0 passed, 1 failed", id="does-not-import"),
+        pytest.param("import os\ndef test_it(): os._exit(3)\n", 1, "0 passed, 1 failed", id="dies"),
+        pytest.param("", 1, "0 passed, 0 failed", id="holds-no-test"),
+        pytest.param(None, 1, "0 passed, 1 failed", id="is-not-there"),
+    ],
+)
+def test_the_last_line_sums_up_and_the_status_agrees(
+    runner: ModuleType, capfd: pytest.CaptureFixture[str], text: str | None, status: int, summary: str
+) -> None:
+    if text is not None:
+        _tests(runner, text)
+    assert runner.main([]) == status
+    assert capfd.readouterr().out.splitlines()[-1] == summary
+    assert (runner.BUILD / "summary").read_text(encoding="utf-8") == summary + "\n"
+
+
+def test_what_is_skipped_is_named_with_its_reason(runner: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    _tests(runner, GOOD + "import pytest\n@pytest.mark.skip(reason='no capture here')\ndef test_replay(): pass\n")
+    assert runner.main([]) == 0
+    assert "skipped in one: tests.one.test_it.test_replay: no capture here" in capfd.readouterr().out
+
+
+def test_an_unknown_suite_is_wrong_usage(runner: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
+    assert runner.main(["two"]) == 2
+    assert "there are: one" in capfd.readouterr().err
+
+
+def test_every_folder_of_tests_belongs_to_exactly_one_suite() -> None:
+    source = (ROOT / "tests" / "run.py").read_text(encoding="utf-8")
+    files = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
+    suites = sorted(set(re.findall(r'"(tests/[a-z/]+)"', source)))
+    for file in files:
+        assert sum(file.startswith(f"{suite}/") for suite in suites) == 1, file
