@@ -4,7 +4,7 @@
                                           [--seconds 345]
 
 The capture defaults to PHOENIX_CAPTURE or ../shared/data/binance-usdm/btcusdt_20240808.gz beside the repository;
-without it only the synthetic columns are printed. Synthetic figures are those of an exchange that nobody else trades on.
+without it only the synthetic columns are printed. The synthetic figures are of an exchange where nobody else trades.
 """
 
 import argparse
