@@ -125,18 +125,20 @@ class KeptConnection:
             return
         self._asked_delay_s = delay_s
         self._end(reason)
+        self._leaving.add(current)
         current.close(reason)
 
     async def close(self) -> None:
-        """Ends all of it; the owner hears nothing more."""
+        """Ends all of it, sockets included; the owner hears nothing more."""
         current, self._current = self._current, None
         self._stop_succession()
-        for socket in (current, *self._leaving):
-            if socket is not None:
-                socket.close("closing")
         if self._run is not None:
             self._run.cancel()
             await asyncio.gather(self._run, return_exceptions=True)
+        leaving = [s.connection for s in (current, *self._leaving) if s is not None and s.connection is not None]
+        for connection in leaving:
+            connection.close("closing")
+        await asyncio.gather(*(connection.closed() for connection in leaving))
 
     # -- the life of it ----------------------------------------------------------------------------
 
@@ -222,7 +224,8 @@ class KeptConnection:
             self._succession.cancel()
             self._succession = None
         successor, self._successor = self._successor, None
-        if successor is not None:
+        if successor is not None and successor.connection is not None:
+            self._leaving.add(successor)
             successor.close("not needed")
 
     # -- what the sockets say ----------------------------------------------------------------------

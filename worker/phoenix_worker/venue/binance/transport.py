@@ -63,8 +63,10 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._fragments: bytearray | None = None
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gone = asyncio.Event()
         self._alive = True
         self._heartbeat: Timer | None = None
+        self._farewell: Timer | None = None
         self._reason = ""
         self._was_open = False
         self._lost = False
@@ -99,9 +101,13 @@ class Connection(asyncio.Protocol):
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(1000)
             self._flush()
-            self._clock.call_later(CLOSE_PATIENCE_S, self.abort)
+            self._farewell = self._clock.call_later(CLOSE_PATIENCE_S, self.abort)
         else:
             self.abort()
+
+    async def closed(self) -> None:
+        """Waits until the socket is gone."""
+        await self._gone.wait()
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -140,9 +146,11 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._gone.set()
         self._protocol.receive_eof()
-        if self._heartbeat is not None:
-            self._heartbeat.cancel()
+        for timer in (self._heartbeat, self._farewell):
+            if timer is not None:
+                timer.cancel()
         reason = self._reason or self._close_reason(exc)
         if not self._opened.done():
             self._opened.set_exception(ConnectError(reason))

@@ -34,8 +34,10 @@ ROUND_PAUSE_S = 0.1
 ATTEMPTS = 3
 ATTEMPT_PAUSE_S = 0.25
 PAGE = 1000
-DAYS_7_MS = 7 * 24 * 3600 * 1000 - 1
-"""The exchange answers at most seven days of trades at once."""
+DAY_MS = 24 * 3600 * 1000
+WINDOW_MS = 7 * DAY_MS - 1
+KEPT_MS = 90 * DAY_MS
+"""The exchange answers at most seven days of trades at once, and keeps three months."""
 NO_SUCH_ORDER = -2013
 
 
@@ -177,9 +179,10 @@ class TruthReader:
         if not action.since_ms:
             latest = await self._page(instrument, [("limit", 1)])
             return _Trades([], latest[-1].trade_id if latest else 0)
-        start_ms, now_ms = action.since_ms, self._time.now_ms()
+        now_ms = self._time.now_ms()
+        start_ms = max(action.since_ms, now_ms - KEPT_MS)
         while start_ms <= now_ms:
-            end_ms = min(start_ms + DAYS_7_MS, now_ms + 1000)
+            end_ms = min(start_ms + WINDOW_MS, now_ms + 1000)
             fills = await self._page(instrument, [("startTime", start_ms), ("endTime", end_ms), ("limit", PAGE)])
             if fills:
                 return await self._pages(instrument, _Trades(fills, fills[-1].trade_id))
