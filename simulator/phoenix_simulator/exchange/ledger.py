@@ -46,7 +46,8 @@ class Ledger:
         holding = account.holding(spec)
         rate_e8 = spec.maker_rate_e8 if is_maker else spec.taker_rate_e8
         quote_e8 = spec.notional_e8(price_ticks, steps)
-        # Cut to 8 decimals as the venue does: 5 × 1.1583 × 0.0002 costs 0.00115829, and a rebate is cut alike.
+        # Cut to 8 decimals, costs and rebates alike. The venue cuts a binary float (0.00115829 was seen for exactly
+        # 0.0011583): a client that recomputes fees to the last digit is wrong there as well as here.
         commission_e8 = divide_towards_zero(quote_e8 * rate_e8, E8)
         realised_e8 = holding.position.trade(order.side.sign * steps, price_ticks, rate_e8)
         holding.position.updated_ms = now_ms

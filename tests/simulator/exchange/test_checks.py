@@ -80,6 +80,8 @@ def dec(**fields):
         pytest.param(dec(quantity="0.001", price="49999"), -4164, id="below min notional"),
         pytest.param(dec(quantity="0.001", price="50000"), None, id="exactly min notional"),
         pytest.param(dec(price="63000.1"), -4016, id="buy above mark × 1.05"),
+        pytest.param(dec(price="63000.0"), None, id="buy at mark × 1.05"),
+        pytest.param(dec(price="57000.0") | {"side": SELL}, None, id="sell at mark × 0.95"),
         pytest.param(dec(price="30000"), None, id="buy far below mark"),
         pytest.param(dec(price="56999.9") | {"side": SELL}, -4024, id="sell below mark × 0.95"),
         pytest.param(dec(price="90000") | {"side": SELL}, None, id="sell far above mark"),

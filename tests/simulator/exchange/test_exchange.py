@@ -2,11 +2,12 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from phoenix_simulator.exchange.accounts import IncomeType
 from phoenix_simulator.exchange.events import AccountUpdated, StatusChanged, UpdateReason
 from phoenix_simulator.exchange.orders import NewOrder, OrderRef, OrderStatus, OrderType, Side, TimeInForce
-from phoenix_simulator.exchange.symbols import E8, SymbolStatus
+from phoenix_simulator.exchange.symbols import BUILT_IN, E8, SymbolStatus
 
 BUY, SELL = Side.BUY, Side.SELL
 DAY_MS = 86_400_000
@@ -166,11 +167,19 @@ class TestFillsAndIncome:
         assert ids(end_ms=venue.now - 3000) == [501, 502]
         assert ids(order_id=orders[2].order_id) == [503]
 
-    def test_commission_is_cut_to_eight_decimals(self, venue):
-        """Taker 0.05 % of 0.010 × 60 000.1 = 0.3000005."""
+    @pytest.mark.parametrize(
+        ("rate_e8", "commission_e8"),
+        [(50_000, 30_000_050), (12_345, 7_407_012), (-12_345, -7_407_012), (0, 0)],
+        ids=["exact", "cost is cut", "rebate is cut", "free"],
+    )
+    def test_commission_is_notional_times_rate_cut_to_eight_decimals(self, open_venue, rate_e8, commission_e8):
+        """0.010 × 60 000.1 = 600.001."""
+        venue = open_venue(spec=msgspec.structs.replace(BUILT_IN["BTCUSDT"], taker_rate_e8=rate_e8))
+        venue.account()
         venue.market(BUY, "0.010")
         (fill,) = venue.exchange.fills("maker", "BTCUSDT")
-        assert (fill.commission_e8, fill.commission_asset) == (30_000_050, "USDT")
+        assert (fill.commission_e8, fill.commission_asset) == (commission_e8, "USDT")
+        assert venue.exchange.account("maker").wallet_e8("USDT") == 100_000 * E8 - commission_e8
 
     def test_each_movement_is_an_income_row_with_its_own_id(self, venue):
         venue.market(BUY, "0.010")

@@ -79,6 +79,12 @@ class TestFillsByPrints:
         assert replay.query(order).status is OrderStatus.FILLED
         assert replay.query(order).cum_quote_e8 == replay.spec.notional_e8(600_000, 10)
 
+    def test_an_order_never_joins_ahead_of_one_that_came_before(self, replay):
+        first = replay.limit(BUY, "0.010", "60000")
+        touches(replay, 1001, (600_000, 3), (600_001, 4))
+        second = replay.limit(BUY, "0.010", "60000")
+        assert replay.ahead_of(first) == replay.ahead_of(second) == 1000
+
     def test_a_print_never_fills_more_than_was_printed(self, replay):
         near = replay.limit(SELL, "0.010", "60000.1")
         far = replay.limit(SELL, "0.010", "60000.2")
@@ -147,6 +153,12 @@ class TestTaking:
         assert replay.refused(replay.limit, BUY, "0.010", "59999.5", TimeInForce.GTX) == -5022
         replay.depth(first_id=1001, last_id=1002)
         assert replay.limit(BUY, "0.010", "59999.5", TimeInForce.GTX).status is OrderStatus.NEW
+
+    def test_a_touch_that_the_depth_has_overtaken_is_passed_on_but_not_believed(self, replay):
+        replay.depth(first_id=1001, last_id=1005)
+        touches(replay, 1003, (599_990, 5), (599_995, 50))
+        assert replay.limit(BUY, "0.010", "59999.5", TimeInForce.GTX).status is OrderStatus.NEW
+        assert len(replay.heard(TouchChanged)) == 1
 
     def test_accounts_trade_with_each_other_unseen(self, replay):
         replay.account("other")

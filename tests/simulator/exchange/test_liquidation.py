@@ -60,7 +60,8 @@ def test_a_bankrupt_account_ends_at_zero_and_the_fund_pays_what_is_missing(lever
     leveraged.depth(bids=[(600_000, 0)])
     leveraged.mark("56000")
     assert leveraged.exchange.account("maker").wallet_e8("USDT") == 0
-    assert leveraged.exchange.treasury.insurance_e8["USDT"] < 0
+    (cover,) = leveraged.exchange.income("maker", kind=IncomeType.INSURANCE_CLEAR)
+    assert (cover.symbol, -cover.amount_e8) == ("", leveraged.exchange.treasury.insurance_e8["USDT"])
     reasons = [event.reason for event in leveraged.heard(AccountUpdated)]
     assert reasons[-1] is UpdateReason.INSURANCE_CLEAR
 

@@ -121,15 +121,17 @@ class TestRisk:
         assert venue.exchange.position_risk("maker", "BTCUSDT").maintenance_e8 == (600_000 * 5 // 1000 - 300) * E8
 
     @pytest.mark.parametrize("side", [BUY, SELL])
-    def test_at_the_liquidation_price_margin_balance_meets_maintenance(self, poor, side):
-        poor.market(side, "0.300")
-        price_e8 = poor.exchange.liquidation_price_e8("maker", "BTCUSDT")
-        assert price_e8 > 0
-        assert (price_e8 < 60_000 * E8) == (side is BUY)
-        listing = poor.listing
-        listing.mark_e8 = price_e8
-        found = margin(poor)
-        assert abs(found.margin_balance_e8 - found.maintenance_e8) <= 2
+    @pytest.mark.parametrize(("usdt", "qty"), [(1000, "0.300"), (60_000, "18")], ids=["first bracket", "third bracket"])
+    def test_at_the_liquidation_price_margin_balance_meets_maintenance(self, open_venue, side, usdt, qty):
+        venue = open_venue(bids=((600_000, 100_000),), asks=((600_001, 100_000),))
+        venue.account(usdt=usdt)
+        venue.market(side, qty)
+        price_e8 = venue.exchange.liquidation_price_e8("maker", "BTCUSDT")
+        assert (0 < price_e8 < 60_000 * E8) == (side is BUY)
+        venue.listing.mark_e8 = price_e8
+        found = margin(venue)
+        # A price of 8 decimals times the size cannot hit it closer than this.
+        assert abs(found.margin_balance_e8 - found.maintenance_e8) <= float(qty) + 2
 
     def test_a_position_that_nothing_can_liquidate_has_no_such_price(self, venue):
         venue.long("0.010")

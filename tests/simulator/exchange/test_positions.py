@@ -58,6 +58,14 @@ def test_break_even_mixes_the_rates_of_its_fills_and_survives_reductions():
     assert position.break_even_price == Decimal(60_018)
 
 
+def test_an_increase_after_a_reduction_weighs_only_the_fees_of_what_is_still_open():
+    position = Position(SPEC)
+    position.trade(10, 600_000, 40_000)
+    position.trade(-5, 610_000, 40_000)
+    position.trade(5, 600_000, 20_000)
+    assert position.break_even_price == Decimal(60_018)
+
+
 def test_a_flat_position_has_no_prices():
     position, _ = traded((10, 600_000), (-10, 610_000), rate_e8=TAKER_E8)
     assert position.entry_price == position.break_even_price == 0
