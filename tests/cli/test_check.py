@@ -71,6 +71,17 @@ def test_a_warning_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "warning: spec.accountRef: TradingAccount default is not among these files" in capsys.readouterr().err
 
 
+def test_live_beyond_the_simulator_names_the_protections_that_are_not_there_yet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "maker.yaml"
+    file.write_text(MAKER + '  mode: Live\n  risk: {capital: "500"}\n  standby: true\n', encoding="utf-8")
+    assert check(file) == 0
+    said = capsys.readouterr().err
+    assert "spec.mode: Live, and this release does not act yet on risk.dailyLossMax, risk.stopLoss" in said
+    assert "spec.standby: comes with a later release" in said
+
+
 def test_all_files_are_judged_even_when_the_first_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in "ab":
         (tmp_path / f"{name}.yaml").write_text("a: [", encoding="utf-8")
