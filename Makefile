@@ -24,7 +24,7 @@ demo: $(VENV)/.runtime ## trade on the simulated exchange, on this machine (ARGS
 	@$(BIN)/phoenix demo $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev ## every suite, with its time, and what was skipped and why (SUITES="core cli")
+test: $(VENV)/.dev ## every suite, with its time, and what was skipped and why (SUITES="core house")
 	@$(BIN)/python tests/run.py $(SUITES)
 
 .PHONY: check

@@ -23,7 +23,14 @@ from phoenix_crds.problems import Problem, Severity
 
 _CAPTURE_SUFFIX = ".gz"
 # Read and validated, so that manifests need not change when the parts arrive; each leaves these lists with its part.
-_NOT_YET_PROTECTING = ("risk.dailyLossMax", "risk.stopLoss", "grinding", "vpin", "the account's limits.dailyLoss")
+_NOT_YET_PROTECTING = (
+    "risk.dailyLossMax",
+    "risk.stopLoss",
+    "grinding",
+    "vpin",
+    "funding",
+    "the account's limits.dailyLoss",
+)
 _NOT_YET_ACTING = ("ramp", "shadow", "standby")
 _ROOM_TO_SHRINK = Decimal("1.5")  # times the least notional: below, decay and layerDecay have nothing to act on
 
