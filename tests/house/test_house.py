@@ -4,9 +4,11 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from phoenix_cli.__main__ import COMMANDS
+from phoenix_simulator.faults import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("runtime", "build", "dev")
@@ -151,3 +153,10 @@ def test_every_dependency_says_why_it_is_one() -> None:
     decisions = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8").lower()
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     assert [name for name in map(_canonical, declared) if f"| {name} |" not in decisions] == []
+
+
+def test_the_page_of_the_exchange_lists_every_fault_with_its_fields() -> None:
+    page = (ROOT / "docs" / "exchange.md").read_text(encoding="utf-8")
+    for fault in get_args(Fault):
+        assert f"| `{fault.__struct_config__.tag}` |" in page
+        assert [name for name in fault.__struct_encode_fields__ if f"`{name}`" not in page] == [], fault
