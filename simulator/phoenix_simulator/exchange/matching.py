@@ -250,8 +250,7 @@ class Matcher:
                 case FillEvent.TRADE_LITE:
                     self._emit(TradeLite(account.account_id, now_ms, fill, snapshot))
                 case FillEvent.OPENING:
-                    if not fill.is_maker:
-                        self._flush_opening()
+                    self._flush_opening()
                 case FillEvent.ACCOUNT:
                     asset = self.listing.spec.margin_asset
                     self._emit(
@@ -269,7 +268,7 @@ class Matcher:
     # ---- orders that must not meet, orders that must go ---------------------------------------------------------
 
     def _prevents(self, taker: Order, maker: Order) -> bool:
-        if taker.time_in_force in _STP_EXEMPT or taker.stp_mode is StpMode.NONE or taker.is_liquidation:
+        if taker.time_in_force in _STP_EXEMPT or taker.stp_mode is StpMode.NONE:
             return False
         return self._accounts[taker.account_id].same_owner(self._accounts[maker.account_id])
 
@@ -299,7 +298,6 @@ class Matcher:
                 if excess <= 0:
                     break
                 excess -= order.leaves_steps
-                self._flush_opening()
                 reason = ExpiryReason.REDUCE_ONLY_DISPLACED
                 self.close(order, ExecutionType.EXPIRED, OrderStatus.EXPIRED, now_ms, reason)
 

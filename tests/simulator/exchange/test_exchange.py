@@ -121,6 +121,19 @@ class TestOrderQueries:
         assert venue.refused(venue.query, filled) == -2013
         assert venue.query(resting).status is OrderStatus.NEW
 
+    def test_of_many_unfilled_closed_orders_the_oldest_are_forgotten_whole(self, venue, monkeypatch):
+        monkeypatch.setattr("phoenix_simulator.exchange.accounts._UNFILLED_KEPT", 3)
+        orders = []
+        for index in range(5):
+            orders.append(venue.limit(BUY, "0.010", "59000", client_order_id=f"px-{index}"))
+            venue.amend(orders[-1], "0.010", "58000")
+            venue.cancel(orders[-1])
+        kept = [order.order_id for order in venue.exchange.all_orders("maker", "BTCUSDT", venue.now)]
+        assert kept == [order.order_id for order in orders[2:]]
+        holding = venue.holding()
+        assert list(holding.amendments) == kept
+        assert list(holding.latest_by_client_id) == ["px-2", "px-3", "px-4"]
+
     def test_all_orders_are_ascending_and_the_latest_unless_a_start_is_given(self, venue):
         ids = [venue.limit(BUY, "0.010", "59000").order_id for _ in range(5)]
 

@@ -51,6 +51,14 @@ class TestReservation:
         assert poor.limit(SELL, "0.330", "60500").status is OrderStatus.NEW
         assert poor.market(SELL, "0.100").status is OrderStatus.FILLED
 
+    def test_an_amendment_reserves_for_what_is_left_not_for_what_is_filled(self, poor):
+        order = poor.limit(BUY, "0.300", "60000")
+        poor.background_sells(1150)
+        poor.amend(order, "0.300", "59990")
+        poor.market(SELL, "0.150")
+        assert poor.refused(poor.amend, order, "0.490", "59990") == -2019
+        assert poor.amend(order, "0.450", "59990").leaves_steps == 300
+
     def test_a_market_order_is_priced_at_the_worse_of_mark_and_touch(self, poor):
         poor.mark("60300")
         assert poor.refused(poor.market, BUY, "0.332") == -2019
