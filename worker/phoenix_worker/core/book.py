@@ -92,10 +92,14 @@ class Book(msgspec.Struct):
         self.best_ask = min(self.asks, default=0)
         self.last_id = snapshot.last_id
         self.state = BookState.SYNCED
-        if not self._take_touch():
+        if not 0 < self.best_bid < self.best_ask:
+            self.reset()
+            self.buffered = waiting
             return Applied.GAP
-        for diff in waiting:
+        self._take_touch()
+        for number, diff in enumerate(waiting):
             if self.on_depth(diff) is Applied.GAP:
+                self.buffered = waiting[number:]
                 return Applied.GAP
         return Applied.APPLIED
 
@@ -108,25 +112,30 @@ class Book(msgspec.Struct):
             return Applied.GAP
         if self.bridged:
             if diff.prev_id != self.last_id:
-                return self._lost()
+                return self._lost(diff)
         elif diff.last_id < self.last_id:
             return Applied.OLD
         elif self._bridges(diff, self.last_id):
             self.bridged = True
         else:
-            return self._lost()
+            return self._lost(diff)
         self.last_id = diff.last_id
         inverse = self.inverse_tick
         if diff.bids:
             self._apply_bids(diff.bids, inverse)
         if diff.asks:
             self._apply_asks(diff.asks, inverse)
-        if diff.last_id >= self.touch_id and not self._take_touch():
-            return Applied.GAP
+        if not 0 < self.best_bid < self.best_ask:
+            return self._lost(diff)
+        if diff.last_id >= self.touch_id:
+            self._take_touch()
         return Applied.APPLIED
 
     def on_touch(self, touch: Touch) -> bool:
-        """The newer update id wins; true where a touch price changed. Ignored while there is no book."""
+        """The newer update id wins; true where a touch price changed. Ignored while there is no book.
+
+        A touch without both sides, or crossed, says that the book is broken: it is gone.
+        """
         if touch.update_id <= self.touch_id or self.state is BookState.RESYNCING:
             return False
         inverse = self.inverse_tick
@@ -137,6 +146,9 @@ class Book(msgspec.Struct):
         self.touch_ask_qty = touch.ask_qty
         if bid == self.touch_bid and ask == self.touch_ask:
             return False
+        if not 0 < bid < ask:
+            self.reset()
+            return True
         self.touch_bid = bid
         self.touch_ask = ask
         return True
@@ -174,17 +186,14 @@ class Book(msgspec.Struct):
             best = next((tick for tick in range(best + 1, best + _WALK) if tick in side), 0) or min(side, default=0)
         self.best_ask = best
 
-    def _take_touch(self) -> bool:
-        """Touch from the book; false, and the book is gone, where a side is empty or the sides cross."""
+    def _take_touch(self) -> None:
         bid, ask = self.best_bid, self.best_ask
-        if not 0 < bid < ask:
-            self._lost()
-            return False
         self.touch_bid, self.touch_bid_qty = bid, self.bids[bid]
         self.touch_ask, self.touch_ask_qty = ask, self.asks[ask]
         self.touch_id = self.last_id
-        return True
 
-    def _lost(self) -> Applied:
+    def _lost(self, diff: Depth) -> Applied:
+        """The diff is kept: a snapshot from before it would lead to a book without it."""
         self.reset()
+        self.buffered = [diff]
         return Applied.GAP

@@ -22,7 +22,7 @@ from phoenix_worker.core.orders import QUERY_AGAIN_NS, Life
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.core.reconcile import Owner
 from phoenix_worker.core.state import Out, State
-from phoenix_worker.core.upkeep import arm_dead_man, ask_snapshot, on_tick, went_stale
+from phoenix_worker.core.upkeep import SNAPSHOT_RETRY_NS, arm_dead_man, ask_snapshot, on_tick, went_stale
 from phoenix_worker.core.upkeep import reconcile as read_truth
 from phoenix_worker.core.view import View, view
 
@@ -66,10 +66,11 @@ class Engine(State):
 def _on_touch(state: State, event: ev.Touch, out: Out) -> None:
     _frame(state, event.at, event.event_ms, out)
     book = state.book
-    if book.on_touch(event) and (
-        state.dirty or not state.market_low <= book.touch_bid + book.touch_ask <= state.market_high
-    ):
-        _consider(state, event.at, out)
+    if book.on_touch(event):
+        if not book.synced:
+            _book_lost(state, "the touch is crossed or has an empty side", out)
+        elif state.dirty or not state.market_low <= book.touch_bid + book.touch_ask <= state.market_high:
+            _consider(state, event.at, out)
 
 
 def _on_depth(state: State, event: ev.Depth, out: Out) -> None:
@@ -366,7 +367,8 @@ def _book_lost(state: State, why: str, out: Out) -> None:
     state.account.counters.resyncs += 1
     out.append(Note(NoteKind.BOOK, f"lost: {why}"))
     decide(state, state.now_ns, out)
-    ask_snapshot(state, out)
+    if state.now_ns - state.snapshot_asked_ns >= SNAPSHOT_RETRY_NS:
+        ask_snapshot(state, out)  # otherwise a tick asks: books that break as fast as they come make no storm
 
 
 def _compare(state: State, truth: ev.Truth, out: Out) -> None:
