@@ -29,11 +29,9 @@ test: $(VENV)/.dev ## every suite, with its time, and what was skipped and why (
 
 .PHONY: check
 check: $(VENV)/.dev ## format, lint, types, import layers, example manifests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/phoenix check -f configs/
+	@failed=; for step in "ruff format --check ." "ruff check ." mypy lint-imports "phoenix check -f configs/"; do \
+		echo "── $$step"; $(BIN)/$$step || failed="$$failed [$$step]"; \
+	done; if [ -n "$$failed" ]; then echo "make check: not in order:$$failed" >&2; exit 1; fi
 
 .PHONY: format
 format: $(VENV)/.dev ## write the format that `make check` wants
