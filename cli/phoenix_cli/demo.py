@@ -161,7 +161,7 @@ async def _trade(
             log=runner.directory.log(maker.metadata.name),
             env=runner.env,
         )
-        runner.makers.append(Maker(maker, launch, runner.guardian, runner.tell))
+        runner.makers.append(Maker(maker, assignment.venue, launch, runner.guardian, runner.tell))
     for fault in options.faults:
         target(fault, runner.makers)  # a fault that can hit nobody is refused before anything trades
     injector = Injector(runner, control, parameters)

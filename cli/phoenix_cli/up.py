@@ -89,8 +89,7 @@ async def up(options: Options, output: Output) -> str:
     directory = StateDirectory(options.state_directory)
     with directory.locked():
         async with Guardian() as guardian, http_session() as http:
-            venues = sorted({f"{each.account.spec.venue} {each.account.spec.environment}" for each in fleet})
-            blurb = RunView(title="up", elapsed_s=0, market=", ".join(venues))
+            blurb = RunView(title="up", elapsed_s=0, market=", ".join(sorted({each.venue for each in fleet})))
             runner = Runner(directory, Clock(), guardian, http, output, blurb)
             parameters = Parameters(directory)
             for assignment in fleet:
@@ -115,7 +114,7 @@ async def _maker(
         log=directory.log(maker.metadata.name),
         env=runner.env,
     )
-    return Maker(maker, launch, runner.guardian, runner.tell)
+    return Maker(maker, assignment.venue, launch, runner.guardian, runner.tell)
 
 
 async def _credentials(account: TradingAccount, fleet: Sequence[Assignment], options: Options, runner: Runner) -> Path:

@@ -1,6 +1,7 @@
 """What one worker keeps on this machine's disk: its lease, the account's sticky switch, its memory. Synchronous.
 
     <directory>/installation                        random, once: the installation of all accounts here
+    <directory>/records/<namespace>.<maker>.json    the last state record of a worker that has ended
     <directory>/<account>/emergency.json            the sticky switch
     <directory>/<account>[/dry]/<symbol>/lease      locked by the holder, holds the last token
     <directory>/<account>[/dry]/<symbol>/snapshot   the worker's memory
@@ -50,6 +51,11 @@ def installation_in(directory: Path, account_uid: str = "") -> str:
         if not path.exists():
             _replace(path, secrets.token_hex(16).encode())
         return order_id.installation_of(path.read_text().strip())
+
+
+def final_record_path(directory: Path, namespace: str, maker: str) -> Path:
+    """Where a maker's worker leaves its last state record when it ends in order."""
+    return directory / "records" / f"{namespace}.{maker}.json"
 
 
 class StateDirectory:

@@ -54,7 +54,7 @@ def test_a_run_that_has_ended_is_not_shown(state):
     with directory.locked():
         write_run_file(directory, VIEW)
     assert not is_held(directory)
-    with pytest.raises(Refused, match="no run is going on in .*phoenix demo"):
+    with pytest.raises(Refused, match=r"no run is going on in .*phoenix demo"):
         find_run(None)
 
 

@@ -29,6 +29,11 @@ class Assignment:
     def symbol(self) -> str:
         return self.maker.spec.symbol
 
+    @property
+    def venue(self) -> str:
+        """The venue's world in which it trades: what has its outages together."""
+        return f"{self.account.spec.venue} {self.account.spec.environment}"
+
 
 def load_fleet(paths: Iterable[str | Path]) -> list[Assignment]:
     """Every maker of the files with its account; raises `InvalidResourceError` or `Refused` with what to do."""

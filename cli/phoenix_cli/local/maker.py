@@ -11,10 +11,12 @@ from pathlib import Path
 from signal import Signals
 
 import aiohttp
-from phoenix_coordination.state import StateRecord, decode
+from phoenix_coordination.state import ForeignSchemaError, StateRecord, decode
+from phoenix_coordination.state_directory import final_record_path
 from phoenix_crds import MarketMaker
 
 from phoenix_cli.local.describe import changes, ending, maker_view
+from phoenix_cli.local.parameters import NAMESPACE
 from phoenix_cli.local.process import WORKER_RANK, Guardian, Process
 from phoenix_cli.local.view import MakerView, Mood
 
@@ -89,6 +91,7 @@ class Maker:
     """Keeps one worker running. `finished` are the last words of the workers before the present one."""
 
     resource: MarketMaker
+    venue: str
     launch: Launch
     guardian: Guardian
     tell: Tell
@@ -116,6 +119,12 @@ class Maker:
         return [*self.finished, present] if present is not None else list(self.finished)
 
     @property
+    def holder(self) -> str:
+        """The name of the present worker; empty while it has said nothing."""
+        record = self.worker.record if self.worker is not None else None
+        return record.holder if record is not None else ""
+
+    @property
     def emergency(self) -> str:
         """The level of the switch as the present worker knows it; empty while it has said nothing."""
         record = self.worker.record if self.worker is not None else None
@@ -128,8 +137,9 @@ class Maker:
             if self._stop_asked.is_set():  # meanwhile
                 await worker.process.stop(STOP_S)
             code = await worker.process.wait()
-            if worker.record is not None:
-                self.finished.append(worker.record)
+            last = self._last_record(worker)
+            if last is not None:
+                self.finished.append(last)
             self.worker = None
             if self._stop_asked.is_set():
                 return
@@ -145,6 +155,18 @@ class Maker:
             why = f": {self.last_words}" if self.last_words else ""
             self.tell(self.symbol, f"worker {ending(code)}, {again}{why}", Mood.BAD)
             await self._pause(delay_s)
+
+    def _last_record(self, worker: Worker) -> StateRecord | None:
+        """What the worker left on disk when it ended in order, else what it said last."""
+        said, path = worker.record, final_record_path(self.launch.state, NAMESPACE, self.name)
+        try:
+            left = decode(path.read_bytes())
+        except FileNotFoundError:
+            return said
+        except ForeignSchemaError as error:
+            self.tell(self.symbol, f"{path}: {error}", Mood.WARNING)
+            return said
+        return left if said is not None and said.holder == left.holder else said
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

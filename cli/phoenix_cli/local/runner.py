@@ -16,12 +16,14 @@ from phoenix_cli.local.describe import ending
 from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.maker import Maker
 from phoenix_cli.local.process import Guardian, Process
+from phoenix_cli.local.restarts import Restarts
 from phoenix_cli.local.runfile import EVENTS_KEPT, write_run_file
 from phoenix_cli.local.view import Mood, RunEvent, RunView
 from phoenix_cli.refusal import Refused
 
 _REFRESH_S = 0.25
 _RUN_FILE_S = 1.0
+_JUDGE_S = 1.0
 _HTTP_S = 30.0
 _TRIES_TO_START = 3
 """A worker that was never ready and has died so often will not be the next time."""
@@ -138,7 +140,7 @@ class Runner:
                 *(group.create_task(self._refused_is_the_end(work)) for work in beside),
                 group.create_task(self._show()),
                 group.create_task(self._keep_run_file(exchange)),
-                group.create_task(self._replace_unready()),
+                group.create_task(self._replace_stale()),
             ]
             if length_s is not None:
                 helpers.append(group.create_task(self._end_at(length_s)))
@@ -188,8 +190,21 @@ class Runner:
                 exchange.rotate_log()
             await asyncio.sleep(_RUN_FILE_S)
 
-    async def _replace_unready(self) -> None:
-        await asyncio.sleep(1e9)
+    async def _replace_stale(self) -> None:
+        """Replaces workers by the operator's rule, and says when the cause is the venue's."""
+        restarts = Restarts()
+        in_outage: set[str] = set()
+        while True:
+            for venue, plan in restarts.plan(self.makers, self.clock.monotonic_ns() // 1_000_000).items():
+                if plan.outage is not None and venue not in in_outage:
+                    in_outage.add(venue)
+                    self.tell(RUN, f"VenueOutage of {venue}, nobody is restarted: {plan.outage.text}", Mood.BAD)
+                elif plan.outage is None and venue in in_outage:
+                    in_outage.remove(venue)
+                    self.tell(RUN, f"{venue} is back", Mood.GOOD)
+                for restart in plan.restarts:
+                    await next(maker for maker in self.makers if maker.holder == restart.holder).replace(restart.text)
+            await asyncio.sleep(_JUDGE_S)
 
     def view(self) -> RunView:
         return msgspec.structs.replace(

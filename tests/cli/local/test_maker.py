@@ -55,7 +55,7 @@ async def watched(tmp_path, standin_worker, monkeypatch):
                 log=directory.log("btcusdt"),
                 env={},
             )
-            maker = Maker(assignment.maker, launch, guardian, lambda _, text, __: told.append(text))
+            maker = Maker(assignment.maker, assignment.venue, launch, guardian, lambda _, text, __: told.append(text))
             supervision = group.create_task(maker.supervise())
             watch = group.create_task(maker.watch(http))
             found = Watched(maker, told)
