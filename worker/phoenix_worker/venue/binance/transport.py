@@ -166,8 +166,8 @@ class Connection(asyncio.Protocol):
 
     def give_up(self) -> None:
         """Nobody waits for the handshake any more."""
-        if not self._opened.cancel():
-            self._opened.exception()
+        if not self._opened.cancel() and not self._opened.cancelled():
+            self._opened.exception()  # retrieved, so that nobody is told of it
         self.abort()
 
     def _on_response(self) -> None:
@@ -219,8 +219,9 @@ class Connection(asyncio.Protocol):
             return f"closed by the exchange: {received.code} {received.reason}".rstrip()
         if self._protocol.handshake_exc is not None:
             return str(self._protocol.handshake_exc)
-        if self._protocol.parser_exc is not None:
-            return f"protocol error: {self._protocol.parser_exc}"
+        broken = self._protocol.parser_exc
+        if broken is not None and not isinstance(broken, EOFError):
+            return f"protocol error: {broken}"
         return f"connection lost: {exc}" if exc is not None else "connection lost"
 
 
