@@ -33,7 +33,6 @@ def decide(state: State, at: int, out: Out) -> None:
     parameters = state.parameters
     state.account.counters.decisions += 1
     state.dirty = False
-    state.next_decision_ns = at + parameters.min_requote_interval_ns
     state.next_evaluation_ns = at + min(EVALUATE_NS, parameters.quote_interval_ns)
     _judge_guards(state, at)
     unready = _not_ready(state, at)
@@ -157,6 +156,10 @@ def _quote(state: State, at: int, mask: Mask, out: Out) -> None:
         (_increases(state, target), target.layer, order, target) for order, target in change.moves
     ]
     wanted += [(_increases(state, target), target.layer, None, target) for target in change.places]
+    if wanted and at < state.next_requote_ns:
+        state.dirty = True  # judged early, moved when quotes may be touched again
+        return
+    sent_before = account.counters.placed + account.counters.amended
     for _, _, live, target in sorted(wanted, key=_urgency):
         if account.held.get(int(target.side), -1) >= book.touch_id:
             continue
@@ -164,6 +167,8 @@ def _quote(state: State, at: int, mask: Mask, out: Out) -> None:
             _place(state, target, stuck, facts, out)
         else:
             _amend(state, live, target, facts, out)
+    if account.counters.placed + account.counters.amended > sent_before:
+        state.next_requote_ns = at + state.parameters.min_requote_interval_ns
 
 
 def _increases(state: State, target: quoting.Target) -> bool:

@@ -433,7 +433,7 @@ def _changed(state: State, out: Out) -> None:
 
 
 def _consider(state: State, at: int, out: Out) -> None:
-    if at >= state.next_decision_ns:
+    if at >= state.next_requote_ns:
         decide(state, at, out)
     else:
         state.dirty = True

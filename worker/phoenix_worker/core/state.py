@@ -61,7 +61,8 @@ class State(msgspec.Struct):
     """While bid + ask (in ticks) stays in `market_low`..`market_high`, every quote stays in its keep band."""
     market_low: int = 0
     dirty: bool = True
-    next_decision_ns: int = 0
+    next_requote_ns: int = 0
+    """`minRequoteInterval` after orders were last placed or amended; a decision that moved nothing delays nothing."""
     next_evaluation_ns: int = 0
     snapshot_asked_ns: int = 0
     closes_asked_ns: int = 0

@@ -44,7 +44,7 @@ def on_tick(state: State, event: Tick, out: Out) -> None:
     _watch_account(state, now, out)
     if session.stopping:
         _withdraw_in_order(state, now, out)
-    if now >= state.next_evaluation_ns or (state.dirty and now >= state.next_decision_ns):
+    if now >= state.next_evaluation_ns or (state.dirty and now >= state.next_requote_ns):
         decide(state, now, out)
 
 
