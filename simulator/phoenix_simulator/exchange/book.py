@@ -86,6 +86,12 @@ class Queue(msgspec.Struct, eq=False):
         for entry in self.resting:
             entry.ahead_steps = max(0, entry.ahead_steps - steps)
 
+    def print_instead(self, steps: int) -> None:
+        """A recorded print filled one of our orders: the recording's level falls by as much, and nobody cancelled."""
+        self.background_steps = max(0, self.background_steps - steps)
+        for entry in self.resting:
+            entry.ahead_steps = min(entry.ahead_steps, self.background_steps)
+
     def state_background(self, steps: int) -> None:
         """The source states the background's quantity: more joins the back, less means that somebody cancelled."""
         before = self.background_steps

@@ -151,6 +151,8 @@ class Matcher:
                 continue
             filled = min(front.order.leaves_steps, steps)
             self._trade(None, front.order, side, price_ticks=front.order.price_ticks, steps=filled, now_ms=now_ms)
+            if key == print_key:
+                queue.print_instead(filled)
             steps -= filled
 
     def fill_crossed(self, now_ms: int) -> None:

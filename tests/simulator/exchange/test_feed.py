@@ -139,6 +139,18 @@ class TestFillsByTheBook:
         replay.depth(bids=[(600_000, 600)], last_id=1002)
         assert replay.ahead_of(order) == ahead
 
+    def test_what_was_printed_against_one_order_is_no_cancel_ahead_of_the_next(self, open_venue):
+        replay = open_venue(kind=MarketKind.REPLAY, settings=ExchangeSettings(queue_model=QueueModel.OPTIMISTIC))
+        replay.account()
+        replay.depth(bids=[(600_000, 0)], last_id=1001)
+        replay.limit(BUY, "0.010", "60000")
+        replay.depth(bids=[(600_000, 100)], last_id=1002)
+        second = replay.limit(BUY, "0.010", "60000")
+        replay.depth(bids=[(600_000, 150)], last_id=1003)
+        prints(replay, 600_000, 10, 1)
+        replay.depth(bids=[(600_000, 140)], last_id=1004)
+        assert replay.ahead_of(second) == 100
+
 
 class TestTaking:
     def test_a_taker_takes_recorded_quantity_once_until_it_is_stated_again(self, replay):
