@@ -3,6 +3,7 @@
 Lines are written by a thread from a bounded queue: who does not read our stdout loses lines, counted, not ticks.
 """
 
+import contextlib
 import logging
 import queue
 import sys
@@ -50,10 +51,8 @@ class LineWriter:
 
     def close(self, seconds: float = 2.0) -> None:
         """Waits until what was said has been written, but not longer than this."""
-        try:
-            self._lines.put_nowait(None)
-        except queue.Full:
-            return
+        with contextlib.suppress(queue.Full):  # nobody reads us: what is queued is lost with the process
+            self._lines.put(None, timeout=seconds)
         self._thread.join(seconds)
 
     def _write(self) -> None:

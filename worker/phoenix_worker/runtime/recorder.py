@@ -153,7 +153,8 @@ class Recorder:
 
     def statistics(self) -> Statistics:
         writer = self._writer
-        return Statistics(self._seen - self._dropped, self._dropped, writer.written_bytes, writer.trouble)
+        dropped = self._dropped + writer.lost
+        return Statistics(self._seen - dropped, dropped, writer.written_bytes, writer.trouble)
 
 
 def _count(frames: bytes) -> int:
@@ -177,6 +178,8 @@ class _Writer:
         self._file: _Segment | None = None
         self._number = 0
         self.written_bytes = 0
+        self.lost = 0
+        """Events that were taken and could not be written."""
         self.segment_full = False
         self.failed = False
         self.trouble = ""
@@ -204,15 +207,20 @@ class _Writer:
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             try:
-                self._do(job)
+                written = self._do(job)
             except OSError as error:
                 self.failed = True
                 self.trouble = f"{self._directory}: {error.strerror or error}"
-                self._file = None
+                self._abandon()
+                written = False
             if isinstance(job, _Data):
                 self._taken_bytes += len(job.frames)
+                if not written:
+                    self.lost += _count(job.frames)
+        self._abandon()
 
-    def _do(self, job: _Open | _Data | _Close) -> None:
+    def _do(self, job: _Open | _Data | _Close) -> bool:
+        """Whether it could be done; raises `OSError`."""
         match job:
             case _Open(head=head):
                 self._directory.mkdir(parents=True, exist_ok=True)
@@ -225,7 +233,14 @@ class _Writer:
                 self.written_bytes += self._file.end()
                 self._file = None
             case _:
-                pass  # the segment could not be opened: `trouble` says why
+                return False  # the segment could not be opened, or broke: `trouble` says why
+        return True
+
+    def _abandon(self) -> None:
+        """Leaves a segment without its end, as a crash does."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _next_path(self) -> Path:
         """The next number; the oldest segments of all runs of this worker make room first."""
@@ -257,8 +272,11 @@ class _Segment:
 
     def end(self) -> int:
         written = self._write(self._compressor.flush())
-        self._file.close()
+        self.close()
         return written
+
+    def close(self) -> None:
+        self._file.close()
 
     def _write(self, data: bytes) -> int:
         rest = memoryview(data)

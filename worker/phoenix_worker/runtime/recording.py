@@ -67,7 +67,11 @@ def segments_of(recording: Path) -> list[Path]:
         return [recording]
     segments = sorted(recording.glob(f"*{SUFFIX}")) if recording.is_dir() else []
     if not segments:
-        raise BadRecordingError(f"{recording}: holds no recording: name a segment (*{SUFFIX}) or the directory of them")
+        runs = sorted({str(path.parent) for path in recording.rglob(f"*{SUFFIX}")}) if recording.is_dir() else []
+        advice = (
+            f"name one of these runs: {', '.join(runs)}" if runs else f"name a segment (*{SUFFIX}) or its directory"
+        )
+        raise BadRecordingError(f"{recording}: holds no recording: {advice}")
     return segments
 
 

@@ -11,7 +11,9 @@ from types import TracebackType
 
 HIDDEN = "[hidden]"
 _SHORTEST_SECRET = 6
-_SIGNED = re.compile(r"(?i)\b(signature|listenKey|apiKey|X-MBX-APIKEY|password|secret)(\W{1,4})[A-Za-z0-9+/=_.%-]{6,}")
+_SIGNED = re.compile(
+    r"(?i)\b(signature|listenKey|apiKey|X-MBX-APIKEY|password|secret)(\W{0,3}[=:]\W{0,3})[A-Za-z0-9+/=_.%-]{6,}"
+)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 
 

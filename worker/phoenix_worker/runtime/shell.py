@@ -204,9 +204,7 @@ class Shell:
         fields = {"text": note.text}
         if note.kind not in _NEVER_SAMPLED:
             fields[SAMPLED] = note.kind.value
-        if note.kind is NoteKind.HALT:
-            self._log.error(note.kind.value, **fields)
-        elif note.kind is NoteKind.REFUSED:
+        if note.kind in (NoteKind.HALT, NoteKind.REFUSED):
             self._log.warning(note.kind.value, **fields)
         else:
             self._log.info(note.kind.value, **fields)

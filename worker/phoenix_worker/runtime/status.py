@@ -26,7 +26,7 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Status:
-    """`starting` is why the engine does not run yet; `running` is set once it does."""
+    """`starting` says why the engine does not run yet; `running` is set once it does."""
 
     def __init__(
         self,
@@ -46,6 +46,11 @@ class Status:
         self._reasons = ReasonClock()
         self.starting = (Reason.STARTING, "reading the account")
         self.running: Running | None = None
+
+    def wait_for(self, reason: Reason, detail: str) -> None:
+        """Why the engine does not run yet, from now on."""
+        self.starting = (reason, detail)
+        self._reasons.age_ms(reason, self._clock.monotonic_ns())
 
     def record(self) -> StateRecord:
         now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()

@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 from phoenix_coordination.in_process import InProcessCoordinator
-from phoenix_coordination.state import Mode, Reason, StateRecord
-from phoenix_coordination.state_directory import installation_in
+from phoenix_coordination.state import Mode, Reason, StateRecord, encode
+from phoenix_coordination.state_directory import final_record_path, installation_in
 
 from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.events import ClockSynced, FeesSet, ParametersSet
@@ -285,7 +285,7 @@ class Worker:
     def _wait_for(self, reason: Reason, detail: str) -> None:
         if (reason, detail) != self._status.starting:
             self._log.info("waiting", reason=reason.value, text=detail)
-        self._status.starting = (reason, detail)
+        self._status.wait_for(reason, detail)
 
     def _stalled(self, stall: Stall) -> None:
         self._log.warning("event loop held up", seconds=round(stall.seconds, 3), where=stall.where)
@@ -314,6 +314,7 @@ class Worker:
         """Bounded: whatever hangs is left to the end of the process, and said."""
         for task in self._tasks:
             task.cancel()
+        self._leave_record()
         closing: list[asyncio.Task[None]] = []
         if self._venue is not None:
             closing.append(asyncio.create_task(self._venue.close(), name="exchange"))
@@ -329,6 +330,15 @@ class Worker:
             if (error := task.exception()) is not None:
                 self._log.error("not closed", part=task.get_name(), stack=stack_of(error))
         self._watch.stop()
+
+    def _leave_record(self) -> None:
+        """The last state record stays on disk: whoever supervised the process compares it with the exchange's books."""
+        path = final_record_path(self._options.state_dir, self._resolved.namespace, self._resolved.maker)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encode(self._status.record()))
+        except OSError as error:
+            self._log.warning("last record not kept", path=str(path), text=str(error))
 
 
 def holder_name() -> str:

@@ -1,0 +1,89 @@
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.state import Mode
+from phoenix_worker.runtime.resolved import InvalidConfigurationError, encode, load, parameters
+
+
+def test_people_s_units_become_the_core_s(files, instrument):
+    resolved = files.resolve()
+    ready = parameters(resolved.quoting, instrument)
+    assert (ready.net_max_steps, ready.base_size_steps) == (100, 4)
+    assert ready.quote_interval_ns == 500_000_000
+    assert ready.requote_threshold_bps == pytest.approx(0.75), "left out: half the near step"
+    assert ready.guards.cooldown_ns == 60_000_000_000
+    assert resolved.mode is Mode.LIVE
+    assert resolved.terms.net_micro == 25_000 * 10**6
+    assert resolved.terms.emergency is EmergencyLevel.NONE
+
+
+@pytest.mark.parametrize(
+    ("net_max", "base_size", "steps"),
+    [
+        pytest.param("0.1009", "0.0049", (100, 4), id="quantities between two steps round down"),
+        pytest.param("0.001", "0.001", (1, 1), id="one step is enough"),
+    ],
+)
+def test_quantities_are_whole_steps(files, instrument, net_max, base_size, steps):
+    quoting = msgspec.structs.replace(files.resolve().quoting, net_max=Decimal(net_max), base_size=Decimal(base_size))
+    ready = parameters(quoting, instrument)
+    assert (ready.net_max_steps, ready.base_size_steps) == steps
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param({"base_size": Decimal("0.0009")}, "spec.baseSize: 0.0009 is less than one step", id="too small"),
+        pytest.param({"net_max": Decimal(10) ** 31}, "spec.netMax: .* larger than any order", id="too large"),
+    ],
+)
+def test_a_quantity_that_is_no_order_is_refused_with_the_field(files, instrument, change, says):
+    quoting = msgspec.structs.replace(files.resolve().quoting, **change)
+    with pytest.raises(InvalidConfigurationError, match=says):
+        parameters(quoting, instrument)
+
+
+async def test_files_are_validated_in_a_process_of_their_own(files):
+    assert encode(await load(files.maker, files.account)) == encode(files.resolve())
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "says"),
+    [
+        pytest.param("maker", 'netMax: "0.10"', "netMax: 0.10", r"maker\.yaml:10: error: spec\.netMax", id="a float"),
+        pytest.param("maker", "spec:", "spec: [", "maker.yaml", id="broken YAML"),
+        pytest.param("maker", 'netMax: "0.10"', 'netMax: "9"', "makerNetMax", id="beyond what the account admits"),
+        pytest.param("maker", "accountRef: default", "accountRef: other", "names 'other'", id="another account"),
+        pytest.param("account", "emergency: None", "emergency: Halted", "account.yaml", id="no such level"),
+        pytest.param("account", "kind: TradingAccount", "kind: Pod", "account.yaml", id="another kind"),
+    ],
+)
+async def test_files_that_do_not_hold_are_refused_with_what_to_do(files, file, before, after, says):
+    files.edit(getattr(files, file), before, after)
+    with pytest.raises(InvalidConfigurationError, match=says) as refused:
+        await load(files.maker, files.account)
+    assert "Traceback" not in str(refused.value)
+
+
+async def test_a_missing_file_is_named(files):
+    files.maker.unlink()
+    with pytest.raises(InvalidConfigurationError, match=r"maker\.yaml"):
+        await load(files.maker, files.account)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=300), st.integers(0, 600), st.booleans())
+def test_damaged_files_are_one_clear_error_and_never_a_crash(files, noise, at, whole):
+    good = files.maker.read_bytes()
+    try:
+        files.maker.write_bytes(noise if whole else good[:at] + noise + good[at:])
+        files.resolve()
+    except InvalidConfigurationError as error:
+        told = str(error)
+        assert told, "an error that says nothing helps nobody"
+    finally:
+        files.maker.write_bytes(good)
