@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from phoenix_crds.metadata import API_VERSION, ObjectMeta, Status
 from phoenix_crds.rules import Resource, Rule
-from phoenix_crds.values import BaseQuantity, DnsLabel, DnsSubdomain, Flag, QuoteAmount, Ratio, Symbol
+from phoenix_crds.values import BaseQuantity, DnsLabel, DnsSubdomain, Flag, Immutable, QuoteAmount, Ratio, Symbol
 
 
 class Venue(StrEnum):
@@ -114,7 +114,7 @@ class TradingAccountSpec(Resource):
 
     venue: Venue = Venue.BINANCE_USDM
     """The exchange."""
-    environment: Environment
+    environment: Annotated[Environment, Immutable("another environment is another account")]
     """Simulator, Testnet or Production. Immutable and without a default: nobody trades money by omission."""
     endpoints: Endpoints | None = None
     """Where the simulator listens; only for environment Simulator."""

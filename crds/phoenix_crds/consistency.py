@@ -9,7 +9,7 @@ from phoenix_crds.maker import MarketMakerSpec
 from phoenix_crds.manifests import Loaded, Manifest
 from phoenix_crds.parameters import TradingParameters
 from phoenix_crds.problems import Problem, Severity
-from phoenix_crds.values import canonical_decimal
+from phoenix_crds.values import Immutable, canonical_decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +93,12 @@ def _defined_twice(manifests: Iterable[Manifest]) -> Iterator[Problem]:
             "they are one object, of which the last applied counts: apply one of them",
             Severity.WARNING,
         )
-        for field_name in ("symbol", "account_ref", "environment"):
-            before = getattr(first.resource.spec, field_name, None)
-            now = getattr(manifest.resource.spec, field_name, None)
-            if before != now:
-                alias = type(manifest.resource.spec).model_fields[field_name].alias or field_name
-                message = f"is {now} here and {before} at {where}, for one {name}: it is immutable"
-                yield manifest.problem(f"spec.{alias}", message, "give one of them another metadata.name")
+        for field_name, info in type(manifest.resource.spec).model_fields.items():
+            immutable = next((each for each in info.metadata if isinstance(each, Immutable)), None)
+            before, now = getattr(first.resource.spec, field_name), getattr(manifest.resource.spec, field_name)
+            if immutable is not None and before != now:
+                message = f"is {now} here and {before} at {where}, for one {name}: it is immutable, {immutable.why}"
+                yield manifest.problem(f"spec.{info.alias}", message, "give one of them another metadata.name")
 
 
 def _makers_against_accounts(loaded: Loaded) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from phoenix_crds.metadata import API_VERSION, ObjectMeta, Status
 from phoenix_crds.parameters import Ramp, TradingParameters
 from phoenix_crds.rules import Resource, Rule
-from phoenix_crds.values import Between, DnsSubdomain, Duration, Flag, Symbol
+from phoenix_crds.values import Between, DnsSubdomain, Duration, Flag, Immutable, Symbol
 
 
 class Mode(StrEnum):
@@ -40,9 +40,9 @@ class MarketMakerSpec(TradingParameters):
     # A change of these needs another process; every other field is in force between two decisions.
     cold_fields: ClassVar[frozenset[str]] = frozenset({"symbol", "account_ref", "mode", "standby"})
 
-    symbol: Symbol
+    symbol: Annotated[Symbol, Immutable("another symbol is another maker")]
     """The contract as the exchange writes it, for example BTCUSDT. Immutable: another symbol is another maker."""
-    account_ref: DnsSubdomain = "default"
+    account_ref: Annotated[DnsSubdomain, Immutable("orders and position stay on the old account")] = "default"
     """Name of the TradingAccount in the same namespace. Immutable, because orders and position stay on the old
     account."""
     mode: Mode = Mode.DRY_RUN

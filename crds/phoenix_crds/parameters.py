@@ -238,8 +238,9 @@ class TradingParameters(Resource):
         Duration, Between("100ms", "1h", why="faster refreshes spend the account's order budget on nothing")
     ] = Duration.parse("500ms")
     """Quotes are refreshed at latest so often, at least 100 ms. 500 ms suffices where requotes follow events."""
-    min_requote_interval: Annotated[Duration, Between("10ms", "1m")] = Duration.parse("200ms")
-    """Least time between two requotes of a symbol. 200 ms keeps four symbols inside an account's order budget."""
+    min_requote_interval: Annotated[Duration, Between("10ms", "1m")] = Duration.parse("100ms")
+    """Least time between two requotes of a symbol. 100 ms, the smallest quoteInterval, so that every one of those fits;
+    the account's order budget bounds the rest."""
     requote_threshold: Bps | None = Field(default=None, gt=0, le=500)
     """A quote is kept while its target is within this distance. Default: half of nearStepBps; a smaller one gives up
     queue positions, a larger one quotes late."""

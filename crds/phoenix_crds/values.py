@@ -7,7 +7,7 @@ own way, and what is printed differently is drift, or a different order size.
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, Strict, StringConstraints
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -24,6 +24,14 @@ class Unit:
     """The unit of a field, for `explain` and the generated reference."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Immutable:
+    """A field that never changes once the object is there; `why` for who tries."""
+
+    why: str
+    cel: ClassVar[str] = "self == oldSelf"
 
 
 def _refused(kind: str, message: str, hint: str) -> PydanticCustomError:

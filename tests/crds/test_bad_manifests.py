@@ -47,7 +47,11 @@ MAKER_MISTAKES = [
     pytest.param("  quoteInterval: 5 s", "spec.quoteInterval", 9, "not a duration", id="duration-with-blank"),
     pytest.param("  quoteInterval: 99ms", "spec.quoteInterval", 9, "outside 100ms … 1h.*budget", id="quotes-too-often"),
     pytest.param(
-        "  quoteInterval: 100ms", "spec.minRequoteInterval", 9, "must not exceed quoteInterval", id="requote-slower"
+        "  minRequoteInterval: 600ms",
+        "spec.minRequoteInterval",
+        9,
+        "must not exceed quoteInterval",
+        id="requote-slower",
     ),
     pytest.param("  mode: live", "spec.mode", 9, "must be one of DryRun or Live", id="enum-in-small-letters"),
     pytest.param("  mode: Live", "spec.risk.capital", 9, "Live needs risk.capital.*add", id="live-without-capital"),
