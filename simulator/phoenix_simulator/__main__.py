@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
+import uvloop
 
 from phoenix_simulator.clock import ENVIRONMENT_VARIABLE, Clock
 from phoenix_simulator.exchange.symbols import BUILT_IN
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = _config(arguments)
         clock = _clock(arguments.speed)
         server_sources = build_sources(config)
-        return asyncio.run(_run(config, clock, server_sources))
+        return uvloop.run(_run(config, clock, server_sources))
     except (RefusedError, ScenarioError, CaptureError) as error:
         print(f"phoenix exchange: {error}", file=sys.stderr)
         return _REFUSED

@@ -5,8 +5,6 @@ level, a full one loses or resizes it, with probabilities for which the band's m
 (at rate p·occupied = a·empty nothing drifts). The ladder keeps no book of its own; it reads the exchange's.
 """
 
-from bisect import bisect_left
-from itertools import accumulate
 from random import Random
 
 import msgspec
@@ -17,6 +15,8 @@ from phoenix_simulator.market.source import BackgroundView, Level
 
 _MIN_DEPTH_TICKS = 300
 """A symbol with a large tick still has this many prices a side."""
+_PICKS = 1024
+"""Resolution at which bands are picked: a table costs one lookup where cumulative weights cost a search."""
 _TRIMMED_PER_FRAME = 40
 """Ticks beyond the last band that are swept per frame and side once the price has left them behind."""
 
@@ -63,7 +63,10 @@ class Ladder:
     def __init__(self, scale: Scale, random: Random) -> None:
         self._random = random
         self._bands = _bands(scale)
-        self._cumulative = list(accumulate(band.picks for band in self._bands))
+        self._picks_per_frame = sum(band.picks for band in self._bands)
+        self._picked = tuple(
+            band for band in self._bands for _ in range(max(1, round(_PICKS * band.picks / self._picks_per_frame)))
+        )
         self._depth = self._bands[-1].start + self._bands[-1].width
         self._lowest_bid = self._highest_ask = 0
 
@@ -88,13 +91,13 @@ class Ladder:
         self, view: BackgroundView, bid_ticks: int, ask_ticks: int, scale: float
     ) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
         """One frame's changes behind the touch: (bids, asks), each price at most once. `scale` multiplies how many."""
-        random, bands, cumulative = self._random.random, self._bands, self._cumulative
+        random, picked, quantity = self._random.random, self._picked, view.quantity
         bids: dict[int, int] = {}
         asks: dict[int, int] = {}
-        total = cumulative[-1]
-        mean = total * scale
+        choices = len(picked)
+        mean = self._picks_per_frame * scale
         for _ in range(int(mean * (0.6 + 0.8 * random()) + random())):
-            band = bands[bisect_left(cumulative, random() * total)]
+            band = picked[int(random() * choices)]
             pick = random() * 2
             is_bid = pick < 1
             distance = band.start + int((pick if is_bid else pick - 1) * band.width)
@@ -102,7 +105,7 @@ class Ladder:
             changed = bids if is_bid else asks
             if price <= 0 or price in changed:
                 continue
-            if view.quantity(is_bid=is_bid, price_ticks=price):
+            if quantity(is_bid=is_bid, price_ticks=price):
                 changed[price] = 0 if random() < band.drop else self._size(band)
             elif random() < band.add:
                 changed[price] = self._size(band)

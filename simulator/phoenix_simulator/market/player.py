@@ -1,6 +1,6 @@
 """Plays market sources into the exchange as the run's clock passes, and keeps the exchange's own timers going.
 
-One task for all symbols: it sleeps until the next update is due (at least a millisecond of real time, at most
+One task for all symbols: it sleeps until the next update is due (at least some milliseconds of real time, at most
 `TIMER_RESOLUTION_S` of the run's), then applies everything that is. An accelerated clock makes the batches larger, not
 the task busier. Updates of one batch carry the clock's time at which they are applied, so that engine time never runs
 backwards against the requests of clients in between.
@@ -22,8 +22,8 @@ from phoenix_simulator.market.synthetic import SyntheticSource
 
 TIMER_RESOLUTION_S = 0.01
 """Countdowns, GTD expiries and funding happen at most this late (of the run's time)."""
-_MIN_SLEEP_S = 0.001
-"""Real time: below it the event loop's timers do not tell apart, and waking costs more than what is due."""
+_MIN_SLEEP_S = 0.003
+"""Real time. Market events come in clusters of a few milliseconds; waking for each costs more than what is due."""
 _MAX_BATCH_NS = 20_000_000
 """Real time after which a batch lets connections have their turn, however much more is due."""
 
