@@ -47,6 +47,8 @@ CANARY_SYMBOL: Final = "BTCUSDT"
 DEFAULT_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BTCUSDC", "ETHUSDC", "SOLUSDC")
 _TICK_S: Final = 0.005
 """How often rhythms are looked at, at most (real time); accelerated clocks make each look do more."""
+_LONGEST_URL: Final = 65_536
+"""A connection may name 1024 streams in its URL."""
 _SECOND_S: Final = 1.0
 
 
@@ -155,7 +157,13 @@ def build_sources(config: ServerConfig) -> dict[str, MarketSource]:
 @asynccontextmanager
 async def serve(server: Server, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """Listens and runs; yields the base URL. Leaving it closes every socket and stops the market."""
-    runner = web.AppRunner(server.application, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        server.application,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=1.0,
+        max_line_size=_LONGEST_URL,
+    )
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     await site.start()

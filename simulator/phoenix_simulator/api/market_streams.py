@@ -311,7 +311,7 @@ class MarketStreams:
     def _partial_depth(self, rhythm: Rhythm, listing: Listing, text: SymbolText, event_ms: int) -> bytes | None:
         if rhythm.seen == listing.last_update_id:
             return None
-        previous_id = listing.last_update_id if rhythm.seen is None else rhythm.seen
+        previous_id = listing.last_update_id - 1 if rhythm.seen is None else rhythm.seen
         snapshot = listing.depth(rhythm.stream.levels)
         rhythm.seen = snapshot.last_update_id
         ids = (previous_id + 1, snapshot.last_update_id, previous_id)

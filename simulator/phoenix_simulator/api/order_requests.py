@@ -60,8 +60,7 @@ def new_order(params: Params, exchange: Exchange) -> NewOrder:
         if stp_mode is None
         else _enumerated(StpMode, stp_mode, VenueError(-5039, "Invalid self trade prevention mode.")),
         price_match=_price_match(params),
-        # The venue keeps whole seconds.
-        good_till_ms=good_till_ms - good_till_ms % 1_000,
+        good_till_ms=good_till_ms,
     )
 
 

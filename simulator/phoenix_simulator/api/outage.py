@@ -11,18 +11,18 @@ _GLANCE_S: Final = 0.05
 """How often a waiting request looks whether the outage is over (simulated seconds)."""
 
 
-async def sit_out(request: web.Request, faults: Faults, clock: Clock) -> None:
-    """Returns at once unless the venue is out; otherwise ends the connection, once the outage is over."""
+async def sit_out(request: web.Request, faults: Faults, clock: Clock) -> web.Response | None:
+    """None at once unless the venue is out; otherwise, when the outage is over, a response that is never sent."""
     holder = request.headers.get("User-Agent", "")
     if not faults or not faults.in_outage(holder):
-        return
+        return None
     while faults.in_outage(holder):
         await clock.sleep(_GLANCE_S)
-    hang_up(request)
+    return hang_up(request)
 
 
-def hang_up(request: web.Request) -> None:
-    """Cuts the connection under the request; raises, so that nothing is answered."""
+def hang_up(request: web.Request) -> web.Response:
+    """Cuts the connection under the request: the response that aiohttp wants goes nowhere."""
     if request.transport is not None:
         request.transport.abort()
-    raise ConnectionResetError("a fault cut this connection")
+    return web.Response(status=503)

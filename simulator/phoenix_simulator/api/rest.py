@@ -30,7 +30,8 @@ class RestServer:
         self._faults = faults
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        await sit_out(request, self._faults, self._clock)
+        if (unanswered := await sit_out(request, self._faults, self._clock)) is not None:
+            return unanswered
         raw_path, _, raw_query = request.raw_path.partition("?")
         operation = self._operations.get((request.method, raw_path))
         if operation is None:
@@ -54,7 +55,7 @@ class RestServer:
         )
         answer = await self._gateway.perform(operation, arrival)
         if answer.lost:
-            hang_up(request)
+            return hang_up(request)
         return _json(answer.status, answer.body, _headers(answer))
 
 

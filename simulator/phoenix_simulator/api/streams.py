@@ -46,26 +46,30 @@ class StreamServer:
         return handle
 
     async def _serve(self, request: web.Request, route: Route, *, combined: bool) -> web.StreamResponse:
-        await sit_out(request, self._faults, self._clock)
+        if (unanswered := await sit_out(request, self._faults, self._clock)) is not None:
+            return unanswered
         if self._faults and self._faults.refuses(route, request.headers.get("User-Agent", "")):
             return web.Response(status=503, text="Service Unavailable.")
         connection = Connection(request, route, self._clock, self._faults)
         connection.combined = combined
-        response = await connection.open()
         self._hub.connections[connection] = None
-        writer = asyncio.create_task(connection.write())
         session = Session(self._hub, self._market, self._users, connection)
+        writer: asyncio.Task[None] | None = None
         try:
+            # Subscribed before the handshake ends: a client that has its answer misses nothing from then on.
             session.subscribe(_names_of(request, combined=combined))
             if route is Route.PRIVATE:
                 session.listen(_listen_keys_of(request))
+            response = await connection.open()
+            writer = asyncio.create_task(connection.write())
             while (text := await connection.receive()) is not None:
                 session.control(text)
         finally:
             self._hub.leave(connection)
             self._users.leave(connection)
             connection.close()
-            await writer
+            if writer is not None:
+                await writer
         return response
 
 

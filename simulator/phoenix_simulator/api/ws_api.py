@@ -37,7 +37,8 @@ class WsApiServer:
         self._faults = faults
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        await sit_out(request, self._faults, self._clock)
+        if (unanswered := await sit_out(request, self._faults, self._clock)) is not None:
+            return unanswered
         if self._faults and self._faults.refuses(Route.WS_API, request.headers.get("User-Agent", "")):
             return web.Response(status=503, text="Service Unavailable.")
         try:

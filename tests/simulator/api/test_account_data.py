@@ -1,0 +1,198 @@
+"""Account REST: balances, positions, history and settings agree with each other."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+
+async def long_position(maker, quantity="0.010"):
+    status, body = await maker.market("BUY", quantity)
+    assert status == 200, body
+
+
+async def test_a_fresh_account_has_its_deposit_and_nothing_else(maker):
+    _, balances = await maker.ask("GET", "/fapi/v3/balance")
+    assert {row["asset"]: row["availableBalance"] for row in balances} == {
+        "USDC": "100000.00000000",
+        "USDT": "100000.00000000",
+    }
+    assert (await maker.ask("GET", "/fapi/v3/positionRisk"))[1] == []
+    _, account = await maker.ask("GET", "/fapi/v3/account")
+    assert (account["totalWalletBalance"], account["positions"]) == ("100000.00000000", [])
+    _, every = await maker.ask("GET", "/fapi/v2/positionRisk")
+    assert [(row["symbol"], row["positionAmt"], row["entryPrice"]) for row in every] == [
+        ("BTCUSDT", "0.000", "0.0"),
+        ("ETHUSDC", "0.000", "0.0"),
+    ]
+
+
+async def test_a_fill_shows_the_same_everywhere(maker):
+    await long_position(maker)
+    _, trades = await maker.ask("GET", "/fapi/v1/userTrades", symbol="BTCUSDT")
+    trade = trades[0]
+    fee = "0.30900050"
+    assert (trade["price"], trade["qty"], trade["quoteQty"], trade["commission"], trade["maker"], trade["buyer"]) == (
+        "61800.10",
+        "0.010",
+        "618.00100",
+        fee,
+        False,
+        True,
+    )
+    _, risk = await maker.ask("GET", "/fapi/v3/positionRisk", symbol="BTCUSDT")
+    assert "leverage" not in risk[0]
+    assert "marginType" not in risk[0]
+    assert (risk[0]["positionAmt"], risk[0]["entryPrice"], risk[0]["breakEvenPrice"]) == (
+        "0.010",
+        "61800.1",
+        "61831.00005",
+    )
+    assert Decimal(risk[0]["unRealizedProfit"]) == Decimal("0.010") * (Decimal("61800.0") - Decimal("61800.1"))
+    _, risk_v2 = await maker.ask("GET", "/fapi/v2/positionRisk", symbol="BTCUSDT")
+    assert (risk_v2[0]["leverage"], risk_v2[0]["marginType"], risk_v2[0]["isAutoAddMargin"]) == ("20", "cross", "false")
+    _, balances = await maker.ask("GET", "/fapi/v2/balance")
+    wallet = next(row for row in balances if row["asset"] == "USDT")["balance"]
+    assert Decimal(wallet) == Decimal(100_000) - Decimal(fee)
+    _, income = await maker.ask("GET", "/fapi/v1/income", incomeType="COMMISSION")
+    assert [(row["income"], row["asset"], row["symbol"], row["tradeId"]) for row in income] == [
+        (f"-{fee}", "USDT", "BTCUSDT", str(trade["id"]))
+    ]
+    books = (await maker.books())["symbols"]["BTCUSDT"]
+    assert (books["position"], books["fills"], books["fees"], books["openOrders"]) == ("0.01", 1, "0.3090005", 0)
+
+
+async def test_user_trades_continue_from_an_id(maker):
+    for _ in range(3):
+        await long_position(maker)
+    _, every = await maker.ask("GET", "/fapi/v1/userTrades", symbol="BTCUSDT")
+    ids = [row["id"] for row in every]
+    assert ids == sorted(ids)
+    _, rest = await maker.ask("GET", "/fapi/v1/userTrades", symbol="BTCUSDT", fromId=ids[1])
+    assert [row["id"] for row in rest] == ids[1:]
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "code"),
+    [
+        pytest.param("userTrades", {}, -1102, id="trades without symbol"),
+        pytest.param("userTrades", {"symbol": "BTCUSDT", "fromId": 1, "startTime": 1}, -1128, id="id and time"),
+        pytest.param("userTrades", {"symbol": "BTCUSDT", "startTime": 1, "endTime": 700_000_000}, -4165, id="8 days"),
+        pytest.param("allOrders", {"startTime": 2, "endTime": 1}, -4165, id="backwards"),
+        pytest.param("allOrders", {"limit": 1001}, -1130, id="too many orders"),
+        pytest.param("income", {"incomeType": "LUCK"}, -1130, id="unknown income"),
+        pytest.param("income", {"page": 0}, -1130, id="page 0"),
+        pytest.param("commissionRate", {}, -1102, id="commission without symbol"),
+        pytest.param("symbolConfig", {"symbol": "NOPE"}, -1121, id="unknown symbol"),
+    ],
+)
+async def test_bad_questions_about_an_account_get_the_venues_error(maker, path, params, code):
+    status, body = await maker.ask("GET", f"/fapi/v1/{path}", **params)
+    assert (status, body["code"]) == (400, code)
+
+
+async def test_configuration_reads_back_what_was_set(maker):
+    status, body = await maker.ask("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=5)
+    assert (status, body) == (200, {"leverage": 5, "maxNotionalValue": "480000000", "symbol": "BTCUSDT"})
+    _, config = await maker.ask("GET", "/fapi/v1/symbolConfig", symbol="BTCUSDT")
+    assert config == [
+        {
+            "symbol": "BTCUSDT",
+            "marginType": "CROSSED",
+            "isAutoAddMargin": False,
+            "leverage": 5,
+            "maxNotionalValue": "480000000",
+        }
+    ]
+    _, account = await maker.ask("GET", "/fapi/v1/accountConfig")
+    assert (account["dualSidePosition"], account["multiAssetsMargin"], account["tradeGroupId"]) == (False, False, -1)
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "code"),
+    [
+        pytest.param("leverage", {"symbol": "BTCUSDT", "leverage": 200}, -4028, id="leverage too high"),
+        pytest.param("leverage", {"symbol": "BTCUSDT"}, -1102, id="no leverage"),
+        pytest.param("marginType", {"symbol": "BTCUSDT", "marginType": "CROSSED"}, -4046, id="margin type as it is"),
+        pytest.param("marginType", {"symbol": "BTCUSDT", "marginType": "BOTH"}, -1130, id="unknown margin type"),
+        pytest.param("positionSide/dual", {"dualSidePosition": "false"}, -4059, id="position mode as it is"),
+        pytest.param("positionSide/dual", {"dualSidePosition": "maybe"}, -1130, id="position mode unreadable"),
+        pytest.param("multiAssetsMargin", {"multiAssetsMargin": "false"}, -4171, id="assets mode as it is"),
+        pytest.param("feeBurn", {"feeBurn": "true"}, -1020, id="fees in BNB are not simulated"),
+    ],
+)
+async def test_settings_are_refused_with_their_code(maker, path, params, code):
+    status, body = await maker.ask("POST", f"/fapi/v1/{path}", **params)
+    assert (status, body["code"]) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "open_order", "position"),
+    [
+        pytest.param("marginType", {"symbol": "BTCUSDT", "marginType": "ISOLATED"}, -4047, -4048, id="margin type"),
+        pytest.param("positionSide/dual", {"dualSidePosition": "true"}, -4067, -4068, id="position mode"),
+        pytest.param("multiAssetsMargin", {"multiAssetsMargin": "true"}, -4170, -4170, id="assets mode"),
+    ],
+)
+async def test_modes_change_only_when_flat(maker, path, params, open_order, position):
+    await maker.place()
+    assert (await maker.ask("POST", f"/fapi/v1/{path}", **params))[1]["code"] == open_order
+    await maker.ask("DELETE", "/fapi/v1/allOpenOrders", symbol="BTCUSDT")
+    await long_position(maker)
+    assert (await maker.ask("POST", f"/fapi/v1/{path}", **params))[1]["code"] == position
+    await maker.market("SELL", "0.010", reduceOnly="true")
+    assert await maker.ask("POST", f"/fapi/v1/{path}", **params) == (200, {"code": 200, "msg": "success"})
+
+
+async def test_modes_read_back(maker):
+    await maker.ask("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    assert (await maker.ask("GET", "/fapi/v1/positionSide/dual"))[1] == {"dualSidePosition": True}
+    assert (await maker.ask("GET", "/fapi/v1/multiAssetsMargin"))[1] == {"multiAssetsMargin": False}
+    assert (await maker.ask("GET", "/fapi/v1/feeBurn"))[1] == {"feeBurn": False}
+
+
+async def test_fees_and_brackets_are_the_symbols(maker):
+    _, fees = await maker.ask("GET", "/fapi/v1/commissionRate", symbol="ETHUSDC")
+    assert (fees["makerCommissionRate"], fees["takerCommissionRate"]) == ("0.000000", "0.000400")
+    _, brackets = await maker.ask("GET", "/fapi/v1/leverageBracket", symbol="BTCUSDT")
+    first = brackets[0]["brackets"][0]
+    assert first == {
+        "bracket": 1,
+        "initialLeverage": 125,
+        "notionalCap": 300000,
+        "notionalFloor": 0,
+        "maintMarginRatio": 0.004,
+        "cum": 0.0,
+    }
+
+
+async def test_the_key_trades_and_does_not_withdraw_unless_made_so(venue, maker):
+    _, body = await maker.ask("GET", "/sapi/v1/account/apiRestrictions")
+    assert (body["enableFutures"], body["enableWithdrawals"]) == (True, False)
+    careless = await venue.account(mayWithdraw=True)
+    assert (await careless.ask("GET", "/sapi/v1/account/apiRestrictions"))[1]["enableWithdrawals"] is True
+
+
+async def test_funding_is_paid_on_the_position_at_the_stamp(venue, maker, eventually):
+    await long_position(maker, "0.100")
+    before = Decimal((await maker.books())["wallets"]["USDT"])
+    venue.server.clock.jump(8 * 3_600)
+    await eventually(lambda: venue.server.exchange.listing("BTCUSDT").funding_history)
+    _, rows = await maker.ask("GET", "/fapi/v1/income", incomeType="FUNDING_FEE")
+    assert [(row["symbol"], row["income"]) for row in rows] == [("BTCUSDT", "-0.61800000")]
+    assert Decimal((await maker.books())["wallets"]["USDT"]) == before - Decimal("0.618")
+    assert (await maker.books())["symbols"]["BTCUSDT"]["funding"] == "-0.618"
+
+
+async def test_liquidation_leaves_no_position_and_says_so(venue, maker):
+    await maker.ask("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=100)
+    small = await venue.account(holder="small", balances={"USDT": "100"})
+    await small.ask("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=100)
+    status, body = await small.market("BUY", "0.100")
+    assert status == 200, body
+    user = await small.user_stream()
+    venue.mark("61000")
+    await asyncio.sleep(0)
+    event = await user.event("ORDER_TRADE_UPDATE", X="FILLED")
+    assert event["o"]["c"].startswith("autoclose-")
+    assert (await small.books())["symbols"]["BTCUSDT"]["position"] == "0"

@@ -1,0 +1,211 @@
+"""Whatever is sent, the venue answers with an error of its own: never a 5xx, never a hang, never a broken connection."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+NAMES = [
+    "symbol",
+    "side",
+    "type",
+    "timeInForce",
+    "quantity",
+    "price",
+    "reduceOnly",
+    "newClientOrderId",
+    "newOrderRespType",
+    "priceMatch",
+    "selfTradePreventionMode",
+    "goodTillDate",
+    "positionSide",
+    "orderId",
+    "origClientOrderId",
+    "orderIdList",
+    "origClientOrderIdList",
+    "batchOrders",
+    "countdownTime",
+    "leverage",
+    "marginType",
+    "dualSidePosition",
+    "multiAssetsMargin",
+    "feeBurn",
+    "limit",
+    "interval",
+    "startTime",
+    "endTime",
+    "fromId",
+    "page",
+    "incomeType",
+    "modifyId",
+    "recvWindow",
+]
+PLAUSIBLE = [
+    "BTCUSDT",
+    "BUY",
+    "SELL",
+    "LIMIT",
+    "MARKET",
+    "GTC",
+    "GTX",
+    "GTD",
+    "IOC",
+    "0.010",
+    "61800.1",
+    "61000",
+    "1m",
+    "1M",
+    "3d",
+    "1w",
+    "true",
+    "false",
+    "[1,2]",
+    '["a"]',
+    '[{"symbol":"BTCUSDT","side":"BUY","type":"LIMIT","timeInForce":"GTX","price":"61000","quantity":"0.01"}]',
+    "[{}]",
+    '[{"symbol":[{}],"price":{"a":1},"quantity":1e400}]',
+    "1",
+    "0",
+    "5",
+    "1500",
+    "99999999999999999999",
+    "9223372036854775807",
+    "9223372036854775808",
+    "1e5",
+    "-1",
+    "",
+    " ",
+    "NaN",
+    "Infinity",
+    "0" * 20 + ".5",
+    "1760000000000",
+    "QUEUE_20",
+    "OPPONENT",
+    "EXPIRE_BOTH",
+]
+values = st.one_of(st.sampled_from(PLAUSIBLE), st.text(max_size=12), st.integers().map(str))
+requests = st.dictionaries(st.sampled_from(NAMES), values, max_size=12)
+LENIENT = settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@pytest.fixture
+def loop_runner(venues):
+    """Hypothesis calls synchronous functions; each test keeps one venue and one loop for all of its examples."""
+    with asyncio.Runner() as runner:
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[tuple]:
+            async with venues() as venue:
+                yield venue, await venue.account()
+
+        context = opened()
+        venue, maker = runner.run(context.__aenter__())
+        yield runner, venue, maker
+        runner.run(context.__aexit__(None, None, None))
+
+
+def endpoints():
+    from phoenix_simulator.api.operations import Operations  # noqa: PLC0415 - the table is wanted before a venue runs
+
+    class _Anything:
+        def __getattr__(self, name):
+            return name
+
+    return sorted(Operations(_Anything(), _Anything(), _Anything()).rest())
+
+
+@pytest.mark.parametrize(("method", "path"), endpoints(), ids=lambda part: part)
+def test_no_signed_request_breaks_the_venue(loop_runner, method, path):
+    runner, venue, maker = loop_runner
+
+    @LENIENT
+    @given(requests)
+    def holds(params):
+        venue.server.clock.jump(61)  # a fresh window for every example: limits are tested elsewhere
+        answer = runner.run(maker.request(method, path, **params))
+        assert answer.status in {200, 400, 404, 429}, answer.content
+        body = answer.body
+        if answer.status != 200:
+            assert isinstance(body["code"], int)
+            assert isinstance(body["msg"], str)
+
+    holds()
+
+
+@LENIENT
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_raw_bytes_in_query_and_body_break_nothing(loop_runner, query, body):
+    runner, venue, maker = loop_runner
+    # What cannot stand in a request line is percent-encoded, as any HTTP client must.
+    text = "".join(chr(byte) if 0x21 <= byte <= 0x7E and byte not in b"#%" else f"%{byte:02x}" for byte in query)
+    headers = {"X-MBX-APIKEY": maker.api_key, "Content-Type": "application/x-www-form-urlencoded"}
+    answer = runner.run(venue.raw("POST", f"/fapi/v1/order?{text}", data=body, headers=headers))
+    assert answer.status in {400, 401, 429, 418}
+    venue.server.clock.jump(4_000_000)
+    assert isinstance(answer.body["code"], int)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+async def _answered(venue, target, text, *, fatal_allowed):
+    """Sends one message; what comes back is JSON, or a close that the protocol allows."""
+    async with venue.http.ws_connect(venue.url + target) as socket:
+        await socket.send_str(text)
+        message = await socket.receive(timeout=5)
+        if message.type is aiohttp.WSMsgType.TEXT:
+            return json.loads(message.data)
+        assert fatal_allowed, message
+        return None
+
+
+@LENIENT
+@given(json_values | st.fixed_dictionaries({"method": st.text(max_size=10), "params": json_values, "id": json_values}))
+def test_no_control_message_breaks_a_stream(loop_runner, message):
+    runner, venue, _ = loop_runner
+    reply = runner.run(_answered(venue, "/public/ws", json.dumps(message), fatal_allowed=False))
+    assert "result" in reply or "error" in reply
+
+
+@LENIENT
+@given(st.text(max_size=40))
+def test_no_text_breaks_a_stream(loop_runner, text):
+    runner, venue, _ = loop_runner
+    reply = runner.run(_answered(venue, "/market/stream", text, fatal_allowed=False))
+    assert reply["error"]["code"] in {2, 3}
+
+
+@LENIENT
+@given(
+    st.fixed_dictionaries(
+        {"method": st.sampled_from(["order.place", "order.cancel", "depth", "session.status", "x"]) | json_values},
+        optional={"id": json_values, "params": st.dictionaries(st.sampled_from(NAMES), json_values) | json_values},
+    )
+    | json_values
+)
+def test_no_message_breaks_the_websocket_api(loop_runner, message):
+    runner, venue, _ = loop_runner
+    venue.server.clock.jump(61)
+    reply = runner.run(_answered(venue, "/ws-fapi/v1", json.dumps(message), fatal_allowed=False))
+    assert reply["status"] in {200, 400, 401, 429}
+
+
+@LENIENT
+@given(st.sampled_from(["account", "fault", "clock", "market", "audit"]), json_values)
+def test_no_control_request_breaks_the_simulator(loop_runner, path, body):
+    runner, venue, _ = loop_runner
+    status, answer = runner.run(venue.control("POST", f"/sim/{path}", body))
+    assert status in {200, 400}
+    if status == 400:
+        assert isinstance(answer["error"], str)
