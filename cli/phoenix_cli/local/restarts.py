@@ -23,9 +23,7 @@ class Restarts:
             by_venue[maker.venue].append(maker)
         plans = {}
         for venue, its_makers in by_venue.items():
-            settings = Settings(
-                {f"{NAMESPACE}/{each.name}": each.resource.spec.restart_after.ms for each in its_makers}
-            )
+            patience = {f"{NAMESPACE}/{each.name}": each.resource.spec.restart_after.ms for each in its_makers}
             records = [each.worker.record for each in its_makers if each.worker is not None and each.worker.record]
             plans[venue] = plan_restarts(records, self.histories[venue], now_ms, Settings(patience))
             self.histories[venue] = plans[venue].history
