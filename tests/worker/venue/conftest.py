@@ -33,10 +33,11 @@ class MachineClock:
 
     def __init__(self, rate: float = 1.0) -> None:
         self.rate = rate
+        self.paused_ns = 0
         self._origin = time.monotonic_ns()
 
     def monotonic_ns(self) -> int:
-        return self._origin + int((time.monotonic_ns() - self._origin) * self.rate)
+        return self._origin + self.paused_ns + int((time.monotonic_ns() - self._origin) * self.rate)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self.rate)

@@ -1,0 +1,260 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from phoenix_worker.core.actions import FetchTruth, QueryOrder
+from phoenix_worker.core.events import Fill, OrderAnswer, OrderState, Side, Truth
+from phoenix_worker.venue.binance.truth import ROUNDS, explains
+
+POSITION, ORDERS, TRADES, ORDER = "/fapi/v3/positionRisk", "/fapi/v1/openOrders", "/fapi/v1/userTrades", "/fapi/v1/order"
+
+
+def row(amount: str) -> list[dict[str, object]]:
+    return [{"symbol": "ETHUSDC", "positionSide": "BOTH", "positionAmt": amount, "entryPrice": "2500.5"}]
+
+
+def trade(trade_id: int, side: str = "BUY", qty: str = "0.010") -> dict[str, object]:
+    return {
+        **{"symbol": "ETHUSDC", "id": trade_id, "orderId": 4, "side": side, "positionSide": "BOTH", "price": "2512.34"},
+        **{"qty": qty, "commission": "0.00100000", "commissionAsset": "USDC", "realizedPnl": "0", "maker": True},
+        **{"buyer": side == "BUY", "time": 1760000000000 + trade_id},
+    }
+
+
+class Books:
+    """An account whose trades happen while it is read: `script[n]` runs before the n-th request."""
+
+    def __init__(self, exchange: Any, body_of: Any, refusal: Any) -> None:
+        self.steps = 0
+        self.trades: list[dict[str, object]] = []
+        self.open: list[dict[str, object]] = []
+        self.orders: dict[str, dict[str, object]] = {}
+        self.script: dict[int, Any] = {}
+        self.count = 0
+        self.refusal = refusal
+        self.lag = 0
+        for path, handler in ((POSITION, self._position), (ORDERS, self._open), (TRADES, self._trades), (ORDER, self._order)):
+            exchange.answers["GET", path] = handler
+
+    def fill(self, trade_id: int, steps: int) -> None:
+        self.steps += steps
+        self.trades.append(trade(trade_id, "BUY" if steps > 0 else "SELL", f"{abs(steps) / 1000:.3f}"))
+
+    def _tick(self) -> None:
+        self.count += 1
+        self.script.get(self.count, lambda: None)()
+
+    def _position(self, *_: object) -> object:
+        self._tick()
+        return row(f"{self.steps / 1000:.3f}") if self.steps else []
+
+    def _open(self, *_: object) -> object:
+        self._tick()
+        return self.open
+
+    def _trades(self, _: object, p: dict[str, str]) -> object:
+        self._tick()
+        rows = self.trades[: len(self.trades) - self.lag] if self.lag else self.trades
+        if "fromId" in p:
+            rows = [t for t in rows if int(t["id"]) >= int(p["fromId"])]  # type: ignore[call-overload]
+        elif "startTime" in p:
+            rows = [t for t in rows if int(p["startTime"]) <= int(t["time"]) <= int(p["endTime"])]  # type: ignore[call-overload]
+        else:
+            return rows[-int(p["limit"]) :]
+        return rows[: int(p["limit"])]
+
+    def _order(self, _: object, p: dict[str, str]) -> object:
+        order = self.orders.get(p["origClientOrderId"])
+        return order if order is not None else self.refusal(400, -2013, "Order does not exist.")
+
+
+@pytest.fixture
+def books(exchange, body_of, refusal) -> Books:
+    return Books(exchange, body_of, refusal)
+
+
+async def read(running, action: FetchTruth) -> Truth:
+    before = len(running.of(Truth))
+    running.venue.perform(action)
+    await running.until(lambda: len(running.of(Truth)) > before)
+    return running.of(Truth)[before]
+
+
+def ask(from_id: int = 0, since_ms: int = 0, in_flight: list[str] | None = None) -> FetchTruth:
+    return FetchTruth(7, from_id, since_ms, in_flight or [])
+
+
+async def test_a_quiet_account_is_told_as_it_is(run_venue, books, body_of):
+    running = await run_venue()
+    for trade_id in (3, 4, 5):
+        books.fill(trade_id, 10)
+    books.open = [body_of({"symbol": "ETHUSDC", "newClientOrderId": "a", "price": "2500.00", "quantity": "0.020"})]
+    truth = await read(running, ask(from_id=4))
+    assert (truth.request_id, truth.problem) == (7, "")
+    assert (truth.position_steps, truth.entry_price) == (30, 2500.5)
+    assert [f.trade_id for f in truth.fills] == [4, 5]
+    assert truth.last_trade_id == 5
+    assert [o.client_id for o in truth.open_orders] == ["a"]
+
+
+async def test_with_nothing_to_start_from_only_the_last_trade_is_known(run_venue, books):
+    running = await run_venue()
+    books.fill(3, 10)
+    truth = await read(running, ask())
+    assert (truth.fills, truth.last_trade_id, truth.position_steps) == ([], 3, 10)
+
+
+async def test_trades_since_a_time_are_read_by_weeks_then_by_id_to_the_last_page(run_venue, books, exchange):
+    running = await run_venue()
+    now = exchange.now_ms()
+    for trade_id in range(1, 2202):
+        books.fill(trade_id, 1)
+        books.trades[-1]["time"] = now - 15 * 86_400_000
+    truth = await read(running, ask(since_ms=now - 20 * 86_400_000))
+    assert [f.trade_id for f in truth.fills] == list(range(1, 2202))
+    for asked in exchange.asked("GET", TRADES):
+        if "startTime" in asked.parameters:
+            assert "fromId" not in asked.parameters
+            assert int(asked.parameters["endTime"]) - int(asked.parameters["startTime"]) < 7 * 86_400_000
+
+
+async def test_a_time_before_what_the_exchange_keeps_is_not_asked_for(run_venue, books, exchange):
+    running = await run_venue()
+    await read(running, ask(since_ms=1))
+    assert len(exchange.asked("GET", TRADES)) < 20
+
+
+@pytest.mark.parametrize("before_request", range(1, 8))
+async def test_a_fill_in_the_middle_of_reading_is_never_half_in(run_venue, books, before_request):
+    running = await run_venue(rate=5)
+    books.fill(1, 10)
+    books.script[before_request] = lambda: books.fill(2, 25)
+    truth = await read(running, ask(from_id=1))
+    assert truth.problem == ""
+    in_position = truth.position_steps == 35
+    assert in_position == (2 in {f.trade_id for f in truth.fills})
+    assert truth.last_trade_id == (2 if in_position else 1)
+
+
+async def test_a_position_that_its_trades_do_not_explain_is_a_problem_not_a_guess(run_venue, books):
+    running = await run_venue(rate=20)
+
+    def move() -> None:
+        books.steps += 7
+
+    books.script[4] = move
+    truth = await read(running, ask(from_id=1))
+    assert "did not agree" in truth.problem
+    assert truth.position_steps == 0
+    assert books.count >= 3 * ROUNDS
+
+
+async def test_trades_that_appear_late_are_waited_for(run_venue, books):
+    running = await run_venue(rate=5)
+
+    def fill_that_lags() -> None:
+        books.fill(2, 10)
+        books.lag = 1
+
+    def appears() -> None:
+        books.lag = 0
+
+    books.script = {4: fill_that_lags, 12: appears}
+    truth = await read(running, ask(from_id=1))
+    assert truth.problem == ""
+    assert (truth.position_steps, truth.last_trade_id) == (10, 2)
+
+
+class TestInFlight:
+    async def test_an_order_that_ended_is_told_with_its_final_state(self, run_venue, books, body_of):
+        running = await run_venue()
+        books.orders["a"] = body_of({"symbol": "ETHUSDC", "newClientOrderId": "a"}, "FILLED", 5, executedQty="0.010")
+        truth = await read(running, ask(in_flight=["a"]))
+        assert [(o.client_id, o.state, o.filled_steps) for o in truth.resolved] == [("a", OrderState.FILLED, 10)]
+
+    async def test_an_open_one_is_among_the_open_orders_alone(self, run_venue, books, body_of):
+        running = await run_venue()
+        books.orders["a"] = body_of({"symbol": "ETHUSDC", "newClientOrderId": "a"}, "NEW", 5)
+        books.open = [books.orders["a"]]
+        truth = await read(running, ask(in_flight=["a"]))
+        assert (truth.resolved, [o.client_id for o in truth.open_orders]) == ([], ["a"])
+
+    async def test_one_that_ends_while_we_read_is_looked_at_again(self, run_venue, books, body_of):
+        running = await run_venue()
+        books.orders["a"] = body_of({"symbol": "ETHUSDC", "newClientOrderId": "a"}, "NEW", 5)
+
+        def ends() -> None:
+            books.orders["a"] = {**books.orders["a"], "status": "CANCELED"}
+
+        books.script[3] = ends
+        truth = await read(running, ask(in_flight=["a"]))
+        assert [o.state for o in truth.resolved] == [OrderState.CANCELED]
+
+    async def test_one_that_is_not_visible_yet_is_asked_again_after_its_receive_window(
+        self, run_venue, books, exchange, body_of
+    ):
+        running = await run_venue(rate=10)
+        started = running.clock.monotonic_ns()
+        running.venue.perform(ask(in_flight=["late"]))
+        await exchange.until(lambda: exchange.asked("GET", ORDER))
+        books.orders["late"] = body_of({"symbol": "ETHUSDC", "newClientOrderId": "late"}, "CANCELED", 5)
+        await running.until(lambda: running.of(Truth))
+        assert [o.client_id for o in running.of(Truth)[0].resolved] == ["late"]
+        assert running.of(Truth)[0].at - started > 2_000_000_000
+
+    async def test_one_that_never_existed_is_nowhere_and_was_asked_twice(self, run_venue, books, exchange):
+        running = await run_venue(rate=20)
+        truth = await read(running, ask(in_flight=["never"]))
+        assert (truth.problem, truth.open_orders, truth.resolved) == ("", [], [])
+        assert len(exchange.asked("GET", ORDER)) == 2
+
+    async def test_nobody_saying_is_a_problem(self, run_venue, books, exchange, refusal):
+        running = await run_venue(rate=20)
+        exchange.answers["GET", ORDER] = lambda *_: refusal(500, -1000, "unknown")
+        truth = await read(running, ask(in_flight=["a"]))
+        assert truth.problem
+
+
+@pytest.mark.parametrize("path", [POSITION, ORDERS, TRADES])
+@pytest.mark.parametrize("body", [[{"odd": 1}], {"code": 1}, [[]], "x"], ids=repr)
+async def test_a_reply_that_cannot_be_read_is_a_problem(run_venue, books, exchange, path, body):
+    running = await run_venue()
+    exchange.answers["GET", path] = lambda *_: body
+    truth = await read(running, ask(from_id=1))
+    assert truth.problem
+
+
+async def test_what_may_heal_is_asked_again(run_venue, books, exchange, refusal):
+    running = await run_venue(rate=10)
+    answers = iter([refusal(503, 0, "Service Unavailable."), refusal(500, 0, "?")])
+    exchange.answers["GET", ORDERS] = lambda *_: next(answers, [])
+    assert (await read(running, ask(from_id=1))).problem == ""
+
+
+class TestQuery:
+    async def test_tells_what_the_exchange_says(self, run_venue, books, body_of):
+        running = await run_venue()
+        books.orders["a"] = body_of({"symbol": "ETHUSDC", "newClientOrderId": "a"}, "EXPIRED_IN_MATCH", 5)
+        running.venue.perform(QueryOrder("a"))
+        running.venue.perform(QueryOrder("b"))
+        await running.until(lambda: len(running.of(OrderAnswer)) == 2)
+        told = {a.client_id: a for a in running.of(OrderAnswer)}
+        assert told["a"].order.state is OrderState.EXPIRED_IN_MATCH
+        assert (told["b"].answered, told["b"].order) == (True, None)
+
+    async def test_nobody_saying_is_no_answer(self, run_venue, exchange, refusal):
+        running = await run_venue(rate=10)
+        exchange.answers["GET", ORDER] = lambda *_: refusal(503, 0, "?")
+        running.venue.perform(QueryOrder("a"))
+        await running.until(lambda: running.of(OrderAnswer))
+        assert not running.of(OrderAnswer)[0].answered
+
+
+@given(st.lists(st.integers(1, 50).flatmap(lambda n: st.sampled_from([n, -n])), max_size=12), st.integers(0, 12))
+def test_the_newest_trades_explain_exactly_the_sums_of_the_newest(steps, count):
+    fills = [Fill(n, 1, Side.BUY if s > 0 else Side.SELL, 1, abs(s), 0, "USDC", 0, True, 1) for n, s in enumerate(steps)]
+    assert explains(fills, sum(steps[len(steps) - min(count, len(steps)) :]))
+    reachable = {sum(steps[i:]) for i in range(len(steps) + 1)}
+    for change in range(-60, 60):
+        assert explains(fills, change) == (change in reachable)
