@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import version
+from io import TextIOWrapper
 
 from phoenix_cli.refusal import Refused
 
@@ -73,6 +74,9 @@ COMMANDS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status: 0, 1 (refused, the reason on stderr) or 2 (usage)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 gets escapes, not a crash
     if not arguments:
         print(_overview(), file=sys.stderr)
         return USAGE

@@ -26,7 +26,12 @@ class Problem:
         """One line a problem, in the form that editors and terminals make clickable."""
         where = f"{self.file}:{self.line}" if self.line else self.file
         what = f"{self.field}: {self.message}" if self.field else self.message
-        return f"{where}: {self.severity}: {what}" + (f" ({self.hint})" if self.hint else "")
+        return _on_one_line(f"{where}: {self.severity}: {what}" + (f" ({self.hint})" if self.hint else ""))
+
+
+def _on_one_line(text: str) -> str:
+    """Escapes what a terminal would act on: line ends, control sequences and lone surrogates of somebody's file."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 class InvalidResourceError(Exception):

@@ -1,5 +1,6 @@
 """The table of commands: what `phoenix` says before any command runs, and how each of them ends."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -71,6 +72,16 @@ def test_a_reader_that_leaves_is_no_error_of_ours() -> None:
     assert ended.stdout == "{"
     assert "Traceback" not in ended.stderr
     assert "BrokenPipe" not in ended.stderr
+
+
+def test_a_terminal_that_is_not_utf_8_gets_escapes_and_no_crash(tmp_path) -> None:
+    file = tmp_path / "maker.yaml"
+    file.write_text("a: [", encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "phoenix_cli", "check", "-f", str(file), "\u00e4bsent.yaml"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "\\xe4bsent.yaml: error: cannot be read" in ended.stderr
 
 
 def test_the_table_imports_nothing_that_a_command_pays_for() -> None:

@@ -35,7 +35,7 @@ def _judge(tmp_path: Path, content: bytes) -> None:
     problems = loaded.problems + check_together(loaded)
     assert loaded.manifests or loaded.others or problems
     assert all(problem.file == str(file) and problem.message for problem in problems)
-    assert all("\n" not in str(problem) for problem in problems)
+    assert all(str(problem).isprintable() for problem in problems)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -58,6 +58,7 @@ def test_anything_that_looks_like_yaml(tmp_path: Path, text: str) -> None:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@example(kind="MarketMaker", metadata=None, spec={"\n\x1b[2J": None})
 @given(kind=st.sampled_from(["MarketMaker", "TradingAccount"]), metadata=values, spec=specs | values)
 def test_any_value_in_any_field(tmp_path: Path, kind: str, metadata: object, spec: object) -> None:
     body = {"apiVersion": "phoenix.trading/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
