@@ -57,6 +57,7 @@ class Holding:
         self.open: dict[int, Order] = {}
         """By order id, oldest first."""
         self.open_by_client_id: dict[str, Order] = {}
+        """Client ids are unique among the open orders of one symbol; a closed order's may be used again."""
         self.reduce_only_steps = 0
         """Open reduce-only orders: Σ leaves."""
         self.closed: dict[int, Order] = {}

@@ -33,7 +33,6 @@ not_required = _refusal(-1106, "Parameter '{name}' sent when not required.")
 bad_precision = _refusal(-1111, "Precision is over the maximum defined for this asset.")
 bad_side = _refusal(-1117, "Invalid side.")
 bad_symbol = _refusal(-1121, "Invalid symbol.")
-invalid_parameter = _refusal(-1130, "Data sent for parameter '{name}' is not valid.")
 
 # 20xx: processing
 cancel_rejected = _refusal(-2011, "Unknown order sent.")
