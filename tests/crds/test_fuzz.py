@@ -57,7 +57,7 @@ def test_anything_that_looks_like_yaml(tmp_path: Path, text: str) -> None:
     _judge(tmp_path, text.encode())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(kind="MarketMaker", metadata=None, spec={"\n\x1b[2J": None})
 @given(kind=st.sampled_from(["MarketMaker", "TradingAccount"]), metadata=values, spec=specs | values)
 def test_any_value_in_any_field(tmp_path: Path, kind: str, metadata: object, spec: object) -> None:
