@@ -61,6 +61,8 @@ class World:
         self.grant: Callable[[ac.Reserve], tuple[int, int]] = lambda asked: (asked.buy_steps, asked.sell_steps)
         self.arms = self.snapshots_answered = self.truths_answered = self.touch_answered = self.reconnects = True
         self.closes_answered = True
+        self.hold_requests = False
+        """Automatic, but for requests about orders: they stay on their way."""
         self.pending: list[ac.Action] = []
         """Questions that nobody answers yet (not automatic)."""
         self.truth_asked_while_up = 0
@@ -205,7 +207,7 @@ class World:
         for _ in range(200):
             if self.pending:
                 self.answer(self.pending.pop(0))
-            elif self.exchange.requests:
+            elif self.exchange.requests and not self.hold_requests:
                 self.exchange.answers.append(self.exchange.execute(self.exchange.requests[0]))
             elif self.exchange.stream:
                 self._quietly(self.exchange.stream.popleft())
@@ -234,6 +236,11 @@ class World:
                 self._quietly(self.exchange.truth(action.request_id, action.from_trade_id, action.in_flight))
             case ac.QueryOrder():
                 self._quietly(self.exchange.query(action.client_id))
+            case _:
+                self._answer_of_the_account(action)
+
+    def _answer_of_the_account(self, action: ac.Action) -> None:
+        match action:
             case ac.ArmDeadMan() if self.arms:
                 self._quietly(ev.DeadManArmed(0, self.now + action.countdown_ms * MS))
             case ac.Reserve():

@@ -1,4 +1,4 @@
-"""A small model of the exchange at the level of events: what it holds, what it still has to do, and what it has to tell.
+"""A small model of the exchange at the level of events: what it holds, has still to do, and has to tell.
 
 Nothing happens by itself. A request waits in `requests` until the test lets it execute; what it leads to waits in
 `answers` (one end for each request, any order) and in `stream` (the user stream, in order) until the test delivers it.

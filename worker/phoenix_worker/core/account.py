@@ -22,7 +22,15 @@ from phoenix_worker.core.events import (
     Truth,
 )
 from phoenix_worker.core.instrument import Instrument
-from phoenix_worker.core.orders import QUERY_AFTER_NS, QUERY_AGAIN_NS, Life, OrderBook, OwnOrder, Trigger
+from phoenix_worker.core.orders import (
+    CANCEL_AGAIN_NS,
+    QUERY_AFTER_NS,
+    QUERY_AGAIN_NS,
+    Life,
+    OrderBook,
+    OwnOrder,
+    Trigger,
+)
 from phoenix_worker.core.parameters import Risk
 from phoenix_worker.core.pnl import Pnl
 from phoenix_worker.core.position import Position
@@ -145,12 +153,12 @@ class Account(msgspec.Struct):
                 order.settle_amend()
         self._watch_closed(order, answer.at)
 
-    def on_truth(self, truth: Truth, open_when_asked: list[str], instrument: Instrument) -> None:
+    def on_truth(self, truth: Truth, open_when_asked: list[str], asked_ns: int, instrument: Instrument) -> None:
         """Replaces what we hold by what the exchange says; its fills are booked for the money they made."""
         for fill in truth.fills:
             self._book(fill, self.orders.by_venue_id(fill.venue_id), instrument, truth.at)
         self.position.replace(truth.position_steps, truth.entry_price, truth.last_trade_id, truth.read_ms)
-        replace_orders(self.orders, truth, open_when_asked, truth.at)
+        replace_orders(self.orders, truth, open_when_asked, asked_ns)
         self.orders.forget_settled()
 
     def _book(self, fill: Fill, order: OwnOrder | None, instrument: Instrument, now_ns: int) -> bool:
@@ -170,7 +178,9 @@ class Account(msgspec.Struct):
         order.executed_steps = max(order.executed_steps, answer.filled_steps)
         confirmed = answer.outcome is Outcome.CONFIRMED
         order.on(self._trigger(answer))
-        if answer.outcome is Outcome.UNKNOWN:
+        if answer.request is Request.CANCEL and answer.outcome is Outcome.REFUSED:
+            order.next_cancel_ns = answer.at + CANCEL_AGAIN_NS
+        if answer.outcome is Outcome.UNKNOWN or (order.life is Life.UNKNOWN and order.pending_qty):
             order.next_query_ns = order.asked_ns + QUERY_AFTER_NS
         elif order.life is Life.UNKNOWN:
             order.next_query_ns = answer.at

@@ -105,11 +105,7 @@ class Book(msgspec.Struct):
 
     def on_depth(self, diff: Depth) -> Applied:
         if self.state is BookState.RESYNCING:
-            if len(self.buffered) < MAX_BUFFERED:
-                self.buffered.append(diff)
-                return Applied.BUFFERED
-            self.buffered = [diff]
-            return Applied.GAP
+            return self._buffer(diff)
         if self.bridged:
             if diff.prev_id != self.last_id:
                 return self._lost(diff)
@@ -152,6 +148,13 @@ class Book(msgspec.Struct):
         self.touch_bid = bid
         self.touch_ask = ask
         return True
+
+    def _buffer(self, diff: Depth) -> Applied:
+        if len(self.buffered) < MAX_BUFFERED:
+            self.buffered.append(diff)
+            return Applied.BUFFERED
+        self.buffered = [diff]
+        return Applied.GAP
 
     @staticmethod
     def _bridges(diff: Depth, snapshot_id: int) -> bool:

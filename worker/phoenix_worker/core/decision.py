@@ -118,7 +118,7 @@ def _withdraw_quotes(state: State, out: Out) -> None:
 
 def _cancel(state: State, order: OwnOrder, out: Out) -> None:
     """One cancel in flight an order; what is still in flight itself is cancelled when its answer has come."""
-    if order.life in (Life.OPEN, Life.AMENDING):
+    if order.life in (Life.OPEN, Life.AMENDING) and state.now_ns >= order.next_cancel_ns:
         order.on(Trigger.CANCEL_ASKED)
         order.asked_ns = state.now_ns
         order.report_ahead = False
@@ -147,10 +147,17 @@ def _quote(state: State, at: int, mask: Mask, out: Out) -> None:
         or facts.buy_exposure > facts.buy_granted
         or facts.sell_exposure > facts.sell_granted
     )
-    change = difference(ladder.targets, orders.slots(), shrink)
+    targets = ladder.targets
+    if state.reservation.answered and (
+        facts.buy_exposure > facts.buy_granted or facts.sell_exposure > facts.sell_granted
+    ):
+        room = {Side.BUY: facts.buy_granted, Side.SELL: facts.sell_granted}
+        targets = quoting.within_grant(targets, room, stuck, busy, state.instrument)
+    slots, surplus = orders.slots()
+    change = difference(targets, slots, shrink)
     mid = book.mid_half_ticks
     state.market_low, state.market_high = mid - 2 * change.slack_down, mid + 2 * change.slack_up
-    for order in change.cancels:
+    for order in change.cancels + surplus:
         _cancel(state, order, out)
     wanted: list[tuple[bool, int, OwnOrder | None, quoting.Target]] = [
         (_increases(state, target), target.layer, order, target) for order, target in change.moves
@@ -235,7 +242,12 @@ def _reserve(
 
 
 def _place(state: State, target: quoting.Target, stuck: dict[Side, int], facts: Pass, out: Out) -> None:
-    """A replacement that would not fit beside its predecessor waits for the cancel's confirmation."""
+    """A replacement that would not fit beside its predecessor waits for the cancel's confirmation.
+
+    One that reduces always waits: beside what is being cancelled it would be too small, and stay so.
+    """
+    if target.reduce_only and stuck[target.side]:
+        return
     granted = facts.buy_granted if target.side is Side.BUY else facts.sell_granted
     exposure = facts.buy_exposure if target.side is Side.BUY else facts.sell_exposure
     if exposure + target.qty_steps > granted and (stuck[target.side] or not state.reservation.answered):

@@ -12,7 +12,7 @@ import msgspec
 from phoenix_worker.core import events as ev
 from phoenix_worker.core import memory, reconcile
 from phoenix_worker.core.account import Verdict
-from phoenix_worker.core.actions import AnyAction, Cancel, Exit, Note, NoteKind, RaiseEmergency
+from phoenix_worker.core.actions import AnyAction, Cancel, CancelAll, Exit, Note, NoteKind, RaiseEmergency
 from phoenix_worker.core.book import Applied, Book
 from phoenix_worker.core.decision import decide
 from phoenix_worker.core.events import EmergencyLevel, Stream
@@ -185,13 +185,13 @@ def _on_answer(state: State, event: ev.Answer, out: Out) -> None:
 
 def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
     state.reconciliation.activity += 1
-    if not state.reconciliation.reconciled:
-        state.reconciliation.buffered.append(event)
+    state.reconciliation.keep(event)
     known = state.account.orders.get(event.order.client_id) is not None
-    if not known:
-        _judge_owner(state, event.order, out)
+    owner = Owner.OURS if known else _judge_owner(state, event.order, out)
     if not state.reconciliation.reconciled:
         return
+    if owner is Owner.OLDER and event.order.state.is_open:
+        out.append(Cancel(event.order.client_id, event.order.venue_id))  # it arrived after its sender had gone
     filled = state.account.on_report(event, state.instrument)
     _settle_liquidation(state)
     if event.fill is not None and filled:
@@ -204,8 +204,8 @@ def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
 
 def _on_position_report(state: State, event: ev.PositionReport, out: Out) -> None:
     state.reconciliation.activity += 1
+    state.reconciliation.keep(event)
     if not state.reconciliation.reconciled:
-        state.reconciliation.buffered.append(event)
         return
     state.account.position.on_report(event, event.at)
     _changed(state, out)
@@ -235,7 +235,7 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
         return
     if path.phase is not reconcile.Phase.READING:
         return  # something was missed while it was being read: the next reading counts
-    state.account.on_truth(event, path.open_when_asked, state.instrument)
+    state.account.on_truth(event, path.open_when_asked, path.asked_ns, state.instrument)
     kept = path.completed(event.at)
     out.append(
         Note(
@@ -273,6 +273,8 @@ def _on_reserved(state: State, event: ev.Reserved, out: Out) -> None:
 
 def _on_emergency(state: State, event: ev.Emergency, out: Out) -> None:
     session = state.session
+    if event.level is EmergencyLevel.NONE and session.emergency is not EmergencyLevel.NONE:
+        session.second_writer = False  # a person has looked and resumed; if it is still there, it is found again
     session.emergency, session.emergency_epoch = event.level, event.epoch
     session.emergency_reason = event.reason
     out.append(Note(NoteKind.HALT, f"emergency {event.level.name.lower()}: {event.reason}"))
@@ -297,9 +299,13 @@ def _on_instrument(state: State, event: ev.InstrumentSet, out: Out) -> None:
         state.instrument.price,
         state.instrument.quantity,
     )
-    state.instrument = event.instrument
     if regridded:
+        state.session.exited = True
+        decide(state, event.at, out)
+        out.append(CancelAll("tick or step size has changed"))
         out.append(Exit(1, "tick or step size has changed: quantities must be resolved anew"))
+        return
+    state.instrument = event.instrument
     _changed(state, out)
 
 

@@ -20,6 +20,8 @@ RECEIVE_WINDOW_MS = 2_000
 
 QUERY_AFTER_NS = 2_500_000_000
 QUERY_AGAIN_NS = 1_000_000_000
+CANCEL_AGAIN_NS = 1_000_000_000
+"""A cancel that was refused (by a rate limit, say) is not repeated sooner: a storm of them would only prolong it."""
 
 MAX_AMENDS = 9_000
 """The venue admits fewer than 10 000 amendments of one order; replaced in time."""
@@ -197,6 +199,8 @@ class OwnOrder(msgspec.Struct):
     next_query_ns: int = 0
     update_ms: int = 0
     """The exchange's time of the newest thing that it told about the order."""
+    next_cancel_ns: int = 0
+    """No cancel before: the last one was refused."""
 
     @property
     def exposure_steps(self) -> int:
@@ -211,11 +215,17 @@ class OwnOrder(msgspec.Struct):
 
     @property
     def holds_slot(self) -> bool:
-        """Whether the plan builds round this order instead of planning its slot again."""
-        return self.life in (Life.SENT, Life.AMENDING)
+        """Whether the plan builds round this order instead of planning its slot again.
+
+        An unknown one too: to fill its slot anew would be to send it again blind.
+        """
+        return self.life in (Life.SENT, Life.AMENDING, Life.UNKNOWN)
 
     def on(self, trigger: Trigger) -> Life:
         self.life = TABLE[self.life, trigger]
+        if trigger is Trigger.CANCEL_REFUSED and self.life is Life.OPEN and self.pending_qty:
+            # Its amend is still unanswered: resting, it could be amended again, and the first amend be forgotten.
+            self.life = Life.UNKNOWN
         if self.life is Life.CLOSED or self.life is Life.OPEN:
             self.queries = self.next_query_ns = 0
         if self.life is Life.CLOSED:
@@ -278,12 +288,21 @@ class OrderBook(msgspec.Struct):
         return sum(
             order.exposure_steps
             for order in self.orders.values()
-            if order.side is side and (order.life in (Life.CANCELLING, Life.UNKNOWN, Life.CLOSED) or order.layer < 0)
+            if order.side is side and (order.life in (Life.CANCELLING, Life.CLOSED) or order.layer < 0)
         )
 
-    def slots(self) -> dict[Slot, OwnOrder]:
-        """The resting order of each slot; in-flight ones are `busy`."""
-        return {(o.side, o.layer): o for o in self.orders.values() if o.life is Life.OPEN and o.layer >= 0}
+    def slots(self) -> tuple[dict[Slot, OwnOrder], list[OwnOrder]]:
+        """The resting order of each slot (in-flight ones are `busy`), and those that rest in a slot beside it.
+
+        A slot has two when its order could not be cancelled after it had been replaced; the older one, which stands
+        further ahead in the queue, keeps it.
+        """
+        resting = [order for order in self.orders.values() if order.life is Life.OPEN and order.layer >= 0]
+        slots: dict[Slot, OwnOrder] = {}
+        for order in resting:
+            slots.setdefault((order.side, order.layer), order)
+        surplus = [order for order in resting if slots[order.side, order.layer] is not order]
+        return slots, surplus
 
     def busy(self) -> dict[Slot, int]:
         return {(o.side, o.layer): o.exposure_steps for o in self.orders.values() if o.holds_slot and o.layer >= 0}

@@ -175,6 +175,26 @@ def _side(
     return _clear_minimum(rungs, instrument, limit - reach)
 
 
+def within_grant(
+    targets: list[Target],
+    granted: Mapping[Side, int],
+    stuck: Mapping[Side, int],
+    busy: Mapping[Slot, int],
+    instrument: Instrument,
+) -> list[Target]:
+    """What of the plan the account's ledger still admits, nearest layers first; reducing orders are always admitted."""
+    room = {side: granted[side] - stuck[side] for side in Side}
+    for (side, _), steps in busy.items():
+        room[Side(side)] -= steps
+    kept: list[Target] = []
+    for target in targets:
+        qty = target.qty_steps if target.reduce_only else min(target.qty_steps, room[target.side])
+        if target.reduce_only or qty >= instrument.min_steps_at(target.price_ticks):
+            kept.append(msgspec.structs.replace(target, qty_steps=qty))
+            room[target.side] -= qty
+    return kept
+
+
 def _keep_ticks(parameters: Parameters, market: Market, layer: int, spacing_bps: float) -> int:
     """Half width of the keep band in ticks. Far layers, being further apart, may be as much further off."""
     scale = 1.0

@@ -11,7 +11,7 @@ import msgspec
 from phoenix_coordination import order_id
 
 from phoenix_worker.core.events import OpenOrder, OrderReport, PositionReport, Truth
-from phoenix_worker.core.orders import Life, OrderBook, Trigger
+from phoenix_worker.core.orders import QUERY_AFTER_NS, Life, OrderBook, Trigger
 
 IDLE_COMPARE_NS = 30_000_000_000
 RETRY_NS = 1_000_000_000
@@ -73,6 +73,11 @@ class Reconciliation(msgspec.Struct):
             return now_ns - self.asked_ns > ANSWER_WITHIN_NS
         return now_ns - self.last_truth_ns > IDLE_COMPARE_NS
 
+    def keep(self, event: OrderReport | PositionReport) -> None:
+        """What is told while the truth is being read may be newer than it; what came before the question is not."""
+        if self.phase is Phase.READING:
+            self.buffered.append(event)
+
     def asked(self, now_ns: int, orders: OrderBook) -> int:
         """Begins a reading (a comparison where we are reconciled); returns its id."""
         self.request_id += 1
@@ -102,15 +107,17 @@ class Reconciliation(msgspec.Struct):
         return kept
 
 
-def replace_orders(orders: OrderBook, truth: Truth, open_when_asked: list[str], now_ns: int) -> None:
-    """Our orders as the exchange tells them. What it does not tell stays counted, unless it was open before the
-    reading.
+def replace_orders(orders: OrderBook, truth: Truth, open_when_asked: list[str], asked_ns: int) -> None:
+    """Our orders as the exchange tells them, read since `asked_ns`. What it does not tell stays counted, unless it was
+    open before the reading.
     """
     open_now = {order.client_id: order for order in truth.open_orders}
     ended = {order.client_id: order for order in truth.resolved}
     for order in orders.live():
         order.awaiting_report_ns = 0
         if told := open_now.get(order.client_id):
+            if order.life is Life.UNKNOWN and order.pending_qty and asked_ns < order.asked_ns + QUERY_AFTER_NS:
+                continue  # its amend may still arrive: a query after the receive window will tell
             order.learn(told)
             # Its fills are in the truth's position, so from here on only newer ones count.
             order.filled_steps = order.executed_steps
@@ -125,7 +132,7 @@ def replace_orders(orders: OrderBook, truth: Truth, open_when_asked: list[str], 
         elif order.life is Life.OPEN:
             # Acknowledged while the truth was being read: it may have come too late for the list. Ask.
             order.on(Trigger.NOT_FOUND)
-            order.next_query_ns = now_ns
+            order.next_query_ns = truth.at
     for order in list(orders.orders.values()):
         if order.life is Life.CLOSED:
             # Fills up to the truth are in its position: nothing of this order is unseen any more.
@@ -147,7 +154,9 @@ def agrees(truth: Truth, position_steps: int, orders: OrderBook) -> str:
     if truth.position_steps != position_steps:
         return f"position {truth.position_steps} steps at the exchange, {position_steps} here"
     there = {order.client_id for order in truth.open_orders}
-    here = {order.client_id for order in orders.live()}
-    if there != here:
-        return f"open orders differ: only there {sorted(there - here)}, only here {sorted(here - there)}"
+    live = {order.client_id for order in orders.live()}
+    # What is in flight or unknown may or may not have been there when it was read.
+    resting = {order.client_id for order in orders.live() if order.life is Life.OPEN}
+    if there - live or resting - there:
+        return f"open orders differ: only there {sorted(there - live)}, only here {sorted(resting - there)}"
     return ""

@@ -24,7 +24,8 @@ class Reservation(msgspec.Struct):
     answered: bool = True
 
     def forget(self) -> None:
-        """The lease was lost: what was granted belonged to its token."""
+        """The lease was lost: what was granted, or still will be, belonged to its token."""
+        self.sequence += 1
         self.buy_granted = self.sell_granted = 0
         self.answered = True
         self.asked_ns = 0

@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from phoenix_worker.core.actions import ApprovedOrder, Purpose, WantedOrder
-from phoenix_worker.core.events import EmergencyLevel, Side
+from phoenix_worker.core.events import EmergencyLevel, Request, Side
 from phoenix_worker.core.instrument import Instrument, SymbolStatus
 from phoenix_worker.core.inventory import Mask
 
@@ -137,21 +137,20 @@ def _shape(order: WantedOrder, instrument: Instrument) -> Denial | None:
 def _exposure(order: WantedOrder, added_steps: int, facts: Pass) -> Denial | None:
     """The worst case if everything fills at once, the order itself included; then the account's room.
 
-    What does not increase |worst case| beyond the limit already passed by the position (reducing) is let through: a
-    sell
-    is judged by the short side alone.
+    What adds nothing is let through, so that orders can shrink when the limit has been lowered; so is what only
+    reduces. A sell is judged by the short side alone.
     """
+    if added_steps <= 0 or _reduces(order, facts):
+        return None
     if order.side is Side.BUY:
-        if facts.longest + facts.buy_exposure + added_steps > facts.worst_case_limit and not _reduces(order, facts):
+        if facts.longest + facts.buy_exposure + added_steps > facts.worst_case_limit:
             return Denial.WORST_CASE
         granted = facts.buy_granted - facts.buy_exposure
     else:
-        if -facts.shortest + facts.sell_exposure + added_steps > facts.worst_case_limit and not _reduces(order, facts):
+        if -facts.shortest + facts.sell_exposure + added_steps > facts.worst_case_limit:
             return Denial.WORST_CASE
         granted = facts.sell_granted - facts.sell_exposure
-    if added_steps > granted and not _reduces(order, facts):
-        return Denial.RESERVATION
-    return None
+    return Denial.RESERVATION if added_steps > granted else None
 
 
 def _reduces(order: WantedOrder, facts: Pass) -> bool:
@@ -186,7 +185,7 @@ def _price(order: WantedOrder, instrument: Instrument, facts: Pass) -> Denial | 
 
 
 def _capacity(order: WantedOrder, added_steps: int, instrument: Instrument, facts: Pass) -> Denial | None:
-    if order.venue_id == 0 and facts.open_orders >= instrument.max_open_orders:
+    if order.request is Request.PLACE and facts.open_orders >= instrument.max_open_orders:
         return Denial.OPEN_ORDERS
     kept = 0 if order.reduce_only or added_steps <= 0 else ORDERS_KEPT_FOR_REDUCING
     if facts.orders_left <= kept:
@@ -196,7 +195,7 @@ def _capacity(order: WantedOrder, added_steps: int, instrument: Instrument, fact
 
 def _take_room(order: WantedOrder, added_steps: int, facts: Pass) -> None:
     facts.orders_left -= 1
-    if order.venue_id == 0:
+    if order.request is Request.PLACE:
         facts.open_orders += 1
     if order.side is Side.BUY:
         facts.buy_exposure += added_steps

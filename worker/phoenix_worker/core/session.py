@@ -80,7 +80,7 @@ class Session(msgspec.Struct):
         """What keeps the worker from being able to quote, in the order of telling. Readiness is about these alone."""
         facts = (
             (self.maintenance, Reason.VENUE_MAINTENANCE),
-            (bool(self.stopping), Reason.DRAINING),
+            (bool(self.stopping) or self.exited, Reason.DRAINING),
             (not self.reachable, Reason.COORDINATION_UNREACHABLE),
             (not self.token or now_ns >= self.deadline_ns, Reason.LEASE_NOT_HELD),
             (not book_synced, Reason.BOOK_NOT_SYNCED),

@@ -103,8 +103,9 @@ def reconcile(state: State, out: Out) -> None:
     up = state.session.token != 0 and listening
     if not path.due(state.now_ns, up):
         return
-    position = state.account.position
-    since = position.newest_trade_id + 1 if position.newest_trade_id else 0
+    # From the last trade up to which all are accounted for: a fill that was missed before a newer one is found, too.
+    known = state.account.position.last_trade_id
+    since = known + 1 if known else 0
     in_flight = [o.client_id for o in state.account.orders.live() if o.in_flight or o.life is Life.UNKNOWN]
     request_id = path.asked(state.now_ns, state.account.orders)
     out.append(FetchTruth(request_id, since, state.session.exchange_ms(state.started_ns), in_flight))
