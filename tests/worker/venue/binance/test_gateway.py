@@ -1,0 +1,150 @@
+import pytest
+from phoenix_worker.core.actions import ArmDeadMan, Cancel, CancelAll, FetchTruth, Place
+from phoenix_worker.core.events import Answer, Budget, DeadManArmed, Stream, Truth
+from phoenix_worker.venue.binance.gateway import BinanceVenue, open_venue
+from phoenix_worker.venue.dry_run import DryRun
+from random import Random
+
+ALL, COUNTDOWN = "/fapi/v1/allOpenOrders", "/fapi/v1/countdownCancelAll"
+
+
+async def test_starting_unprepared_is_a_mistake_of_the_caller(exchange, credentials, settings, machine_clock):
+    venue = BinanceVenue(
+        exchange.endpoints,
+        credentials,
+        "ETHUSDC",
+        settings,
+        clock=machine_clock(),
+        random=Random(1),
+        user_agent="x",
+    )
+    with pytest.raises(RuntimeError, match="prepare"):
+        await venue.start(list.append)
+    with pytest.raises(RuntimeError, match="start"):
+        venue.perform(CancelAll("x"))
+    await venue.close()
+
+
+class TestCancelAll:
+    async def test_takes_everything_of_the_symbol(self, run_venue, exchange):
+        running = await run_venue()
+        running.venue.perform(CancelAll("stopping"))
+        await exchange.until(lambda: exchange.asked("DELETE", ALL))
+        assert exchange.asked("DELETE", ALL)[0].parameters["symbol"] == "ETHUSDC"
+        await running.until(lambda: running.venue.quiescent)
+
+    async def test_is_repeated_until_the_exchange_has_said_that_it_is_done(self, run_venue, exchange, refusal):
+        answers = iter([refusal(503, 0, "Unknown error, please check your request or try again later.")])
+        exchange.answers["DELETE", ALL] = lambda *_: next(answers, {"code": 200, "msg": "done"})
+        running = await run_venue(rate=5)
+        running.venue.perform(CancelAll("stopping"))
+        await exchange.until(lambda: len(exchange.asked("DELETE", ALL)) == 2)
+        await running.until(lambda: running.venue.quiescent)
+        assert len(exchange.asked("DELETE", ALL)) == 2
+
+    async def test_is_not_repeated_where_that_would_fail_the_same_way(self, run_venue, exchange, refusal):
+        exchange.answers["DELETE", ALL] = lambda *_: refusal(401, -2015, "Invalid API-key")
+        running = await run_venue(rate=5)
+        running.venue.perform(CancelAll("stopping"))
+        await running.until(lambda: exchange.asked("DELETE", ALL) and running.venue.quiescent)
+        assert len(exchange.asked("DELETE", ALL)) == 1
+
+
+class TestDeadMan:
+    async def test_is_armed_from_the_moment_of_sending(self, run_venue, exchange):
+        running = await run_venue()
+        asked_ns = running.clock.monotonic_ns()
+        running.venue.perform(ArmDeadMan(60_000))
+        await running.until(lambda: running.of(DeadManArmed))
+        told = running.of(DeadManArmed)[0]
+        assert asked_ns + 60_000_000_000 <= told.until_ns < told.at + 60_000_000_000
+        assert exchange.asked("POST", COUNTDOWN)[0].parameters["countdownTime"] == "60000"
+
+    async def test_failing_is_told(self, run_venue, exchange, refusal):
+        exchange.answers["POST", COUNTDOWN] = lambda *_: refusal(503, 0, "?")
+        running = await run_venue()
+        running.venue.perform(ArmDeadMan(60_000))
+        await running.until(lambda: running.of(DeadManArmed))
+        assert running.of(DeadManArmed)[0].until_ns == 0
+
+
+async def test_the_budget_is_told_when_it_changes_and_only_then(run_venue, exchange, approve):
+    exchange.headers = {}
+    running = await run_venue(rate=20)
+    await running.until(lambda: running.of(Budget))
+    running.venue.perform(Place(approve(deadline_ns=running.clock.monotonic_ns() + 20_000_000_000)))
+    await running.until(lambda: len({(b.orders_10s, b.weight_1m) for b in running.of(Budget)}) >= 2)
+    told = [(b.orders_10s, b.orders_1m, b.weight_1m, b.blocked_until_ns) for b in running.of(Budget)]
+    assert all(a != b for a, b in zip(told, told[1:], strict=False))
+
+
+async def test_nothing_is_told_from_within_perform(run_venue, exchange, approve):
+    running = await run_venue()
+    exchange.refuse_sockets = True
+    before = len(running.events)
+    for action in (
+        Place(approve(deadline_ns=0)),
+        Cancel("a", 0),
+        CancelAll("x"),
+        ArmDeadMan(60_000),
+        FetchTruth(1, 0, 0, []),
+    ):
+        running.venue.perform(action)
+        assert len(running.events) == before
+    await running.until(lambda: running.of(Truth) and len(running.of(Answer)) == 2)
+
+
+async def test_statistics_tell_what_is_connected(run_venue):
+    running = await run_venue()
+    statistics = running.venue.statistics()
+    assert statistics.connected == dict.fromkeys(Stream, True)
+    assert statistics.orders_connected
+    assert statistics.reconnects == {"book": 0, "market": 0, "user": 0, "orders": 0}
+    await running.venue.close()
+    assert not any(running.venue.statistics().connected.values())
+
+
+async def test_closing_leaves_no_task_and_no_open_socket_and_the_listen_key(run_venue, exchange):
+    running = await run_venue()
+    await running.venue.close()
+    await exchange.until(lambda: all(s.ws.closed for s in exchange.sockets))
+    assert not running.venue._tasks
+    assert not exchange.asked("DELETE", "/fapi/v1/listenKey")
+
+
+async def test_a_mistake_of_ours_in_a_task_is_told_and_not_swallowed(run_venue, event_loop_errors):
+    running = await run_venue()
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    running.venue._spawn(fail(), "sums")
+    await running.until(lambda: event_loop_errors)
+    assert isinstance(event_loop_errors[0]["exception"], ZeroDivisionError)
+
+
+@pytest.fixture
+async def event_loop_errors():
+    import asyncio
+
+    told = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    yield told
+    loop.set_exception_handler(None)
+
+
+@pytest.mark.parametrize(("dry_run", "kind"), [(True, DryRun), (False, BinanceVenue)])
+async def test_a_rehearsal_has_its_own_venue(exchange, credentials, settings, machine_clock, dry_run, kind):
+    venue = open_venue(
+        exchange.endpoints,
+        credentials,
+        "ETHUSDC",
+        settings,
+        clock=machine_clock(),
+        random=Random(1),
+        user_agent="x",
+        dry_run=dry_run,
+    )
+    assert isinstance(venue, kind)
+    await venue.close()

@@ -1,0 +1,142 @@
+from random import Random
+
+import pytest
+from phoenix_worker.core.actions import (
+    Amend,
+    ArmDeadMan,
+    Cancel,
+    CancelAll,
+    FetchSnapshot,
+    FetchTruth,
+    Place,
+    QueryOrder,
+    TimeInForce,
+)
+from phoenix_worker.core.events import (
+    Answer,
+    DeadManArmed,
+    Execution,
+    OrderAnswer,
+    OrderReport,
+    OrderState,
+    Outcome,
+    Refusal,
+    Request,
+    Snapshot,
+    StreamOpened,
+    Truth,
+)
+from phoenix_worker.venue.binance.gateway import open_venue
+
+
+@pytest.fixture
+async def rehearsal(exchange, credentials, settings, machine_clock):
+    clock = machine_clock()
+    venue = open_venue(
+        exchange.endpoints,
+        credentials,
+        "ETHUSDC",
+        settings,
+        clock=clock,
+        random=Random(1),
+        user_agent="x",
+        dry_run=True,
+    )
+    events: list[object] = []
+
+    class Rehearsal:
+        perform = staticmethod(venue.perform)
+
+        def of(self, kind):
+            return [e for e in events if isinstance(e, kind)]
+
+        def later(self) -> int:
+            return clock.monotonic_ns() + 1_000_000_000
+
+        async def until(self, true) -> None:
+            await exchange.until(true)
+
+    assert not (await venue.prepare()).refused
+    await venue.start(events.append)
+    running = Rehearsal()
+    await running.until(lambda: len(running.of(StreamOpened)) == 3)
+    yield running
+    await venue.close()
+    changing = [r for r in exchange.requests if r.method != "GET" and r.path != "/fapi/v1/listenKey"]
+    assert not changing, "a rehearsal changes nothing"
+    assert not [s for s in exchange.sockets if s.path == "/ws-fapi/v1"]
+
+
+async def test_a_quote_rests_unfilled_and_is_reported(rehearsal, approve):
+    rehearsal.perform(Place(approve("a", deadline_ns=rehearsal.later())))
+    assert not rehearsal.of(Answer), "told in a later turn"
+    await rehearsal.until(lambda: rehearsal.of(Answer))
+    answer, report = rehearsal.of(Answer)[0], rehearsal.of(OrderReport)[0]
+    assert (answer.outcome, answer.closed, answer.price_ticks, answer.qty_steps) == (Outcome.CONFIRMED, False, 251_234, 40)
+    assert (report.execution, report.order.state, report.order.filled_steps) == (Execution.NEW, OrderState.NEW, 0)
+    assert answer.venue_id == report.order.venue_id > 0
+
+
+async def test_an_amend_moves_and_a_cancel_ends_it(rehearsal, approve):
+    rehearsal.perform(Place(approve("a", deadline_ns=rehearsal.later())))
+    rehearsal.perform(Amend(approve("a", deadline_ns=rehearsal.later(), request=Request.AMEND, price_ticks=251_000)))
+    rehearsal.perform(Cancel("a", 1))
+    rehearsal.perform(Cancel("a", 1))
+    await rehearsal.until(lambda: len(rehearsal.of(Answer)) == 4)
+    assert [a.outcome for a in rehearsal.of(Answer)] == [Outcome.CONFIRMED] * 3 + [Outcome.REFUSED]
+    assert rehearsal.of(Answer)[2].closed
+    assert rehearsal.of(Answer)[3].refusal is Refusal.GONE
+    assert [r.execution for r in rehearsal.of(OrderReport)] == [Execution.NEW, Execution.AMENDMENT, Execution.CANCELED]
+    assert rehearsal.of(OrderReport)[1].order.price_ticks == 251_000
+
+
+@pytest.mark.parametrize("price_ticks", [0, 251_000])
+async def test_what_takes_expires_unfilled(rehearsal, approve, price_ticks):
+    order = approve(
+        "l", deadline_ns=rehearsal.later(), price_ticks=price_ticks, time_in_force=TimeInForce.IMMEDIATE, reduce_only=True
+    )
+    rehearsal.perform(Place(order))
+    await rehearsal.until(lambda: len(rehearsal.of(OrderReport)) == 2)
+    assert rehearsal.of(Answer)[0].closed
+    assert rehearsal.of(Answer)[0].filled_steps == 0
+    assert rehearsal.of(OrderReport)[1].order.state is OrderState.EXPIRED
+
+
+async def test_the_deadline_counts_as_in_earnest(rehearsal, approve):
+    rehearsal.perform(Place(approve("a", deadline_ns=0)))
+    await rehearsal.until(lambda: rehearsal.of(Answer))
+    assert rehearsal.of(Answer)[0].refusal is Refusal.EXPIRED_DEADLINE
+
+
+async def test_cancel_all_ends_everything(rehearsal, approve):
+    for name in "abc":
+        rehearsal.perform(Place(approve(name, deadline_ns=rehearsal.later())))
+    rehearsal.perform(CancelAll("stopping"))
+    await rehearsal.until(lambda: len(rehearsal.of(OrderReport)) == 6)
+    assert {r.order.client_id for r in rehearsal.of(OrderReport)[3:]} == set("abc")
+
+
+async def test_the_truth_is_the_account_s_with_the_orders_that_only_exist_here(rehearsal, approve, exchange, body_of):
+    exchange.answers["GET", "/fapi/v1/openOrders"] = lambda *_: [
+        body_of({"symbol": "ETHUSDC", "newClientOrderId": "real", "price": "2500.00"})
+    ]
+    rehearsal.perform(Place(approve("rehearsed", deadline_ns=rehearsal.later())))
+    rehearsal.perform(FetchTruth(3, 0, 0, ["rehearsed"]))
+    await rehearsal.until(lambda: rehearsal.of(Truth))
+    truth = rehearsal.of(Truth)[0]
+    assert (truth.request_id, truth.problem) == (3, "")
+    assert {o.client_id for o in truth.open_orders} == {"real", "rehearsed"}
+
+
+async def test_questions_about_orders_and_the_dead_man_are_answered_here(rehearsal, approve):
+    rehearsal.perform(Place(approve("a", deadline_ns=rehearsal.later())))
+    for action in (QueryOrder("a"), QueryOrder("b"), ArmDeadMan(60_000)):
+        rehearsal.perform(action)
+    await rehearsal.until(lambda: rehearsal.of(DeadManArmed))
+    assert [a.order is not None for a in rehearsal.of(OrderAnswer)] == [True, False]
+    assert rehearsal.of(DeadManArmed)[0].until_ns > rehearsal.of(DeadManArmed)[0].at
+
+
+async def test_market_data_is_real(rehearsal):
+    rehearsal.perform(FetchSnapshot())
+    await rehearsal.until(lambda: rehearsal.of(Snapshot))
