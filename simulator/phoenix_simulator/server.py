@@ -49,7 +49,7 @@ _TICK_S: Final = 0.005
 """How often rhythms are looked at, at most (real time); accelerated clocks make each look do more."""
 _LONGEST_URL: Final = 65_536
 """A connection may name 1024 streams in its URL."""
-_SECOND_S: Final = 1.0
+_HOUSEKEEPING_S: Final = 0.25
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +127,7 @@ class Server:
             self.users.expire_due()
             for connection in tuple(self.hub.connections):
                 await connection.keep_alive()
-            await self.clock.sleep(_SECOND_S)
+            await self.clock.sleep(_HOUSEKEEPING_S)
 
     async def _change_regime(self, symbol: str, at_s: float, regime: RegimeName) -> None:
         await self.clock.sleep(at_s)

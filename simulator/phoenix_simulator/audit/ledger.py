@@ -231,9 +231,9 @@ class Audit:
         limit = self._find_limit(account.account_id, order.symbol)
         if limit is not None:
             spec = self._exchange.listing(order.symbol).spec
-            reached = spec.quantity_to_decimal(worst.on_side(order.side))
+            reached = spec.quantity_to_decimal(worst.on_side(order.side)).normalize()
             if reached > limit:
-                self._add(Kind.EXPOSURE, now_ms, order, holder, f"worst case {reached} beyond {limit}")
+                self._add(Kind.EXPOSURE, now_ms, order, holder, f"worst case {reached:f} beyond {limit}")
         bound = self._account_limits.get(account.account_id) or self._account_limits.get(_EVERY_ACCOUNT)
         if bound is not None:
             self._judge_account(account, bound, order, holder, now_ms)

@@ -1,4 +1,4 @@
-"""A venue over real sockets whose market stands still unless a test moves it, and a client written from the documentation."""
+"""A venue over real sockets whose market stands still unless a test moves it, and a client of the documented API."""
 
 import asyncio
 import hashlib
@@ -16,6 +16,7 @@ from phoenix_simulator.exchange.symbols import BUILT_IN, E8
 from phoenix_simulator.market.source import DepthUpdate, MarketKind, MarketStart, MarkUpdate, TakerUpdate
 from phoenix_simulator.scenario import Scenario
 from phoenix_simulator.server import ServerConfig, run_server
+from yarl import URL
 
 LEVELS = 25
 PATIENCE_S = 5.0
@@ -133,8 +134,8 @@ class Stream:
     def __init__(self, socket):
         self.socket = socket
 
-    async def next(self, timeout=PATIENCE_S):
-        message = await self.socket.receive(timeout=timeout)
+    async def next(self):
+        message = await self.socket.receive(timeout=PATIENCE_S)
         assert message.type is aiohttp.WSMsgType.TEXT, f"{message.type.name} {message.data} {message.extra}"
         return json.loads(message.data)
 
@@ -147,8 +148,7 @@ class Stream:
     async def event(self, name, **order):
         """The next user data event of this name, with these fields of `o`."""
         return await self.until(
-            lambda event: event.get("e") == name
-            and all(event["o"][field] == value for field, value in order.items())
+            lambda event: event.get("e") == name and all(event["o"][field] == value for field, value in order.items())
         )
 
     async def send(self, message):
@@ -197,9 +197,7 @@ class Venue:
     # ---- talking to it ------------------------------------------------------------------------------------------
 
     async def raw(self, method, target, **options):
-        """A request exactly as written."""
-        from yarl import URL  # noqa: PLC0415 - only to keep aiohttp from re-encoding what is tested
-
+        """A request exactly as written: nothing is encoded again."""
         async with self.http.request(method, URL(self.url + target, encoded=True), **options) as response:
             return Answer(response.status, response.headers, await response.read())
 
@@ -306,7 +304,7 @@ def eventually():
 
     async def wait(holds):
         async with asyncio.timeout(PATIENCE_S):
-            while not holds():
+            while not holds():  # noqa: ASYNC110 - what is waited for knows nothing of events
                 await asyncio.sleep(0.005)
 
     return wait

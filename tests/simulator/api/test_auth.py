@@ -149,7 +149,5 @@ async def test_a_second_key_opens_the_same_account(venue, maker):
     twin = await venue.account(sameAs=maker.api_key)
     _, orders = await twin.ask("GET", "/fapi/v1/openOrders", symbol="BTCUSDT")
     assert len(orders) == 1
-    aliases = {
-        (await account.ask("GET", "/fapi/v3/balance"))[1][0]["accountAlias"] for account in (maker, twin)
-    }
+    aliases = {(await account.ask("GET", "/fapi/v3/balance"))[1][0]["accountAlias"] for account in (maker, twin)}
     assert len(aliases) == 1

@@ -246,7 +246,7 @@ async def test_a_lost_answer_leaves_the_order_unknown(venue, maker, executed):
     assert (status, body.get("status")) == ((200, "NEW") if executed else (400, None))
 
 
-async def test_a_lost_answer_of_the_websocket_api_is_silence(venue, maker):
+async def test_a_lost_answer_of_the_websocket_api_is_silence(venue):
     stream = await venue.stream("/ws-fapi/v1")
     await venue.fault(kind="answer-lost", endpoint="depth", count=1)
     for request_id in (1, 2):
@@ -277,7 +277,7 @@ async def test_a_request_that_waits_too_long_is_refused_by_the_engine(venue, mak
     assert await orders_of(maker) == []
 
 
-async def test_a_delayed_order_lets_later_ones_pass_on_the_websocket_api(venue, maker):
+async def test_a_delayed_request_lets_later_ones_pass_on_the_websocket_api(venue):
     stream = await venue.stream("/ws-fapi/v1")
     await venue.fault(kind="delay", endpoint="depth", afterSeconds=0.2, count=1)
     for request_id in (1, 2):
@@ -317,7 +317,11 @@ async def test_a_partial_fill_takes_a_part_of_the_nearest_order(venue, maker, si
     await maker.place(side, price=price)
     await venue.fault(kind="partial-fill", symbol="BTCUSDT", fraction=0.4)
     event = await user.event("ORDER_TRADE_UPDATE", x="TRADE")
-    assert (event["o"]["X"], event["o"]["z"], event["o"]["L"]) == ("PARTIALLY_FILLED", "0.004", price.removesuffix(".0"))
+    assert (event["o"]["X"], event["o"]["z"], event["o"]["L"]) == (
+        "PARTIALLY_FILLED",
+        "0.004",
+        price.removesuffix(".0"),
+    )
 
 
 async def test_a_partial_fill_without_an_order_does_nothing(venue):

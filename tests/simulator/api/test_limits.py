@@ -1,5 +1,8 @@
 """Rate limits: aligned windows, weights and counters in the headers, 429 with Retry-After, and bans that grow."""
 
+from functools import partial
+from urllib.parse import urlencode
+
 import pytest
 from phoenix_simulator.api.limits import LimitSettings, RateLimitedError, RateLimits
 from phoenix_simulator.scenario import Scenario, VenueChoices
@@ -47,9 +50,10 @@ def test_who_ignores_429_is_banned_for_longer_each_time():
     lengths = []
     for _ in range(8):
         limits.charge_weight("ip", 1, now)
-        statuses = [refused(lambda: limits.charge_weight("ip", 1, now)).http_status for _ in range(4)]
+        charge = partial(limits.charge_weight, "ip", 1, now)
+        statuses = [refused(charge).http_status for _ in range(4)]
         assert statuses == [429, 429, 429, 418]
-        error = refused(lambda: limits.check_ban("ip", now))
+        error = refused(partial(limits.check_ban, "ip", now))
         assert str(now + error.retry_after_s * 1000) in error.msg
         lengths.append(error.retry_after_s)
         now += error.retry_after_s * 1000
@@ -99,8 +103,6 @@ WEIGHTS = [
 
 @pytest.mark.parametrize(("path", "params", "weight"), WEIGHTS, ids=[f"{path} {params}" for path, params, _ in WEIGHTS])
 async def test_public_requests_cost_their_weight_refused_or_not(venue, path, params, weight):
-    from urllib.parse import urlencode  # noqa: PLC0415 - this test alone looks at headers
-
     answer = await venue.raw("GET", f"/fapi/v1/{path}?{urlencode(params)}")
     assert answer.headers["X-MBX-USED-WEIGHT-1M"] == str(weight)
 
@@ -125,7 +127,9 @@ SIGNED = [
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "params", "weight"), SIGNED, ids=[f"{method} {path} {params}" for method, path, params, _ in SIGNED]
+    ("method", "path", "params", "weight"),
+    SIGNED,
+    ids=[f"{method} {path} {params}" for method, path, params, _ in SIGNED],
 )
 async def test_signed_requests_cost_their_weight(maker, method, path, params, weight):
     answer = await maker.request(method, path, **params)
@@ -133,7 +137,7 @@ async def test_signed_requests_cost_their_weight(maker, method, path, params, we
     assert "X-MBX-ORDER-COUNT-10S" not in answer.headers
 
 
-async def test_orders_cost_no_weight_but_both_counters(venue, maker):
+async def test_orders_cost_no_weight_but_both_counters(maker):
     headers = []
     for price in ("61000", "61000.05"):
         answer = await maker.request(

@@ -79,7 +79,7 @@ async def test_bad_questions_get_the_venues_error(venue, path, params, status, c
     assert (got, body["code"]) == (status, code)
 
 
-async def test_trades_and_aggregates_tell_the_same_story(venue, eventually):
+async def test_trades_and_aggregates_tell_the_same_story(venue):
     venue.taker("BUY", "1.500")
     venue.taker("SELL", "0.250")
     _, trades = await venue.get("/fapi/v1/trades", symbol="BTCUSDT")

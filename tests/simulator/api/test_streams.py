@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import WSMsgType
 from phoenix_simulator.api import connection
 
 
@@ -239,8 +240,6 @@ async def test_1024_streams_fit_into_a_url(venue):
 
 
 async def test_the_venue_pings_and_cuts_who_does_not_answer(venue):
-    from aiohttp import WSMsgType  # noqa: PLC0415 - only here is the frame itself looked at
-
     alive = await venue.stream("/public/ws/btcusdt@trade", autoping=False)
     venue.server.clock.jump(181)
     ping = await alive.socket.receive(timeout=5)
@@ -265,8 +264,6 @@ async def test_a_connection_lives_for_24_hours(venue):
 
 
 async def test_pings_of_a_client_are_answered_with_their_payload(venue):
-    from aiohttp import WSMsgType  # noqa: PLC0415 - only here is the frame itself looked at
-
     stream = await venue.stream("/public/ws", autoping=False)
     await stream.socket.ping(b"abc")
     pong = await stream.socket.receive(timeout=5)

@@ -120,7 +120,9 @@ async def test_a_client_id_is_unique_among_open_orders_only(maker):
     ("params", "status", "executed"),
     [
         pytest.param({"type": "MARKET"}, "NEW", "0.000", id="ACK of a market order knows no fill"),
-        pytest.param({"type": "MARKET", "newOrderRespType": "RESULT"}, "FILLED", "0.010", id="RESULT of a market order"),
+        pytest.param(
+            {"type": "MARKET", "newOrderRespType": "RESULT"}, "FILLED", "0.010", id="RESULT of a market order"
+        ),
         pytest.param(
             {"type": "LIMIT", "timeInForce": "IOC", "price": "61800.1", "newOrderRespType": "RESULT"},
             "FILLED",
@@ -354,6 +356,8 @@ async def test_a_closed_symbol_takes_no_order(venue, maker):
 async def test_accounts_do_not_see_each_other(venue, maker):
     other = await venue.account(holder="other")
     _, placed = await maker.place(newClientOrderId="shared")
-    assert (await other.ask("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=placed["orderId"]))[1]["code"] == -2011
+    assert (await other.ask("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=placed["orderId"]))[1][
+        "code"
+    ] == -2011
     assert (await other.ask("GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=placed["orderId"]))[1]["code"] == -2013
     assert (await other.place(newClientOrderId="shared"))[0] == 200

@@ -51,7 +51,7 @@ async def test_a_wrong_key_connects_and_stays_silent(venue, maker):
     assert await public.silent()
 
 
-async def test_only_the_events_that_were_asked_for(venue, maker):
+async def test_only_the_events_that_were_asked_for(maker):
     user = await maker.user_stream("&events=ACCOUNT_UPDATE/TRADE_LITE")
     await maker.market()
     events = await user.drain(0.2)
@@ -193,7 +193,7 @@ async def test_settings_are_told(maker):
     assert (await user.next())["ai"] == {"j": True}
 
 
-async def test_events_may_come_before_the_answer_and_always_come(venue, maker):
+async def test_events_may_come_before_the_answer_and_always_come(maker):
     user = await maker.user_stream()
     answers = await asyncio.gather(*(maker.place(price=f"6100{number}") for number in range(5)))
     ids = {body["orderId"] for _, body in answers}

@@ -121,14 +121,16 @@ async def test_unauthorised_requests_are_refused(api, change, status, code):
         ("v2/account.position", {}),
     ],
 )
-async def test_account_questions_answer_as_rest_does(venue, api, maker, method, params):
+async def test_account_questions_answer_as_rest_does(api, maker, method, params):
     await maker.market()
     version = "v3" if method.startswith("v2/") or method == "account.balance" else "v2"
     path = {"status": "account", "balance": "balance", "position": "positionRisk"}[method.rpartition(".")[2]]
-    assert (await api.call(method, params))["result"] == (await maker.ask("GET", f"/fapi/{version}/{path}", **params))[1]
+    assert (await api.call(method, params))["result"] == (await maker.ask("GET", f"/fapi/{version}/{path}", **params))[
+        1
+    ]
 
 
-async def test_public_questions_need_no_key(api, venue):
+async def test_public_questions_need_no_key(api):
     depth = await api.send("depth", {"symbol": "BTCUSDT", "limit": 5})
     assert depth["result"]["bids"][0] == ["61800.00", "1.000"]
     assert (await api.send("ticker.book", {"symbol": "BTCUSDT"}))["result"]["askPrice"] == "61800.10"

@@ -1,0 +1,65 @@
+"""A replay captured again by a client of the venue equals the recording: same frames, same ids, same order."""
+
+import gzip
+import json
+import os
+from itertools import islice
+from pathlib import Path
+
+import aiohttp
+import pytest
+from phoenix_simulator.clock import Clock
+from phoenix_simulator.market.replay import ReplaySource
+from phoenix_simulator.server import ServerConfig, run_server
+
+RECORDING = Path(
+    os.environ.get("PHOENIX_CAPTURE")
+    or Path(__file__).resolve().parents[4] / "shared/data/binance-usdm/btcusdt_20240808.gz"
+)
+LINES = 6_000
+"""Some twenty seconds of the recording; replayed eight times as fast."""
+FIELDS = {
+    "depthUpdate": ("U", "u", "pu", "b", "a"),
+    "bookTicker": ("u", "b", "B", "a", "A"),
+    "trade": ("t", "p", "q", "m", "X"),
+}
+
+
+def essence(data):
+    return data["e"], tuple(json.dumps(data[field]) for field in FIELDS[data["e"]])
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """The head of the recording, as a capture and as the essence of its messages."""
+    if not RECORDING.exists():
+        pytest.skip(f"the recording {RECORDING.name} is not here (PHOENIX_CAPTURE names another place)")
+    with gzip.open(RECORDING, "rb") as lines:
+        head = list(islice(lines, LINES))
+    capture = tmp_path / "head.gz"
+    capture.write_bytes(gzip.compress(b"".join(head)))
+    messages = [json.loads(line.split(b" ", 1)[1]) for line in head]
+    return capture, [essence(message["data"]) for message in messages if "stream" in message]
+
+
+async def test_a_capture_of_the_replay_equals_the_recording(recorded):
+    capture, wanted = recorded
+    source = ReplaySource([capture])
+    seen = []
+    async with (
+        run_server(ServerConfig(), Clock(rate=8.0), {"BTCUSDT": source}) as (url, server),
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{url}/public/stream?streams=btcusdt@depth@0ms/btcusdt@bookTicker/btcusdt@trade") as socket,
+    ):
+        ended = False
+        while not ended:
+            ended = "BTCUSDT" in server.player.report().ended
+            try:
+                while (message := await socket.receive(timeout=0.2)).type is aiohttp.WSMsgType.TEXT:
+                    seen.append(essence(json.loads(message.data)["data"]))
+            except TimeoutError:
+                continue
+    start = wanted.index(seen[0])
+    # All that was recorded after our first frame, and all of a replay but the little before we listened.
+    assert seen == wanted[start:]
+    assert len(seen) > 0.9 * len(wanted)

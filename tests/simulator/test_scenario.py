@@ -1,0 +1,93 @@
+"""Scenario files: what is wrong is said with file and field, before anything starts."""
+
+from pathlib import Path
+
+import pytest
+from phoenix_simulator.exchange.book import QueueModel
+from phoenix_simulator.exchange.orders import ExecutionType, OrderStatus
+from phoenix_simulator.faults import Silence
+from phoenix_simulator.market.regimes import RegimeName
+from phoenix_simulator.scenario import Scenario, ScenarioError, load_scenario
+
+HEAD = "apiVersion: phoenix.trading/v1alpha1\nkind: Scenario\n"
+SCENARIOS = sorted((Path(__file__).resolve().parents[2] / "configs/scenarios").glob("*.yaml"))
+
+
+def load(tmp_path, text):
+    path = tmp_path / "scenario.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_scenario(path)
+
+
+def test_a_scenario_is_read_whole(tmp_path):
+    scenario = load(
+        tmp_path,
+        HEAD
+        + """
+metadata: {name: test}
+spec:
+  seed: 5
+  markets:
+    BTCUSDT: {regime: quiet, changes: [{atSeconds: 60, regime: jump}]}
+  faults:
+    - {kind: silence, symbol: BTCUSDT, startSeconds: 20, durationSeconds: 8}
+  venue:
+    queueModel: optimistic
+    amendmentEnd: expired
+    limits: {ordersPerMinute: 10}
+""",
+    )
+    assert scenario.seed == 5
+    assert scenario.markets["BTCUSDT"].changes[0].regime is RegimeName.JUMP
+    assert scenario.faults == (Silence(symbol="BTCUSDT", start_seconds=20, duration_seconds=8),)
+    settings = scenario.venue.exchange_settings()
+    assert settings.queue_model is QueueModel.OPTIMISTIC
+    assert settings.amendment_end.outcome == (ExecutionType.EXPIRED, OrderStatus.EXPIRED)
+    assert scenario.venue.limits.orders_per_minute == 10
+
+
+def test_json_is_read_too_and_an_empty_spec_is_a_calm_day(tmp_path):
+    text = '{"apiVersion": "phoenix.trading/v1alpha1", "kind": "Scenario"}'
+    assert load(tmp_path, text) == Scenario()
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "reason"),
+    [
+        pytest.param("kind: [", "", "line", id="no YAML"),
+        pytest.param("", "", "object", id="empty"),
+        pytest.param("apiVersion: v1\nkind: Scenario\n", "apiVersion", "phoenix.trading", id="another API"),
+        pytest.param("apiVersion: phoenix.trading/v1alpha1\nkind: Pod\n", "kind", "Scenario", id="another kind"),
+        pytest.param(HEAD + "spec: {speed: 5}\n", "spec", "speed", id="unknown field"),
+        pytest.param(HEAD + "spec: {seed: -1}\n", "spec.seed", ">= 0", id="negative seed"),
+        pytest.param(HEAD + "spec: {markets: {NOPE: {}}}\n", "spec", "NOPE", id="unknown symbol"),
+        pytest.param(
+            HEAD + "spec: {markets: {BTCUSDT: {regime: wild}}}\n", "spec.markets[...].regime", "wild", id="regime"
+        ),
+        pytest.param(HEAD + "spec: {faults: [{kind: gap}, {kind: x}]}\n", "spec.faults[1].kind", "x", id="fault kind"),
+        pytest.param(
+            HEAD + "spec: {faults: [{kind: late, delaySeconds: soon}]}\n",
+            "spec.faults[0].delaySeconds",
+            "float",
+            id="fault field",
+        ),
+        pytest.param(HEAD + "spec: {venue: {queueModel: magic}}\n", "spec", "queueModel", id="queue model"),
+        pytest.param(HEAD + "spec: {venue: {fillEvents: [account]}}\n", "spec", "exactly once", id="fill events"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_and_field(tmp_path, text, field, reason):
+    with pytest.raises(ScenarioError) as caught:
+        load(tmp_path, text)
+    assert caught.value.field == field
+    assert reason in caught.value.reason
+    assert str(caught.value).startswith(str(tmp_path / "scenario.yaml"))
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(ScenarioError, match="cannot be read"):
+        load_scenario(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_the_scenarios_that_users_copy_can_be_run(path):
+    load_scenario(path)
