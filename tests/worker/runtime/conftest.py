@@ -17,7 +17,47 @@ from phoenix_worker.runtime.resolve import resolve
 from phoenix_worker.runtime.resolved import parameters
 from phoenix_worker.venue.port import Preflight
 
-CONFIGS = Path(__file__).parents[3] / "configs"
+MAKER = """\
+apiVersion: phoenix.trading/v1alpha1
+kind: MarketMaker
+metadata:
+  name: btcusdt
+spec:
+  symbol: BTCUSDT
+  accountRef: default
+  mode: Live
+  netMax: "0.10"
+  baseSize: "0.004"
+  minSpreadBps: 5
+  nearLayers: 3
+  nearStepBps: "1.5"
+  farLayers: 2
+  risk:
+    capital: 2000
+"""
+ACCOUNT = """\
+apiVersion: phoenix.trading/v1alpha1
+kind: TradingAccount
+metadata:
+  name: default
+spec:
+  venue: BinanceUSDM
+  environment: Simulator
+  endpoints:
+    baseUrl: http://127.0.0.1:8700
+  limits:
+    netNotional: 25000
+    grossNotional: 50000
+    dailyLoss: 500
+    makerNetMax:
+      BTCUSDT: "0.20"
+      ETHUSDT: "2"
+  settings:
+    leverage: 10
+    marginType: Cross
+    apply: true
+  emergency: None
+"""
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +88,8 @@ class Files:
         self.directory = directory
         self.maker = directory / "maker.yaml"
         self.account = directory / "account.yaml"
-        self.maker.write_text((CONFIGS / "makers" / "btcusdt.yaml").read_text())
-        self.account.write_text((CONFIGS / "accounts" / "simulator.yaml").read_text())
+        self.maker.write_text(MAKER)
+        self.account.write_text(ACCOUNT)
 
     def edit(self, path: Path, before: str, after: str) -> None:
         """Replaces the file by one with the text changed: another inode, as editors and kubelets do it."""

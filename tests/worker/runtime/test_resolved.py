@@ -54,7 +54,7 @@ async def test_files_are_validated_in_a_process_of_their_own(files):
 @pytest.mark.parametrize(
     ("file", "before", "after", "says"),
     [
-        pytest.param("maker", 'netMax: "0.10"', "netMax: 0.10", r"maker\.yaml:10: error: spec\.netMax", id="a float"),
+        pytest.param("maker", 'netMax: "0.10"', "netMax: 0.10", r"maker\.yaml:9: error: spec\.netMax", id="a float"),
         pytest.param("maker", "spec:", "spec: [", "maker.yaml", id="broken YAML"),
         pytest.param("maker", 'netMax: "0.10"', 'netMax: "9"', "makerNetMax", id="beyond what the account admits"),
         pytest.param("maker", "accountRef: default", "accountRef: other", "names 'other'", id="another account"),

@@ -4,7 +4,6 @@ from decimal import Decimal
 from random import Random
 
 import pytest
-from aiohttp import web
 from phoenix_worker.core.events import ClockSynced, FeesSet, InstrumentSet, StatusSet
 from phoenix_worker.core.instrument import SymbolStatus
 from phoenix_worker.venue.binance.gateway import BinanceVenue
@@ -69,8 +68,8 @@ DEFAULT_INFO = {
     "rateLimits": [{"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 30}],
     "symbols": [
         {
-            **{"symbol": "ETHUSDC", "contractType": "PERPETUAL", "status": "TRADING"},
-            **{"baseAsset": "ETH", "quoteAsset": "USDC", "filters": filters()},
+            "symbol": "ETHUSDC", "contractType": "PERPETUAL", "status": "TRADING",
+            "baseAsset": "ETH", "quoteAsset": "USDC", "filters": filters(),
         }
     ],
 }
@@ -94,7 +93,13 @@ REFUSALS = {
     "leverage": ("GET", "/fapi/v1/symbolConfig", {"leverage": 20}, "leverage is 20, the account declares 10", "apply"),
     "margin type": ("GET", "/fapi/v1/symbolConfig", {"marginType": "ISOLATED"}, "ISOLATED", "apply"),
     "no room": ("GET", "/fapi/v1/premiumIndex", {"markPrice": "9000000"}, "netMax at the mark price", "lower leverage"),
-    "withdrawals": ("GET", "/sapi/v1/account/apiRestrictions", {"enableWithdrawals": True}, "may withdraw", "use a key"),
+    "withdrawals": (
+        "GET",
+        "/sapi/v1/account/apiRestrictions",
+        {"enableWithdrawals": True},
+        "may withdraw",
+        "use a key",
+    ),
     "no futures": ("GET", "/sapi/v1/account/apiRestrictions", {"enableFutures": False}, "may not trade", "enable"),
 }
 SOUND = {
@@ -160,7 +165,6 @@ class TestSymbol:
         assert preflight.instrument is None
         assert reason in preflight.refused[0].what
 
-
     async def test_missing_filters_are_named(self, prepare, info):
         info(filters=filters()[:2])
         assert "MARKET_LOT_SIZE, MIN_NOTIONAL" in (await prepare()).refused[0].what
@@ -179,7 +183,9 @@ class TestSettings:
         assert exchange.asked("POST", "/fapi/v1/marginType")[0].parameters["marginType"] == "CROSSED"
 
     async def test_no_change_needed_is_as_good(self, prepare, exchange, wrong, refusal):
-        exchange.answers["POST", "/fapi/v1/marginType"] = lambda *_: refusal(400, -4046, "No need to change margin type.")
+        exchange.answers["POST", "/fapi/v1/marginType"] = lambda *_: refusal(
+            400, -4046, "No need to change margin type."
+        )
         assert (await prepare(apply=True)).refused == ()
 
     @pytest.mark.parametrize("held", ["position", "order"])
@@ -193,9 +199,10 @@ class TestSettings:
         assert "only while flat" in preflight.refused[0].todo
         assert not [r for r in exchange.requests if r.method == "POST"]
 
-    async def test_a_dry_run_changes_nothing(self, prepare, exchange, wrong):
+    async def test_a_dry_run_changes_nothing_and_says_what_a_live_worker_would(self, prepare, exchange, wrong):
         preflight = await prepare(apply=True, dry_run=True)
-        assert preflight.refused
+        assert preflight.refused == ()
+        assert any("leverage is 20" in skipped for skipped in preflight.skipped)
         assert not [r for r in exchange.requests if r.method != "GET"]
 
     @pytest.mark.parametrize(
@@ -218,7 +225,9 @@ class TestNobodyAnswers:
 
     async def test_a_key_that_is_refused_does_not_heal_and_is_told_once(self, prepare, exchange, refusal):
         for path in ("accountConfig", "symbolConfig", "commissionRate", "leverageBracket"):
-            exchange.answers["GET", f"/fapi/v1/{path}"] = lambda *_: refusal(401, -2015, "Invalid API-key, IP, or permissions.")
+            exchange.answers["GET", f"/fapi/v1/{path}"] = lambda *_: refusal(
+                401, -2015, "Invalid API-key, IP, or permissions."
+            )
         preflight = await prepare()
         assert len(preflight.refused) == 1
         assert "refuses the key" in preflight.refused[0].what

@@ -181,6 +181,8 @@ class Checks:
         what = f"{self._symbol}: {'; '.join(wrong)}"
         if not settings.apply:
             self._refuse(what, "set it at the exchange, or let spec.settings.apply of the account do it while flat")
+        elif self._rest.read_only:
+            self._skipped.append(f"{what}: a live worker sets it while flat, a rehearsal leaves it")
         elif not await self._is_flat():
             self._refuse(what, "close the position and the orders of the symbol: settings are applied only while flat")
         else:

@@ -100,7 +100,7 @@ class Rest:
         self._budget = budget
         self._on_error = on_error
         self._recv_window_ms = recv_window_ms
-        self._read_only = read_only
+        self.read_only = read_only
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
 
@@ -144,7 +144,7 @@ class Rest:
         """Changes something at the exchange, signed; raises `RestError`. With a deadline nothing leaves after it, and
         the exchange refuses what arrives after it.
         """
-        if self._read_only:
+        if self.read_only:
             raise RestError(outcomes.NOT_SENT, 0, 0, "dry run: nothing is changed at the exchange", 0)
         return await self._request(
             method, path, parameters, weight, Security.SIGNED, urgency, deadline_ns, timeout_s, self._base_url

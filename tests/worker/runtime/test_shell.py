@@ -1,0 +1,250 @@
+"""The shell with a real engine, a real coordinator and recorder, and a venue that only listens."""
+
+import msgspec
+import pytest
+from phoenix_coordination import port
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_worker.core import actions as act
+from phoenix_worker.core import events as ev
+from phoenix_worker.runtime import shell as shell_module
+from phoenix_worker.runtime.build_info import build
+from phoenix_worker.runtime.meters import Meters
+from phoenix_worker.runtime.recorder import Recorder
+from phoenix_worker.runtime.replay import replay
+from phoenix_worker.runtime.shell import Shell
+
+
+class Peers:
+    """A coordinator that writes down what it is asked."""
+
+    installation = "k3f9a0"
+
+    def __init__(self):
+        self.asked = []
+
+    def reserve(self, reservation):
+        self.asked.append(reservation)
+
+    def release(self):
+        self.asked.append("release")
+
+    def raise_emergency(self, level, reason):
+        self.asked.append((level, reason))
+
+    def save_snapshot(self, token, memory):
+        self.asked.append(("snapshot", token, memory))
+
+
+class Scripted:
+    """An engine whose answers a test writes; it keeps what it was told."""
+
+    def __init__(self, engine, script):
+        self.engine = engine
+        self.script = script
+        self.seen = []
+        self.session = engine.session
+        self.keyframe = engine.keyframe
+        self.remember = engine.remember
+
+    def on(self, event):
+        self.seen.append(event)
+        return self.script(event)
+
+
+@pytest.fixture
+async def assembled(tmp_path, engine, instrument, venue, clock, logged):
+    """A shell round `engine`, or round a script."""
+    recorders = []
+
+    def make(script=None):
+        chosen = engine if script is None else Scripted(engine, script)
+        recorder = Recorder(tmp_path / "runs" / "one", "BTCUSDT", build(), engine.keyframe, clock.wall_ns)
+        recorders.append(recorder)
+        peers = Peers()
+        shell = Shell(chosen, instrument, venue, peers, recorder, clock, Meters(), logged.log)
+        return shell, chosen, peers
+
+    yield make
+    for recorder in recorders:
+        recorder.close()
+
+
+def tick(clock):
+    return ev.Tick(clock.monotonic_ns())
+
+
+async def test_actions_are_performed_in_their_order_each_by_whom_it_concerns(assembled, venue, clock):
+    script = [
+        act.Cancel("a", 1),
+        act.Reserve(7, 1, 2, 3, 60_000.0),
+        act.FetchSnapshot(),
+        act.RaiseEmergency(ev.EmergencyLevel.HALT, "second writer"),
+        act.ArmDeadMan(60_000),
+        act.ReleaseLease(),
+    ]
+    shell, _, peers = assembled(lambda _: script)
+    shell.sink(tick(clock))
+    assert [type(action) for action in venue.performed] == [act.Cancel, act.FetchSnapshot, act.ArmDeadMan]
+    assert peers.asked == [
+        port.Reservation(7, 1, 2, 3, step_value=pytest.approx(60.0)),
+        (EmergencyLevel.HALT, "second writer"),
+        "release",
+    ]
+
+
+async def test_what_is_told_during_an_event_is_handled_right_after_it(assembled, venue, clock):
+    shell, engine, _ = assembled(lambda event: [act.FetchTouch()] if type(event) is ev.Tick else [act.FetchCloses()])
+
+    def answer_at_once(action):
+        if isinstance(action, act.FetchTouch):
+            shell.sink(ev.Canary(clock.monotonic_ns()))
+            shell.sink(ev.TouchAnswer(clock.monotonic_ns(), 0, None, None))
+            assert len(engine.seen) == 1, "the engine is not asked within its own turn"
+
+    venue.react = answer_at_once
+    shell.sink(tick(clock))
+    assert [type(event) for event in engine.seen] == [ev.Tick, ev.Canary, ev.TouchAnswer]
+    assert [type(action) for action in venue.performed] == [act.FetchTouch, act.FetchCloses, act.FetchCloses]
+
+
+@pytest.mark.parametrize(
+    ("message", "event"),
+    [
+        (port.LeaseGranted(5, 99), ev.Lease(0, 5, 99, "k3f9a0")),
+        (port.LeaseRenewed(5, 199), ev.Lease(0, 5, 199, "k3f9a0")),
+        (port.LeaseLost(5, "x"), ev.Lease(0, 0, 0, "k3f9a0")),
+        (port.Reserved(1, 2, 3), ev.Reserved(0, 1, 2, 3)),
+        (
+            port.EmergencyChanged(EmergencyLevel.FLATTEN, 4, "drawdown"),
+            ev.Emergency(0, ev.EmergencyLevel.FLATTEN, 4, "drawdown"),
+        ),
+        (port.Reachable(), ev.Coordination(0, reachable=True)),
+        (port.Unreachable("disk"), ev.Coordination(0, reachable=False, reason="disk")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_every_message_of_the_account_s_workers_is_an_event(assembled, message, event):
+    shell, engine, _ = assembled(lambda _: [])
+    shell.hear(message)
+    assert [msgspec.structs.replace(seen, at=0) for seen in engine.seen] == [event]
+
+
+async def test_time_passes_for_the_engine(assembled, eventually):
+    shell, engine, _ = assembled(lambda _: [])
+    shell.start_ticking()
+    await eventually(lambda: len(engine.seen) >= 5)
+    assert {type(event) for event in engine.seen} == {ev.Tick}
+    gaps = [b.at - a.at for a, b in zip(engine.seen, engine.seen[1:], strict=False)]
+    assert min(gaps) > 0
+    shell._end(0, "over")
+
+
+async def test_exit_ends_the_worker_with_its_status_and_nothing_comes_after(assembled, clock):
+    shell, engine, _ = assembled(lambda event: [act.Exit(1, "half-blind")] if type(event) is ev.Tick else [])
+    shell.sink(tick(clock))
+    assert await shell.ended == 1
+    shell.sink(ev.Canary(clock.monotonic_ns()))
+    assert len(engine.seen) == 1
+
+
+async def test_a_stop_is_an_event_and_is_bounded(assembled, monkeypatch, logged):
+    monkeypatch.setattr(shell_module, "WITHDRAW_SECONDS", 0.05)
+    shell, engine, _ = assembled(lambda _: [])
+    shell.stop("SIGTERM")
+    assert engine.seen[0].reason == "SIGTERM"
+    assert await shell.ended == 1
+    assert "not withdrawn" in logged.text
+
+
+async def test_an_orderly_stop_is_over_before_its_bound(assembled):
+    shell, _, _ = assembled(lambda event: [act.Exit(0, "nothing is left")] if type(event) is ev.Stop else [])
+    shell.stop("SIGTERM")
+    assert await shell.ended == 0
+
+
+async def test_a_second_stop_ends_at_once(assembled):
+    shell, _, _ = assembled(lambda _: [])
+    shell.stop("SIGINT")
+    shell.stop("SIGINT")
+    assert await shell.ended == 1
+
+
+async def test_an_engine_that_raises_cancels_what_rests_and_ends(assembled, venue, clock, monkeypatch, logged):
+    monkeypatch.setattr(shell_module, "FAILED_SECONDS", 0.01)
+
+    def fail(_):
+        raise KeyError("a defect")
+
+    shell, engine, _ = assembled(fail)
+    engine.session.token = 5
+    shell.sink(tick(clock))
+    shell.sink(tick(clock))
+    assert len(engine.seen) == 1, "it decides nothing more"
+    assert isinstance(venue.performed[0], act.CancelAll)
+    assert await shell.ended == 1
+    assert "KeyError" in shell.failure
+    line = next(line for line in logged.read() if line["event"] == "engine failed")
+    assert "in fail" in line["stack"]
+
+
+async def test_without_the_lease_a_failing_engine_cancels_nothing_of_others(assembled, venue, clock, monkeypatch):
+    monkeypatch.setattr(shell_module, "FAILED_SECONDS", 0.01)
+
+    def fail(_):
+        raise KeyError("a defect")
+
+    shell, _, _ = assembled(fail)
+    shell.sink(tick(clock))
+    assert venue.performed == []
+    assert await shell.ended == 1
+
+
+async def test_memory_is_saved_before_the_lease_is_given_up(assembled, clock):
+    shell, engine, peers = assembled(lambda _: [act.ReleaseLease()])
+    engine.session.token = 5
+    shell.sink(tick(clock))
+    assert peers.asked == [("snapshot", 5, engine.remember()), "release"]
+
+
+async def test_only_a_leader_saves_its_memory(assembled):
+    shell, _, peers = assembled(lambda _: [])
+    shell.save_memory()
+    assert peers.asked == []
+
+
+async def test_latencies_are_measured_from_the_ticks_and_answers_themselves(assembled, clock):
+    shell, _, _ = assembled(lambda _: [])
+    now = clock.monotonic_ns()
+    answer = ev.Answer(now, ev.Request.PLACE, "id", ev.Outcome.CONFIRMED, now - 3_000_000)
+    shell.sink(answer)
+    shell.sink(msgspec.structs.replace(answer, sent_ns=0))
+    assert shell._meters.order_round_trip.count == 1, "what never left took no time"
+    assert shell._meters.order_round_trip.sum_ns == 3_000_000
+    assert shell._meters.decision.count == 2
+
+
+async def test_what_the_engine_saw_is_what_is_recorded(assembled, market, clock, tmp_path):
+    shell, _, _ = assembled()
+    for event in (*market(300, clock.monotonic_ns()), ev.Stop(clock.monotonic_ns() + 10**10, "x")):
+        shell.sink(event)
+    shell.recorder.close()
+    report = replay(tmp_path / "runs" / "one")
+    assert report.same
+    assert report.complete
+    assert report.events == 361
+
+
+async def test_notes_are_lines_and_repeats_are_sampled(assembled, clock, logged):
+    notes = [act.Note(act.NoteKind.REFUSED, "worst-case")] * 100 + [act.Note(act.NoteKind.FILL, "BUY")] * 20
+    shell, _, _ = assembled(lambda _: notes)
+    shell.sink(tick(clock))
+    told = [line["event"] for line in logged.read()]
+    assert told.count("fill") == 20
+    assert 0 < told.count("refused") < 10
+
+
+async def test_a_burst_of_events_grows_nothing(assembled, market):
+    shell, _, _ = assembled(lambda _: [])
+    for event in market(20_000):
+        shell.sink(event)
+        assert not shell._waiting

@@ -1,0 +1,304 @@
+"""The worker as a process: what it refuses, and one life against the simulated exchange over real sockets."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+
+import aiohttp
+import pytest
+from phoenix_coordination.state import Reason, Role, decode
+from phoenix_worker import __main__ as program
+from phoenix_worker.runtime.replay import replay
+
+ENDPOINT = "http://127.0.0.1:8700"
+SECRET_REDIS = "redis://user:hunter2hunter2@redis:6379/0"
+
+
+class Refused:
+    """Runs the command line in this process, for what ends before anything is opened."""
+
+    def __init__(self, files, tmp_path, capfd):
+        self.capfd = capfd
+        self.arguments = {
+            "--maker": str(files.maker),
+            "--account": str(files.account),
+            "--credentials": str(tmp_path / "credentials"),
+            "--state-dir": str(tmp_path / "state"),
+            "--http": "127.0.0.1:0",
+        }
+
+    def with_(self, **changes):
+        arguments = self.arguments | {f"--{name.replace('_', '-')}": value for name, value in changes.items()}
+        status = program.main([text for pair in arguments.items() for text in pair])
+        captured = self.capfd.readouterr()
+        assert "Traceback" not in captured.err
+        return status, captured.err
+
+
+@pytest.fixture
+def refused(files, tmp_path, capfd):
+    return Refused(files, tmp_path, capfd)
+
+
+@pytest.mark.parametrize(
+    ("redis", "says"),
+    [
+        pytest.param("redis://redis:6379/0", "not part of this release", id="a URL"),
+        pytest.param("@/run/redis-url", "not part of this release", id="a file"),
+        pytest.param(SECRET_REDIS, "a password in an argument", id="a password in an argument"),
+    ],
+)
+def test_shared_coordination_is_refused_and_a_password_never_shown(refused, redis, says):
+    status, told = refused.with_(redis=redis)
+    assert status == 1
+    assert says in told
+    assert "hunter2" not in told
+
+
+def test_an_address_that_is_none_is_refused(refused):
+    status, told = refused.with_(http="nowhere")
+    assert status == 1
+    assert "--http: 'nowhere' is no address" in told
+
+
+def test_a_usage_that_is_wrong_ends_with_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        program.main(["--maker"])
+    assert ended.value.code == 2
+    assert "usage: phoenix worker" in capsys.readouterr().err
+
+
+def test_help_shows_an_example(capsys):
+    with pytest.raises(SystemExit) as ended:
+        program.main(["--help"])
+    assert ended.value.code == 0
+    assert "example:\n  phoenix worker --maker" in capsys.readouterr().out
+
+
+def test_a_manifest_that_does_not_validate_is_refused_by_line_and_field(refused, files):
+    files.edit(files.maker, "minSpreadBps: 5", "minSpreadBps: -1")
+    status, told = refused.with_()
+    assert status == 1
+    assert "maker.yaml:" in told
+    assert "spec.minSpreadBps" in told
+
+
+def test_live_on_an_address_of_the_real_exchange_needs_an_account_that_says_so(refused, files):
+    files.edit(files.account, ENDPOINT, "https://fapi.binance.com")
+    status, told = refused.with_()
+    assert status == 1
+    assert "is the real exchange's" in told
+
+
+def test_a_clock_that_does_not_parse_is_refused(refused, monkeypatch):
+    monkeypatch.setenv("PHOENIX_CLOCK", "fast")
+    status, told = refused.with_()
+    assert status == 1
+    assert "PHOENIX_CLOCK" in told
+
+
+def test_the_reason_is_the_termination_message_of_the_pod(refused, tmp_path, monkeypatch):
+    words = tmp_path / "termination-log"
+    words.touch()
+    monkeypatch.setattr(program, "TERMINATION_LOG", words)
+    refused.with_(redis=SECRET_REDIS)
+    assert "a password in an argument" in words.read_text()
+
+
+class Process:
+    """A program of ours with its output; ended by its id at the latest when the test is over."""
+
+    def __init__(self, process):
+        self.process = process
+        self.lines: list[str] = []
+        self.errors = ""
+
+    @classmethod
+    async def start(cls, *arguments, **env):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *arguments,
+            env=os.environ | env,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=2**24,
+        )
+        return cls(process)
+
+    async def line(self, wanted):
+        """The next line of stdout that the condition wants."""
+        async with asyncio.timeout(30):
+            while text := (await self.process.stdout.readline()).decode():
+                self.lines.append(text)
+                if wanted(text):
+                    return json.loads(text)
+        raise AssertionError(f"ended: {self.lines} {(await self.process.stderr.read()).decode()}")
+
+    async def end(self):
+        """Exit status, after everything that was said has been read."""
+        async with asyncio.timeout(25):
+            out, err = await self.process.communicate()
+        self.lines += out.decode().splitlines()
+        self.errors = err.decode()
+        return self.process.returncode
+
+
+@pytest.fixture
+async def processes():
+    started = []
+
+    async def start(*arguments, **env):
+        process = await Process.start(*arguments, **env)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.process.kill()
+            await process.process.communicate()
+
+
+@pytest.fixture
+async def world(processes, files, tmp_path):
+    """A simulated exchange with an account, and the way to start workers on it."""
+    exchange = await processes("-m", "phoenix_simulator", "--port", "0", "--symbols", "BTCUSDT", "--seed", "7")
+    url = (await exchange.line(lambda text: "url" in text))["url"]
+    async with aiohttp.ClientSession(url) as session:
+        async with session.post("/sim/account", json={"balances": {"USDT": "100000"}}) as response:
+            account = await response.json()
+        credentials = tmp_path / "credentials"
+        credentials.mkdir()
+        for name in ("apiKey", "apiSecret"):
+            (credentials / name).write_text(account[name])
+        files.edit(files.account, ENDPOINT, url)
+        yield World(processes, files, credentials, tmp_path / "state", session, account)
+
+
+class World:
+    def __init__(self, processes, files, credentials, state, exchange, account):
+        self.processes = processes
+        self.files = files
+        self.credentials = credentials
+        self.state = state
+        self.exchange = exchange
+        self.account = account
+
+    async def worker(self, **env):
+        worker = await self.processes(
+            *("-m", "phoenix_worker", "--maker", str(self.files.maker), "--account", str(self.files.account)),
+            *("--credentials", str(self.credentials), "--state-dir", str(self.state), "--http", "127.0.0.1:0"),
+            **env,
+        )
+        port = (await worker.line(lambda text: '"listening"' in text))["port"]
+        return worker, f"http://127.0.0.1:{port}"
+
+
+async def state_of(url, wanted):
+    """The worker's state, once it is as wanted."""
+    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{url}/state") as response:
+                record = decode(await response.read())
+            if wanted(record):
+                return record
+            await asyncio.sleep(0.05)
+
+
+async def text_of(url):
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        return response.status, await response.text()
+
+
+@pytest.mark.scenario
+async def test_a_worker_quotes_takes_new_parameters_stops_and_can_be_replayed(world):
+    worker, url = await world.worker()
+    record = await state_of(url, lambda record: record.reason is Reason.QUOTING and record.quotes.bids)
+    assert record.role is Role.LEADING
+    assert record.quotes.asks
+
+    world.files.edit(world.files.maker, "minSpreadBps: 5", "minSpreadBps: 5\n  paused: true")
+    await state_of(url, lambda record: record.reason is Reason.PAUSED and not record.quotes.bids)
+    world.files.edit(world.files.maker, "paused: true", "paused: maybe")
+    record = await state_of(url, lambda record: record.configuration.refused)
+    assert record.reason is Reason.PAUSED, "the old file stays in force"
+    world.files.edit(world.files.maker, "paused: maybe", "paused: false")
+    await state_of(url, lambda record: record.reason is Reason.QUOTING and record.quotes.bids)
+
+    world.files.edit(world.files.account, "emergency: None", "emergency: Halt")
+    await state_of(url, lambda record: record.reason is Reason.EMERGENCY and not record.quotes.bids)
+    world.files.edit(world.files.account, "emergency: Halt", "emergency: None")
+    await state_of(url, lambda record: record.reason is Reason.QUOTING and record.quotes.bids)
+
+    shown = [await text_of(f"{url}{path}") for path in ("/state", "/metrics", "/readyz?verbose", "/livez", "/startupz")]
+    assert [status for status, _ in shown] == [200] * 5
+    worker.process.send_signal(signal.SIGTERM)
+    assert await worker.end() == 0, worker.errors
+    everything = "\n".join([*(text for _, text in shown), *worker.lines, worker.errors])
+    for name in ("apiKey", "apiSecret"):
+        assert world.account[name] not in everything
+
+    (run,) = (world.state / "recordings" / "default.btcusdt").iterdir()
+    report = replay(run)
+    assert report.same, report.differences
+    assert report.complete, report.notes
+    assert report.decisions > 10
+    for path in world.state.rglob("*"):
+        if path.is_file():
+            assert world.account["apiSecret"].encode() not in path.read_bytes()
+
+
+@pytest.mark.scenario
+async def test_a_second_worker_of_the_symbol_stands_by_until_the_first_is_gone(world):
+    first, first_url = await world.worker()
+    leader = await state_of(first_url, lambda record: record.reason is Reason.QUOTING)
+    _, second_url = await world.worker()
+    standby = await state_of(second_url, lambda record: record.reason is Reason.STANDBY)
+    assert standby.ready
+    assert standby.token == 0
+    first.process.send_signal(signal.SIGKILL)
+    await first.end()
+    successor = await state_of(second_url, lambda record: record.reason is Reason.QUOTING and record.quotes.bids)
+    assert successor.token > leader.token
+    assert successor.installation == leader.installation
+
+
+@pytest.mark.scenario
+async def test_a_rehearsal_decides_and_sends_nothing(world):
+    world.files.edit(world.files.maker, "mode: Live", "mode: DryRun")
+    _, url = await world.worker()
+    record = await state_of(url, lambda record: record.quotes.bids)
+    assert record.mode.value == "DryRun"
+    async with world.exchange.get(f"/sim/account/{world.account['apiKey']}") as response:
+        assert "px" not in await response.text(), "no order of ours reached the exchange"
+
+
+@pytest.mark.scenario
+async def test_an_exchange_that_does_not_answer_is_waited_for_and_a_stop_still_works(world):
+    world.files.edit(world.files.account, str(world.exchange._base_url).rstrip("/"), "http://127.0.0.1:9")
+    worker, url = await world.worker()
+    record = await state_of(url, lambda record: record.reason is Reason.VENUE_UNREACHABLE)
+    assert not record.ready
+    assert (await text_of(f"{url}/startupz"))[0] == 503
+    assert (await text_of(f"{url}/livez"))[0] == 200
+    worker.process.send_signal(signal.SIGTERM)
+    assert await worker.end() == 0
+
+
+@pytest.mark.scenario
+async def test_a_missing_key_is_named_on_readyz_and_in_the_last_words(world):
+    secret = (world.credentials / "apiSecret").read_text()
+    (world.credentials / "apiSecret").unlink()
+    worker, url = await world.worker()
+    await state_of(url, lambda record: record.reason is Reason.CREDENTIALS_MISSING)
+    status, text = await text_of(f"{url}/readyz")
+    assert status == 503
+    assert "apiSecret" in text
+    assert await worker.end() == 1
+    assert "apiSecret (or privateKey) missing" in worker.errors
+    assert secret not in worker.errors
+    assert "Traceback" not in worker.errors
