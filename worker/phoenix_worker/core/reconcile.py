@@ -137,6 +137,7 @@ def replace_orders(orders: OrderBook, truth: Truth, open_when_asked: list[str], 
         if order.life is Life.CLOSED:
             # Fills up to the truth are in its position: nothing of this order is unseen any more.
             order.executed_steps = order.filled_steps
+            order.awaiting_report_ns = 0
 
 
 def owner_of(order: OpenOrder, installation: str, token: int, known: bool) -> Owner:

@@ -1,0 +1,30 @@
+"""What the truth settles about the orders that we hold."""
+
+from phoenix_worker.core.actions import Purpose
+from phoenix_worker.core.events import Side, Truth
+from phoenix_worker.core.orders import Life, OrderBook, OwnOrder
+from phoenix_worker.core.reconcile import replace_orders
+
+SECOND = 1_000_000_000
+
+
+def test_a_closed_order_whose_fill_only_the_truth_has_told_is_waited_for_no_longer():
+    filled_while_frozen = OwnOrder(
+        "pxk3f9a0-00000abc-q3",
+        Side.SELL,
+        0,
+        Purpose.QUOTE,
+        False,
+        600_000,
+        4,
+        sent_ns=SECOND,
+        life=Life.CLOSED,
+        executed_steps=4,
+        awaiting_report_ns=2 * SECOND,
+    )
+    orders = OrderBook({filled_while_frozen.client_id: filled_while_frozen})
+    assert orders.lagging(9 * SECOND, SECOND) is filled_while_frozen
+    replace_orders(orders, Truth(9 * SECOND, request_id=1, position_steps=-4), [], 8 * SECOND)
+    orders.forget_settled()
+    assert orders.lagging(9 * SECOND, SECOND) is None
+    assert orders.orders == {}
