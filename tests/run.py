@@ -62,15 +62,22 @@ def main(names: list[str]) -> int:
         row = (outcome.passed, outcome.failed, len(outcome.skipped), round(outcome.seconds))
         print(f"{suite.name:<10} {row[0]:>7} {row[1]:>7} {row[2]:>8} {row[3]:>8}  {suite.what}")
     for suite, outcome in outcomes:
-        for test, reason in outcome.skipped:
-            print(f"skipped in {suite.name}: {test}: {reason}")
+        for reason, tests in _by_reason(outcome.skipped).items():
+            print(f"skipped in {suite.name}: {reason}: {tests[0]}{f' and {len(tests) - 1} more' if tests[1:] else ''}")
     for suite, outcome in outcomes:
         if not outcome.green and not outcome.failed:
-            print(f"{suite.name}: every test passed and yet pytest is not content: see its output above")
+            print(f"{suite.name}: no test failed and yet it is not green (coverage, or no test at all): see above")
     summary = f"{sum(o.passed for _, o in outcomes)} passed, {sum(o.failed for _, o in outcomes)} failed"
     (BUILD / "summary").write_text(summary + "\n", encoding="utf-8")
     print(summary, flush=True)
     return 0 if all(outcome.green for _, outcome in outcomes) else 1
+
+
+def _by_reason(skipped: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for test, reason in skipped:
+        reasons.setdefault(reason, []).append(test)
+    return reasons
 
 
 def run(suite: Suite) -> Outcome:

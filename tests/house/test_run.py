@@ -57,9 +57,11 @@ def test_the_last_line_sums_up_and_the_status_agrees(
 
 
 def test_what_is_skipped_is_named_with_its_reason(runner: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
-    _tests(runner, GOOD + "import pytest\n@pytest.mark.skip(reason='no capture here')\ndef test_replay(): pass\n")
+    skip = "@pytest.mark.skip(reason='no capture here')\n"
+    _tests(runner, f"{GOOD}import pytest\n{skip}def test_replay(): pass\n{skip}def test_another(): pass\n")
     assert runner.main([]) == 0
-    assert "skipped in one: tests.one.test_it.test_replay: no capture here" in capfd.readouterr().out
+    said = capfd.readouterr().out
+    assert "skipped in one: no capture here: tests.one.test_it.test_replay and 1 more" in said
 
 
 def test_an_unknown_suite_is_wrong_usage(runner: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
