@@ -97,12 +97,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: Command, arguments: Sequence[str]) -> int:
-    # Imported here: the models cost a tenth of a second, which `--help` of the table should not.
-    from phoenix_crds.problems import InvalidResourceError  # noqa: PLC0415 - see above
-
     try:
         return _bound(command, arguments)()
-    except (Refused, InvalidResourceError) as refusal:
+    except _refusals() as refusal:
         print(f"phoenix {command.name}: {refusal}", file=sys.stderr)
         return REFUSED
     except KeyboardInterrupt:
@@ -111,6 +108,15 @@ def _run(command: Command, arguments: Sequence[str]) -> int:
         # The reader (`| head`) left; without this the interpreter complains once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What a person did, as exceptions. Asked for only when something was raised: the models cost a tenth of a second,
+    which `--help` should not pay, and a sixth of a worker's memory.
+    """
+    from phoenix_crds.problems import InvalidResourceError  # noqa: PLC0415 - see above
+
+    return Refused, InvalidResourceError
 
 
 def _bound(command: Command, arguments: Sequence[str]) -> Callable[[], int]:
