@@ -45,7 +45,7 @@ TOUCH_CHANGE: Final = Shape(
 TOUCH_SIZE: Final = Shape((0, 300), (0.25, 2500), (0.5, 4300), (0.75, 6600), (0.95, 14500), (0.99, 28000), (1, 40000))
 """Steps that a best price gathers when it is left alone."""
 
-ORDER_SIZE: Final = Shape((0, 2), (0.1, 2), (0.25, 6), (0.5, 25), (0.75, 100), (0.95, 700), (0.99, 2500), (1, 8000))
+ORDER_SIZE: Final = Shape((0, 2), (0.1, 2), (0.25, 6), (0.5, 24), (0.75, 80), (0.95, 350), (0.99, 1200), (1, 5000))
 """Steps of a market order between two moves of the price."""
 
 PRINT_SIZE: Final = Shape((0, 2), (0.05, 2), (0.25, 3), (0.5, 16), (0.75, 90), (0.95, 550), (0.99, 1400), (1, 5000))
@@ -56,8 +56,8 @@ MOVE_SIZE: Final = Shape(
 )
 """Ticks (0.016 bps) from the mid before to the mid after a burst of touch moves less than 50 ms apart."""
 
-SIZE_AHEAD: Final = Shape((0, 2), (0.1, 3), (0.25, 32), (0.5, 144), (0.75, 463), (0.9, 2500), (0.95, 6500), (1, 19000))
-"""Steps at the new best price on the side that gave way, right after a move."""
+SIZE_AHEAD: Final = Shape((0, 10), (0.1, 50), (0.25, 130), (0.5, 400), (0.75, 1200), (0.9, 3500), (0.95, 6500), (1, 19000))
+"""Steps at the new best price on the side that gave way, once a move has come to rest there."""
 
 SIZE_BEHIND: Final = Shape((0, 2), (0.1, 36), (0.25, 324), (0.5, 1166), (0.75, 3750), (0.95, 10100), (1, 15000))
 """Steps at the new best price on the side that follows."""

@@ -192,7 +192,7 @@ class SyntheticSource:
         is_bid = self._random.random() < 0.5
         price, steps = bid if is_bid else ask
         target = self._target(is_bid=is_bid)
-        grow = 0.5 + 0.35 * max(-1.0, min(1.0, (target - steps) / target))
+        grow = 0.5 + 0.4 * max(-1.0, min(1.0, (target - steps) / target))
         size = self._steps(TOUCH_CHANGE)
         changed = steps + size if self._random.random() < grow else max(steps - size, 1)
         if changed != steps:
