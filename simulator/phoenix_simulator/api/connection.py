@@ -1,4 +1,4 @@
-"""One WebSocket of a client: a bounded outbox with its own writer, so that a slow reader stalls nobody else.
+"""One WebSocket of a client, bounded in what it may fall behind by, so that a slow reader stalls nobody else.
 
 Market streams, user data and the WebSocket API all run on it. It also keeps the venue's rules of a connection: ten
 messages a second, a ping every three minutes answered within ten, twenty-four hours of life.
@@ -25,8 +25,22 @@ _COUNTED: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, W
 _ENDED: Final = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
 
 
+def text_frame(payload: bytes) -> bytes:
+    """A text message as it goes over the line (RFC 6455, 5.2): final, unmasked, uncompressed."""
+    length = len(payload)
+    if length < 126:
+        return b"\x81%c%b" % (length, payload)
+    if length < 65_536:
+        return b"\x81\x7e%b%b" % (length.to_bytes(2), payload)
+    return b"\x81\x7f%b%b" % (length.to_bytes(8), payload)
+
+
 class Connection:
-    """`holder` is the User-Agent of the handshake; `ip` is what request weight is counted by."""
+    """`holder` is the User-Agent of the handshake; `ip` is what request weight is counted by.
+
+    Text goes straight to the transport as frames made once for all who get them: everything that one turn of the event
+    loop offers leaves in a single write. Nobody waits for a reader; the transport holds what a slow one has not taken.
+    """
 
     def __init__(self, request: web.Request, route: Route, clock: Clock, faults: Faults) -> None:
         # Compression is off: the venue's support is unknown, and it would cost more than everything else here.
@@ -38,12 +52,10 @@ class Connection:
         self.holder = request.headers.get("User-Agent", "")
         self.ip = request.remote or ""
         self.query = request.rel_url.query
-        self.tail = request.match_info.get("tail", "")
         self.combined = False
-        self._outbox: deque[bytes] = deque()
-        self._outbox_bytes = 0
-        self._wake = asyncio.Event()
-        self._close_with: tuple[int, bytes] | None = None
+        self._offered: list[bytes] = []
+        self._is_open = False
+        self._closing: asyncio.Task[None] | None = None
         self._received: deque[int] = deque(maxlen=MESSAGES_PER_SECOND)
         self._opened_ns = clock.monotonic_ns()
         self._pinged_ns = self._opened_ns
@@ -52,55 +64,56 @@ class Connection:
     async def open(self) -> web.WebSocketResponse:
         """Completes the handshake. The response is what the aiohttp handler must return in the end."""
         await self._socket.prepare(self._request)
+        self._is_open = True
+        self._flush()
         return self._socket
 
     def offer(self, frame: bytes) -> None:
-        """Puts a text frame into the outbox; a client that lets it overflow is disconnected, as the venue does."""
-        if self._close_with is not None:
+        """Sends a `text_frame` in its turn; a client that lets them pile up is disconnected, as the venue does."""
+        if self._closing is not None:
             return
-        self._outbox.append(frame)
-        self._outbox_bytes += len(frame)
-        if self._outbox_bytes > OUTBOX_BYTES:
-            self.cut()
-        self._wake.set()
+        self._offered.append(frame)
+        if len(self._offered) == 1:
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def reply(self, payload: bytes) -> None:
+        self.offer(text_frame(payload))
 
     def close(self, code: int = WSCloseCode.OK, reason: bytes = b"") -> None:
-        """An orderly close after what is in the outbox."""
-        if self._close_with is None:
-            self._close_with = (code, reason)
-            self._wake.set()
+        """An orderly close after what was offered."""
+        if self._closing is None:
+            self._flush()
+            self._closing = asyncio.create_task(self._say_goodbye(code, reason))
 
     def cut(self) -> None:
         """The line is dead at once; nothing that waits is sent."""
-        self._outbox.clear()
-        self._outbox_bytes = 0
-        self.close(WSCloseCode.ABNORMAL_CLOSURE)
+        self._offered.clear()
         if self._request.transport is not None:
             self._request.transport.abort()
 
-    async def write(self) -> None:
-        """Sends what is offered until the connection ends. Runs as a task of its own."""
-        try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._outbox:
-                    frame = self._outbox.popleft()
-                    self._outbox_bytes -= len(frame)
-                    await self._socket.send_frame(frame, WSMsgType.TEXT)
-                if self._close_with is not None:
-                    code, reason = self._close_with
-                    await self._socket.close(code=code, message=reason)
-                    return
-        except (ConnectionError, RuntimeError):
-            # The other end went away while we wrote: the reader notices and ends the connection.
-            self._close_with = (WSCloseCode.ABNORMAL_CLOSURE, b"")
+    async def wait_closed(self) -> None:
+        if self._closing is not None:
+            await self._closing
+
+    def _flush(self) -> None:
+        transport = self._request.transport
+        if not self._is_open or not self._offered or self._closing is not None:
+            return
+        if transport is not None and not transport.is_closing():
+            transport.write(b"".join(self._offered))
+            if transport.get_write_buffer_size() > OUTBOX_BYTES:
+                transport.abort()
+        self._offered.clear()
+
+    async def _say_goodbye(self, code: int, reason: bytes) -> None:
+        if self._is_open:
+            await self._socket.close(code=code, message=reason)
 
     async def receive(self) -> str | None:
         """The next text of the client, or None when the connection has ended. Answers pings, counts messages."""
         while True:
             message: WSMessage = await self._socket.receive()
-            if message.type in _ENDED or self._close_with is not None:
+            if message.type in _ENDED or self._closing is not None:
                 return None
             if message.type in _COUNTED and self.route is not Route.WS_API and not self._within_rate():
                 self.close(WSCloseCode.POLICY_VIOLATION, b"Too many requests")

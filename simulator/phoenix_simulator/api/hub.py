@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from phoenix_simulator.api.connection import Connection
+from phoenix_simulator.api.connection import Connection, text_frame
 from phoenix_simulator.api.stream_names import StreamName
 from phoenix_simulator.audit.books import BookWatch
 from phoenix_simulator.clock import Clock
@@ -86,14 +86,13 @@ class Hub:
     def publish(self, topic: Topic, payload: bytes) -> None:
         """To everybody who listens to the topic."""
         watched = bool(self._faults) or self._watch.anything_broken or bool(self._lanes)
+        raw: bytes | None = None
         wrapped: bytes | None = None
         for connection in tuple(topic.connections):
             if connection.combined:
-                if wrapped is None:
-                    wrapped = b'{"stream":"%b","data":%b}' % (topic.name.encode(), payload)
-                frame = wrapped
+                frame = wrapped = wrapped or _combined_frame(topic, payload)
             else:
-                frame = payload
+                frame = raw = raw or text_frame(payload)
             if watched:
                 self._send_watched(connection, topic, frame)
             else:
@@ -101,7 +100,7 @@ class Hub:
 
     def send(self, connection: Connection, topic: Topic, payload: bytes) -> None:
         """To one of the topic's connections."""
-        frame = b'{"stream":"%b","data":%b}' % (topic.name.encode(), payload) if connection.combined else payload
+        frame = _combined_frame(topic, payload) if connection.combined else text_frame(payload)
         if self._faults or self._lanes:
             self._send_watched(connection, topic, frame)
         else:
@@ -185,3 +184,7 @@ class Hub:
     def _drop_idle(self, connection: Connection, topic: Topic, lane: _Lane) -> None:
         if not lane.waiting and lane.held is None:
             self._lanes.pop((connection, topic.name), None)
+
+
+def _combined_frame(topic: Topic, payload: bytes) -> bytes:
+    return text_frame(b'{"stream":"%b","data":%b}' % (topic.name.encode(), payload))

@@ -4,7 +4,6 @@ Any trailing path element is accepted, `?streams=` and `?listenKey=â€¦&events=â€
 whether it will ever deliver or not. That is how the venue behaves, and why a client must watch for silence.
 """
 
-import asyncio
 from typing import Final
 from urllib.parse import unquote
 
@@ -54,22 +53,19 @@ class StreamServer:
         connection.combined = combined
         self._hub.connections[connection] = None
         session = Session(self._hub, self._market, self._users, connection)
-        writer: asyncio.Task[None] | None = None
         try:
             # Subscribed before the handshake ends: a client that has its answer misses nothing from then on.
             session.subscribe(_names_of(request, combined=combined))
             if route is Route.PRIVATE:
                 session.listen(_listen_keys_of(request))
             response = await connection.open()
-            writer = asyncio.create_task(connection.write())
             while (text := await connection.receive()) is not None:
                 session.control(text)
         finally:
             self._hub.leave(connection)
             self._users.leave(connection)
             connection.close()
-            if writer is not None:
-                await writer
+            await connection.wait_closed()
         return response
 
 
@@ -87,9 +83,9 @@ class Session:
         """Answers one message of the client."""
         try:
             command = parse(text)
-            self._connection.offer(self._execute(command))
+            self._connection.reply(self._execute(command))
         except ControlError as error:
-            self._connection.offer(error.reply())
+            self._connection.reply(error.reply())
             if error.fatal:
                 self._connection.close(WSCloseCode.POLICY_VIOLATION, error.msg.encode()[:120])
 

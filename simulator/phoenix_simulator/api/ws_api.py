@@ -49,14 +49,13 @@ class WsApiServer:
         connection = Connection(request, Route.WS_API, self._clock, self._faults)
         response = await connection.open()
         self._hub.connections[connection] = None
-        writer = asyncio.create_task(connection.write())
         session = WsApiSession(self._operations, self._gateway, connection, self._clock, self._faults)
         try:
             await session.serve()
         finally:
             self._hub.leave(connection)
             connection.close()
-            await writer
+            await connection.wait_closed()
         return response
 
 
@@ -199,7 +198,7 @@ class WsApiSession:
     def _reply(self, reply: Json) -> None:
         if self._faults and self._faults.in_outage(self._connection.holder):
             return
-        self._connection.offer(orjson.dumps(reply))
+        self._connection.reply(orjson.dumps(reply))
 
 
 def error_dict(body: object) -> Json:
