@@ -122,10 +122,12 @@ class Account(msgspec.Struct):
         if order is None:
             return booked
         order.learn(told)
-        if _acknowledges(order, report):
-            order.report_ahead = True
-        else:
+        if order.awaiting_report_ns:
+            # Reports come in the order of the requests: this one is of the request that has its answer already, even
+            # where the next one is in flight.
             order.awaiting_report_ns = 0
+        elif _acknowledges(order, report):
+            order.report_ahead = True
         order.on(Trigger.REPORT_OPEN if told.state.is_open else Trigger.REPORT_CLOSED)
         if order.life is Life.CLOSED and order.exposure_steps:
             # Executed more than the fills that came: if those do not come, something was missed.

@@ -1,0 +1,51 @@
+"""Answers and reports of our orders, in whichever order they come."""
+
+from phoenix_worker.core import events as ev
+from phoenix_worker.core.account import Account, Verdict
+from phoenix_worker.core.actions import Purpose
+from phoenix_worker.core.orders import Life, OwnOrder, Trigger
+from phoenix_worker.core.parameters import Risk
+from samples import BTCUSDT
+
+RISK = Risk(failure_ratio=0.05, failure_window=50, sane_band_bps=200.0)
+ACK_LAG_NS = 1_000_000_000
+
+
+def _account_with_open_order() -> tuple[Account, OwnOrder]:
+    account = Account.empty()
+    order = OwnOrder("px-one", ev.Side.BUY, 0, Purpose.QUOTE, False, 600_000, 20, 0, life=Life.OPEN, venue_id=7)
+    account.orders.add(order)
+    return account, order
+
+
+def _answer(at: int) -> ev.Answer:
+    return ev.Answer(
+        at, ev.Request.AMEND, "px-one", ev.Outcome.CONFIRMED, at, venue_id=7, price_ticks=600_010, qty_steps=20
+    )
+
+
+def _amendment(at: int) -> ev.OrderReport:
+    told = ev.OpenOrder("px-one", 7, ev.Side.BUY, 600_010, 20, 0, False, ev.OrderState.NEW, at)
+    return ev.OrderReport(at, at, at, ev.Execution.AMENDMENT, told, None)
+
+
+def test_a_report_that_comes_after_the_next_request_belongs_to_the_one_that_was_answered() -> None:
+    """Otherwise the answered one would seem to lag for ever, and the user stream to be out of sync."""
+    account, order = _account_with_open_order()
+    order.on(Trigger.AMEND_ASKED)
+    assert account.on_answer(_answer(1), 0, RISK) is Verdict.NOTHING
+    order.on(Trigger.AMEND_ASKED)  # the next one is asked before the event of the first has come
+    account.on_report(_amendment(2), BTCUSDT)
+    assert account.orders.lagging(2 + 2 * ACK_LAG_NS, ACK_LAG_NS) is None
+    account.on_answer(_answer(3), 0, RISK)
+    assert account.orders.lagging(3 + 2 * ACK_LAG_NS, ACK_LAG_NS) is order
+    account.on_report(_amendment(4), BTCUSDT)
+    assert account.orders.lagging(4 + 2 * ACK_LAG_NS, ACK_LAG_NS) is None
+
+
+def test_an_event_before_its_answer_leaves_nothing_to_wait_for() -> None:
+    account, order = _account_with_open_order()
+    order.on(Trigger.AMEND_ASKED)
+    account.on_report(_amendment(1), BTCUSDT)
+    account.on_answer(_answer(2), 0, RISK)
+    assert account.orders.lagging(2 + 2 * ACK_LAG_NS, ACK_LAG_NS) is None
