@@ -3,7 +3,7 @@
 Starts the exchange and one worker for each symbol of configs/, probes them, starts them again where they die, and stops
 everything in order on Ctrl-C or after --for. The report compares what the workers say with the exchange's own books.
 Times (--for, KIND@T) are of the run's own clock: at --speed 5 a minute takes 12 s. Ends with 1 where worker and
-exchange disagree, the exchange's audit found a violation, or an order still rests.
+exchange disagree, the exchange's audit found a violation, an order still rests, or a worker did not end in order.
 """
 
 import argparse
@@ -104,18 +104,21 @@ def run(args: argparse.Namespace) -> int:
     as_json = args.output == "json"
     plain = args.plain or as_json or not sys.stdout.isatty()
     output: Output = PlainOutput(sys.stderr if as_json else sys.stdout) if plain else ScreenOutput(Console())
-    report = asyncio.run(demo(options, output))
+    report, problems = asyncio.run(demo(options, output))
     text = encode(report)
     if options.report is not None:
         options.report.write_text(text, encoding="utf-8")
     sys.stdout.write(text if as_json else summary(report))
-    for fault in report.faults:
-        sys.stderr.write(f"phoenix demo: {fault}\n")
-    return 1 if report.faults else 0
+    for problem in problems:
+        sys.stderr.write(f"phoenix demo: {problem}\n")
+    return 1 if problems else 0
 
 
-async def demo(options: Options, output: Output) -> Report:
-    """The whole run. Raises `Refused` where it could not begin, or could not be brought to its end."""
+async def demo(options: Options, output: Output) -> tuple[Report, list[str]]:
+    """The whole run: its report, and why it was not a good one (empty where it was).
+
+    Raises `Refused` where it could not begin, or could not be brought to its end.
+    """
     fleet = of_symbols(load_fleet([options.configs / "accounts", options.configs / "makers"]), options.symbols)
     clock, env = _clock(options.speed)
     directory = StateDirectory(options.state_directory)
@@ -142,7 +145,7 @@ async def _trade(
     runner: Runner,
     exchange: Process,
     control: Control,
-) -> Report:
+) -> tuple[Report, list[str]]:
     """From a running exchange to the report; the exchange still runs afterwards."""
     runner.blurb = msgspec.structs.replace(runner.blurb, exchange=control.url.removeprefix("http://"))
     assets = {quote_asset(assignment.symbol): _BALANCE for assignment in fleet}
@@ -178,7 +181,7 @@ async def _trade(
     if runner.problem:
         raise Refused(runner.problem)
     await control.declare({"end": {}})
-    return build_report(
+    report = build_report(
         duration_s=duration_s,
         speed=options.speed,
         seed=options.seed,
@@ -186,6 +189,8 @@ async def _trade(
         books=await control.books(key.api_key),
         audit=await control.audit(),
     )
+    unorderly = [f"{maker.symbol}: {maker.stop_problem}" for maker in runner.makers if maker.stop_problem]
+    return report, [*report.faults, *unorderly]
 
 
 async def _follow_audit(runner: Runner, control: Control) -> None:

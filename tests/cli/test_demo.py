@@ -39,8 +39,8 @@ def lines(capsys):
 
 
 async def test_a_run_ends_in_order_and_its_report_compares_worker_and_exchange(options, lines):
-    report = await demo(options, PlainOutput())
-    assert report.faults == []
+    report, problems = await demo(options, PlainOutput())
+    assert problems == []
     assert report.symbols["BTCUSDT"].fills == 3
     assert report.symbols["BTCUSDT"].pnl.fees == Decimal("0.12345678")
     assert report.duration_s >= 1.5
@@ -63,20 +63,26 @@ async def test_the_audit_is_told_what_the_workers_promise_and_when_they_have_end
 
 async def test_a_disagreement_is_found(options, monkeypatch):
     monkeypatch.setenv("STANDIN_BOOKS", json.dumps({"BTCUSDT": {"position": "0.004", "fills": 4}}))
-    report = await demo(options, PlainOutput())
+    report, problems = await demo(options, PlainOutput())
     assert not report.agreement
-    assert "BTCUSDT fills: the worker says 3, the exchange 4" in report.faults
+    assert "BTCUSDT fills: the worker says 3, the exchange 4" in problems
+
+
+async def test_a_worker_that_does_not_end_in_order_is_a_problem(options, monkeypatch):
+    monkeypatch.setenv("STANDIN_WORKER", "fails-late")
+    _, problems = await demo(options, PlainOutput())
+    assert problems == ["BTCUSDT: worker ended with status 1 instead of withdrawing in order: "]
 
 
 async def test_a_violation_is_told_while_it_runs(options, monkeypatch, lines):
     monkeypatch.setenv("STANDIN_VIOLATIONS", "2")
-    report = await demo(options, PlainOutput())
-    assert report.faults == ["audit: 2 × leftBehind"]
+    _, problems = await demo(options, PlainOutput())
+    assert problems == ["audit: 2 × leftBehind"]
     assert any("audit: 2 × leftBehind" in line for line in lines())
 
 
 async def test_a_killed_worker_is_started_again_at_once(options, lines):
-    report = await demo(replace(options, faults=(parse_fault("kill@1s"),), length_s=3.0), PlainOutput())
+    report, _ = await demo(replace(options, faults=(parse_fault("kill@1s"),), length_s=3.0), PlainOutput())
     assert report.symbols["BTCUSDT"].restarts == 1
     assert any("was ended by SIGKILL, the next starts now" in line for line in lines())
 
@@ -131,7 +137,7 @@ async def test_what_cannot_be_run_is_refused(options, changes, said):
 
 @pytest.mark.parametrize("speed", [4.0])
 async def test_at_speed_the_runs_own_time_is_what_counts(options, speed):
-    report = await demo(replace(options, speed=speed, length_s=8.0), PlainOutput())
+    report, _ = await demo(replace(options, speed=speed, length_s=8.0), PlainOutput())
     assert report.speed == speed
     assert report.duration_s >= 8.0
 

@@ -42,7 +42,7 @@ def maker_view(
     row = MakerView(
         name=maker.metadata.name,
         symbol=maker.spec.symbol,
-        health="starting" if pid is not None else "no worker",
+        health="no worker" if pid is None and said is not None else "starting",
         mood=Mood.WARNING,
         net_max=maker.spec.net_max,
         restarts=restarts,

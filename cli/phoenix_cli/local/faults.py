@@ -30,7 +30,7 @@ DESCRIPTIONS = {
     FaultKind.GAP: "depth frames are lost",
     FaultKind.DISCONNECT: "the exchange drops the symbol's connections",
     FaultKind.OUTAGE: "the whole venue falls silent",
-    FaultKind.UNKNOWN_ORDER: "orders are executed, their answers are lost",
+    FaultKind.UNKNOWN_ORDER: "the next orders and amends are executed, their answers are lost",
     FaultKind.KILL: "the worker is killed (SIGKILL)",
     FaultKind.PAUSE: "the worker is frozen (SIGSTOP) for longer than its lease",
     FaultKind.STOP: "the account's emergency switch goes to Halt",
@@ -87,21 +87,24 @@ _STALE_S, _OUTAGE_S = 8.0, 10.0
 PAUSE_S = 7.0
 """Longer than the lease (5 s): the paused worker wakes up as one that may not trade."""
 
-_LOST_ANSWERS = 3
+_LOST_ANSWERS = 2
 
 
-def venue_fault(kind: FaultKind, symbol: str) -> dict[str, Any]:
-    """What `POST /sim/fault` is told; raises ValueError for kinds that are not the exchange's to do."""
+def venue_faults(kind: FaultKind, symbol: str) -> list[dict[str, Any]]:
+    """What `POST /sim/fault` is told, one by one; raises ValueError for kinds that are not the exchange's to do."""
     match kind:
         case FaultKind.STALE:
-            return {"kind": "silence", "symbol": symbol, "route": "public", "durationSeconds": _STALE_S}
+            return [{"kind": "silence", "symbol": symbol, "route": "public", "durationSeconds": _STALE_S}]
         case FaultKind.GAP:
-            return {"kind": "gap", "symbol": symbol}
+            return [{"kind": "gap", "symbol": symbol}]
         case FaultKind.DISCONNECT:
-            return {"kind": "disconnect", "symbol": symbol}
+            return [{"kind": "disconnect", "symbol": symbol}]
         case FaultKind.OUTAGE:
-            return {"kind": "outage", "durationSeconds": _OUTAGE_S}
+            return [{"kind": "outage", "durationSeconds": _OUTAGE_S}]
         case FaultKind.UNKNOWN_ORDER:
-            return {"kind": "answer-lost", "endpoint": "order.place", "symbol": symbol, "count": _LOST_ANSWERS}
+            return [
+                {"kind": "answer-lost", "endpoint": endpoint, "symbol": symbol, "count": _LOST_ANSWERS}
+                for endpoint in ("order.place", "order.modify")
+            ]
         case FaultKind.KILL | FaultKind.PAUSE | FaultKind.STOP:
             raise ValueError(f"{kind} is not a fault of the venue")

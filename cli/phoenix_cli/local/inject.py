@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from phoenix_crds import Emergency
 
 from phoenix_cli.local.exchange import Control
-from phoenix_cli.local.faults import DESCRIPTIONS, PAUSE_S, Fault, FaultKind, venue_fault
+from phoenix_cli.local.faults import DESCRIPTIONS, PAUSE_S, Fault, FaultKind, venue_faults
 from phoenix_cli.local.maker import POLL_S, Maker
 from phoenix_cli.local.parameters import Parameters
 from phoenix_cli.local.runner import RUN, Runner
@@ -55,7 +55,8 @@ class Injector:
                 await self._switch_read()
                 await self.control.declare({"stop": {}})
             case kind:
-                await self.control.schedule_fault(venue_fault(kind, maker.symbol))
+                for told in venue_faults(kind, maker.symbol):
+                    await self.control.schedule_fault(told)
 
     async def _switch_read(self) -> None:
         """Waits until every worker says that it knows, and no longer than a stop may take to be known."""

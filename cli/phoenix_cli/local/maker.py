@@ -101,6 +101,8 @@ class Maker:
     deaths: int = 0
     was_ready: bool = False
     last_words: str = ""
+    stop_problem: str = ""
+    """Why the last worker did not end in order; empty where it did."""
     _replacing: bool = False
     _stop_asked: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -249,11 +251,12 @@ class Maker:
         if worker is None:
             return
         if not await worker.process.stop(STOP_S):
-            self.tell(self.symbol, f"worker did not end within {STOP_S:.0f} s, was killed", Mood.BAD)
+            self.stop_problem = f"worker did not end within {STOP_S:.0f} s, was killed"
         elif worker.process.exit_code != 0:
             how = ending(worker.process.exit_code or 0)
-            why = worker.process.last_words()
-            self.tell(self.symbol, f"worker {how} instead of withdrawing in order: {why}", Mood.BAD)
+            self.stop_problem = f"worker {how} instead of withdrawing in order: {worker.process.last_words()}"
+        if self.stop_problem:
+            self.tell(self.symbol, self.stop_problem, Mood.BAD)
 
     def view(self) -> MakerView:
         said = self.records

@@ -1,6 +1,7 @@
 """One child process of a run: where it logs, how it is signalled, and a stop that is bounded in time."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -145,10 +146,19 @@ class Process:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(min(self._log_start, size), size - TAIL_BYTES))
             lines = log.read().decode(errors="replace").splitlines()
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return next((spoken(line.strip()) for line in reversed(lines) if line.strip()), "")
 
     def rotate_log(self) -> None:
         rotate(self._log)
+
+
+def spoken(line: str) -> str:
+    """What a line of a log says to a person: of a structured one what happened and why, of another the line itself."""
+    try:
+        entry = json.loads(line)
+        return f"{entry['event']}: {entry.get('text') or entry['reason']}"
+    except (ValueError, KeyError, TypeError):
+        return line
 
 
 def rotate(log: Path) -> None:

@@ -1,7 +1,7 @@
 import argparse
 
 import pytest
-from phoenix_cli.local.faults import DESCRIPTIONS, EVERYONE, Fault, FaultKind, parse_fault, venue_fault
+from phoenix_cli.local.faults import DESCRIPTIONS, EVERYONE, Fault, FaultKind, parse_fault, venue_faults
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_every_fault_has_a_description():
 
 @pytest.mark.parametrize("kind", [kind for kind in FaultKind if kind not in {"kill", "pause", "stop"}])
 def test_a_venue_fault_names_the_symbol_unless_it_hits_everyone(kind):
-    told = venue_fault(kind, "ETHUSDC")
-    assert ("symbol" not in told) if kind in EVERYONE else told["symbol"] == "ETHUSDC"
+    symbols = {told.get("symbol") for told in venue_faults(kind, "ETHUSDC")}
+    assert symbols == ({None} if kind in EVERYONE else {"ETHUSDC"})
 
 
 @pytest.mark.parametrize("kind", [FaultKind.KILL, FaultKind.PAUSE, FaultKind.STOP])
 def test_what_the_exchange_cannot_do_is_no_venue_fault(kind):
     with pytest.raises(ValueError, match="not a fault of the venue"):
-        venue_fault(kind, "ETHUSDC")
+        venue_faults(kind, "ETHUSDC")

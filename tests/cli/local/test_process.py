@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from phoenix_cli.local import guardian, process
-from phoenix_cli.local.process import EXCHANGE_RANK, WORKER_RANK, Guardian, Process
+from phoenix_cli.local.process import EXCHANGE_RANK, WORKER_RANK, Guardian, Process, spoken
 
 PATIENT = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up'); time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(60)"
@@ -73,6 +73,20 @@ async def test_the_last_words_are_of_this_child_not_of_the_one_before(tmp_path):
         await second.wait()
         assert first.last_words() == "first: out of luck"
         assert second.last_words() == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param("plain words", "plain words", id="a-plain-line"),
+        pytest.param('{"event": "exit", "code": 1, "reason": "not withdrawn"}', "exit: not withdrawn", id="why"),
+        pytest.param('{"event": "refused", "text": "set apply"}', "refused: set apply", id="a-text"),
+        pytest.param('{"event": "exit"}', '{"event": "exit"}', id="structured-without-a-reason"),
+        pytest.param('"a string"', '"a string"', id="json-that-is-no-line-of-a-log"),
+    ],
+)
+def test_a_line_of_a_log_is_told_in_words(line, said):
+    assert spoken(line) == said
 
 
 async def test_the_environment_is_added_to_ours(tmp_path, monkeypatch):
