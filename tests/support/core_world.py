@@ -93,7 +93,7 @@ class World:
         first = len(self.done)
         for _ in range(times):
             self.now += TICK_NS
-            self.exchange.now_ms = self.exchange_ms
+            self.exchange.now_ms = max(self.exchange.now_ms, self.exchange_ms)
             self.tell(ev.Tick(0))
         return self.done[first:]
 

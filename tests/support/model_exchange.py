@@ -77,6 +77,7 @@ class ModelExchange:
 
     def execute(self, request: AnyRequest) -> ev.Answer:
         """The request arrives. Its reports join the stream, its answer is returned."""
+        self.now_ms += 1
         self.requests.remove(request)
         if isinstance(request, Cancel):
             return self._cancel(request)
@@ -178,6 +179,7 @@ class ModelExchange:
             qty = min(qty, abs(self.position))
         assert qty > 0
         price = price or order.price
+        self.now_ms += 1
         self.next_trade_id += 1
         order.filled += qty
         order.state = OrderState.FILLED if order.filled == order.qty else OrderState.PARTIALLY_FILLED
