@@ -1,4 +1,4 @@
-"""A scripted exchange over real sockets, written from the exchange's documentation; clocks; orders that a gate approved."""
+"""A scripted exchange over real sockets, written from its documentation; clocks; orders that a gate approved."""
 
 import asyncio
 import hashlib
@@ -26,6 +26,13 @@ E = TypeVar("E")
 KEY, SECRET = "test-key", "test-secret-that-nobody-may-see"
 Reply = web.StreamResponse | dict[str, object] | list[object]
 Handler = Callable[[web.Request, dict[str, str]], Reply | Awaitable[Reply]]
+
+
+async def eventually(true: Callable[[], object]) -> None:
+    """Waits until it is true; ten seconds later it never will be."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - what is waited for is anything, and knows nothing of us
+            await asyncio.sleep(0.002)
 
 
 class MachineClock:
@@ -159,9 +166,7 @@ class ScriptedExchange:
         return [r for r in self.requests if (r.method, r.path) == (method, path)]
 
     async def until(self, true: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not true():
-                await asyncio.sleep(0.002)
+        await eventually(true)
 
     # -- answering ---------------------------------------------------------------------------------
 
@@ -337,7 +342,10 @@ DEFAULTS: dict[tuple[str, str], Handler] = {
     ("POST", "/fapi/v1/order"): lambda _, p: order_body(p, "NEW", int(p["_id"])),
     ("PUT", "/fapi/v1/order"): lambda _, p: order_body(p, "NEW", int(p["_id"])),
     ("DELETE", "/fapi/v1/order"): lambda _, p: order_body(p, "CANCELED", int(p["_id"])),
-    ("DELETE", "/fapi/v1/allOpenOrders"): lambda *_: {"code": 200, "msg": "The operation of cancel all open order is done."},
+    ("DELETE", "/fapi/v1/allOpenOrders"): lambda *_: {
+        "code": 200,
+        "msg": "The operation of cancel all open order is done.",
+    },
     ("POST", "/fapi/v1/countdownCancelAll"): lambda _, p: {"symbol": p["symbol"], "countdownTime": p["countdownTime"]},
     ("POST", "/fapi/v1/leverage"): lambda _, p: {"leverage": int(p["leverage"]), "symbol": p["symbol"]},
     ("POST", "/fapi/v1/marginType"): lambda *_: {"code": 200, "msg": "success"},
@@ -395,6 +403,11 @@ def machine_clock() -> type[MachineClock]:
 
 
 @pytest.fixture
+def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    return eventually
+
+
+@pytest.fixture
 def hand_clock() -> HandClock:
     return HandClock()
 
@@ -407,6 +420,11 @@ def refusal() -> Callable[..., web.Response]:
 @pytest.fixture
 def body_of() -> Callable[..., dict[str, object]]:
     return order_body
+
+
+@pytest.fixture
+def dice() -> Random:
+    return Random(7)  # noqa: S311 - jitter, not a secret
 
 
 @pytest.fixture
@@ -491,9 +509,7 @@ class Running:
         return [event for event in self.events if isinstance(event, kind)]
 
     async def until(self, true: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not true():
-                await asyncio.sleep(0.002)
+        await eventually(true)
 
     def in_one_second(self) -> int:
         return self.clock.monotonic_ns() + 1_000_000_000
@@ -501,7 +517,7 @@ class Running:
 
 @pytest.fixture
 async def run_venue(
-    exchange: ScriptedExchange, credentials: Credentials, settings: Settings
+    exchange: ScriptedExchange, credentials: Credentials, settings: Settings, dice: Random
 ) -> AsyncIterator[Callable[..., Awaitable[Running]]]:
     """Prepares and starts a venue against the scripted exchange; closes it after the test."""
     started: list[Running] = []
@@ -514,7 +530,7 @@ async def run_venue(
             "ETHUSDC",
             settings,
             clock=clock,
-            random=Random(7),
+            random=dice,
             user_agent="phoenix/test holder",
             dry_run=dry_run,
         )
@@ -525,8 +541,7 @@ async def run_venue(
         await venue.start(running.sink)
         if connected:
             await running.until(
-                lambda: all(venue.statistics().connected.values())
-                and (dry_run or venue.statistics().orders_connected)
+                lambda: all(venue.statistics().connected.values()) and (dry_run or venue.statistics().orders_connected)
             )
         return running
 

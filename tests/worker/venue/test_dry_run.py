@@ -1,5 +1,3 @@
-from random import Random
-
 import pytest
 from phoenix_worker.core.actions import (
     Amend,
@@ -26,22 +24,18 @@ from phoenix_worker.core.events import (
     StreamOpened,
     Truth,
 )
-from phoenix_worker.venue.binance.gateway import open_venue
+from phoenix_worker.venue.binance.gateway import BinanceVenue
+from phoenix_worker.venue.dry_run import DryRun
 
 
 @pytest.fixture
-async def rehearsal(exchange, credentials, settings, machine_clock):
+async def rehearsal(exchange, credentials, settings, machine_clock, dice):
     clock = machine_clock()
-    venue = open_venue(
-        exchange.endpoints,
-        credentials,
-        "ETHUSDC",
-        settings,
-        clock=clock,
-        random=Random(1),
-        user_agent="x",
-        dry_run=True,
+    endpoints = exchange.endpoints
+    real = BinanceVenue(
+        endpoints, credentials, "ETHUSDC", settings, clock=clock, random=dice, user_agent="x", dry_run=True
     )
+    venue = DryRun(real, clock)
     events: list[object] = []
 
     class Rehearsal:
@@ -72,7 +66,12 @@ async def test_a_quote_rests_unfilled_and_is_reported(rehearsal, approve):
     assert not rehearsal.of(Answer), "told in a later turn"
     await rehearsal.until(lambda: rehearsal.of(Answer))
     answer, report = rehearsal.of(Answer)[0], rehearsal.of(OrderReport)[0]
-    assert (answer.outcome, answer.closed, answer.price_ticks, answer.qty_steps) == (Outcome.CONFIRMED, False, 251_234, 40)
+    assert (answer.outcome, answer.closed, answer.price_ticks, answer.qty_steps) == (
+        Outcome.CONFIRMED,
+        False,
+        251_234,
+        40,
+    )
     assert (report.execution, report.order.state, report.order.filled_steps) == (Execution.NEW, OrderState.NEW, 0)
     assert answer.venue_id == report.order.venue_id > 0
 
@@ -93,7 +92,11 @@ async def test_an_amend_moves_and_a_cancel_ends_it(rehearsal, approve):
 @pytest.mark.parametrize("price_ticks", [0, 251_000])
 async def test_what_takes_expires_unfilled(rehearsal, approve, price_ticks):
     order = approve(
-        "l", deadline_ns=rehearsal.later(), price_ticks=price_ticks, time_in_force=TimeInForce.IMMEDIATE, reduce_only=True
+        "l",
+        deadline_ns=rehearsal.later(),
+        price_ticks=price_ticks,
+        time_in_force=TimeInForce.IMMEDIATE,
+        reduce_only=True,
     )
     rehearsal.perform(Place(order))
     await rehearsal.until(lambda: len(rehearsal.of(OrderReport)) == 2)

@@ -1,21 +1,22 @@
+import asyncio
+from itertools import pairwise
+
 import pytest
 from phoenix_worker.core.actions import ArmDeadMan, Cancel, CancelAll, FetchTruth, Place
 from phoenix_worker.core.events import Answer, Budget, DeadManArmed, Stream, Truth
-from phoenix_worker.venue.binance.gateway import BinanceVenue, open_venue
-from phoenix_worker.venue.dry_run import DryRun
-from random import Random
+from phoenix_worker.venue.binance.gateway import BinanceVenue
 
 ALL, COUNTDOWN = "/fapi/v1/allOpenOrders", "/fapi/v1/countdownCancelAll"
 
 
-async def test_starting_unprepared_is_a_mistake_of_the_caller(exchange, credentials, settings, machine_clock):
+async def test_starting_unprepared_is_a_mistake_of_the_caller(exchange, credentials, settings, machine_clock, dice):
     venue = BinanceVenue(
         exchange.endpoints,
         credentials,
         "ETHUSDC",
         settings,
         clock=machine_clock(),
-        random=Random(1),
+        random=dice,
         user_agent="x",
     )
     with pytest.raises(RuntimeError, match="prepare"):
@@ -75,7 +76,7 @@ async def test_the_budget_is_told_when_it_changes_and_only_then(run_venue, excha
     running.venue.perform(Place(approve(deadline_ns=running.clock.monotonic_ns() + 20_000_000_000)))
     await running.until(lambda: len({(b.orders_10s, b.weight_1m) for b in running.of(Budget)}) >= 2)
     told = [(b.orders_10s, b.orders_1m, b.weight_1m, b.blocked_until_ns) for b in running.of(Budget)]
-    assert all(a != b for a, b in zip(told, told[1:], strict=False))
+    assert all(a != b for a, b in pairwise(told))
 
 
 async def test_nothing_is_told_from_within_perform(run_venue, exchange, approve):
@@ -125,26 +126,8 @@ async def test_a_mistake_of_ours_in_a_task_is_told_and_not_swallowed(run_venue, 
 
 @pytest.fixture
 async def event_loop_errors():
-    import asyncio
-
     told = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.append(context))
     yield told
     loop.set_exception_handler(None)
-
-
-@pytest.mark.parametrize(("dry_run", "kind"), [(True, DryRun), (False, BinanceVenue)])
-async def test_a_rehearsal_has_its_own_venue(exchange, credentials, settings, machine_clock, dry_run, kind):
-    venue = open_venue(
-        exchange.endpoints,
-        credentials,
-        "ETHUSDC",
-        settings,
-        clock=machine_clock(),
-        random=Random(1),
-        user_agent="x",
-        dry_run=dry_run,
-    )
-    assert isinstance(venue, kind)
-    await venue.close()

@@ -16,7 +16,7 @@ def budget(**limits: float) -> RequestBudget:
 
 def test_quoting_stops_at_the_reserve_and_reducing_at_the_limit():
     b = budget()
-    admitted = {urgency: 0 for urgency in Urgency}
+    admitted = dict.fromkeys(Urgency, 0)
     for urgency in (Urgency.QUOTE, Urgency.REDUCE):
         while b.admits_order(T0, urgency):
             b.order_sent(T0)

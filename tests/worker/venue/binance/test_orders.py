@@ -38,7 +38,7 @@ class TestPlace:
             "type": "LIMIT",
         }
         assert isinstance(parameters["timestamp"], int)
-        assert 900 < parameters["recvWindow"] < 1000
+        assert 900 < int(parameters["recvWindow"]) < 1000
         told = await answer(running)
         assert (told.outcome, told.request) == (Outcome.CONFIRMED, Request.PLACE)
         assert (told.price_ticks, told.qty_steps, told.filled_steps, told.closed) == (251_234, 40, 0, False)
@@ -137,7 +137,7 @@ class TestAmendAndCancel:
         request = await sent(exchange)
         assert request["method"] == "order.cancel"
         assert name in request["params"]
-        assert request["params"]["recvWindow"] == 2000
+        assert request["params"]["recvWindow"] == "2000"
         told = await answer(running)
         assert (told.outcome, told.closed, told.client_id) == (Outcome.CONFIRMED, True, "pxtest00-00000001-q1")
 
@@ -172,7 +172,7 @@ class TestDeadline:
     async def test_the_receive_window_is_never_longer_than_configured(self, run_venue, exchange, approve):
         running = await run_venue()
         running.venue.perform(Place(approve(deadline_ns=running.clock.monotonic_ns() + 60_000_000_000)))
-        assert (await sent(exchange))["params"]["recvWindow"] == 2000
+        assert (await sent(exchange))["params"]["recvWindow"] == "2000"
 
 
 class TestUnknown:
@@ -180,7 +180,7 @@ class TestUnknown:
         self, run_venue, exchange, approve, monkeypatch
     ):
         held = []
-        exchange.order_reply = lambda r: held.append(r)
+        exchange.order_reply = held.append
         monkeypatch.setattr(wsapi, "REQUEST_TIMEOUT_S", 0.1)
         running = await run_venue()
         running.venue.perform(Place(approve(deadline_ns=running.in_one_second())))
@@ -206,7 +206,7 @@ class TestUnknown:
 
     async def test_a_replaced_connection_still_answers_what_was_asked_on_it(self, run_venue, exchange, approve):
         held = []
-        exchange.order_reply = lambda r: held.append(r)
+        exchange.order_reply = held.append
         running = await run_venue()
         first = await exchange.socket(API)
         running.venue.perform(Place(approve(deadline_ns=running.in_one_second())))
@@ -270,7 +270,7 @@ class TestFallback:
 
 
 class TestBudget:
-    async def test_quotes_stop_at_the_reserve_and_cancels_go_on(self, run_venue, exchange, approve):
+    async def test_quotes_stop_at_the_reserve_and_cancels_go_on(self, run_venue, approve):
         running = await run_venue()
         now = running.clock.monotonic_ns()
         running.venue._budget.orders_reported(now, 10, 200)
@@ -308,7 +308,7 @@ class TestBudget:
         assert all(a.outcome is Outcome.REFUSED and not a.sent_ns for a in running.of(Answer)[1:])
         assert len((await exchange.socket(API)).received) == received
 
-    async def test_usage_that_replies_report_is_told(self, run_venue, exchange, approve):
+    async def test_usage_that_replies_report_is_told(self, run_venue, approve):
         running = await run_venue()
         running.venue.perform(Place(approve(deadline_ns=running.in_one_second())))
         await answer(running)
@@ -324,7 +324,7 @@ async def test_a_refused_timestamp_measures_the_clock_again(run_venue, exchange,
     await exchange.until(lambda: len(exchange.asked("GET", "/fapi/v1/time")) >= asked + 5)
 
 
-async def test_every_command_of_a_burst_has_exactly_one_answer(run_venue, exchange, approve):
+async def test_every_command_of_a_burst_has_exactly_one_answer(run_venue, approve):
     running = await run_venue()
     count = 150
     for sequence in range(count):

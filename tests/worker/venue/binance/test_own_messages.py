@@ -132,9 +132,26 @@ def test_an_order_report_with_changed_fields_is_exact_or_refused(data):
 
 
 SAMPLE = {
-    **{"s": "ETHUSDC", "c": "px", "S": "BUY", "q": "0.04", "p": "2512.34", "x": "TRADE", "X": "FILLED", "i": 1},
-    **{"l": "0.01", "z": "0.01", "L": "2512.34", "N": "USDC", "n": "0", "T": 1, "t": 5, "m": True, "R": False},
-    **{"ps": "BOTH", "rp": "0", "er": "0"},
+    "s": "ETHUSDC",
+    "c": "px",
+    "S": "BUY",
+    "q": "0.04",
+    "p": "2512.34",
+    "x": "TRADE",
+    "X": "FILLED",
+    "i": 1,
+    "l": "0.01",
+    "z": "0.01",
+    "L": "2512.34",
+    "N": "USDC",
+    "n": "0",
+    "T": 1,
+    "t": 5,
+    "m": True,
+    "R": False,
+    "ps": "BOTH",
+    "rp": "0",
+    "er": "0",
 }
 
 
@@ -153,10 +170,22 @@ class TestReplies:
 
     def test_fills_come_by_ascending_id_and_of_our_symbol(self, instrument):
         row = {
-            **{"symbol": "ETHUSDC", "id": 9, "orderId": 4, "side": "SELL", "positionSide": "BOTH", "price": "2512.34"},
-            **{"qty": "0.040", "commission": "-0.00100000", "commissionAsset": "USDC", "realizedPnl": "1.5"},
-            **{"maker": True, "buyer": False, "time": 17},
+            "symbol": "ETHUSDC",
+            "id": 9,
+            "orderId": 4,
+            "side": "SELL",
+            "positionSide": "BOTH",
+            "price": "2512.34",
+            "qty": "0.040",
+            "commission": "-0.00100000",
+            "commissionAsset": "USDC",
+            "realizedPnl": "1.5",
+            "maker": True,
+            "buyer": False,
+            "time": 17,
         }
-        fills = own_messages.user_trades(encoded([row, {**row, "id": 8}, {**row, "symbol": "BTCUSDC", "id": 7}]), instrument)
+        fills = own_messages.user_trades(
+            encoded([row, {**row, "id": 8}, {**row, "symbol": "BTCUSDC", "id": 7}]), instrument
+        )
         assert [f.trade_id for f in fills] == [8, 9]
         assert msgspec.to_builtins(fills[0]) == [8, 4, -1, 251234, 40, -100000, "USDC", 150000000, True, 17]

@@ -1,7 +1,6 @@
 import dataclasses
 import json
 from decimal import Decimal
-from random import Random
 
 import pytest
 from phoenix_worker.core.events import ClockSynced, FeesSet, InstrumentSet, StatusSet
@@ -13,7 +12,7 @@ INFO = "/fapi/v1/exchangeInfo"
 
 
 @pytest.fixture
-async def prepare(exchange, credentials, settings, machine_clock):
+async def prepare(exchange, credentials, settings, machine_clock, dice):
     venues = []
 
     async def run(*, spot: bool = False, symbol: str = "ETHUSDC", dry_run: bool = False, url: str = "", **changes):
@@ -28,7 +27,7 @@ async def prepare(exchange, credentials, settings, machine_clock):
             symbol,
             dataclasses.replace(settings, **changes),
             clock=machine_clock(),
-            random=Random(1),
+            random=dice,
             user_agent="phoenix/test holder",
             dry_run=dry_run,
         )
@@ -68,8 +67,12 @@ DEFAULT_INFO = {
     "rateLimits": [{"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 30}],
     "symbols": [
         {
-            "symbol": "ETHUSDC", "contractType": "PERPETUAL", "status": "TRADING",
-            "baseAsset": "ETH", "quoteAsset": "USDC", "filters": filters(),
+            "symbol": "ETHUSDC",
+            "contractType": "PERPETUAL",
+            "status": "TRADING",
+            "baseAsset": "ETH",
+            "quoteAsset": "USDC",
+            "filters": filters(),
         }
     ],
 }
@@ -88,19 +91,18 @@ async def test_a_sound_account_is_not_refused_and_everything_is_known(prepare, i
 
 
 REFUSALS = {
-    "hedge mode": ("GET", "/fapi/v1/accountConfig", {"dualSidePosition": True}, "hedge mode", "one-way"),
-    "no trading": ("GET", "/fapi/v1/accountConfig", {"canTrade": False}, "may not trade", "restriction"),
-    "leverage": ("GET", "/fapi/v1/symbolConfig", {"leverage": 20}, "leverage is 20, the account declares 10", "apply"),
-    "margin type": ("GET", "/fapi/v1/symbolConfig", {"marginType": "ISOLATED"}, "ISOLATED", "apply"),
-    "no room": ("GET", "/fapi/v1/premiumIndex", {"markPrice": "9000000"}, "netMax at the mark price", "lower leverage"),
+    "hedge mode": ("/fapi/v1/accountConfig", {"dualSidePosition": True}, "hedge mode", "one-way"),
+    "no trading": ("/fapi/v1/accountConfig", {"canTrade": False}, "may not trade", "restriction"),
+    "leverage": ("/fapi/v1/symbolConfig", {"leverage": 20}, "leverage is 20, the account declares 10", "apply"),
+    "margin type": ("/fapi/v1/symbolConfig", {"marginType": "ISOLATED"}, "ISOLATED", "apply"),
+    "no room": ("/fapi/v1/premiumIndex", {"markPrice": "9000000"}, "netMax at the mark price", "lower leverage"),
     "withdrawals": (
-        "GET",
         "/sapi/v1/account/apiRestrictions",
         {"enableWithdrawals": True},
         "may withdraw",
         "use a key",
     ),
-    "no futures": ("GET", "/sapi/v1/account/apiRestrictions", {"enableFutures": False}, "may not trade", "enable"),
+    "no futures": ("/sapi/v1/account/apiRestrictions", {"enableFutures": False}, "may not trade", "enable"),
 }
 SOUND = {
     "/fapi/v1/accountConfig": {"canTrade": True, "dualSidePosition": False, "multiAssetsMargin": False},
@@ -110,8 +112,8 @@ SOUND = {
 }
 
 
-@pytest.mark.parametrize(("method", "path", "change", "what", "todo"), REFUSALS.values(), ids=REFUSALS)
-async def test_each_refusal_says_what_is_wrong_and_what_to_do(prepare, exchange, method, path, change, what, todo):
+@pytest.mark.parametrize(("path", "change", "what", "todo"), REFUSALS.values(), ids=REFUSALS)
+async def test_each_refusal_says_what_is_wrong_and_what_to_do(prepare, exchange, path, change, what, todo):
     def sound(of: str) -> object:
         body = {**SOUND[of], **(change if of == path else {})}
         return [body] if of == "/fapi/v1/symbolConfig" else body
@@ -171,25 +173,27 @@ class TestSymbol:
 
 
 class TestSettings:
-    WRONG = {"symbol": "ETHUSDC", "marginType": "ISOLATED", "leverage": 20}
-
     @pytest.fixture
     def wrong(self, exchange):
-        exchange.answers["GET", "/fapi/v1/symbolConfig"] = lambda *_: [self.WRONG]
+        row = {"symbol": "ETHUSDC", "marginType": "ISOLATED", "leverage": 20}
+        exchange.answers["GET", "/fapi/v1/symbolConfig"] = lambda *_: [row]
 
-    async def test_they_are_applied_while_flat_where_told_to(self, prepare, exchange, wrong):
+    @pytest.mark.usefixtures("wrong")
+    async def test_they_are_applied_while_flat_where_told_to(self, prepare, exchange):
         assert (await prepare(apply=True)).refused == ()
         assert exchange.asked("POST", "/fapi/v1/leverage")[0].parameters["leverage"] == "10"
         assert exchange.asked("POST", "/fapi/v1/marginType")[0].parameters["marginType"] == "CROSSED"
 
-    async def test_no_change_needed_is_as_good(self, prepare, exchange, wrong, refusal):
+    @pytest.mark.usefixtures("wrong")
+    async def test_no_change_needed_is_as_good(self, prepare, exchange, refusal):
         exchange.answers["POST", "/fapi/v1/marginType"] = lambda *_: refusal(
             400, -4046, "No need to change margin type."
         )
         assert (await prepare(apply=True)).refused == ()
 
     @pytest.mark.parametrize("held", ["position", "order"])
-    async def test_they_are_not_touched_while_anything_is_open(self, prepare, exchange, wrong, held, body_of):
+    @pytest.mark.usefixtures("wrong")
+    async def test_they_are_not_touched_while_anything_is_open(self, prepare, exchange, held, body_of):
         if held == "position":
             row = {"symbol": "ETHUSDC", "positionSide": "BOTH", "positionAmt": "0.001", "entryPrice": "2500"}
             exchange.answers["GET", "/fapi/v3/positionRisk"] = lambda *_: [row]
@@ -199,7 +203,8 @@ class TestSettings:
         assert "only while flat" in preflight.refused[0].todo
         assert not [r for r in exchange.requests if r.method == "POST"]
 
-    async def test_a_dry_run_changes_nothing_and_says_what_a_live_worker_would(self, prepare, exchange, wrong):
+    @pytest.mark.usefixtures("wrong")
+    async def test_a_dry_run_changes_nothing_and_says_what_a_live_worker_would(self, prepare, exchange):
         preflight = await prepare(apply=True, dry_run=True)
         assert preflight.refused == ()
         assert any("leverage is 20" in skipped for skipped in preflight.skipped)
@@ -236,8 +241,10 @@ class TestNobodyAnswers:
 
     @pytest.mark.parametrize(
         "path",
-        ["v1/time", "v1/exchangeInfo", "v1/accountConfig", "v1/symbolConfig", "v1/leverageBracket", "v1/premiumIndex"]
-        + ["v1/commissionRate", "v3/balance"],
+        [
+            *("v1/time", "v1/exchangeInfo", "v1/accountConfig", "v1/symbolConfig", "v1/leverageBracket"),
+            *("v1/premiumIndex", "v1/commissionRate", "v3/balance"),
+        ],
     )
     @pytest.mark.parametrize("body", ["x", {}, [], [[]], {"symbols": 1}], ids=repr)
     async def test_replies_that_cannot_be_read_are_refused_and_never_raise(self, prepare, exchange, path, body):
@@ -275,7 +282,7 @@ class TestReference:
         await running.until(lambda: running.of(ClockSynced))
         assert not running.of(InstrumentSet) + running.of(FeesSet) + running.of(StatusSet)
 
-    async def test_a_symbol_that_stops_and_trades_again_is_told_both_times(self, run_venue, exchange, info):
+    async def test_a_symbol_that_stops_and_trades_again_is_told_both_times(self, run_venue, info):
         running = await run_venue(rate=10)
         for count, status in ((1, "SETTLING"), (2, "TRADING")):
             info(status=status)

@@ -62,7 +62,7 @@ class TestTouch:
         assert len(exchange.asked("GET", TICKER)) == 2
         assert exchange.asked("GET", DEPTH)[0].parameters["limit"] == "5"
 
-    async def test_nobody_answering_is_an_answer(self, run_venue, exchange, refusal):
+    async def test_nobody_answering_is_an_answer(self, run_venue, exchange):
         exchange.answers["GET", TICKER] = lambda *_: {"symbol": "ETHUSDC", "bidPrice": "0", "askPrice": "x"}
         exchange.answers["GET", DEPTH] = lambda *_: {"lastUpdateId": 1, "bids": [], "asks": []}
         answer = await self.ask(await run_venue())
@@ -71,7 +71,10 @@ class TestTouch:
 
 async def test_closes_are_those_of_finished_minutes(run_venue, exchange):
     now = exchange.now_ms()
-    rows = [[t - 59_999, "1", "1", "1", str(10 + n), "0", t, "0", 1, "0", "0", "0"] for n, t in enumerate((now - 70_000, now - 10_000, now + 50_000))]
+    rows = [
+        [t - 59_999, "1", "1", "1", str(10 + n), "0", t, "0", 1, "0", "0", "0"]
+        for n, t in enumerate((now - 70_000, now - 10_000, now + 50_000))
+    ]
     exchange.answers["GET", KLINES] = lambda *_: rows
     running = await run_venue()
     running.venue.perform(FetchCloses())

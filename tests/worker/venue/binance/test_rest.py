@@ -100,7 +100,9 @@ async def test_weight_of_minus_one_says_nothing(make_rest, exchange):
 
 class TestBackingOff:
     async def test_after_429_nothing_but_cancels_leaves_until_retry_after(self, make_rest, exchange, refusal):
-        exchange.answers["GET", "/fapi/v1/time"] = lambda *_: refusal(429, -1003, "Too many requests", **{"Retry-After": "7"})
+        exchange.answers["GET", "/fapi/v1/time"] = lambda *_: refusal(
+            429, -1003, "Too many requests", **{"Retry-After": "7"}
+        )
         rest = make_rest()
         with pytest.raises(RestError):
             await rest.get("/fapi/v1/time", weight=1)
@@ -175,7 +177,9 @@ class TestWhatBreaks:
         assert caught.value.verdict.outcome is Outcome.UNKNOWN
 
     async def test_nobody_is_followed_elsewhere_with_our_key(self, make_rest, exchange):
-        exchange.answers["DELETE", PATH] = lambda *_: web.Response(status=302, headers={"Location": exchange.url + "/x"})
+        exchange.answers["DELETE", PATH] = lambda *_: web.Response(
+            status=302, headers={"Location": exchange.url + "/x"}
+        )
         with pytest.raises(RestError):
             await cancel(make_rest())
         assert len(exchange.requests) == 1

@@ -24,6 +24,7 @@ from phoenix_worker.core.events import (
 from phoenix_worker.core.instrument import SymbolStatus
 from phoenix_worker.venue.binance.streams import BookStream, MarketStream
 
+DICE = Random(1)  # noqa: S311 - jitter, not a secret
 PUBLIC, MARKET = "/public/stream", "/market/stream"
 
 
@@ -32,12 +33,32 @@ def compact(frame: object) -> bytearray:
 
 
 def ticker(update_id: int) -> bytearray:
-    data = {"e": "bookTicker", "u": update_id, "s": "ETHUSDC", "b": "1.1", "B": "2", "a": "1.2", "A": "3", "T": 1, "E": 1}
+    data = {
+        "e": "bookTicker",
+        "u": update_id,
+        "s": "ETHUSDC",
+        "b": "1.1",
+        "B": "2",
+        "a": "1.2",
+        "A": "3",
+        "T": 1,
+        "E": 1,
+    }
     return compact({"stream": "ethusdc@bookTicker", "data": data})
 
 
 def depth(last_id: int, prev_id: int) -> bytearray:
-    data = {"e": "depthUpdate", "E": 1, "T": 1, "s": "ETHUSDC", "U": prev_id + 1, "u": last_id, "pu": prev_id, "b": [], "a": []}
+    data = {
+        "e": "depthUpdate",
+        "E": 1,
+        "T": 1,
+        "s": "ETHUSDC",
+        "U": prev_id + 1,
+        "u": last_id,
+        "pu": prev_id,
+        "b": [],
+        "a": [],
+    }
     return compact({"stream": "ethusdc@depth@100ms", "data": data})
 
 
@@ -52,7 +73,7 @@ def canary() -> bytearray:
 
 def book_of(symbol: str, hand_clock, emit, on_bad_frame) -> BookStream:
     return BookStream(
-        "ws://exchange", symbol, "100ms", emit, on_bad_frame, user_agent="x", clock=hand_clock, random=Random(1)
+        "ws://exchange", symbol, "100ms", emit, on_bad_frame, user_agent="x", clock=hand_clock, random=DICE
     )
 
 
@@ -89,7 +110,9 @@ async def test_tickers_of_different_reads_are_all_told(book):
 
 
 async def test_a_bad_frame_is_counted_and_the_others_of_its_read_are_told(book):
-    book.on_batch([depth(10, 9), bytearray(ticker(1).replace(b'"1.1"', b'"nan"')), bytearray(b"\xff\x00"), depth(11, 10)])
+    book.on_batch(
+        [depth(10, 9), bytearray(ticker(1).replace(b'"1.1"', b'"nan"')), bytearray(b"\xff\x00"), depth(11, 10)]
+    )
     assert [e.last_id for e in book.events] == [10, 11]
     assert len(book.errors) == 2
 
@@ -131,7 +154,7 @@ def test_no_batch_of_bytes_ever_raises(batch):
             *("ws://x", "ETHUSDC", events.append, errors.append, events.append),
             user_agent="x",
             clock=Still(),  # type: ignore[arg-type]
-            random=Random(1),
+            random=DICE,
         )
         market.on_batch([bytearray(frame) for frame in batch])
 
@@ -158,7 +181,9 @@ class TestSuccession:
         assert book.merge(held, 0.0) == [depth(12, 10), trade(8)]
 
     @given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 40))
-    def test_wherever_the_two_connections_stand_no_diff_and_no_trade_is_missed_or_told_twice(self, total, old_at, joined):
+    def test_wherever_the_two_connections_stand_no_diff_and_no_trade_is_missed_or_told_twice(
+        self, total, old_at, joined
+    ):
         """`old_at`: how many diffs the old connection delivered; `joined`: with which the successor began."""
 
         class Still:
@@ -190,9 +215,7 @@ class TestOverSockets:
         assert {e.stream for e in running.of(StreamOpened)} == set(Stream)
         assert len(running.of(StreamOpened)) == 3
         socket = await exchange.socket(PUBLIC)
-        assert socket.query == (
-            "streams=ethusdc@depth@100ms/ethusdc@bookTicker/ethusdc@trade/btcusdt@depth5@500ms"
-        )
+        assert socket.query == ("streams=ethusdc@depth@100ms/ethusdc@bookTicker/ethusdc@trade/btcusdt@depth5@500ms")
         assert {s.user_agent for s in exchange.sockets} == {"phoenix/test holder"}
         assert {r.user_agent for r in exchange.requests} == {"phoenix/test holder"}
 

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -49,7 +49,9 @@ class RawServer:
         self.reader, self.writer = reader, writer
         self.request = await reader.readuntil(b"\r\n\r\n")
         if self.accepts:
-            key = next(h.split(b": ")[1] for h in self.request.split(b"\r\n") if h.lower().startswith(b"sec-websocket-key"))
+            key = next(
+                h.split(b": ")[1] for h in self.request.split(b"\r\n") if h.lower().startswith(b"sec-websocket-key")
+            )
             accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())  # noqa: S324
             writer.write(
                 f"HTTP/1.1 {self.status}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n".encode()
@@ -77,12 +79,6 @@ async def server() -> AsyncIterator[RawServer]:
     await listening.wait_closed()
 
 
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not true():
-            await asyncio.sleep(0.002)
-
-
 @pytest.fixture
 async def opened(server, hand_clock):
     ear = Ear()
@@ -93,20 +89,21 @@ async def opened(server, hand_clock):
     await connection.closed()
 
 
-async def test_the_handshake_names_the_holder_and_offers_no_compression(server, opened):
+@pytest.mark.usefixtures("opened")
+async def test_the_handshake_names_the_holder_and_offers_no_compression(server):
     assert b"GET /x?y=1 HTTP/1.1" in server.request
     assert b"User-Agent: phoenix/holder" in server.request
     assert b"deflate" not in server.request.lower()
 
 
-async def test_what_came_in_one_read_is_one_batch_in_order(server, opened):
+async def test_what_came_in_one_read_is_one_batch_in_order(server, opened, until):
     _, ear = opened
     server.text(b"1", b"2", b"3")
     await until(lambda: len(ear.frames) == 3)
     assert ear.batches == [[b"1", b"2", b"3"]]
 
 
-async def test_frames_behind_the_handshake_come_after_the_opening(server, hand_clock):
+async def test_frames_behind_the_handshake_come_after_the_opening(server, hand_clock, until):
     server.greeting = Frame(Opcode.TEXT, b"first").serialize(mask=False)
     ear = Ear()
     connection = await transport.connect(f"ws://127.0.0.1:{server.port}/", "x", ear, hand_clock)
@@ -117,7 +114,7 @@ async def test_frames_behind_the_handshake_come_after_the_opening(server, hand_c
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 7])
-async def test_a_frame_in_pieces_is_one_frame(server, opened, cut):
+async def test_a_frame_in_pieces_is_one_frame(server, opened, cut, until):
     _, ear = opened
     raw = Frame(Opcode.TEXT, b"whole frame").serialize(mask=False)
     server.writer.write(raw[:cut])
@@ -128,7 +125,7 @@ async def test_a_frame_in_pieces_is_one_frame(server, opened, cut):
     assert ear.frames == [b"whole frame"]
 
 
-async def test_a_fragmented_message_is_joined(server, opened):
+async def test_a_fragmented_message_is_joined(server, opened, until):
     _, ear = opened
     for opcode, part, fin in ((Opcode.TEXT, b"a", False), (Opcode.CONT, b"b", False), (Opcode.CONT, b"c", True)):
         server.writer.write(Frame(opcode, part, fin).serialize(mask=False))
@@ -137,7 +134,8 @@ async def test_a_fragmented_message_is_joined(server, opened):
     assert ear.frames == [b"abc", b"next"]
 
 
-async def test_a_ping_is_answered_with_its_payload(server, opened):
+@pytest.mark.usefixtures("opened")
+async def test_a_ping_is_answered_with_its_payload(server):
     server.writer.write(Frame(Opcode.PING, b"1760000000000").serialize(mask=False))
     head = await server.reader.readexactly(2)
     assert head[0] & 0x0F == Opcode.PONG
@@ -170,7 +168,7 @@ def close_frame(code: int, reason: str) -> bytes:
 
 
 @pytest.mark.parametrize(("end", "reason"), CLOSINGS.values(), ids=CLOSINGS)
-async def test_every_end_is_told_once_with_its_reason(server, opened, end, reason):
+async def test_every_end_is_told_once_with_its_reason(server, opened, end, reason, until):
     connection, ear = opened
     end(server)
     await until(lambda: ear.lost or not connection.is_open)
@@ -182,7 +180,7 @@ async def test_every_end_is_told_once_with_its_reason(server, opened, end, reaso
     assert not connection.can_send
 
 
-async def test_our_own_goodbye_is_told_with_our_reason(server, opened):
+async def test_our_own_goodbye_is_told_with_our_reason(server, opened, until):
     connection, ear = opened
     connection.close("rotated")
     await until(lambda: not connection.is_open)
@@ -192,7 +190,7 @@ async def test_our_own_goodbye_is_told_with_our_reason(server, opened):
     assert ear.lost == ["rotated"]
 
 
-async def test_a_peer_that_does_not_say_goodbye_is_left(server, opened, hand_clock):
+async def test_a_peer_that_does_not_say_goodbye_is_left(opened, hand_clock, until):
     connection, ear = opened
     connection.close("rotated")
     await asyncio.sleep(0.01)
@@ -201,7 +199,7 @@ async def test_a_peer_that_does_not_say_goodbye_is_left(server, opened, hand_clo
     await until(lambda: ear.lost)
 
 
-async def test_a_connection_without_a_sign_of_life_is_dead(server, opened, hand_clock):
+async def test_a_connection_without_a_sign_of_life_is_dead(server, opened, hand_clock, until):
     connection, ear = opened
     hand_clock.advance(transport.PING_EVERY_S)
     assert (await server.reader.readexactly(2))[0] & 0x0F == Opcode.PING
@@ -211,11 +209,13 @@ async def test_a_connection_without_a_sign_of_life_is_dead(server, opened, hand_
     assert "no sign of life" in ear.lost[0]
 
 
-async def test_a_pong_is_a_sign_of_life(server, opened, hand_clock):
+async def test_a_pong_is_a_sign_of_life(server, opened, hand_clock, until):
     connection, ear = opened
     for _ in range(3):
         hand_clock.advance(transport.PING_EVERY_S)
-        server.writer.write(Frame(Opcode.PONG, b"").serialize(mask=False) + Frame(Opcode.TEXT, b"t").serialize(mask=False))
+        server.writer.write(
+            Frame(Opcode.PONG, b"").serialize(mask=False) + Frame(Opcode.TEXT, b"t").serialize(mask=False)
+        )
         count = len(ear.frames)
         await until(lambda count=count: len(ear.frames) > count)
     assert connection.is_open
@@ -230,7 +230,7 @@ async def test_a_handshake_that_is_turned_down_is_one_error(server, hand_clock, 
     assert (ear.opened, ear.lost) == (0, [])
 
 
-async def test_nobody_there_is_one_error(server, hand_clock):
+async def test_nobody_there_is_one_error(hand_clock):
     with pytest.raises(ConnectError):
         await transport.connect("ws://127.0.0.1:1/", "x", Ear(), hand_clock)
 
@@ -246,7 +246,7 @@ async def test_an_address_that_is_none_is_one_error(hand_clock):
         await transport.connect("http://127.0.0.1/", "x", Ear(), hand_clock)
 
 
-async def test_a_peer_that_does_not_read_is_not_written_to(server, opened):
+async def test_a_peer_that_does_not_read_is_not_written_to(opened):
     connection, _ = opened
     for _ in range(2000):
         if not connection.can_send:
@@ -256,7 +256,7 @@ async def test_a_peer_that_does_not_read_is_not_written_to(server, opened):
     assert not connection.can_send
 
 
-async def test_a_burst_of_100_000_frames_holds_nothing_beyond_one_read(server, opened):
+async def test_a_burst_of_100_000_frames_holds_nothing_beyond_one_read(server, opened, until):
     """What has not been read stays with the sender: its buffer is what grows, and its `drain` is what waits."""
     connection, ear = opened
     largest = 0

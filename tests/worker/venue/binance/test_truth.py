@@ -7,7 +7,12 @@ from phoenix_worker.core.actions import FetchTruth, QueryOrder
 from phoenix_worker.core.events import Fill, OrderAnswer, OrderState, Side, Truth
 from phoenix_worker.venue.binance.truth import ROUNDS, explains
 
-POSITION, ORDERS, TRADES, ORDER = "/fapi/v3/positionRisk", "/fapi/v1/openOrders", "/fapi/v1/userTrades", "/fapi/v1/order"
+POSITION, ORDERS, TRADES, ORDER = (
+    "/fapi/v3/positionRisk",
+    "/fapi/v1/openOrders",
+    "/fapi/v1/userTrades",
+    "/fapi/v1/order",
+)
 
 
 def row(amount: str) -> list[dict[str, object]]:
@@ -16,16 +21,26 @@ def row(amount: str) -> list[dict[str, object]]:
 
 def trade(trade_id: int, side: str = "BUY", qty: str = "0.010") -> dict[str, object]:
     return {
-        **{"symbol": "ETHUSDC", "id": trade_id, "orderId": 4, "side": side, "positionSide": "BOTH", "price": "2512.34"},
-        **{"qty": qty, "commission": "0.00100000", "commissionAsset": "USDC", "realizedPnl": "0", "maker": True},
-        **{"buyer": side == "BUY", "time": 1760000000000 + trade_id},
+        "symbol": "ETHUSDC",
+        "id": trade_id,
+        "orderId": 4,
+        "side": side,
+        "positionSide": "BOTH",
+        "price": "2512.34",
+        "qty": qty,
+        "commission": "0.00100000",
+        "commissionAsset": "USDC",
+        "realizedPnl": "0",
+        "maker": True,
+        "buyer": side == "BUY",
+        "time": 1760000000000 + trade_id,
     }
 
 
 class Books:
     """An account whose trades happen while it is read: `script[n]` runs before the n-th request."""
 
-    def __init__(self, exchange: Any, body_of: Any, refusal: Any) -> None:
+    def __init__(self, exchange: Any, refusal: Any) -> None:
         self.steps = 0
         self.trades: list[dict[str, object]] = []
         self.open: list[dict[str, object]] = []
@@ -34,7 +49,12 @@ class Books:
         self.count = 0
         self.refusal = refusal
         self.lag = 0
-        for path, handler in ((POSITION, self._position), (ORDERS, self._open), (TRADES, self._trades), (ORDER, self._order)):
+        for path, handler in (
+            (POSITION, self._position),
+            (ORDERS, self._open),
+            (TRADES, self._trades),
+            (ORDER, self._order),
+        ):
             exchange.answers["GET", path] = handler
 
     def fill(self, trade_id: int, steps: int) -> None:
@@ -70,8 +90,8 @@ class Books:
 
 
 @pytest.fixture
-def books(exchange, body_of, refusal) -> Books:
-    return Books(exchange, body_of, refusal)
+def books(exchange, refusal) -> Books:
+    return Books(exchange, refusal)
 
 
 async def read(running, action: FetchTruth) -> Truth:
@@ -119,7 +139,8 @@ async def test_trades_since_a_time_are_read_by_weeks_then_by_id_to_the_last_page
             assert int(asked.parameters["endTime"]) - int(asked.parameters["startTime"]) < 7 * 86_400_000
 
 
-async def test_a_time_before_what_the_exchange_keeps_is_not_asked_for(run_venue, books, exchange):
+@pytest.mark.usefixtures("books")
+async def test_a_time_before_what_the_exchange_keeps_is_not_asked_for(run_venue, exchange):
     running = await run_venue()
     await read(running, ask(since_ms=1))
     assert len(exchange.asked("GET", TRADES)) < 20
@@ -203,29 +224,33 @@ class TestInFlight:
         assert [o.client_id for o in running.of(Truth)[0].resolved] == ["late"]
         assert running.of(Truth)[0].at - started > 2_000_000_000
 
-    async def test_one_that_never_existed_is_nowhere_and_was_asked_twice(self, run_venue, books, exchange):
+    @pytest.mark.usefixtures("books")
+    async def test_one_that_never_existed_is_nowhere_and_was_asked_twice(self, run_venue, exchange):
         running = await run_venue(rate=20)
         truth = await read(running, ask(in_flight=["never"]))
         assert (truth.problem, truth.open_orders, truth.resolved) == ("", [], [])
         assert len(exchange.asked("GET", ORDER)) == 2
 
-    async def test_nobody_saying_is_a_problem(self, run_venue, books, exchange, refusal):
+    @pytest.mark.usefixtures("books")
+    async def test_nobody_saying_is_a_problem(self, run_venue, exchange, refusal):
         running = await run_venue(rate=20)
         exchange.answers["GET", ORDER] = lambda *_: refusal(500, -1000, "unknown")
         truth = await read(running, ask(in_flight=["a"]))
         assert truth.problem
 
 
+@pytest.mark.usefixtures("books")
 @pytest.mark.parametrize("path", [POSITION, ORDERS, TRADES])
 @pytest.mark.parametrize("body", [[{"odd": 1}], {"code": 1}, [[]], "x"], ids=repr)
-async def test_a_reply_that_cannot_be_read_is_a_problem(run_venue, books, exchange, path, body):
+async def test_a_reply_that_cannot_be_read_is_a_problem(run_venue, exchange, path, body):
     running = await run_venue()
     exchange.answers["GET", path] = lambda *_: body
     truth = await read(running, ask(from_id=1))
     assert truth.problem
 
 
-async def test_what_may_heal_is_asked_again(run_venue, books, exchange, refusal):
+@pytest.mark.usefixtures("books")
+async def test_what_may_heal_is_asked_again(run_venue, exchange, refusal):
     running = await run_venue(rate=10)
     answers = iter([refusal(503, 0, "Service Unavailable."), refusal(500, 0, "?")])
     exchange.answers["GET", ORDERS] = lambda *_: next(answers, [])
@@ -253,7 +278,9 @@ class TestQuery:
 
 @given(st.lists(st.integers(1, 50).flatmap(lambda n: st.sampled_from([n, -n])), max_size=12), st.integers(0, 12))
 def test_the_newest_trades_explain_exactly_the_sums_of_the_newest(steps, count):
-    fills = [Fill(n, 1, Side.BUY if s > 0 else Side.SELL, 1, abs(s), 0, "USDC", 0, True, 1) for n, s in enumerate(steps)]
+    fills = [
+        Fill(n, 1, Side.BUY if s > 0 else Side.SELL, 1, abs(s), 0, "USDC", 0, True, 1) for n, s in enumerate(steps)
+    ]
     assert explains(fills, sum(steps[len(steps) - min(count, len(steps)) :]))
     reachable = {sum(steps[i:]) for i in range(len(steps) + 1)}
     for change in range(-60, 60):

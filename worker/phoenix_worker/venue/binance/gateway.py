@@ -45,8 +45,7 @@ from phoenix_worker.venue.binance.truth import TruthReader
 from phoenix_worker.venue.binance.user_stream import UserStream
 from phoenix_worker.venue.binance.wsapi import WsApi
 from phoenix_worker.venue.clock import NS_PER_MS, NS_PER_S, Clock
-from phoenix_worker.venue.dry_run import DryRun
-from phoenix_worker.venue.port import Preflight, Sink, Venue, VenueAction
+from phoenix_worker.venue.port import Preflight, Sink, VenueAction
 
 BUDGET_EVERY_S = 1.0
 CANCEL_ALL_ATTEMPTS = 3
@@ -87,7 +86,7 @@ class _Parts:
 class BinanceVenue:
     """`user_agent` names the holder: every connection and request carries it.
 
-    `dry_run`: nothing is changed at the exchange but the listen key's life; see `open_venue`.
+    `dry_run`: nothing is changed at the exchange but the listen key's life; `venue.dry_run` stands before it then.
     """
 
     def __init__(
@@ -402,21 +401,3 @@ class BinanceVenue:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             task.get_loop().call_exception_handler({"message": f"task {task.get_name()}", "exception": error})
-
-
-def open_venue(
-    endpoints: Endpoints,
-    credentials: Credentials,
-    symbol: str,
-    settings: Settings,
-    *,
-    clock: Clock,
-    random: Random,
-    user_agent: str,
-    dry_run: bool,
-) -> Venue:
-    """The venue of a worker: the exchange itself, or a rehearsal on its real market data."""
-    venue = BinanceVenue(
-        endpoints, credentials, symbol, settings, clock=clock, random=random, user_agent=user_agent, dry_run=dry_run
-    )
-    return DryRun(venue, clock) if dry_run else venue

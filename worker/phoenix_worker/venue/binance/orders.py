@@ -7,7 +7,8 @@ pause of this process (or the network) delayed. Cancels need no lease. Nothing i
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from phoenix_worker.core.actions import Amend, ApprovedOrder, Cancel, Place, TimeInForce
 from phoenix_worker.core.events import Answer, Outcome, Refusal, Request, Side
@@ -17,23 +18,22 @@ from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.limits import RequestBudget, Urgency
 from phoenix_worker.venue.binance.messages import DecodeError
 from phoenix_worker.venue.binance.outcomes import Retry, Verdict, verdict
-from phoenix_worker.venue.binance.rest import Parameters, Rest, RestError
-from phoenix_worker.venue.binance.wsapi import RateLimit, Response, Sent, Unanswered, WsApi
+from phoenix_worker.venue.binance.rest import Rest, RestError
+from phoenix_worker.venue.binance.wsapi import Query, RateLimit, Response, Sent, Unanswered, WsApi
 
 _PATH = "/fapi/v1/order"
 _EXPIRED = Verdict(Outcome.REFUSED, Refusal.EXPIRED_DEADLINE, Retry.NEVER)
 _SIDES = {Side.BUY: "BUY", Side.SELL: "SELL"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Command:
-    """One command on its way. `parameters` are sorted by name, as the WebSocket API signs them."""
+class _Command(msgspec.Struct, frozen=True, gc=False):
+    """One command on its way."""
 
     request: Request
     client_id: str
     method: str
     http: str
-    parameters: Parameters
+    query: Query
     deadline_ns: int | None
     urgency: Urgency
 
@@ -77,73 +77,57 @@ class Orders:
     def place(self, action: Place) -> None:
         approved = action.approved
         order, instrument = approved.order, self._instrument()
-        parameters: Parameters = [("newClientOrderId", order.client_id)]
-        if order.time_in_force is TimeInForce.POST_ONLY:
-            parameters.append(("newOrderRespType", "ACK"))
-        else:
-            parameters.append(("newOrderRespType", "RESULT"))
-        if order.price_ticks:
-            parameters.append(("price", instrument.price.text(order.price_ticks)))
-        parameters.append(("quantity", instrument.quantity.text(order.qty_steps)))
-        if order.reduce_only:
-            parameters.append(("reduceOnly", "true"))
-        parameters += (("side", _SIDES[order.side]), ("symbol", instrument.symbol))
-        if order.price_ticks:
-            parameters += (("timeInForce", order.time_in_force.value), ("type", "LIMIT"))
-        else:
-            parameters.append(("type", "MARKET"))
-        self._send_order(Request.PLACE, "order.place", "POST", parameters, approved)
+        kind = "ACK" if order.time_in_force is TimeInForce.POST_ONLY else "RESULT"
+        price = f"&price={instrument.price.text(order.price_ticks)}" if order.price_ticks else ""
+        reduce_only = "&reduceOnly=true" if order.reduce_only else ""
+        time_in_force = f"&timeInForce={order.time_in_force.value}" if order.price_ticks else ""
+        query = Query(
+            f"newClientOrderId={order.client_id}&newOrderRespType={kind}{price}"
+            f"&quantity={instrument.quantity.text(order.qty_steps)}",
+            f"{reduce_only}&side={_SIDES[order.side]}&symbol={instrument.symbol}{time_in_force}",
+            "&type=LIMIT" if order.price_ticks else "&type=MARKET",
+        )
+        self._send_order(Request.PLACE, "order.place", "POST", query, approved)
 
     def amend(self, action: Amend) -> None:
         approved = action.approved
         order, instrument = approved.order, self._instrument()
-        parameters: Parameters = [
-            ("orderId", order.venue_id) if order.venue_id else ("origClientOrderId", order.client_id),
-            ("price", instrument.price.text(order.price_ticks)),
-            ("quantity", instrument.quantity.text(order.qty_steps)),
-            ("side", _SIDES[order.side]),
-            ("symbol", instrument.symbol),
-        ]
-        self._send_order(Request.AMEND, "order.modify", "PUT", parameters, approved)
+        query = Query(
+            f"{_name_of(order.venue_id, order.client_id)}&price={instrument.price.text(order.price_ticks)}"
+            f"&quantity={instrument.quantity.text(order.qty_steps)}",
+            f"&side={_SIDES[order.side]}&symbol={instrument.symbol}",
+        )
+        self._send_order(Request.AMEND, "order.modify", "PUT", query, approved)
 
     def cancel(self, action: Cancel) -> None:
-        parameters: Parameters = [
-            ("orderId", action.venue_id) if action.venue_id else ("origClientOrderId", action.client_id),
-            ("symbol", self._instrument().symbol),
-        ]
-        now_ns = self._time.clock.monotonic_ns()
-        if not self._budget.admits_weight(now_ns, 1, Urgency.CANCEL):
-            self._refuse(
-                Request.CANCEL, action.client_id, outcomes.BANNED, "not sent: the exchange has banned this address"
-            )
+        if not self._budget.admits_weight(self._time.clock.monotonic_ns(), 1, Urgency.CANCEL):
+            text = "not sent: the exchange has banned this address"
+            self._refuse(Request.CANCEL, action.client_id, outcomes.BANNED, text)
             return
-        self._send(
-            _Command(Request.CANCEL, action.client_id, "order.cancel", "DELETE", parameters, None, Urgency.CANCEL)
-        )
+        query = Query(_name_of(action.venue_id, action.client_id), f"&symbol={self._instrument().symbol}")
+        command = _Command(Request.CANCEL, action.client_id, "order.cancel", "DELETE", query, None, Urgency.CANCEL)
+        self._send(command)
 
-    def _send_order(
-        self, request: Request, method: str, http: str, parameters: Parameters, approved: ApprovedOrder
-    ) -> None:
+    def _send_order(self, request: Request, method: str, http: str, query: Query, approved: ApprovedOrder) -> None:
         order = approved.order
         urgency = Urgency.REDUCE if order.reduce_only else Urgency.QUOTE
         if not self._budget.admits_order(self._time.clock.monotonic_ns(), urgency):
             self._refuse(request, order.client_id, outcomes.RATE_LIMITED, "not sent: the order budget is used up")
             return
-        self._send(_Command(request, order.client_id, method, http, parameters, approved.deadline_ns, urgency))
+        self._send(_Command(request, order.client_id, method, http, query, approved.deadline_ns, urgency))
 
     def _send(self, command: _Command) -> None:
-        wsapi = self._wsapi
-        if wsapi is None or not wsapi.ready:
-            self._send_over_http(command)
-            return
         now_ns = self._time.clock.monotonic_ns()
         timestamp_ms, window_ms = self._time.receive_window(now_ns, command.deadline_ns, self._recv_window_ms)
-        parameters = sorted([*command.parameters, ("recvWindow", window_ms), ("timestamp", timestamp_ms)])
-        sent = Sent.TOO_LATE
-        if window_ms > 0:
-            sent = wsapi.send(
+        sent = Sent.NOT_CONNECTED
+        if window_ms <= 0:
+            sent = Sent.TOO_LATE
+        elif self._wsapi is not None:
+            sent = self._wsapi.send(
                 command.method,
-                parameters,
+                command.query,
+                timestamp_ms,
+                window_ms,
                 command.deadline_ns,
                 lambda reply, sent_ns: self._on_reply(command, reply, sent_ns),
             )
@@ -227,7 +211,7 @@ class Orders:
             reply = await self._rest.change(
                 command.http,
                 _PATH,
-                command.parameters,
+                command.query.parameters(),
                 weight=1 if command.request is Request.CANCEL else 0,
                 urgency=Urgency.CANCEL if command.request is Request.CANCEL else command.urgency,
                 deadline_ns=command.deadline_ns,
@@ -244,6 +228,11 @@ class Orders:
             self._emit(_ended(now_ns, command, outcomes.UNKNOWN, 0, str(error), reply.sent_ns))
             return
         self._emit(self._confirmed(now_ns, command, order, reply.sent_ns))
+
+
+def _name_of(venue_id: int, client_id: str) -> str:
+    """The exchange's own id where it is known: client ids are unique among open orders only."""
+    return f"orderId={venue_id}" if venue_id else f"origClientOrderId={client_id}"
 
 
 def _ended(now_ns: int, command: _Command, ruling: Verdict, code: int, message: str, sent_ns: int) -> Answer:

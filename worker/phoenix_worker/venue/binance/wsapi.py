@@ -68,6 +68,27 @@ class Unanswered:
     reason: str
 
 
+class Query(Struct, frozen=True, gc=False):
+    """Parameters as a query, in three parts between which `recvWindow` and `timestamp` sort by name, as the signature
+    wants them. `middle` and `end` are empty or begin with `&`; no value holds a `&`, a `=` or a quote (ids, decimals,
+    symbols and words of the exchange do not).
+    """
+
+    front: str
+    middle: str
+    end: str = ""
+
+    def parameters(self) -> Parameters:
+        """The same for a request over HTTP."""
+        pairs = (part.split("=", 1) for part in f"{self.front}{self.middle}{self.end}".split("&"))
+        return [(name, value) for name, value in pairs]
+
+
+def _fields(query: str) -> str:
+    """The inside of a JSON object of strings is its query with other separators."""
+    return query.replace("&", '","').replace("=", '":"')
+
+
 class Sent(Enum):
     """What became of a request that should be written."""
 
@@ -118,22 +139,24 @@ class WsApi:
     def pending(self) -> int:
         return len(self._pending)
 
-    def send(self, method: str, parameters: Parameters, before_ns: int | None, on_reply: OnReply) -> Sent:
-        """Signs and writes one request; `parameters` are sorted by name and none sorts before `apiKey`.
+    def send(
+        self, method: str, query: Query, timestamp_ms: int, window_ms: int, before_ns: int | None, on_reply: OnReply
+    ) -> Sent:
+        """Signs and writes one request.
 
         With `before_ns` the last act before the write is to look at the clock: nothing leaves from then on.
         """
         connection = self.kept.connection
         if connection is None or not connection.can_send:
             return Sent.NOT_CONNECTED
-        query = "&".join([f"{name}={value}" for name, value in parameters])
-        fields = ",".join(
-            [f'"{name}":{value}' if isinstance(value, int) else f'"{name}":"{value}"' for name, value in parameters]
-        )
-        signature = self._signer.sign(query.encode())
+        front = f"{query.front}&recvWindow={window_ms}{query.middle}"
+        signature = self._signer.sign(f"{front}&timestamp={timestamp_ms}{query.end}".encode())
         self._next_id += 1
         request_id = str(self._next_id)
-        frame = f'{{"id":"{request_id}","method":"{method}",{self._head}{fields},"signature":"{signature}"}}}}'.encode()
+        frame = (
+            f'{{"id":"{request_id}","method":"{method}",{self._head}"{_fields(front)}","timestamp":{timestamp_ms},'
+            f'"signature":"{signature}{_fields(query.end)}"}}}}'
+        ).encode()
         now_ns = self._clock.monotonic_ns()
         if before_ns is not None and now_ns >= before_ns:
             return Sent.TOO_LATE
