@@ -56,7 +56,9 @@ MOVE_SIZE: Final = Shape(
 )
 """Ticks (0.016 bps) from the mid before to the mid after a burst of touch moves less than 50 ms apart."""
 
-SIZE_AHEAD: Final = Shape((0, 10), (0.1, 50), (0.25, 130), (0.5, 400), (0.75, 1200), (0.9, 3500), (0.95, 6500), (1, 19000))
+SIZE_AHEAD: Final = Shape(
+    (0, 10), (0.1, 50), (0.25, 130), (0.5, 400), (0.75, 1200), (0.9, 3500), (0.95, 6500), (1, 19000)
+)
 """Steps at the new best price on the side that gave way, once a move has come to rest there."""
 
 SIZE_BEHIND: Final = Shape((0, 2), (0.1, 36), (0.25, 324), (0.5, 1166), (0.75, 3750), (0.95, 10100), (1, 15000))
