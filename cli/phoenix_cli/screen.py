@@ -19,6 +19,7 @@ _LADDER_WIDTH = 32
 _NARROWEST_EVENTS = 44
 _FEWEST_EVENT_ROWS = 5
 _FRAME_ROWS = 2
+_FRAME_COLUMNS = 4
 
 
 class Screen:
@@ -39,12 +40,14 @@ class Screen:
         ladder_rows = min(_ladder_rows(view), rows - _FEWEST_EVENT_ROWS - _FRAME_ROWS)
         if beside:
             ladders = Layout(_ladders(view, ladders_width, rows), size=ladders_width)
-            body.split_row(ladders, Layout(_events(view, rows - _FRAME_ROWS)))
+            events = _events(console, view, width - ladders_width - _FRAME_COLUMNS, rows - _FRAME_ROWS)
+            body.split_row(ladders, Layout(events))
         elif view.makers and ladder_rows >= _FRAME_ROWS + 3:
             ladders = Layout(_ladders(view, width, ladder_rows), size=ladder_rows)
-            body.split_column(ladders, Layout(_events(view, rows - ladder_rows - _FRAME_ROWS)))
+            events = _events(console, view, width - _FRAME_COLUMNS, rows - ladder_rows - _FRAME_ROWS)
+            body.split_column(ladders, Layout(events))
         else:
-            body.update(_events(view, rows - _FRAME_ROWS))
+            body.update(_events(console, view, width - _FRAME_COLUMNS, rows - _FRAME_ROWS))
         yield layout
 
 
@@ -171,15 +174,17 @@ def _ladder_side(quotes: list[QuoteView], mid: Decimal | None, largest: Decimal,
     return side
 
 
-def _events(view: RunView, rows: int) -> Panel:
-    lines = []
-    for event in view.events[-max(rows, 1) :]:
-        line = Text(no_wrap=True, overflow="ellipsis")
-        line.append(clock_text(event.at_s), style="dim")
-        line.append(f" {event.subject} ", style="bold")
-        line.append(event.text, style=_STYLES[event.mood])
-        lines.append(line)
-    return Panel(Group(*lines), title="what happened", title_align="left", border_style="dim")
+def _events(console: Console, view: RunView, width: int, rows: int) -> Panel:
+    """The newest events that fit, the newest last; long ones go on in the next line."""
+    lines: list[Text] = []
+    for event in reversed(view.events):
+        text = Text.assemble(
+            (clock_text(event.at_s), "dim"), (f" {event.subject} ", "bold"), (event.text, _STYLES[event.mood])
+        )
+        lines = [*text.wrap(console, max(width, 1)), *lines]
+        if len(lines) >= rows:
+            break
+    return Panel(Group(*lines[-max(rows, 1) :]), title="what happened", title_align="left", border_style="dim")
 
 
 def _number(value: Decimal | None) -> str:
