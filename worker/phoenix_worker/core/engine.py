@@ -258,6 +258,7 @@ def _on_lease(state: State, event: ev.Lease, out: Out) -> None:
     if not gained:
         return
     session.sequence = 0
+    state.account.orders.disown()
     state.reservation.forget()
     state.reconciliation.need("lease gained" if event.token else "lease lost")
     if event.token:

@@ -27,6 +27,10 @@ MAX_AMENDS = 9_000
 """The venue admits fewer than 10 000 amendments of one order; replaced in time."""
 
 
+NO_LAYER = -1
+"""Of an order that stands in no slot of the plan."""
+
+
 class Life(StrEnum):
     SENT = "sent"
     OPEN = "open"
@@ -259,6 +263,11 @@ class OrderBook(msgspec.Struct):
     def by_venue_id(self, venue_id: int) -> OwnOrder | None:
         return next((order for order in self.orders.values() if order.venue_id == venue_id), None)
 
+    def disown(self) -> None:
+        """A new token: what an older one has placed, also if that was ours, is only to be cancelled."""
+        for order in self.orders.values():
+            order.layer = NO_LAYER
+
     def forget_settled(self) -> None:
         """Drops what is closed and wholly accounted for."""
         done = [
@@ -292,16 +301,21 @@ class OrderBook(msgspec.Struct):
         )
 
     def slots(self) -> tuple[dict[Slot, OwnOrder], list[OwnOrder]]:
-        """The resting order of each slot (in-flight ones are `busy`), and those that rest in a slot beside it.
+        """The resting order of each slot (in-flight ones are `busy`), and those that rest in none or beside it.
 
         A slot has two when its order could not be cancelled after it had been replaced; the older one, which stands
         further ahead in the queue, keeps it.
         """
-        resting = [order for order in self.orders.values() if order.life is Life.OPEN and order.layer >= 0]
+        resting = [
+            order
+            for order in self.orders.values()
+            if order.life is Life.OPEN and order.purpose is not Purpose.LIQUIDATE
+        ]
         slots: dict[Slot, OwnOrder] = {}
         for order in resting:
-            slots.setdefault((order.side, order.layer), order)
-        surplus = [order for order in resting if slots[order.side, order.layer] is not order]
+            if order.layer >= 0:
+                slots.setdefault((order.side, order.layer), order)
+        surplus = [order for order in resting if slots.get((order.side, order.layer)) is not order]
         return slots, surplus
 
     def busy(self) -> dict[Slot, int]:
