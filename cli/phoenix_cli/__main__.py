@@ -34,7 +34,7 @@ COMMANDS = (
     Command(
         "demo",
         "phoenix_cli.demo",
-        "trade four symbols on a simulated exchange, on this machine, with nothing else installed",
+        "trade on a simulated exchange, on this machine, with nothing else installed",
         "phoenix demo --for 60s --fault stale@20s --report report.json",
     ),
     Command(
