@@ -163,6 +163,8 @@ async def serve(server: Server, host: str = "127.0.0.1", port: int = 0) -> Async
         handler_cancellation=True,
         shutdown_timeout=1.0,
         max_line_size=_LONGEST_URL,
+        # The signature covers the bytes as sent: nothing is unpacked.
+        auto_decompress=False,
     )
     await runner.setup()
     site = web.TCPSite(runner, host, port)

@@ -37,9 +37,12 @@ class RestServer:
         if operation is None:
             message = f"Path {raw_path}, Method {request.method} is invalid"
             return _json(404, {"code": -5000, "msg": message})
-        raw_body = await _read_body(request)
+        try:
+            raw_body = await _read_body(request)
+        except web.RequestPayloadError:
+            raw_body = None
         if raw_body is None:
-            return _json(413, {"code": -1130, "msg": "Data sent for parameter 'body' is not valid."})
+            return _json(400, {"code": -1130, "msg": "Data sent for parameter 'body' is not valid."})
         params = Params.of_request(raw_query, raw_body)
 
         def verify(credentials: Credentials) -> None:

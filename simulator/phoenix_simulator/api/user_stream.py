@@ -5,7 +5,7 @@ silent, an expired one says `listenKeyExpired` once and is silent from then on.
 """
 
 import secrets
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
@@ -14,10 +14,11 @@ from phoenix_simulator.api.hub import Hub
 from phoenix_simulator.api.render.events import EventRenderer, listen_key_expired
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.errors import VenueError
-from phoenix_simulator.exchange.events import ExchangeEvent, PrivateEvent
+from phoenix_simulator.exchange.events import ExchangeEvent, PrivateEvent, PublicEvent
 from phoenix_simulator.exchange.exchange import Exchange
 
 LIFE_NS: Final = 3_600 * 1_000_000_000
+_PUBLIC: Final = frozenset(get_args(PublicEvent))
 _EXPIRED_EVENT: Final = "listenKeyExpired"
 
 
@@ -84,7 +85,8 @@ class UserStreams:
     # ---- events -------------------------------------------------------------------------------------------------
 
     def on_event(self, event: ExchangeEvent) -> None:
-        if not isinstance(event, PrivateEvent):
+        # One look at the class: public events come by the thousand, and are the most.
+        if event.__class__ in _PUBLIC or not isinstance(event, PrivateEvent):
             return
         held = self._by_account.get(event.account_id)
         if held is None or held.key not in self._hub.topics:

@@ -98,7 +98,8 @@ class BookWatch:
         books = self._books.setdefault((holder, stream.symbol), {})
         self._books.move_to_end((holder, stream.symbol))
         if len(self._books) > _CLIENTS_KEPT:
-            self._books.popitem(last=False)
+            (forgotten, symbol), kinds = self._books.popitem(last=False)
+            self._watched -= {(forgotten, symbol, kind) for kind in kinds}
         book = books.setdefault(stream.kind, _Book())
         book.subscribers[subscriber] = book.subscribers.get(subscriber, 0) + 1
         self._heal(holder, stream.symbol, stream.kind, book)

@@ -1,6 +1,7 @@
 """Whatever is sent, the venue answers with an error of its own: never a 5xx, never a hang, never a cut line."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -206,3 +207,28 @@ def test_no_control_request_breaks_the_simulator(loop_runner, path, body):
     assert status in {200, 400}
     if status == 400:
         assert isinstance(answer["error"], str)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"headers": {"Content-Encoding": "gzip"}, "data": b"abc"}, id="a packed body that is none"),
+        pytest.param({"headers": {"Content-Encoding": "br"}, "data": b"abc"}, id="a packing nobody knows"),
+        pytest.param({"headers": {"Content-Type": "multipart/form-data"}, "data": b"--x"}, id="a form without parts"),
+        pytest.param({"data": io.BytesIO(b"x" * 2_000_000)}, id="two megabytes"),
+        pytest.param({"data": b"\xff\xfe=\x00"}, id="bytes that are no text"),
+    ],
+)
+async def test_odd_bodies_get_an_error_of_the_venue(venue, maker, options):
+    headers = {"X-MBX-APIKEY": maker.api_key, **options.get("headers", {})}
+    answer = await venue.raw("POST", "/fapi/v1/order", data=options["data"], headers=headers)
+    assert (answer.status, answer.body["code"] < 0) == (400, True)
+
+
+async def test_a_chunk_that_is_none_gets_an_error(venue):
+    host, port = venue.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = "POST /fapi/v1/order HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    writer.write(head.encode() + b"zz\r\n")
+    assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"400"
+    writer.close()
