@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -92,6 +93,7 @@ class InProcessCoordinator:
             raise RuntimeError("join() comes first")
         self._sink = sink
         self._campaign = asyncio.create_task(self._run(self._files), name="lease")
+        self._campaign.add_done_callback(_told_when_it_fails)
 
     def configure(self, terms: AccountTerms) -> None:
         self._terms = terms
@@ -137,8 +139,7 @@ class InProcessCoordinator:
     async def stop(self) -> None:
         if self._campaign is not None:
             self._campaign.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._campaign
+            await asyncio.wait({self._campaign})
         if self._expiry is not None:
             self._expiry.cancel()
         self._sink = None
@@ -209,6 +210,8 @@ class InProcessCoordinator:
     def _written(self, done: asyncio.Future[object]) -> None:
         if isinstance(error := done.exception(), OSError):
             self._say_unreachable(error)
+        else:
+            _told_when_it_fails(done)
 
     def _say_unreachable(self, error: OSError) -> None:
         if self._reachable is not False:
@@ -229,3 +232,9 @@ class InProcessCoordinator:
     def _tell(self, message: Message) -> None:
         if self._sink is not None:
             self._sink(message)
+
+
+def _told_when_it_fails(done: asyncio.Future[Any]) -> None:
+    """A defect is not kept in a future that nobody reads: it goes where the loop's owner hears of it."""
+    if not done.cancelled() and (error := done.exception()) is not None:
+        done.get_loop().call_exception_handler({"message": "task coordination", "exception": error})

@@ -163,5 +163,8 @@ class Coordinator(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Waits until what was asked has been written, bounded in time, and closes. Does not release a held lease."""
+        """Waits until what was asked has been written, bounded in time, and closes.
+
+        Call `release` before, where every request to the exchange has its answer; else the lease runs out.
+        """
         ...

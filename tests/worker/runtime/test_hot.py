@@ -5,6 +5,7 @@ from phoenix_coordination.port import EmergencyLevel
 from phoenix_crds import read_account, read_maker, write_resolved
 from phoenix_worker.runtime.hot import HotParameters
 from phoenix_worker.runtime.resolve import resolve
+from phoenix_worker.runtime.resolved import NotValidatedError
 
 
 class Watched:
@@ -126,6 +127,24 @@ async def test_a_file_that_vanishes_is_refused_and_may_come_back(watched):
     watched.files.maker.write_text(text)
     resolved, _ = await watched.next()
     assert resolved.symbol == "BTCUSDT"
+
+
+async def test_files_that_could_not_be_validated_are_tried_again(watched, monkeypatch):
+    monkeypatch.setattr("phoenix_worker.runtime.hot.RETRY_SECONDS", 0.01)
+    load, tries = watched.hot._load, []
+
+    async def busy(maker, account):
+        tries.append(maker)
+        if len(tries) == 1:
+            raise NotValidatedError("no memory")
+        return await load(maker, account)
+
+    watched.hot._load = busy
+    watched.files.edit(watched.files.maker, "minSpreadBps: 5", "minSpreadBps: 8")
+    assert await watched.next() == "no memory"
+    _, parameters = await watched.next()
+    assert parameters.min_spread_bps == 8
+    assert watched.hot.in_force.refused == ""
 
 
 async def test_a_swapped_symbolic_link_is_a_change(tmp_path, files, instrument):

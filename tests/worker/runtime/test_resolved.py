@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.state import Mode
-from phoenix_worker.runtime.resolved import InvalidConfigurationError, encode, load, parameters
+from phoenix_worker.runtime import resolved as resolved_module
+from phoenix_worker.runtime.resolved import InvalidConfigurationError, NotValidatedError, encode, load, parameters
 
 
 def test_people_s_units_become_the_core_s(files, instrument):
@@ -67,6 +68,16 @@ async def test_files_that_do_not_hold_are_refused_with_what_to_do(files, file, b
     with pytest.raises(InvalidConfigurationError, match=says) as refused:
         await load(files.maker, files.account)
     assert "Traceback" not in str(refused.value)
+
+
+@pytest.mark.parametrize("lack", ["time", "processes"])
+async def test_what_cannot_be_validated_is_neither_good_nor_bad(files, monkeypatch, lack):
+    if lack == "time":
+        monkeypatch.setattr(resolved_module, "RESOLVE_SECONDS", 0.01)
+    else:
+        monkeypatch.setattr(resolved_module.sys, "executable", "/nonexistent/python")
+    with pytest.raises(NotValidatedError, match="could not be validated"):
+        await load(files.maker, files.account)
 
 
 async def test_a_missing_file_is_named(files):

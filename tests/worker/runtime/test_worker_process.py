@@ -179,6 +179,29 @@ async def world(processes, files, tmp_path):
         yield World(processes, files, credentials, tmp_path / "state", session, account)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        pytest.param(
+            {"--state-dir": "/dev/null/state"}, "--state-dir /dev/null/state: cannot be used", id="no directory"
+        ),
+        pytest.param({"--http": "192.0.2.1:80"}, "--http 192.0.2.1:80: cannot listen there", id="not our address"),
+    ],
+)
+async def test_what_the_machine_does_not_give_is_refused_with_the_option(processes, files, tmp_path, changes, says):
+    arguments = {
+        "--maker": str(files.maker),
+        "--account": str(files.account),
+        "--credentials": str(tmp_path),
+        "--state-dir": str(tmp_path / "state"),
+        "--http": "127.0.0.1:0",
+    } | changes
+    worker = await processes("-m", "phoenix_worker", *(text for pair in arguments.items() for text in pair))
+    assert await worker.end() == 1
+    assert says in worker.errors
+    assert "Traceback" not in worker.errors
+
+
 class World:
     def __init__(self, processes, files, credentials, state, exchange, account):
         self.processes = processes

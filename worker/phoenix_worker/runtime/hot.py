@@ -14,10 +14,11 @@ import msgspec
 
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.parameters import Parameters
-from phoenix_worker.runtime.resolved import InvalidConfigurationError, Resolved, parameters
+from phoenix_worker.runtime.resolved import InvalidConfigurationError, NotValidatedError, Resolved, parameters
 
 POLL_SECONDS = 0.25
 """Life's seconds between two looks at the files: two `stat` calls."""
+RETRY_SECONDS = 5.0
 
 Load = Callable[[Path, Path], Awaitable[Resolved]]
 Applied = Callable[[Resolved, Parameters], None]
@@ -63,9 +64,12 @@ class HotParameters:
             if self._look() != look:  # still being written
                 continue
             self._last_look = look
-            await self._read(instrument, applied, refused)
+            if not await self._read(instrument, applied, refused):
+                self._last_look = ()
+                await asyncio.sleep(RETRY_SECONDS)
 
-    async def _read(self, instrument: Instrument, applied: Applied, refused: Callable[[str], None]) -> None:
+    async def _read(self, instrument: Instrument, applied: Applied, refused: Callable[[str], None]) -> bool:
+        """Whether the files have been judged; false where that was not possible and is worth another try."""
         try:
             resolved = await self._load(*self._files)
             self._refuse_another_identity(resolved)
@@ -75,7 +79,7 @@ class HotParameters:
                 self.in_force, refused=str(error), refusals=self.in_force.refusals + 1
             )
             refused(str(error))
-            return
+            return not isinstance(error, NotValidatedError)
         before, now = self._started_with.cold, resolved.cold
         cold = tuple(name for name in now if now[name] != before[name])
         running = self._started_with if cold else resolved
@@ -83,6 +87,7 @@ class HotParameters:
             resolved, running.hash, running.generation, needs_restart=cold, refusals=self.in_force.refusals
         )
         applied(resolved, ready)
+        return True
 
     def _refuse_another_identity(self, resolved: Resolved) -> None:
         before, now = self._started_with.identity, resolved.identity

@@ -49,7 +49,7 @@ class LineWriter:
 
     log = debug = info = warning = error = critical = fatal = exception = msg
 
-    def close(self, seconds: float = 2.0) -> None:
+    def close(self, seconds: float = 0.5) -> None:
         """Waits until what was said has been written, but not longer than this."""
         with contextlib.suppress(queue.Full):  # nobody reads us: what is queued is lost with the process
             self._lines.put(None, timeout=seconds)

@@ -24,6 +24,10 @@ class InvalidConfigurationError(Exception):
     """The files do not say what a worker could run with; one line a problem: where, what, and what to do."""
 
 
+class NotValidatedError(InvalidConfigurationError):
+    """The files could not be validated at all, for want of CPU, memory or processes: it may work in a moment."""
+
+
 class Quoting(msgspec.Struct, frozen=True):
     """The parameters of one engine as people set them: quantities in base units, the rest in the core's units."""
 
@@ -120,6 +124,22 @@ def encode(resolved: Resolved) -> bytes:
 
 async def load(maker_file: Path, account_file: Path) -> Resolved:
     """Reads and validates both files whole, in a process of its own; raises `InvalidConfigurationError`."""
+    try:
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            status, output, errors = await _resolve(maker_file, account_file)
+    except (TimeoutError, OSError) as error:
+        why = str(error) or f"no answer within {RESOLVE_SECONDS:.0f} s"
+        raise NotValidatedError(
+            f"{maker_file} and {account_file} could not be validated: {why}: give the worker more CPU and memory"
+        ) from None
+    if status != 0:
+        reason = errors.decode(errors="replace").strip()
+        raise InvalidConfigurationError(reason or f"validating {maker_file} ended with status {status}")
+    return _decoder.decode(output)
+
+
+async def _resolve(maker_file: Path, account_file: Path) -> tuple[int | None, bytes, bytes]:
+    """Exit status, stdout and stderr of the validating process, which does not outlive this call."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "phoenix_worker.runtime.resolve", str(maker_file), str(account_file)),
         stdin=asyncio.subprocess.DEVNULL,
@@ -127,23 +147,12 @@ async def load(maker_file: Path, account_file: Path) -> Resolved:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(RESOLVE_SECONDS):
-            output, errors = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise InvalidConfigurationError(
-            f"{maker_file} and {account_file} could not be validated within {RESOLVE_SECONDS:.0f} s: "
-            "give the worker more CPU"
-        ) from None
+        output, errors = await process.communicate()
     except asyncio.CancelledError:
         process.kill()
         await process.wait()
         raise
-    if process.returncode == 0:
-        return _decoder.decode(output)
-    reason = errors.decode(errors="replace").strip()
-    raise InvalidConfigurationError(reason or f"validating {maker_file} ended with status {process.returncode}")
+    return process.returncode, output, errors
 
 
 def parameters(quoting: Quoting, instrument: Instrument) -> Parameters:
