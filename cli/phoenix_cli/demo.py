@@ -1,7 +1,9 @@
 """Trade on a simulated exchange, on this machine, with nothing else installed.
 
 Starts the exchange and one worker for each symbol of configs/, probes them, starts them again where they die, and stops
-everything in order on Ctrl-C or after --for. The report compares what the workers say with the exchange's own books.
+everything in order on Ctrl-C, after --for or at the end of a recording. The report compares what the workers say with
+the exchange's own books.
+
 Times (--for, KIND@T) are of the run's own clock: at --speed 5 a minute takes 12 s. Ends with 1 where worker and
 exchange disagree, the exchange's audit found a violation, an order still rests, or a worker did not end in order.
 """
@@ -41,7 +43,7 @@ _DEFAULT_SEED = 7
 """A market that moves within its first seconds: somebody who looks at a demo for half a minute sees fills."""
 _BALANCE = "100000"
 """Play money of each quote asset: far more than the limits of the account can bind."""
-_AUDIT_S = 1.0
+_LOOK_S = 1.0
 _FASTEST = 100.0
 
 
@@ -175,7 +177,11 @@ async def _trade(
         length_s=options.length_s,
         exchange=exchange,
         give_up=True,
-        beside=[_follow_audit(runner, control), *(injector.play(fault) for fault in options.faults)],
+        beside=[
+            _follow_audit(runner, control),
+            *([_end_with_recording(runner, control)] if options.replay is not None else []),
+            *(injector.play(fault) for fault in options.faults),
+        ],
     )
     duration_s = runner.elapsed_s
     if runner.problem:
@@ -203,7 +209,16 @@ async def _follow_audit(runner: Runner, control: Control) -> None:
                 runner.tell(RUN, f"audit: {count - known.get(kind, 0)} × {kind}", Mood.BAD)
         known = found.violations
         runner.violations = found.total
-        await asyncio.sleep(_AUDIT_S)
+        await asyncio.sleep(_LOOK_S)
+
+
+async def _end_with_recording(runner: Runner, control: Control) -> None:
+    """A market that holds still for ever would only show a worker that finds its price stale."""
+    while True:
+        if await control.ended_markets():
+            runner.end("the recording is over: stopping in order")
+            return
+        await asyncio.sleep(_LOOK_S)
 
 
 def _promises(fleet: Sequence[Assignment], key: Key, speed: float) -> dict[str, object]:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from phoenix_cli import demo as demo_module
@@ -16,7 +17,7 @@ from phoenix_cli.refusal import Refused
 def options(tmp_path, standin_worker, standin_exchange):
     return Options(
         symbols=("BTCUSDT",),
-        length_s=1.5,
+        length_s=None,
         replay=None,
         scenario=None,
         speed=1.0,
@@ -30,28 +31,35 @@ def options(tmp_path, standin_worker, standin_exchange):
     )
 
 
-@pytest.fixture
-def lines(capsys):
-    def read() -> list[str]:
-        return capsys.readouterr().out.splitlines()
-
-    return read
+READY = "ready, leading"
 
 
-async def test_a_run_ends_in_order_and_its_report_compares_worker_and_exchange(options, lines):
-    report, problems = await demo(options, PlainOutput())
+async def test_a_run_ends_in_order_and_its_report_compares_worker_and_exchange(options, until):
+    output = until(READY)
+    report, problems = await demo(options, output)
     assert problems == []
     assert report.symbols["BTCUSDT"].fills == 3
     assert report.symbols["BTCUSDT"].pnl.fees == Decimal("0.12345678")
-    assert report.duration_s >= 1.5
-    said = lines()
-    assert any("BTCUSDT ready, leading" in line for line in said)
-    assert any("the time is over" in line for line in said)
-    assert not any("restart" in line and "restarts 0" not in line for line in said)
+    assert report.symbols["BTCUSDT"].restarts == 0
+    assert output.said("run SIGINT: stopping in order")
 
 
-async def test_the_audit_is_told_what_the_workers_promise_and_when_they_have_ended(options, journal):
-    await demo(options, PlainOutput())
+async def test_a_run_ends_when_its_time_is_over(options, until):
+    output = until("never said")
+    report, _ = await demo(replace(options, length_s=0.5), output)
+    assert report.duration_s >= 0.5
+    assert output.said("the time is over")
+
+
+async def test_the_end_of_a_recording_is_the_end_of_the_run(options, monkeypatch, until):
+    monkeypatch.setenv("STANDIN_ENDED", "BTCUSDT")
+    output = until("never said")
+    await demo(replace(options, replay=Path("capture.gz")), output)
+    assert output.said("the recording is over")
+
+
+async def test_the_audit_is_told_what_the_workers_promise_and_when_they_have_ended(options, journal, until):
+    await demo(options, until(READY))
     (account, _), (audit, promises), (_, end) = journal()
     assert account == "/sim/account"
     assert audit == "/sim/audit"
@@ -61,42 +69,46 @@ async def test_the_audit_is_told_what_the_workers_promise_and_when_they_have_end
     assert end == {"end": {}}
 
 
-async def test_a_disagreement_is_found(options, monkeypatch):
+async def test_a_disagreement_is_found(options, monkeypatch, until):
     monkeypatch.setenv("STANDIN_BOOKS", json.dumps({"BTCUSDT": {"position": "0.004", "fills": 4}}))
-    report, problems = await demo(options, PlainOutput())
+    report, problems = await demo(options, until(READY))
     assert not report.agreement
     assert "BTCUSDT fills: the worker says 3, the exchange 4" in problems
 
 
-async def test_a_worker_that_does_not_end_in_order_is_a_problem(options, monkeypatch):
+async def test_a_worker_that_does_not_end_in_order_is_a_problem(options, monkeypatch, until):
     monkeypatch.setenv("STANDIN_WORKER", "fails-late")
-    _, problems = await demo(options, PlainOutput())
+    _, problems = await demo(options, until(READY))
     assert problems == ["BTCUSDT: worker ended with status 1 instead of withdrawing in order: "]
 
 
-async def test_a_violation_is_told_while_it_runs(options, monkeypatch, lines):
+async def test_a_violation_is_told_while_it_runs(options, monkeypatch, until):
     monkeypatch.setenv("STANDIN_VIOLATIONS", "2")
-    _, problems = await demo(options, PlainOutput())
+    output = until(READY)
+    _, problems = await demo(options, output)
     assert problems == ["audit: 2 × leftBehind"]
-    assert any("audit: 2 × leftBehind" in line for line in lines())
+    assert output.said("run audit: 2 × leftBehind")
 
 
-async def test_a_killed_worker_is_started_again_at_once(options, lines):
-    report, _ = await demo(replace(options, faults=(parse_fault("kill@1s"),), length_s=3.0), PlainOutput())
+async def test_a_killed_worker_is_started_again_at_once(options, until):
+    output = until(READY, after="SIGKILL")
+    report, problems = await demo(replace(options, faults=(parse_fault("kill@2s"),)), output)
+    assert problems == []
     assert report.symbols["BTCUSDT"].restarts == 1
-    assert any("was ended by SIGKILL, the next starts now" in line for line in lines())
+    assert output.said("was ended by SIGKILL, the next starts now")
 
 
-async def test_a_fault_of_the_venue_goes_to_the_exchange(options, journal):
-    await demo(replace(options, faults=(parse_fault("stale@500ms"),)), PlainOutput())
+async def test_a_fault_of_the_venue_goes_to_the_exchange(options, journal, until):
+    await demo(replace(options, faults=(parse_fault("stale@500ms"),)), until("fault stale"))
     told = [body for path, body in journal() if path == "/sim/fault"]
     assert told == [{"kind": "silence", "symbol": "BTCUSDT", "route": "public", "durationSeconds": 8.0}]
 
 
-async def test_stop_turns_the_switch_in_the_workers_files_and_then_holds_them_to_it(options, journal, lines):
-    await demo(replace(options, faults=(parse_fault("stop@1s"),), length_s=5.0), PlainOutput())
+async def test_stop_turns_the_switch_in_the_workers_files_and_then_holds_them_to_it(options, journal, until):
+    output = until("the audit holds them to it")
+    await demo(replace(options, faults=(parse_fault("stop@1s"),)), output)
     assert {"stop": {}} in [body for path, body in journal() if path == "/sim/audit"]
-    assert any("BTCUSDT emergency Halt" in line for line in lines())
+    assert output.said("BTCUSDT emergency Halt")
 
 
 async def test_a_worker_that_cannot_start_ends_the_run_with_its_own_words(options, monkeypatch):
@@ -104,7 +116,7 @@ async def test_a_worker_that_cannot_start_ends_the_run_with_its_own_words(option
     with pytest.raises(
         Refused, match=r"BTCUSDT: the worker does not start: leverage of BTCUSDT is 20.*set settings.apply"
     ):
-        await demo(replace(options, length_s=50.0), PlainOutput())
+        await demo(options, PlainOutput())
 
 
 async def test_an_exchange_that_cannot_start_ends_the_run_with_its_own_words(options, monkeypatch):
@@ -116,7 +128,7 @@ async def test_an_exchange_that_cannot_start_ends_the_run_with_its_own_words(opt
 async def test_an_exchange_that_ends_is_the_end_of_the_run(options, monkeypatch):
     monkeypatch.setenv("STANDIN_EXCHANGE_ENDS", "1")
     with pytest.raises(Refused, match=r"the tape has run out|does not answer"):
-        await demo(replace(options, length_s=50.0), PlainOutput())
+        await demo(options, PlainOutput())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 import argparse
 import asyncio
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -58,61 +56,34 @@ def options(tmp_path, standin_worker):
     return make
 
 
-async def ended_when(output_has: str, lines: list[str], running: asyncio.Task) -> None:
-    """Ends the run as Ctrl-C would, once a line with this text has come."""
-    async with asyncio.timeout(30):
-        while not any(output_has in line for line in lines) and not running.done():  # noqa: ASYNC110 - lines of a process
-            await asyncio.sleep(0.05)
-    os.kill(os.getpid(), signal.SIGINT)
-
-
-class Lines(PlainOutput):
-    """Plain output that keeps its lines."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: list[str] = []
-
-    def event(self, event) -> None:
-        self.kept.append(f"{event.subject} {event.text}")
-
-
-async def test_manifests_run_against_a_simulator_with_a_key_made_there(tmp_path, simulator, options, journal):
+async def test_manifests_run_against_a_simulator_with_a_key_made_there(tmp_path, simulator, options, journal, until):
     manifest = written(tmp_path / "m.yaml", MAKER, account(environment="Simulator", endpoints={"baseUrl": simulator}))
-    lines = Lines()
-    running = asyncio.create_task(up(options(manifest), lines))
-    await ended_when("BTCUSDT ready, leading", lines.kept, running)
-    assert await running == ""
-    assert any("SIGINT: stopping in order" in line for line in lines.kept)
+    output = until("ready, leading")
+    assert await up(options(manifest), output) == ""
+    assert output.said("SIGINT: stopping in order")
     assert [body["label"] for path, body in journal() if path == "/sim/account"] == ["default"]
 
 
-async def test_a_second_run_keeps_the_key_that_the_simulator_still_knows(tmp_path, simulator, options, journal):
+async def test_a_second_run_keeps_the_key_that_the_simulator_still_knows(tmp_path, simulator, options, journal, until):
     manifest = written(tmp_path / "m.yaml", MAKER, account(environment="Simulator", endpoints={"baseUrl": simulator}))
     for _ in range(2):
-        lines = Lines()
-        running = asyncio.create_task(up(options(manifest), lines))
-        await ended_when("ready, leading", lines.kept, running)
-        await running
+        await up(options(manifest), until("ready, leading"))
     assert len([path for path, _ in journal() if path == "/sim/account"]) == 1
 
 
-async def test_a_changed_manifest_reaches_the_worker_and_a_bad_one_changes_nothing(tmp_path, simulator, options):
+async def test_a_changed_manifest_reaches_the_worker_and_a_bad_one_changes_nothing(tmp_path, simulator, options, until):
     def manifest(emergency: str) -> str:
         there = account(environment="Simulator", endpoints={"baseUrl": simulator}, emergency=emergency)
         return written(tmp_path / "m.yaml", MAKER, there)
 
-    lines = Lines()
-    running = asyncio.create_task(up(options(manifest("None")), lines))
-    async with asyncio.timeout(30):
-        while not any("ready" in line for line in lines.kept):  # noqa: ASYNC110 - lines of a process
-            await asyncio.sleep(0.05)
-        manifest("Perhaps")
-        while not any("refused, nothing changes" in line for line in lines.kept):  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.05)
-    assert not any("emergency" in line and "BTCUSDT" in line for line in lines.kept)
-    manifest("Halt")
-    await ended_when("BTCUSDT emergency Halt", lines.kept, running)
+    output = until("emergency Halt")
+    running = asyncio.create_task(up(options(manifest("None")), output))
+    for change, answer in (("Perhaps", "ready, leading"), ("Halt", "refused, nothing changes")):
+        async with asyncio.timeout(30):
+            while not output.said(answer):  # noqa: ASYNC110 - another process says it
+                await asyncio.sleep(0.05)
+        assert not output.said("BTCUSDT emergency")
+        manifest(change)
     await running
     resolved = yaml.safe_load((tmp_path / "state/parameters/btcusdt/account.yaml").read_text())
     assert (resolved["spec"]["emergency"], resolved["metadata"]["generation"]) == ("Halt", 2)
@@ -121,13 +92,13 @@ async def test_a_changed_manifest_reaches_the_worker_and_a_bad_one_changes_nothi
 async def test_a_missing_key_is_said_with_where_it_belongs(tmp_path, options):
     there = account(environment="Testnet", credentialsSecretRef={"name": "my-key"})
     with pytest.raises(Refused, match=r"no directory .*/credentials/my-key: make it \(mode 0700\).*apiKey"):
-        await up(options(written(tmp_path / "m.yaml", MAKER, there)), Lines())
+        await up(options(written(tmp_path / "m.yaml", MAKER, there)), PlainOutput())
 
 
 async def test_a_simulator_that_is_not_there_is_said(tmp_path, options):
     there = account(environment="Simulator", endpoints={"baseUrl": "http://127.0.0.1:1"})
     with pytest.raises(Refused, match=r"http://127.0.0.1:1 does not answer.*phoenix exchange"):
-        await up(options(written(tmp_path / "m.yaml", MAKER, there)), Lines())
+        await up(options(written(tmp_path / "m.yaml", MAKER, there)), PlainOutput())
 
 
 @pytest.mark.parametrize(
@@ -140,7 +111,7 @@ async def test_a_simulator_that_is_not_there_is_said(tmp_path, options):
 )
 async def test_what_cannot_be_run_is_refused(tmp_path, options, documents, error, said):
     with pytest.raises(error, match=said):
-        await up(options(written(tmp_path / "m.yaml", *documents)), Lines())
+        await up(options(written(tmp_path / "m.yaml", *documents)), PlainOutput())
 
 
 def test_shared_redis_is_refused_with_the_reason():

@@ -95,10 +95,18 @@ class Control:
     async def audit(self) -> Audit:
         return msgspec.json.decode(await self._ask("GET", "/sim/audit"), type=Audit)
 
+    async def ended_markets(self) -> list[str]:
+        """Symbols whose market holds still, because their recording is over."""
+        return msgspec.json.decode(await self._ask("GET", "/sim/market"), type=_Market).ended
+
     async def books(self, api_key: str) -> dict[str, Books]:
         """By symbol."""
         answer = await self._ask("GET", f"/sim/account/{api_key}")
         return msgspec.json.decode(answer, type=_AccountBooks, strict=False).symbols
+
+
+class _Market(msgspec.Struct, frozen=True):
+    ended: list[str]
 
 
 class _AccountBooks(msgspec.Struct, frozen=True):

@@ -54,6 +54,7 @@ class Injector:
                 self.parameters.set_emergency(Emergency.HALT)
                 await self._switch_read()
                 await self.control.declare({"stop": {}})
+                self.runner.tell(RUN, "every worker had its time to read the switch: the audit holds them to it now")
             case kind:
                 for told in venue_faults(kind, maker.symbol):
                     await self.control.schedule_fault(told)

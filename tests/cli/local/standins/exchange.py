@@ -33,6 +33,10 @@ async def books(_: web.Request) -> web.Response:
     return web.json_response({"symbols": json.loads(os.environ.get("STANDIN_BOOKS", "{}"))})
 
 
+async def market(_: web.Request) -> web.Response:
+    return web.json_response({"ended": os.environ.get("STANDIN_ENDED", "").split()})
+
+
 async def audit(_: web.Request) -> web.Response:
     return web.json_response(
         {"violations": {"leftBehind": int(os.environ.get("STANDIN_VIOLATIONS", "0")), "exposure": 0}, "examples": []}
@@ -46,6 +50,7 @@ async def serve() -> None:
     app.router.add_post("/sim/fault", note)
     app.router.add_get("/sim/account/{key}", books)
     app.router.add_get("/sim/audit", audit)
+    app.router.add_get("/sim/market", market)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
