@@ -25,6 +25,8 @@ MAKER_FILE = "maker.yaml"
 ACCOUNT_FILE = "account.yaml"
 _DATA_LINK = "..data"  # the kubelet's own name for it
 
+_READS = 5  # of a directory that somebody rewrites at the same moment; each takes well under a millisecond
+
 Model = TypeVar("Model", MarketMaker, TradingAccount)
 
 
@@ -45,19 +47,23 @@ def _written(resource: Resource) -> dict[str, object]:
 
 
 def write_resolved(directory: Path, maker: MarketMaker, account: TradingAccount) -> str:
-    """Writes both files, visible together and at once, and returns their hash. Raises OSError."""
+    """Writes both files, visible together and at once, and returns their hash. Raises OSError.
+
+    The version before stays until the next one, for a reader that is in the middle of it.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     version = Path(tempfile.mkdtemp(prefix="..", dir=directory))
     for name, resource in ((MAKER_FILE, maker), (ACCOUNT_FILE, account)):
         (version / name).write_text(manifest_yaml(resource), encoding="utf-8")
     link = directory / _DATA_LINK
-    previous = link.readlink() if link.is_symlink() else None
+    previous = link.readlink().name if link.is_symlink() else None
     _link(version.name, link)
     for name in (MAKER_FILE, ACCOUNT_FILE):
         if not (directory / name).is_symlink():
             _link(f"{_DATA_LINK}/{name}", directory / name)
-    if previous is not None:
-        shutil.rmtree(directory / previous)
+    for old in directory.glob("..*"):
+        if old.is_dir() and not old.is_symlink() and old.name not in {version.name, previous}:
+            shutil.rmtree(old)
     return resolved_hash(maker.spec, account.spec)
 
 
@@ -71,17 +77,19 @@ def _link(target: str, link: Path) -> None:
 
 def read_maker(path: Path) -> MarketMaker:
     """The maker of a resolved file, or of any manifest that holds one; InvalidResourceError says why not."""
-    return _read(path, MarketMaker)
+    return _parse(path, _content(path, path), MarketMaker)
 
 
 def read_account(path: Path) -> TradingAccount:
     """The account of a resolved file, as `read_maker`."""
-    return _read(path, TradingAccount)
+    return _parse(path, _content(path, path), TradingAccount)
 
 
 def read_resolved(maker_file: Path, account_file: Path) -> tuple[MarketMaker, TradingAccount]:
-    """Both, and that the account admits the maker; InvalidResourceError otherwise, with every reason."""
-    maker, account = read_maker(maker_file), read_account(account_file)
+    """Both of one version, and that the account admits the maker; InvalidResourceError otherwise, with every reason."""
+    maker_content, account_content = _one_version(maker_file, account_file)
+    maker = _parse(maker_file, maker_content, MarketMaker)
+    account = _parse(account_file, account_content, TradingAccount)
     found = tuple(
         Problem(str(maker_file), 0, f"spec.{conflict.field}", conflict.message, conflict.hint)
         for conflict in conflicts(maker.spec, account.spec)
@@ -91,19 +99,35 @@ def read_resolved(maker_file: Path, account_file: Path) -> tuple[MarketMaker, Tr
     return maker, account
 
 
-def _read(path: Path, model: type[Model]) -> Model:
+def _one_version(maker_file: Path, account_file: Path) -> tuple[bytes, bytes]:
+    """Both contents, of one version even while their directory is rewritten: read again where it moved meanwhile."""
+    for _ in range(_READS):
+        maker_now, account_now = maker_file.resolve(), account_file.resolve()
+        try:
+            contents = _content(maker_now, maker_file), _content(account_now, account_file)
+        except InvalidResourceError:
+            if maker_file.resolve() == maker_now and account_file.resolve() == account_now:
+                raise
+            continue
+        if maker_file.parent != account_file.parent or maker_now.parent == account_now.parent:
+            return contents
+    return _content(maker_file, maker_file), _content(account_file, account_file)
+
+
+def _content(path: Path, called: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InvalidResourceError(
-            (Problem(str(path), 0, "", f"cannot be read: {reason}", "check the path"),)
-        ) from None
-    documents, problems = read_documents(str(path), content)
+        problem = Problem(str(called), 0, "", f"cannot be read: {reason}", "check the path")
+        raise InvalidResourceError((problem,)) from None
+
+
+def _parse(file: Path, content: bytes, model: type[Model]) -> Model:
+    documents, problems = read_documents(str(file), content)
     if not problems and len(documents) != 1:
-        problems = [
-            Problem(str(path), 0, "", f"holds {len(documents)} documents", f"one {model.__name__} belongs here")
-        ]
+        message = f"holds {len(documents)} documents"
+        problems = [Problem(str(file), 0, "", message, f"one {model.__name__} belongs here")]
     if not problems:
         resource, problems = validate(model, documents[0])
         if resource is not None:

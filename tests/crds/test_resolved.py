@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,30 @@ def test_a_rewrite_replaces_both_files_and_leaves_nothing_behind(
         MAKER_FILE,
         "manifest.yaml",
     ]
-    assert len([path for path in tmp_path.iterdir() if path.name.startswith("..")]) == 2, "the link and its target"
+    for layers in (6, 7, 8):
+        write_resolved(tmp_path, read(f"{maker_yaml}  nearLayers: {layers}\n")[0].makers[0][1], account)
+    hidden = [path for path in tmp_path.iterdir() if path.name.startswith("..")]
+    assert len(hidden) == 3, "the link, its target, and the version before"
+
+
+def test_a_reader_sees_one_version_of_both_while_they_are_rewritten(
+    tmp_path: Path, pair: tuple[MarketMaker, TradingAccount], read: Read, maker_yaml: str, account_yaml: str
+) -> None:
+    """The pairs admit one another only within a version: half of each would be refused."""
+    maker, account = pair
+    small = read(maker_yaml.replace('"0.20"', '"0.10"'))[0].makers[0][1]
+    tight = read(account_yaml.replace('"0.25"', '"0.10"'))[0].accounts[0][1]
+    directory = tmp_path / "resolved"
+    write_resolved(directory, maker, account)
+    seen = set()
+    with ThreadPoolExecutor(1) as writer:
+        writing = writer.submit(
+            lambda: [write_resolved(directory, *both) for _ in range(60) for both in ((small, tight), (maker, account))]
+        )
+        while not writing.done():
+            seen.add(read_resolved(directory / MAKER_FILE, directory / ACCOUNT_FILE)[0].spec.net_max)
+        writing.result()
+    assert seen
 
 
 @pytest.mark.parametrize(
