@@ -85,6 +85,12 @@ class Account(msgspec.Struct):
         return cls(OrderBook(), Position(), Pnl(), Failures(), Counters())
 
     @property
+    def executed_position(self) -> int:
+        """Signed steps, with what is known to have executed but whose fills have not been told yet."""
+        closed = (order for order in self.orders.orders.values() if order.life is Life.CLOSED)
+        return self.position.steps + sum(order.side * order.exposure_steps for order in closed)
+
+    @property
     def worst_long(self) -> int:
         return self.position.longest + self.orders.exposure(Side.BUY)
 

@@ -331,7 +331,7 @@ def _next_id(state: State, purpose: Purpose) -> str:
 
 def _liquidate(state: State, at: int, out: Out) -> None:
     """One tracked emergency order at a time, once the quotes are gone (or have had their time to go)."""
-    task, position = state.liquidation, state.account.position
+    task = state.liquidation
     if task.order_id or at < task.not_before_ns or not state.reconciliation.truths or not state.session.token:
         return
     if state.account.orders.live() and at - task.since_ns < WAIT_FOR_CANCELS_NS:
@@ -339,7 +339,7 @@ def _liquidate(state: State, at: int, out: Out) -> None:
     whole = state.session.emergency is EmergencyLevel.FLATTEN
     order = task.next_slice(
         _next_id(state, Purpose.LIQUIDATE),
-        position.steps,
+        state.account.executed_position,
         1.0 if whole else state.parameters.guards.emergency_slice,
         state.instrument,
         (state.book.touch_bid, state.book.touch_ask),

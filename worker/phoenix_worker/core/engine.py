@@ -168,10 +168,10 @@ def _on_socket_silent(state: State, event: ev.SocketSilent, _: Out) -> None:
 def _on_answer(state: State, event: ev.Answer, out: Out) -> None:
     state.reconciliation.activity += 1
     verdict = state.account.on_answer(event, state.book.touch_id, state.parameters.risk)
-    if event.client_id == state.liquidation.order_id:
-        if event.outcome is ev.Outcome.REFUSED:
-            state.liquidation.refused(event.client_id, event.at)
-        _settle_liquidation(state)
+    order = state.account.orders.get(event.client_id)
+    if event.outcome is ev.Outcome.REFUSED and (order is None or order.life is Life.CLOSED):
+        state.liquidation.refused(event.client_id, event.at)
+    _settle_liquidation(state)
     match verdict:
         case Verdict.LOOK_AGAIN:
             state.reconciliation.need(f"{event.refusal}: {event.message}")
