@@ -352,9 +352,8 @@ class BinanceVenue:
         if self._parts is not None:
             self._parts.sink(event)
 
-    def _on_bad_frame(self, error: DecodeError) -> None:
+    def _on_bad_frame(self, _: DecodeError) -> None:
         self._counts.decode_errors += 1
-        self._counts.last_decode_error = str(error)
 
     def _on_unreadable_own_event(self, error: DecodeError) -> None:
         """Our own orders off the grid that we know: perhaps it has changed."""

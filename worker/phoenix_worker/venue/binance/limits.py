@@ -30,6 +30,12 @@ class Limits:
     weight_share: float = 0.8
     order_share: float = 0.8
     reserve_share: float = 0.2
+    quotes: tuple[float, float] = field(init=False)
+    """What quoting may use of the two order windows."""
+
+    def __post_init__(self) -> None:
+        share = self.order_share * (1.0 - self.reserve_share)
+        object.__setattr__(self, "quotes", (self.orders_10s * share, self.orders_1m * share))
 
 
 class Urgency(Enum):
@@ -90,16 +96,11 @@ class RequestBudget:
 
     def admits_order(self, now_ns: int, urgency: Urgency) -> bool:
         """Whether a place or amend fits both order windows."""
-        if now_ns < max(self.blocked_until_ns, self.orders_blocked_until_ns, self.banned_until_ns):
+        if now_ns < self.blocked_until_ns or now_ns < self.orders_blocked_until_ns or now_ns < self.banned_until_ns:
             return False
         limits = self.limits
-        share = limits.order_share if urgency is Urgency.QUOTE else 1.0
-        keep = limits.reserve_share if urgency is Urgency.QUOTE else 0.0
-        factor = share * (1.0 - keep)
-        return (
-            self._orders_10s.count(now_ns) < limits.orders_10s * factor
-            and self._orders_1m.count(now_ns) < limits.orders_1m * factor
-        )
+        most_10s, most_1m = limits.quotes if urgency is Urgency.QUOTE else (limits.orders_10s, limits.orders_1m)
+        return self._orders_10s.count(now_ns) < most_10s and self._orders_1m.count(now_ns) < most_1m
 
     def admits_weight(self, now_ns: int, weight: int, urgency: Urgency) -> bool:
         """Whether a request of this weight fits the minute."""

@@ -23,7 +23,6 @@ from phoenix_worker.venue.binance.wsapi import Query, RateLimit, Response, Sent,
 
 _PATH = "/fapi/v1/order"
 _EXPIRED = Verdict(Outcome.REFUSED, Refusal.EXPIRED_DEADLINE, Retry.NEVER)
-_SIDES = {Side.BUY: "BUY", Side.SELL: "SELL"}
 
 
 class _Command(msgspec.Struct, frozen=True, gc=False):
@@ -84,7 +83,7 @@ class Orders:
         query = Query(
             f"newClientOrderId={order.client_id}&newOrderRespType={kind}{price}"
             f"&quantity={instrument.quantity.text(order.qty_steps)}",
-            f"{reduce_only}&side={_SIDES[order.side]}&symbol={instrument.symbol}{time_in_force}",
+            f"{reduce_only}&side={_word(order.side)}&symbol={instrument.symbol}{time_in_force}",
             "&type=LIMIT" if order.price_ticks else "&type=MARKET",
         )
         self._send_order(Request.PLACE, "order.place", "POST", query, approved)
@@ -95,7 +94,7 @@ class Orders:
         query = Query(
             f"{_name_of(order.venue_id, order.client_id)}&price={instrument.price.text(order.price_ticks)}"
             f"&quantity={instrument.quantity.text(order.qty_steps)}",
-            f"&side={_SIDES[order.side]}&symbol={instrument.symbol}",
+            f"&side={_word(order.side)}&symbol={instrument.symbol}",
         )
         self._send_order(Request.AMEND, "order.modify", "PUT", query, approved)
 
@@ -228,6 +227,10 @@ class Orders:
             self._emit(_ended(now_ns, command, outcomes.UNKNOWN, 0, str(error), reply.sent_ns))
             return
         self._emit(self._confirmed(now_ns, command, order, reply.sent_ns))
+
+
+def _word(side: Side) -> str:
+    return "BUY" if side is Side.BUY else "SELL"
 
 
 def _name_of(venue_id: int, client_id: str) -> str:

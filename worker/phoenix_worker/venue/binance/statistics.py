@@ -45,7 +45,6 @@ class Statistics:
 @dataclass(slots=True)
 class Counts:
     decode_errors: int = 0
-    last_decode_error: str = ""
     api_errors: Counter[int] = field(default_factory=Counter)
     ignored_events: Counter[str] = field(default_factory=Counter)
     order_latency_ns: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_LATENCIES))

@@ -10,6 +10,7 @@ Compression is not offered: it costs more time than the bytes that it saves on a
 
 import asyncio
 import ssl
+from functools import cache
 from typing import Protocol, cast
 
 from websockets.client import ClientProtocol
@@ -23,8 +24,9 @@ from phoenix_worker.venue.clock import Clock, Timer
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """No message of the exchange comes near; one that does is an attack or a mistake, and ends the connection."""
-CONGESTED_BYTES = 64 * 1024
-"""More than this unsent means that the peer does not read: an order written now would leave too late."""
+CONGESTED_BYTES = 256 * 1024
+"""More than this unsent means that the peer does not read: an order written now would leave too late. Two hundred
+orders of one turn of the loop stay far below it."""
 PING_EVERY_S = 20.0
 """A quiet connection is asked whether it lives; one that gives no sign of life until the next time is dead. The
 exchange admits five control frames a second."""
@@ -225,6 +227,12 @@ class Connection(asyncio.Protocol):
         return f"connection lost: {exc}" if exc is not None else "connection lost"
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once: reading the certificates takes long enough to be felt by a tick."""
+    return ssl.create_default_context()
+
+
 async def connect(url: str, user_agent: str, listener: Listener, clock: Clock) -> Connection:
     """Opens one connection, handshake included; raises `ConnectError`. `on_lost` follows only where `on_open` came."""
     try:
@@ -236,7 +244,7 @@ async def connect(url: str, user_agent: str, listener: Listener, clock: Clock) -
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S / clock.rate):
             await asyncio.get_running_loop().create_connection(
-                lambda: connection, uri.host, uri.port, ssl=ssl.create_default_context() if uri.secure else None
+                lambda: connection, uri.host, uri.port, ssl=_tls() if uri.secure else None
             )
             await connection.opened()
     except TimeoutError as error:
