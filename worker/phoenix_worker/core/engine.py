@@ -385,11 +385,13 @@ def _compare(state: State, truth: ev.Truth, out: Out) -> None:
         path.not_before_ns = truth.at + reconcile.RETRY_NS
         return
     path.last_truth_ns = truth.at
-    if why := reconcile.agrees(truth, state.account.position.steps, state.account.orders):
+    if why := reconcile.agrees(truth, state.account.position, state.account.orders):
         path.mismatches += 1
         path.need(why)
         out.append(Note(NoteKind.TRUTH, f"the exchange tells something else: {why}"))
         decide(state, truth.at, out)
+    else:
+        state.account.position.account_for(truth.last_trade_id)
 
 
 def _take_over(state: State, truth: ev.Truth, out: Out) -> None:

@@ -65,6 +65,12 @@ class Position(msgspec.Struct):
             self.entry_price = report.entry_price
         self._compare(now_ns)
 
+    def account_for(self, trade_id: int) -> None:
+        """The exchange agrees up to this trade: there is nothing older to be read, or remembered, any more."""
+        if trade_id > self.last_trade_id:
+            self.last_trade_id = trade_id
+            self.newer_trades = {known: True for known in self.newer_trades if known > trade_id}
+
     def replace(self, steps: int, entry_price: float, last_trade_id: int, read_ms: int) -> None:
         """The truth, read until it agreed with itself: both tellings start again from it."""
         self.by_fills = self.by_account = steps

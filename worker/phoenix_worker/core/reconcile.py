@@ -12,6 +12,7 @@ from phoenix_coordination import order_id
 
 from phoenix_worker.core.events import OpenOrder, OrderReport, PositionReport, Truth
 from phoenix_worker.core.orders import QUERY_AFTER_NS, Life, OrderBook, Trigger
+from phoenix_worker.core.position import Position
 
 IDLE_COMPARE_NS = 30_000_000_000
 RETRY_NS = 1_000_000_000
@@ -150,10 +151,13 @@ def owner_of(order: OpenOrder, installation: str, token: int, known: bool) -> Ow
     return Owner.OURS if known else Owner.OLDER
 
 
-def agrees(truth: Truth, position_steps: int, orders: OrderBook) -> str:
+def agrees(truth: Truth, position: Position, orders: OrderBook) -> str:
     """Why the exchange tells something else than what we hold; empty where it agrees."""
-    if truth.position_steps != position_steps:
-        return f"position {truth.position_steps} steps at the exchange, {position_steps} here"
+    if truth.position_steps != position.steps:
+        return f"position {truth.position_steps} steps at the exchange, {position.steps} here"
+    # Two missed fills can cancel out in the position, but not in the money that they made.
+    if missed := [fill.trade_id for fill in truth.fills if position.is_new(fill.trade_id)]:
+        return f"fills that were never told: trades {missed}"
     there = {order.client_id for order in truth.open_orders}
     live = {order.client_id for order in orders.live()}
     # What is in flight or unknown may or may not have been there when it was read.
