@@ -218,6 +218,7 @@ async def test_the_old_connection_lost_in_the_middle_is_an_ordinary_loss(exchang
     first.drop()
     await exchange.until(lambda: len(ear.heard) == 3)
     assert ear.heard[2].startswith("closed")
+    await exchange.until(lambda: hand_clock.sleeps[-1] >= kept.BACKOFF_FIRST_S)
     hand_clock.advance(48)
     await exchange.until(lambda: ear.heard[3:] == ["open"])
 

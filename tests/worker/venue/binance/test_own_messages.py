@@ -163,6 +163,12 @@ class TestReplies:
         body = encoded([{"symbol": "ETHUSDC", "positionSide": "BOTH", "positionAmt": "-0.015", "entryPrice": "2500.1"}])
         assert own_messages.position(body, instrument) == (-15, 2500.1)
 
+    @pytest.mark.parametrize("entry", ["nan", "inf", "-1", "x"])
+    def test_an_entry_price_that_is_none_is_refused(self, instrument, entry):
+        body = encoded([{"symbol": "ETHUSDC", "positionAmt": "0.015", "entryPrice": entry}])
+        with pytest.raises(DecodeError):
+            own_messages.position(body, instrument)
+
     def test_hedge_mode_is_refused(self, instrument):
         body = encoded([{"symbol": "ETHUSDC", "positionSide": "LONG", "positionAmt": "0", "entryPrice": "0"}])
         with pytest.raises(DecodeError, match="one-way"):

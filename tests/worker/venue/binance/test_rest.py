@@ -131,6 +131,13 @@ class TestBackingOff:
         left_s = (rest.budget.banned_until_ns - rest.time.clock.monotonic_ns()) / 1e9
         assert 290 < left_s <= 300
 
+    async def test_the_firewall_is_left_alone_for_minutes(self, make_rest, exchange):
+        exchange.answers["GET", "/fapi/v1/time"] = lambda *_: web.Response(status=403, text="<html>")
+        rest = make_rest()
+        with pytest.raises(RestError):
+            await rest.get("/fapi/v1/time", weight=1)
+        assert not rest.budget.admits_weight(rest.time.clock.monotonic_ns() + 100 * 10**9, 1, Urgency.REDUCE)
+
     async def test_too_many_orders_stops_orders_alone(self, make_rest, exchange, refusal):
         exchange.answers["POST", PATH] = lambda *_: refusal(429, -1015, "Too many new orders")
         rest = make_rest()

@@ -62,10 +62,6 @@ class ExchangeTime:
         self._measured_ns = samples[-1].received_ns
         return self.offset
 
-    @property
-    def known(self) -> bool:
-        return self.offset.error_ns < USABLE_ERROR_NS
-
     def now_ms(self) -> int:
         return self.offset.exchange_ms(self.clock.monotonic_ns())
 

@@ -22,7 +22,7 @@ from phoenix_worker.core.events import (
     Side,
 )
 from phoenix_worker.core.instrument import MONEY, Instrument
-from phoenix_worker.venue.binance.messages import DecodeError, Frame
+from phoenix_worker.venue.binance.messages import DecodeError, Frame, Quantity
 
 ONE_WAY: Final = "BOTH"
 _LIQUIDATION_STATES: Final = {"NEW_INSURANCE": OrderState.NEW, "NEW_ADL": OrderState.NEW}
@@ -90,7 +90,7 @@ class _Balance(Struct, gc=False):
 class _Position(Struct, gc=False):
     symbol: str = field(name="s")
     amount: str = field(name="pa")
-    entry: float = field(name="ep")
+    entry: Quantity = field(name="ep")
     side: str = field(name="ps", default=ONE_WAY)
 
 
@@ -290,7 +290,7 @@ class _UserTrade(Struct, gc=False):
 class _PositionRow(Struct, gc=False):
     symbol: str
     amount: str = field(name="positionAmt")
-    entry: float = field(name="entryPrice")
+    entry: Quantity = field(name="entryPrice")
     side: str = field(name="positionSide", default=ONE_WAY)
 
 

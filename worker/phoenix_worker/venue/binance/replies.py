@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from phoenix_worker.core.instrument import MONEY, Grid, Instrument, OffGridError
 from phoenix_worker.venue.binance.limits import Limits
-from phoenix_worker.venue.binance.messages import DecodeError, Frame, symbol_status
+from phoenix_worker.venue.binance.messages import DecodeError, Frame, Price, Quantity, Rate, symbol_status
 from phoenix_worker.venue.binance.wsapi import RateLimit
 
 T = TypeVar("T")
@@ -125,8 +125,8 @@ class ExchangeInfo(Struct, gc=False):
 class CommissionRate(Struct, gc=False):
     """Fractions of the notional; negative is a rebate."""
 
-    maker: float = field(name="makerCommissionRate")
-    taker: float = field(name="takerCommissionRate")
+    maker: Rate = field(name="makerCommissionRate")
+    taker: Rate = field(name="takerCommissionRate")
 
 
 class AccountConfig(Struct, gc=False):
@@ -143,7 +143,7 @@ class SymbolConfig(Struct, gc=False):
 
 class Bracket(Struct, gc=False):
     leverage: int = field(name="initialLeverage")
-    cap: float = field(name="notionalCap")
+    cap: Quantity = field(name="notionalCap")
 
 
 class SymbolBrackets(Struct, gc=False):
@@ -162,7 +162,7 @@ class BalanceRow(Struct, gc=False):
 
 class MarkPrice(Struct, gc=False):
     symbol: str
-    mark: float = field(name="markPrice")
+    mark: Price = field(name="markPrice")
 
 
 class KeyRestrictions(Struct, gc=False):

@@ -24,6 +24,9 @@ from phoenix_worker.venue.binance.signing import Credentials
 
 TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 3.0
+FIREWALL = 403
+FIREWALL_BACK_OFF_S = 120.0
+"""The exchange's firewall takes us for an attacker: stop for minutes (documentation: HTTP return codes)."""
 
 Parameters = list[tuple[str, str | int]]
 
@@ -236,6 +239,8 @@ class Rest:
             self._budget.banned(now_ns, seconds)
         elif code == -1015:
             self._budget.orders_limited(now_ns)
+        elif status == FIREWALL:
+            self._budget.rate_limited(now_ns, FIREWALL_BACK_OFF_S)
         elif status == 429 or code == -1003:
             self._budget.rate_limited(now_ns, seconds)
 
