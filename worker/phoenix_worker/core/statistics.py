@@ -54,7 +54,7 @@ class Statistics(msgspec.Struct):
     def preload(self, closes: list[float]) -> None:
         """Start from 1-minute closes, oldest first: each stands for its 60 samples, and σ₁ₛ for σ of a minute / √60."""
         usable = [close for close in closes if close > 0]
-        if self.returns or len(usable) < 2:
+        if self.warm or len(usable) < 2:
             return
         returns = [math.log(b / a) for a, b in pairwise(usable)]
         self.variance = sum(r * r for r in returns) / len(returns) / 60.0
