@@ -1,14 +1,9 @@
 import dataclasses
-import json
 from decimal import Decimal
 
 import pytest
-from phoenix_worker.core.events import ClockSynced, FeesSet, InstrumentSet, StatusSet
-from phoenix_worker.core.instrument import SymbolStatus
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 from phoenix_worker.venue.binance.settings import MarginType
-
-INFO = "/fapi/v1/exchangeInfo"
 
 
 @pytest.fixture
@@ -37,45 +32,6 @@ async def prepare(exchange, credentials, settings, machine_clock, dice):
     yield run
     for venue in venues:
         await venue.close()
-
-
-@pytest.fixture
-def info(exchange):
-    """Answers exchangeInfo with the symbol's row changed, and its filters."""
-
-    def change(filter_changes: dict[str, str] | None = None, **row: object) -> None:
-        body = json.loads(json.dumps(DEFAULT_INFO))
-        body["symbols"][0].update({"filters": filters(**(filter_changes or {})), **row})
-        exchange.answers["GET", INFO] = lambda *_: body
-
-    return change
-
-
-def filters(**changes: str) -> list[dict[str, object]]:
-    rows = [
-        {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "100000", "tickSize": "0.01"},
-        {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "8000", "stepSize": "0.001"},
-        {"filterType": "MARKET_LOT_SIZE", "minQty": "0.001", "maxQty": "700", "stepSize": "0.001"},
-        {"filterType": "MAX_NUM_ORDERS", "limit": 200},
-        {"filterType": "MIN_NOTIONAL", "notional": "20"},
-        {"filterType": "PERCENT_PRICE", "multiplierUp": "1.05", "multiplierDown": "0.95", "multiplierDecimal": 4},
-    ]
-    return [{**row, **{k: v for k, v in changes.items() if k in row}} for row in rows]
-
-
-DEFAULT_INFO = {
-    "rateLimits": [{"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 30}],
-    "symbols": [
-        {
-            "symbol": "ETHUSDC",
-            "contractType": "PERPETUAL",
-            "status": "TRADING",
-            "baseAsset": "ETH",
-            "quoteAsset": "USDC",
-            "filters": filters(),
-        }
-    ],
-}
 
 
 async def test_a_sound_account_is_not_refused_and_everything_is_known(prepare, instrument, exchange):
@@ -168,7 +124,7 @@ class TestSymbol:
         assert reason in preflight.refused[0].what
 
     async def test_missing_filters_are_named(self, prepare, info):
-        info(filters=filters()[:2])
+        info(filters=[{"filterType": "PRICE_FILTER"}, {"filterType": "LOT_SIZE"}])
         assert "MARKET_LOT_SIZE, MIN_NOTIONAL" in (await prepare()).refused[0].what
 
 
@@ -256,47 +212,6 @@ class TestNobodyAnswers:
         shown = repr(await prepare())
         assert "test-key" not in shown
         assert "test-secret" not in shown
-
-
-class TestReference:
-    """What is read again while we trade."""
-
-    async def test_changed_filters_and_fees_are_told_and_used_at_once(self, run_venue, exchange, info):
-        running = await run_venue()
-        info({"notional": "50"})
-        exchange.answers["GET", "/fapi/v1/commissionRate"] = lambda *_: {
-            "makerCommissionRate": "-0.00001",
-            "takerCommissionRate": "0.0005",
-        }
-        running.venue._parts.reference.reload_soon()
-        await running.until(lambda: running.of(FeesSet))
-        assert running.of(InstrumentSet)[0].instrument.min_notional == 50 * 10**8
-        assert running.venue._parts.reference.instrument == running.of(InstrumentSet)[0].instrument
-        assert running.of(FeesSet)[0].maker_bps == pytest.approx(-0.1)
-
-    async def test_what_did_not_change_is_not_told(self, run_venue, exchange):
-        running = await run_venue()
-        asked = len(exchange.asked("GET", "/fapi/v1/commissionRate"))
-        running.venue._parts.reference.reload_soon()
-        await exchange.until(lambda: len(exchange.asked("GET", "/fapi/v1/commissionRate")) > asked)
-        await running.until(lambda: running.of(ClockSynced))
-        assert not running.of(InstrumentSet) + running.of(FeesSet) + running.of(StatusSet)
-
-    async def test_a_symbol_that_stops_and_trades_again_is_told_both_times(self, run_venue, info):
-        running = await run_venue(rate=10)
-        for count, status in ((1, "SETTLING"), (2, "TRADING")):
-            info(status=status)
-            running.venue._parts.reference.reload_soon()
-            await running.until(lambda count=count: len(running.of(StatusSet)) == count)
-        assert [e.status for e in running.of(StatusSet)] == [SymbolStatus.NOT_TRADING, SymbolStatus.TRADING]
-
-    async def test_the_clock_is_told_with_its_error(self, run_venue, exchange):
-        exchange.clock_ahead_ms = 90_000
-        running = await run_venue()
-        await running.until(lambda: running.of(ClockSynced))
-        told = running.of(ClockSynced)[0]
-        ahead_ms = (running.clock.monotonic_ns() + told.offset_ns) / 1e6 - (exchange.now_ms())
-        assert abs(ahead_ms) < 50 + told.error_ns / 1e6
 
 
 def test_margin_types_are_the_exchange_s_words():
