@@ -7,8 +7,9 @@ from phoenix_coordination import order_id
 from phoenix_coordination.state import Reason, Role
 from phoenix_worker.core import actions as ac
 from phoenix_worker.core import events as ev
+from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.events import Refusal, Request, Side, Stream
-from samples import MAKER, SECOND, changed
+from samples import BTCUSDT, MAKER, SECOND, changed
 
 
 def order_of(actions, *kinds):
@@ -136,3 +137,16 @@ def test_statistics_are_kept_only_while_they_are_of_this_market(age_s, kept):
     successor = World()
     successor.engine.restore(world.engine.remember(), age_s * SECOND)
     assert successor.engine.statistics.warm is kept
+
+
+def test_a_fill_between_the_first_memory_and_a_crash_is_counted_by_the_next_worker():
+    """Nothing has ever traded, so no trade id says from where to look: the beginning of the accounts does."""
+    world = World().start()
+    (asked,) = {action.since_ms for action in of_kind(world.done, ac.FetchTruth)}
+    memory = world.engine.remember()
+    successor = World()
+    successor.now += 30 * SECOND
+    successor.engine = Engine.new(MAKER, BTCUSDT, successor.now, dry_run=False, revision="first")
+    successor.engine.restore(memory, 30 * SECOND)
+    successor.start(TOKEN + 1)
+    assert {action.since_ms for action in of_kind(successor.done, ac.FetchTruth)} == {asked}

@@ -1,0 +1,181 @@
+"""The gate: every refusal, in its order, and no way round it."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from phoenix_worker.core.actions import ApprovedOrder, Purpose, WantedOrder
+from phoenix_worker.core.events import EmergencyLevel, Request, Side
+from phoenix_worker.core.instrument import SymbolStatus
+from phoenix_worker.core.inventory import EVERYTHING, NOTHING, Mask
+from phoenix_worker.core.risk import ORDERS_KEPT_FOR_REDUCING, Denial, Pass, approve
+from samples import BTCUSDT
+
+BID, ASK = 600_000, 600_001
+REDUCE_SELLS = Mask(buys=False, sells=True, reduce_only=True)
+
+
+def facts(**fields):
+    values = {
+        "now_ns": 100,
+        "trigger_ns": 90,
+        "token": 1,
+        "deadline_ns": 200,
+        "blocked_until_ns": 0,
+        "emergency": EmergencyLevel.NONE,
+        "book_ok": True,
+        "user_ok": True,
+        "mask": EVERYTHING,
+        "longest": 0,
+        "shortest": 0,
+        "buy_exposure": 0,
+        "sell_exposure": 0,
+        "worst_case_limit": 115,
+        "buy_granted": 200,
+        "sell_granted": 200,
+        "bid_ticks": BID,
+        "ask_ticks": ASK,
+        "mark_ticks": 600_000.0,
+        "sane_band": 0.02,
+        "highest_own_buy": 0,
+        "lowest_own_sell": 0,
+        "open_orders": 0,
+        "orders_left": 1_000,
+    }
+    assert fields.keys() <= values.keys()
+    return Pass(**{**values, **fields})
+
+
+def wanted(side=Side.BUY, price=None, qty=10, **fields):
+    price = (BID - 10 if side is Side.BUY else ASK + 10) if price is None else price
+    order = WantedOrder(Request.PLACE, "id", side, price, qty, False, Purpose.QUOTE, 0)
+    return msgspec.structs.replace(order, **fields)
+
+
+def verdict(order, *, added=None, instrument=BTCUSDT, **fields):
+    return approve(order, order.qty_steps if added is None else added, instrument, facts(**fields))
+
+
+REDUCING = {"reduce_only": True, "purpose": Purpose.PIN}
+EMERGENCY = {"reduce_only": True, "purpose": Purpose.LIQUIDATE, "price_ticks": 0, "layer": -1}
+REDUCES = msgspec.structs.replace(BTCUSDT, status=SymbolStatus.REDUCE_ONLY)
+CLOSED = msgspec.structs.replace(BTCUSDT, status=SymbolStatus.NOT_TRADING)
+
+DENIALS = [
+    (Denial.LEASE, wanted(), {"token": 0}),
+    (Denial.LEASE, wanted(**EMERGENCY), {"token": 0}),
+    (Denial.DEADLINE, wanted(), {"now_ns": 200}),
+    (Denial.DEADLINE, wanted(**EMERGENCY), {"now_ns": 201}),
+    (Denial.BLOCKED, wanted(), {"blocked_until_ns": 101}),
+    (Denial.EMERGENCY, wanted(), {"emergency": EmergencyLevel.HALT}),
+    (Denial.EMERGENCY, wanted(Side.SELL, **REDUCING), {"emergency": EmergencyLevel.FLATTEN, "shortest": 10}),
+    (Denial.BOOK, wanted(), {"book_ok": False}),
+    (Denial.USER_STREAM, wanted(), {"user_ok": False}),
+    (Denial.MASK, wanted(), {"mask": NOTHING}),
+    (Denial.MASK, wanted(), {"mask": REDUCE_SELLS}),
+    (Denial.MASK, wanted(Side.SELL), {"mask": REDUCE_SELLS}),
+    (Denial.SYMBOL, wanted(), {"instrument": CLOSED}),
+    (Denial.SYMBOL, wanted(**EMERGENCY), {"instrument": CLOSED}),
+    (Denial.SYMBOL, wanted(), {"instrument": REDUCES}),
+    (Denial.GRID, wanted(price=0), {}),
+    (Denial.GRID, wanted(**EMERGENCY, qty_steps=120_001), {"longest": -130_000}),
+    (Denial.GRID, wanted(price=5_560), {}),
+    (Denial.GRID, wanted(Side.SELL, price=8_100_000), {}),
+    (Denial.GRID, wanted(qty=0), {}),
+    (Denial.GRID, wanted(qty=1_000_001), {}),
+    (Denial.NOTIONAL, wanted(qty=1), {}),
+    (Denial.WORST_CASE, wanted(qty=116), {}),
+    (Denial.WORST_CASE, wanted(qty=10), {"longest": 100, "buy_exposure": 6}),
+    (Denial.WORST_CASE, wanted(Side.SELL, qty=10), {"shortest": -100, "sell_exposure": 6}),
+    (Denial.RESERVATION, wanted(qty=10), {"buy_granted": 15, "buy_exposure": 6}),
+    (Denial.RESERVATION, wanted(Side.SELL, qty=10), {"sell_granted": 9}),
+    (Denial.PRICE_BAND, wanted(price=BID - 10), {"mark_ticks": 570_000.0}),
+    (Denial.PRICE_BAND, wanted(Side.SELL), {"mark_ticks": 640_000.0}),
+    (Denial.SANE_BAND, wanted(price=587_990), {}),
+    (Denial.SANE_BAND, wanted(Side.SELL, price=612_010), {}),
+    (Denial.WOULD_TAKE, wanted(price=ASK), {}),
+    (Denial.WOULD_TAKE, wanted(Side.SELL, price=BID), {}),
+    (Denial.OWN_CROSS, wanted(price=BID - 10), {"lowest_own_sell": BID - 10}),
+    (Denial.OWN_CROSS, wanted(Side.SELL), {"highest_own_buy": ASK + 10}),
+    (Denial.OPEN_ORDERS, wanted(), {"open_orders": 200}),
+    (Denial.BUDGET, wanted(), {"orders_left": ORDERS_KEPT_FOR_REDUCING}),
+    (Denial.BUDGET, wanted(Side.SELL, **REDUCING), {"orders_left": 0, "shortest": 20, "longest": 20}),
+]
+
+
+@pytest.mark.parametrize(
+    ("denial", "order", "situation"), DENIALS, ids=lambda value: value if isinstance(value, Denial) else ""
+)
+def test_the_gate_refuses(denial, order, situation):
+    assert verdict(order, **situation) is denial
+
+
+def test_every_reason_of_the_gate_is_in_the_table():
+    assert {denial for denial, _, _ in DENIALS} == set(Denial)
+
+
+LONG = {"longest": 50, "shortest": 50}
+APPROVED = [
+    ("a quote", wanted(), {}),
+    ("up to the worst case", wanted(qty=115), {}),
+    ("up to what is granted", wanted(qty=10), {"buy_granted": 10}),
+    ("the last moment before the deadline", wanted(), {"now_ns": 199}),
+    ("a reducing order beyond the worst case", wanted(Side.SELL, **REDUCING), {**LONG, "sell_exposure": 500}),
+    ("a reducing order without a grant", wanted(Side.SELL, **REDUCING), {**LONG, "sell_granted": 0}),
+    ("a reducing order below the minimum notional", wanted(Side.SELL, qty=1, **REDUCING), LONG),
+    ("a reducing order from the reserve of the budget", wanted(Side.SELL, **REDUCING), {**LONG, "orders_left": 1}),
+    ("a reducing order of a symbol that only reduces", wanted(Side.SELL, **REDUCING), {**LONG, "instrument": REDUCES}),
+    ("an amend that adds nothing beyond the limit", wanted(request=Request.AMEND), {"longest": 200, "added": 0}),
+    ("an amend where as many orders rest as may", wanted(request=Request.AMEND, venue_id=5), {"open_orders": 200}),
+    ("an amend before its venue id is known", wanted(request=Request.AMEND), {"open_orders": 200}),
+    ("without a mark there is no band of it", wanted(), {"mark_ticks": 0.0}),
+    ("at the touch", wanted(price=BID), {}),
+    (
+        "an emergency order under an emergency",
+        wanted(Side.SELL, **EMERGENCY),
+        {**LONG, "emergency": EmergencyLevel.FLATTEN},
+    ),
+    (
+        "an emergency order on a broken book",
+        wanted(Side.SELL, **EMERGENCY),
+        {**LONG, "book_ok": False, "user_ok": False},
+    ),
+    ("an emergency order under any mask", wanted(Side.SELL, **EMERGENCY), {**LONG, "mask": NOTHING}),
+    ("an emergency limit through the book", wanted(Side.SELL, **{**EMERGENCY, "price_ticks": 590_000}), LONG),
+]
+
+
+@pytest.mark.parametrize(("order", "situation"), [row[1:] for row in APPROVED], ids=[row[0] for row in APPROVED])
+def test_the_gate_approves(order, situation):
+    approved = verdict(order, **situation)
+    assert isinstance(approved, ApprovedOrder)
+    assert (approved.order, approved.deadline_ns, approved.trigger_ns) == (order, 200, 90)
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Side)), st.integers(1, 60), st.integers(-400, 400)), max_size=30))
+def test_what_one_pass_approves_together_fits_and_never_crosses(orders):
+    situation = facts(longest=20, shortest=-10, buy_granted=90, sell_granted=100, orders_left=28)
+    approved = []
+    for side, qty, offset in orders:
+        order = wanted(side, price=BID + offset, qty=qty)
+        if isinstance(approve(order, qty, BTCUSDT, situation), ApprovedOrder):
+            approved.append(order)
+    buys = [order for order in approved if order.side is Side.BUY]
+    sells = [order for order in approved if order.side is Side.SELL]
+    assert 20 + sum(order.qty_steps for order in buys) <= 115
+    assert 10 + sum(order.qty_steps for order in sells) <= 115
+    assert sum(order.qty_steps for order in buys) <= 90
+    assert len(approved) <= 8
+    if buys and sells:
+        assert max(order.price_ticks for order in buys) < min(order.price_ticks for order in sells)
+
+
+def test_a_market_order_moves_no_own_price():
+    situation = facts(**LONG, lowest_own_sell=700_000)
+    assert isinstance(approve(wanted(Side.SELL, **EMERGENCY), 10, BTCUSDT, situation), ApprovedOrder)
+    assert situation.lowest_own_sell == 700_000
+
+
+def test_the_first_reason_is_told():
+    everything_wrong = {"token": 0, "now_ns": 300, "book_ok": False, "user_ok": False, "mask": NOTHING}
+    assert verdict(wanted(qty=0), **everything_wrong) is Denial.LEASE
