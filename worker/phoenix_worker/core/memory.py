@@ -44,7 +44,8 @@ def remember(state: State) -> bytes:
             SCHEMA,
             state.instrument.symbol,
             state.revision,
-            account.pnl,
+            # Without its beginning, the fills between a first memory and a crash would be nobody's.
+            msgspec.structs.replace(account.pnl, began_ms=state.accounts_began_ms),
             account.position.newest_trade_id,
             state.statistics,
             max(0, state.liquidation.cooldown_until_ns - state.now_ns),

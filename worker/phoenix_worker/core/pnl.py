@@ -7,7 +7,10 @@ from phoenix_worker.core.instrument import MONEY, Instrument
 
 
 class Pnl(msgspec.Struct):
-    """Since the worker started. `fees` positive = paid; fees in another asset are kept apart, unconverted."""
+    """Since the symbol's first worker started; a restart goes on counting.
+
+    `fees` positive = paid; fees in another asset are kept apart, unconverted.
+    """
 
     realised: int = 0
     fees: int = 0
@@ -18,6 +21,8 @@ class Pnl(msgspec.Struct):
     bought_steps: int = 0
     sold_steps: int = 0
     last_funding_ms: int = 0
+    began_ms: int = 0
+    """The exchange's time from which fills count (0: since this worker started)."""
 
     def on_fill(self, fill: Fill, instrument: Instrument) -> None:
         self.fills += 1

@@ -68,3 +68,8 @@ class State(msgspec.Struct):
     closes_asked_ns: int = 0
     reconnects: int = 0
     user_reconnect_ns: int = 0
+
+    @property
+    def accounts_began_ms(self) -> int:
+        """The exchange's time from which fills count: of the symbol's first worker, as far as anybody remembers."""
+        return self.account.pnl.began_ms or self.session.exchange_ms(self.started_ns)

@@ -108,7 +108,7 @@ def reconcile(state: State, out: Out) -> None:
     since = known + 1 if known else 0
     in_flight = [o.client_id for o in state.account.orders.live() if o.in_flight or o.life is Life.UNKNOWN]
     request_id = path.asked(state.now_ns, state.account.orders)
-    out.append(FetchTruth(request_id, since, state.session.exchange_ms(state.started_ns), in_flight))
+    out.append(FetchTruth(request_id, since, state.accounts_began_ms, in_flight))
 
 
 def _dead_man_may_be_armed(state: State, now: int) -> bool:

@@ -113,6 +113,7 @@ class Shell:
             case LeaseGranted(token=token, deadline_ns=deadline_ns):
                 self._log.info("lease granted", token=token)
                 self.sink(ev.Lease(now_ns, token, deadline_ns, self._coordinator.installation))
+                self.save_memory()  # before anything can fill: the next process counts from where this one began
             case LeaseRenewed(token=token, deadline_ns=deadline_ns):
                 self.sink(ev.Lease(now_ns, token, deadline_ns, self._coordinator.installation))
             case LeaseLost(token=token, reason=reason):
