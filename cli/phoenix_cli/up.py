@@ -99,7 +99,8 @@ async def up(options: Options, output: Output) -> str:
                     runner.begin()
                     runner.tell(RUN, f"logs in {directory.root / 'logs'}")
                     await runner.run(beside=[_follow_manifests(options.paths, runner, parameters)])
-            return runner.problem
+            unorderly = [f"{maker.symbol}: {maker.stop_problem}" for maker in runner.makers if maker.stop_problem]
+            return runner.problem or "; ".join(unorderly)
 
 
 async def _maker(

@@ -50,6 +50,7 @@ class Injector:
                 maker.freeze()
                 await self.runner.clock.sleep(PAUSE_S)
                 maker.thaw()
+                self.runner.tell(maker.symbol, "the frozen worker runs again")
             case FaultKind.STOP:
                 self.parameters.set_emergency(Emergency.HALT)
                 await self._switch_read()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
-from phoenix_coordination.state import Latency, StateRecord
+from phoenix_coordination.state import Latency, Pnl, StateRecord
 
 from phoenix_cli.local.exchange import Audit, Books
 
@@ -131,7 +131,7 @@ def symbol_report(records: Sequence[StateRecord], restarts: int) -> SymbolReport
     rejected: Counter[str] = Counter()
     for record in records:
         rejected.update(record.activity.orders_rejected)
-    pnl = last.pnl if last is not None else None
+    pnl = last.pnl if last is not None else Pnl()
 
     def total(of: Callable[[StateRecord], int]) -> int:
         return sum(map(of, records))
@@ -142,13 +142,13 @@ def symbol_report(records: Sequence[StateRecord], restarts: int) -> SymbolReport
         orders_sent=total(lambda record: record.activity.orders_sent),
         orders_rejected=dict(rejected),
         fills=told(records).fills,
-        volume=Decimal(last.activity.volume) if last is not None else Decimal(0),
-        position=told(records).position,
+        volume=_number(last.activity.volume if last is not None else "0"),
+        position=_number(last.position.qty if last is not None else "0"),
         pnl=PnlReport(
-            realised=Decimal(pnl.realised) if pnl is not None else Decimal(0),
-            unrealised=Decimal(pnl.unrealised) if pnl is not None else Decimal(0),
-            fees=Decimal(pnl.fees) if pnl is not None else Decimal(0),
-            funding=Decimal(pnl.funding) if pnl is not None else Decimal(0),
+            realised=_number(pnl.realised),
+            unrealised=_number(pnl.unrealised),
+            fees=_number(pnl.fees),
+            funding=_number(pnl.funding),
         ),
         max_worst_case_ratio=max((record.position.max_worst_case_ratio for record in records), default=0.0),
         stale_episodes=total(lambda record: record.activity.stale_episodes),
@@ -158,6 +158,11 @@ def symbol_report(records: Sequence[StateRecord], restarts: int) -> SymbolReport
         decision_us=_worst(record.activity.decision_us for record in records),
         rss_mib=max((record.activity.rss_mib for record in records), default=0.0),
     )
+
+
+def _number(text: str) -> Decimal:
+    """The same value without trailing zeros or an exponent: `0E-8` is a number of JSON that nobody wants to read."""
+    return Decimal(f"{Decimal(text).normalize():f}")
 
 
 def _worst(latencies: Iterable[Latency]) -> Percentiles:

@@ -95,6 +95,12 @@ def test_any_difference_to_the_last_decimal_is_a_disagreement(worker_record, boo
     assert re.search(said, found.faults[0])
 
 
+def test_numbers_are_written_without_exponent_or_trailing_zeros(record):
+    told = encode(report([record(activity={"volume": "7000.00000000"}, pnl={"funding": "0.00000000"})]))
+    assert '"volume": 7000,' in told
+    assert '"funding": 0\n' in told
+
+
 def test_a_maker_of_which_nothing_was_heard_disagrees_with_books_that_have_fills():
     assert not report([]).agreement
 
