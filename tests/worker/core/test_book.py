@@ -214,8 +214,8 @@ class Naive:
 
     def __init__(self):
         self.bids, self.asks, self.last, self.first = (
-            {n: 1 for n in range(1, 21)},
-            {n: 1 for n in range(41, 61)},
+            dict.fromkeys(range(1, 21), 1),
+            dict.fromkeys(range(41, 61), 1),
             100,
             True,
         )

@@ -1,5 +1,6 @@
 """Volatility and the 30-minute deviation, incrementally, against a plain computation over all samples."""
 
+import itertools
 import math
 from statistics import pstdev
 
@@ -21,7 +22,7 @@ def fed(prices, every_ns=SECOND):
 
 def naive_variance(prices):
     decay = 0.5 ** (1 / HALF_LIFE_SECONDS)
-    returns = [math.log(b / a) ** 2 for a, b in zip(prices, prices[1:], strict=False)]
+    returns = [math.log(b / a) ** 2 for a, b in itertools.pairwise(prices)]
     value = returns[0] if returns else 0.0
     for square in returns[1:]:
         value = decay * value + (1 - decay) * square
@@ -84,7 +85,7 @@ CLOSES = [60_000.0 + 30.0 * (n % 3) for n in range(31)]
 def test_klines_make_it_warm_at_once():
     statistics = Statistics()
     statistics.preload(CLOSES)
-    returns = [math.log(b / a) for a, b in zip(CLOSES, CLOSES[1:], strict=False)]
+    returns = [math.log(b / a) for a, b in itertools.pairwise(CLOSES)]
     assert statistics.sigma_1s == pytest.approx(math.sqrt(sum(r * r for r in returns) / 30 / 60))
     assert statistics.warm
     assert statistics.stddev_30m == pytest.approx(pstdev(CLOSES[1:]) / (sum(CLOSES[1:]) / 30), rel=1e-9)
