@@ -1,0 +1,81 @@
+"""The entry in the account's ledger: asked for before orders go out, asked again when it no longer fits."""
+
+import pytest
+from phoenix_worker.core.reservation import RENEW_NS, RETRY_NS, Reservation
+from samples import SECOND
+
+AT = 100 * SECOND
+
+
+@pytest.fixture
+def granted():
+    reservation = Reservation()
+    asked = reservation.need(AT, 0, 20, 20, 8, 60_000.0)
+    assert (asked.buy_steps, asked.sell_steps, asked.position_steps, asked.mark) == (28, 28, 0, 60_000.0)
+    assert reservation.on_granted(asked.sequence, 28, 28)
+    return reservation
+
+
+def needs(reservation, after_ns=1, position=0, buys=20, sells=20, mark=60_000.0):
+    return reservation.need(AT + after_ns, position, buys, sells, 8, mark)
+
+
+@pytest.mark.parametrize(
+    ("situation", "asks"),
+    [
+        ({}, False),
+        ({"buys": 28, "sells": 28}, False),
+        ({"buys": 29}, True),
+        ({"sells": 29}, True),
+        ({"position": 5}, False),
+        ({"position": 5, "after_ns": RETRY_NS}, True),
+        ({"mark": 60_400.0, "after_ns": RETRY_NS}, True),
+        ({"mark": 60_200.0, "after_ns": RETRY_NS}, False),
+        ({"after_ns": RENEW_NS - 1}, False),
+        ({"after_ns": RENEW_NS}, True),
+    ],
+    ids=[
+        "it fits",
+        "it just fits",
+        "more buys",
+        "more sells",
+        "the position moved just now",
+        "the position moved",
+        "the mark moved by half the buffer",
+        "the mark moved less",
+        "not yet old",
+        "old",
+    ],
+)
+def test_it_is_asked_again_when_it_no_longer_fits_or_is_old(granted, situation, asks):
+    assert (needs(granted, **situation) is not None) is asks
+
+
+def test_a_grant_below_what_was_asked_is_not_asked_again_at_once(granted):
+    asked = needs(granted, buys=40)
+    granted.on_granted(asked.sequence, 30, 28)
+    assert needs(granted, after_ns=2, buys=40) is None
+    assert needs(granted, after_ns=2 + RETRY_NS, buys=40) is not None
+
+
+def test_while_an_answer_is_awaited_only_more_is_asked(granted):
+    assert needs(granted, buys=40) is not None
+    assert needs(granted, after_ns=2, buys=48) is None
+    assert needs(granted, after_ns=3, buys=49) is not None
+    assert needs(granted, after_ns=3 + RETRY_NS) is not None, "nobody answered"
+
+
+def test_only_the_newest_answer_counts(granted):
+    first = needs(granted, buys=40)
+    second = needs(granted, after_ns=2, buys=60)
+    assert not granted.on_granted(first.sequence, 99, 99)
+    assert granted.on_granted(second.sequence, 1, 2)
+    assert (granted.buy_granted, granted.sell_granted) == (1, 2)
+
+
+def test_what_belonged_to_a_lost_lease_is_forgotten_and_its_late_answers_too(granted):
+    asked = needs(granted, buys=40)
+    granted.forget()
+    assert (granted.buy_granted, granted.sell_granted) == (0, 0)
+    assert not granted.on_granted(asked.sequence, 48, 28)
+    assert needs(granted, after_ns=2) is not None
