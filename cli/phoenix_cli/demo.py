@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 from phoenix_coordination import order_id
+from phoenix_crds import Environment
 from phoenix_simulator.scenario import ScenarioError, load_scenario
 from phoenix_worker.runtime.clock import VARIABLE as CLOCK_VARIABLE
 from phoenix_worker.runtime.clock import Clock
@@ -122,6 +123,7 @@ async def demo(options: Options, output: Output) -> tuple[Report, list[str]]:
     Raises `Refused` where it could not begin, or could not be brought to its end.
     """
     fleet = of_symbols(load_fleet([options.configs / "accounts", options.configs / "makers"]), options.symbols)
+    refuse_other_worlds(fleet)
     clock, env = _clock(options.speed)
     directory = StateDirectory(options.state_directory)
     with directory.locked():
@@ -139,6 +141,17 @@ async def demo(options: Options, output: Output) -> tuple[Report, list[str]]:
                         return await _trade(options, fleet, runner, process, Control(url, http))
                     finally:
                         await stop_exchange(process)
+
+
+def refuse_other_worlds(fleet: Sequence[Assignment]) -> None:
+    """The demo trades at its own exchange, and at its own speed: on no account that belongs elsewhere."""
+    for assignment in fleet:
+        environment = assignment.account.spec.environment
+        if environment is not Environment.SIMULATOR:
+            raise Refused(
+                f"account {assignment.account.metadata.name} of {assignment.symbol} is of environment {environment}:"
+                " the demo trades on its own simulated exchange alone; run such an account with `phoenix up`"
+            )
 
 
 async def _trade(

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -6,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import yaml
 from phoenix_cli import demo as demo_module
 from phoenix_cli.demo import Options, demo, find_configs
 from phoenix_cli.local.faults import parse_fault
@@ -145,6 +147,17 @@ async def test_what_cannot_be_run_is_refused(options, changes, said):
         changes = {"faults": tuple(map(parse_fault, changes["faults"]))}
     with pytest.raises(Refused, match=said):
         await demo(replace(options, **changes), PlainOutput())
+
+
+async def test_an_account_of_another_world_is_refused(options, tmp_path):
+    shutil.copytree(options.configs, tmp_path / "configs")
+    file = tmp_path / "configs/accounts/simulator.yaml"
+    account = yaml.safe_load(file.read_text())
+    del account["spec"]["endpoints"]
+    account["spec"] |= {"environment": "Testnet", "credentialsSecretRef": {"name": "my-key"}}
+    file.write_text(yaml.safe_dump(account))
+    with pytest.raises(Refused, match=r"environment Testnet: the demo .* phoenix up"):
+        await demo(replace(options, configs=tmp_path / "configs"), PlainOutput())
 
 
 @pytest.mark.parametrize("speed", [4.0])

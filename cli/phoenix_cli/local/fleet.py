@@ -64,6 +64,8 @@ def load_fleet(paths: Iterable[str | Path]) -> list[Assignment]:
 def of_symbols(fleet: Sequence[Assignment], symbols: Sequence[str]) -> list[Assignment]:
     """The assignments of these symbols, in this order; raises `Refused` for one that nobody trades."""
     by_symbol = {assignment.symbol: assignment for assignment in fleet}
+    if not symbols:
+        raise Refused(f"--symbols names none; there are: {', '.join(by_symbol)}")
     missing = [symbol for symbol in symbols if symbol not in by_symbol]
     if missing:
         raise Refused(f"--symbols {','.join(missing)}: no maker in configs/makers; there are: {', '.join(by_symbol)}")
