@@ -129,44 +129,6 @@ def test_the_exposure_of_a_side_is_all_of_its_orders():
     assert (book.exposure(Side.BUY), book.exposure(Side.SELL)) == (20, 10)
 
 
-@pytest.mark.parametrize(
-    ("life", "layer", "stuck", "busy"),
-    [
-        (L.OPEN, 0, 0, 0),
-        (L.SENT, 0, 0, 10),
-        (L.AMENDING, 0, 0, 10),
-        (L.UNKNOWN, 0, 0, 10),
-        (L.CANCELLING, 0, 10, 0),
-        (L.OPEN, -1, 10, 0),
-        (L.UNKNOWN, -1, 10, 0),
-    ],
-)
-def test_an_order_is_planned_anew_or_planned_around_or_stuck(life, layer, stuck, busy):
-    book = OrderBook()
-    book.add(own(life=life, layer=layer))
-    assert book.stuck(Side.BUY) == stuck
-    assert sum(book.busy().values()) == busy
-    assert book.stuck(Side.SELL) == 0
-
-
-def test_the_older_of_two_orders_keeps_the_slot():
-    book = OrderBook()
-    for client_id in ("old", "new"):
-        book.add(own(client_id))
-    slots, surplus = book.slots()
-    assert slots[Side.BUY, 0].client_id == "old"
-    assert [order.client_id for order in surplus] == ["new"]
-
-
-def test_orders_of_an_older_token_stand_in_no_slot():
-    book = OrderBook()
-    book.add(own())
-    book.disown()
-    slots, surplus = book.slots()
-    assert slots == {}
-    assert len(surplus) == 1
-
-
 # -- learning ------------------------------------------------------------------------------------------
 
 

@@ -240,18 +240,3 @@ def _acknowledges(order: OwnOrder, report: OrderReport) -> bool:
             return not report.order.state.is_open
         case Life.OPEN | Life.UNKNOWN | Life.CLOSED:
             return False
-
-
-def open_order_prices(orders: OrderBook) -> tuple[int, int]:
-    """Highest buy and lowest sell of ours that may rest (0: none), amends at the worse of both prices."""
-    highest_buy = lowest_sell = 0
-    for order in orders.live():
-        prices = [price for price in (order.price_ticks, order.pending_price) if price]
-        if not prices:
-            continue
-        if order.side is Side.BUY:
-            highest_buy = max(highest_buy, *prices)
-        else:
-            lowest = min(prices)
-            lowest_sell = min(lowest_sell, lowest) if lowest_sell else lowest
-    return highest_buy, lowest_sell

@@ -4,7 +4,6 @@ from phoenix_coordination import order_id
 from phoenix_coordination.state import Reason
 
 from phoenix_worker.core import quoting, risk
-from phoenix_worker.core.account import open_order_prices
 from phoenix_worker.core.actions import Amend, ApprovedOrder, Cancel, Place, Purpose, WantedOrder
 from phoenix_worker.core.counters import bump
 from phoenix_worker.core.events import EmergencyLevel, Request, Side, Stream
@@ -15,6 +14,7 @@ from phoenix_worker.core.orders import Life, OwnOrder, Trigger, difference
 from phoenix_worker.core.pnl import unrealised
 from phoenix_worker.core.risk import Denial, Pass
 from phoenix_worker.core.session import WITHDRAW_FOR
+from phoenix_worker.core.standing import Standing, standing
 from phoenix_worker.core.state import Out, State
 
 EVALUATE_NS = 250_000_000
@@ -45,15 +45,16 @@ def decide(state: State, at: int, out: Out) -> None:
         cooling=state.liquidation.cooling(at),
     )
     state.reasons = unready + forbidden
-    _note_worst_case(state)
+    stands = standing(state.account.orders)
+    _note_worst_case(state, stands)
     if unready or not WITHDRAW_FOR.isdisjoint(forbidden):
         state.ladder = None
         state.market_low, state.market_high = -ANYWHERE, ANYWHERE
         _withdraw_quotes(state, out)
         if state.liquidation.active:
-            _liquidate(state, at, out)
+            _liquidate(state, at, stands, out)
         return
-    _quote(state, at, _mask(state, forbidden), out)
+    _quote(state, at, _mask(state, forbidden), stands, out)
 
 
 def _not_ready(state: State, at: int) -> list[Reason]:
@@ -103,11 +104,11 @@ def _mask(state: State, forbidden: list[Reason]) -> Mask:
     return strictest(mask, reducing_only(steps)) if forbidden else mask
 
 
-def _note_worst_case(state: State) -> None:
-    account = state.account
-    worst = max(account.worst_long, account.worst_short, abs(account.position.steps))
-    ratio = worst / state.parameters.net_max_steps
-    account.counters.max_worst_case_ratio = max(account.counters.max_worst_case_ratio, ratio)
+def _note_worst_case(state: State, stands: Standing) -> None:
+    position, counters = state.account.position, state.account.counters
+    long, short = position.longest + stands.buy_exposure, stands.sell_exposure - position.shortest
+    ratio = max(long, short, abs(position.steps)) / state.parameters.net_max_steps
+    counters.max_worst_case_ratio = max(counters.max_worst_case_ratio, ratio)
 
 
 def _withdraw_quotes(state: State, out: Out) -> None:
@@ -126,38 +127,33 @@ def _cancel(state: State, order: OwnOrder, out: Out) -> None:
         out.append(Cancel(order.client_id, order.venue_id))
 
 
-def _quote(state: State, at: int, mask: Mask, out: Out) -> None:
+def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> None:
     account, book = state.account, state.book
-    orders = account.orders
     market = quoting.Market(book.touch_bid, book.touch_ask, state.statistics.sigma_1s, state.maker_fee_bps)
     purpose = _PURPOSES[state.mode]
-    stuck = {side: orders.stuck(side) for side in Side}
-    busy = orders.busy()
+    stuck, busy = stands.stuck, stands.busy
     ladder = quoting.plan(
         state.instrument, state.parameters, market, mask, purpose, account.position.steps, stuck, busy
     )
     state.ladder = ladder
     account.counters.layers_dropped += ladder.dropped
-    facts = _pass(state, at, mask)
-    if not _reserve(state, at, ladder, stuck, busy, facts, out):
+    facts = _pass(state, at, mask, stands)
+    if not _reserve(state, at, ladder, stands, out):
         state.reasons.append(Reason.NOT_RESERVED)
+    beyond_grant = facts.buy_exposure > facts.buy_granted or facts.sell_exposure > facts.sell_granted
     shrink = (
-        account.worst_long > facts.worst_case_limit
-        or account.worst_short > facts.worst_case_limit
-        or facts.buy_exposure > facts.buy_granted
-        or facts.sell_exposure > facts.sell_granted
+        beyond_grant
+        or facts.longest + facts.buy_exposure > facts.worst_case_limit
+        or facts.sell_exposure - facts.shortest > facts.worst_case_limit
     )
     targets = ladder.targets
-    if state.reservation.answered and (
-        facts.buy_exposure > facts.buy_granted or facts.sell_exposure > facts.sell_granted
-    ):
+    if state.reservation.answered and beyond_grant:
         room = {Side.BUY: facts.buy_granted, Side.SELL: facts.sell_granted}
         targets = quoting.within_grant(targets, room, stuck, busy, state.instrument)
-    slots, surplus = orders.slots()
-    change = difference(targets, slots, shrink)
+    change = difference(targets, stands.slots, shrink)
     mid = book.mid_half_ticks
     state.market_low, state.market_high = mid - 2 * change.slack_down, mid + 2 * change.slack_up
-    for order in change.cancels + surplus:
+    for order in change.cancels + stands.surplus:
         _cancel(state, order, out)
     wanted: list[tuple[bool, int, OwnOrder | None, quoting.Target]] = [
         (_increases(state, target), target.layer, order, target) for order, target in change.moves
@@ -182,9 +178,8 @@ def _increases(state: State, target: quoting.Target) -> bool:
     return target.side * state.account.position.steps >= 0
 
 
-def _pass(state: State, at: int, mask: Mask) -> Pass:
+def _pass(state: State, at: int, mask: Mask, stands: Standing) -> Pass:
     account, session, book = state.account, state.session, state.book
-    highest_buy, lowest_sell = open_order_prices(account.orders)
     return Pass(
         now_ns=at,
         trigger_ns=at,
@@ -197,8 +192,8 @@ def _pass(state: State, at: int, mask: Mask) -> Pass:
         mask=mask,
         longest=account.position.longest,
         shortest=account.position.shortest,
-        buy_exposure=account.orders.exposure(Side.BUY),
-        sell_exposure=account.orders.exposure(Side.SELL),
+        buy_exposure=stands.buy_exposure,
+        sell_exposure=stands.sell_exposure,
         worst_case_limit=state.parameters.worst_case_steps,
         buy_granted=state.reservation.buy_granted,
         sell_granted=state.reservation.sell_granted,
@@ -206,33 +201,25 @@ def _pass(state: State, at: int, mask: Mask) -> Pass:
         ask_ticks=book.touch_ask,
         mark_ticks=state.mark * book.inverse_tick,
         sane_band=state.parameters.risk.sane_band_bps * quoting.BPS,
-        highest_own_buy=highest_buy,
-        lowest_own_sell=lowest_sell,
-        open_orders=len(account.orders.live()),
+        highest_own_buy=stands.highest_buy,
+        lowest_own_sell=stands.lowest_sell,
+        open_orders=stands.live,
         orders_left=session.orders_left(at),
     )
 
 
-def _reserve(
-    state: State,
-    at: int,
-    ladder: quoting.Ladder,
-    stuck: dict[Side, int],
-    busy: dict[quoting.Slot, int],
-    facts: Pass,
-    out: Out,
-) -> bool:
+def _reserve(state: State, at: int, ladder: quoting.Ladder, stands: Standing, out: Out) -> bool:
     """Reservation comes before the orders; false while nothing at all is granted."""
-    need = {side: stuck[side] for side in Side}
-    for (side, _), steps in busy.items():
+    need = dict(stands.stuck)
+    for (side, _), steps in stands.busy.items():
         need[Side(side)] += steps
     for target in ladder.targets:
         need[target.side] += target.qty_steps
     request = state.reservation.need(
         at,
         state.account.position.steps,
-        max(need[Side.BUY], facts.buy_exposure),
-        max(need[Side.SELL], facts.sell_exposure),
+        max(need[Side.BUY], stands.buy_exposure),
+        max(need[Side.SELL], stands.sell_exposure),
         state.parameters.base_size_steps,
         reference_price(state),
     )
@@ -329,12 +316,12 @@ def _next_id(state: State, purpose: Purpose) -> str:
     return order_id.format(session.installation, session.token, purpose.value, session.sequence)
 
 
-def _liquidate(state: State, at: int, out: Out) -> None:
+def _liquidate(state: State, at: int, stands: Standing, out: Out) -> None:
     """One tracked emergency order at a time, once the quotes are gone (or have had their time to go)."""
     task = state.liquidation
     if task.order_id or at < task.not_before_ns or not state.reconciliation.truths or not state.session.token:
         return
-    if state.account.orders.live() and at - task.since_ns < WAIT_FOR_CANCELS_NS:
+    if stands.live and at - task.since_ns < WAIT_FOR_CANCELS_NS:
         return
     whole = state.session.emergency is EmergencyLevel.FLATTEN
     order = task.next_slice(
@@ -345,7 +332,7 @@ def _liquidate(state: State, at: int, out: Out) -> None:
         (state.book.touch_bid, state.book.touch_ask),
         state.mark * state.book.inverse_tick,
     )
-    if order is not None and _send(state, order, order.qty_steps, _pass(state, at, NOTHING), out):
+    if order is not None and _send(state, order, order.qty_steps, _pass(state, at, NOTHING, stands), out):
         task.sent(order.client_id)
 
 

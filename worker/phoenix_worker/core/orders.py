@@ -40,6 +40,10 @@ class Life(StrEnum):
     CLOSED = "closed"
 
 
+_CLOSED = Life.CLOSED
+"""Looking up a member of an enum costs more than what is done with it where every order is looked at."""
+
+
 class Trigger(StrEnum):
     AMEND_ASKED = "amend asked"
     CANCEL_ASKED = "cancel asked"
@@ -209,21 +213,13 @@ class OwnOrder(msgspec.Struct):
     @property
     def exposure_steps(self) -> int:
         """What may still fill, or has filled unseen: an amend counts as the larger of old and new until confirmed."""
-        if self.life is Life.CLOSED:
+        if self.life is _CLOSED:
             return max(0, self.executed_steps - self.filled_steps)
         return max(self.qty_steps, self.pending_qty) - self.filled_steps
 
     @property
     def in_flight(self) -> bool:
         return self.life in (Life.SENT, Life.AMENDING, Life.CANCELLING)
-
-    @property
-    def holds_slot(self) -> bool:
-        """Whether the plan builds round this order instead of planning its slot again.
-
-        An unknown one too: to fill its slot anew would be to send it again blind.
-        """
-        return self.life in (Life.SENT, Life.AMENDING, Life.UNKNOWN)
 
     def on(self, trigger: Trigger) -> Life:
         self.life = TABLE[self.life, trigger]
@@ -292,35 +288,6 @@ class OrderBook(msgspec.Struct):
         """Every live, in-flight or unknown order of the side, if all of it filled."""
         return sum(order.exposure_steps for order in self.orders.values() if order.side is side)
 
-    def stuck(self, side: Side) -> int:
-        """What cannot be withdrawn and stands in no slot of the plan."""
-        return sum(
-            order.exposure_steps
-            for order in self.orders.values()
-            if order.side is side and (order.life in (Life.CANCELLING, Life.CLOSED) or order.layer < 0)
-        )
-
-    def slots(self) -> tuple[dict[Slot, OwnOrder], list[OwnOrder]]:
-        """The resting order of each slot (in-flight ones are `busy`), and those that rest in none or beside it.
-
-        A slot has two when its order could not be cancelled after it had been replaced; the older one, which stands
-        further ahead in the queue, keeps it.
-        """
-        resting = [
-            order
-            for order in self.orders.values()
-            if order.life is Life.OPEN and order.purpose is not Purpose.LIQUIDATE
-        ]
-        slots: dict[Slot, OwnOrder] = {}
-        for order in resting:
-            if order.layer >= 0:
-                slots.setdefault((order.side, order.layer), order)
-        surplus = [order for order in resting if slots.get((order.side, order.layer)) is not order]
-        return slots, surplus
-
-    def busy(self) -> dict[Slot, int]:
-        return {(o.side, o.layer): o.exposure_steps for o in self.orders.values() if o.holds_slot and o.layer >= 0}
-
 
 class Difference(msgspec.Struct, frozen=True):
     """What has to be sent so that what rests becomes what should: `moves` are amends of a resting order."""
@@ -344,7 +311,7 @@ def difference(targets: list[Target], slots: dict[Slot, OwnOrder], shrink: bool)
     down = up = 1 << 40
     rest = dict(slots)
     for target in targets:
-        order = rest.pop((target.side, target.layer), None)
+        order = rest.pop((target.side, target.layer), None) if rest else None
         if order is None:
             places.append(target)
             continue
