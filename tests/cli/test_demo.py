@@ -156,7 +156,7 @@ async def test_an_account_of_another_world_is_refused(options, tmp_path):
     del account["spec"]["endpoints"]
     account["spec"] |= {"environment": "Testnet", "credentialsSecretRef": {"name": "my-key"}}
     file.write_text(yaml.safe_dump(account))
-    with pytest.raises(Refused, match=r"environment Testnet: the demo .* phoenix up"):
+    with pytest.raises(Refused, match=r"environment Testnet: the demo .*`phoenix up`"):
         await demo(replace(options, configs=tmp_path / "configs"), PlainOutput())
 
 
