@@ -105,7 +105,7 @@ class World:
                 if canary:
                     self.tell(ev.Canary(0))
                 if frames:
-                    self.trade()
+                    self.frame()
                 self.renew()
             self.tick()
         return self.done[first:]
@@ -115,8 +115,14 @@ class World:
 
     # -- the market --------------------------------------------------------------------------------
 
-    def trade(self) -> list[AnyAction]:
-        return self.tell(ev.Trade(0, self.exchange_ms, 1, self.exchange.bid * self.tick_size, 0.5, True))
+    def frame(self) -> list[AnyAction]:
+        """A diff, in time: of what has moved since the last one, or of nothing."""
+        return self.tell(self.next_diff())
+
+    def late_frame(self, by_ms: int) -> list[AnyAction]:
+        """A touch, on its way for so long, that is older than what is known."""
+        bid, ask = self.price(self.exchange.bid), self.price(self.exchange.ask)
+        return self.tell(ev.Touch(0, self.exchange_ms - by_ms, 1, bid, 1.0, ask, 1.0))
 
     @property
     def tick_size(self) -> float:

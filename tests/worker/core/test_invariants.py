@@ -148,7 +148,7 @@ class Interleavings(RuleBasedStateMachine):
             self._expire()
             if alive:
                 self.world.tell(ev.Canary(0))
-                self.world.trade()
+                self.world.frame()
             self.world.renew()
             self.world.tick()
 

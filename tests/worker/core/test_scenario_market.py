@@ -1,7 +1,7 @@
 """The whole engine and the market: start, gap, silence, quiet symbols, late frames. Events in, exact actions out."""
 
 import pytest
-from core_world import OFFSET_NS, World, of_kind, sent
+from core_world import World, of_kind, sent
 from phoenix_coordination.state import Reason, Role
 from phoenix_worker.core import actions as ac
 from phoenix_worker.core import events as ev
@@ -223,23 +223,20 @@ def test_nobody_answering_the_question_for_the_touch_is_stale_at_once(world):
 
 def test_frames_that_come_late_are_stale(world):
     world.reconnects = False
-    event_ms = (world.now + OFFSET_NS - 2_100 * MS) // MS
-    world.tell(ev.Trade(0, event_ms, 2, 60_000.0, 1.0, False))
+    world.late_frame(by_ms=2_100)
     assert world.engine.view().detail == Staleness.LATE
     assert world.ours() == []
 
 
 def test_a_frame_as_late_as_the_clock_may_be_wrong_is_not(world):
-    event_ms = (world.now + OFFSET_NS - 2_000 * MS) // MS
-    world.tell(ev.Trade(0, event_ms, 2, 60_000.0, 1.0, False))
+    world.late_frame(by_ms=2_000)
     assert world.engine.view().not_ready == []
 
 
 def test_late_frames_of_a_new_stream_prove_nothing(world):
-    late = ev.Trade(0, world.exchange_ms - 5_000, 2, 60_000.0, 1.0, False)
-    world.tell(late)
+    world.late_frame(by_ms=5_000)
     for _ in range(20):
-        world.tell(late)
+        world.late_frame(by_ms=5_000)
         world.tell(ev.Canary(0))
         world.tick()
     assert Reason.PRICE_STALE in world.engine.view().not_ready

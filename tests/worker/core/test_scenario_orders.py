@@ -121,10 +121,10 @@ def test_an_unknown_amend_counts_as_the_larger_until_it_is_known(one_layer):
 def test_a_post_only_refusal_waits_for_a_newer_book():
     world = World(ONE_LAYER).start()
     world.exchange.refuse = {Request.PLACE: [(Refusal.WOULD_TAKE, -5022)] * 2}
-    world.wait(0.3)
-    world.wait(1.0)
+    world.frame()
+    world.wait(0.5, frames=False)
     mark = len(world.done)
-    world.wait(3.0)
+    world.wait(3.0, frames=False)
     assert of_kind(world.since(mark), ac.Place) == [], "the book has not moved"
     world.tell(world.next_diff())
     world.wait(0.5)
