@@ -111,3 +111,55 @@ def test_an_episode_lasts_until_there_is_evidence_again(fresh):
     assert fresh.stale_seconds(50) == 0.0
     fresh.declare(Staleness.LATE, 60)
     assert fresh.episodes == 2
+
+
+def test_a_touch_that_runs_ahead_of_the_diffs_for_too_long_is_stale(fresh):
+    fresh.ahead_since_ns = SECOND
+    fresh.frame(3 * SECOND, diff=False)
+    assert not judged(fresh, 3 * SECOND)
+    assert fresh.fresh
+    judged(fresh, 3 * SECOND + 1)
+    assert fresh.why is Staleness.DIFFS
+
+
+@pytest.mark.parametrize(
+    ("why", "touch_frame", "equal_touch"),
+    [
+        (Staleness.CONNECTION, True, True),
+        (Staleness.QUIET_UNANSWERED, True, True),
+        (Staleness.QUIET_DIFFERENT, True, False),
+        (Staleness.LATE, True, False),
+        (Staleness.DIFFS, False, False),
+    ],
+    ids=str,
+)
+def test_what_acquits_the_next_stream_of_one_that_was_stale(fresh, why, touch_frame, equal_touch):
+    """By why it was stale: whether a touch frame in time, or an equal touch over REST, is evidence enough."""
+    for told in ("touch frame", "equal touch", "diff"):
+        fresh.declare(why, SECOND)
+        fresh.opened(2 * SECOND)
+        match told:
+            case "touch frame":
+                fresh.frame(3 * SECOND, diff=False)
+                assert fresh.fresh is touch_frame
+            case "equal touch":
+                fresh.probe_sent_ns = 3 * SECOND
+                fresh.answered(equal=True, now_ns=3 * SECOND)
+                assert fresh.fresh is equal_touch
+            case _:
+                fresh.frame(3 * SECOND, diff=True)
+                assert fresh.fresh
+
+
+def test_a_stream_that_an_equal_touch_does_not_acquit_is_asked_about_no_more_often_than_a_quiet_one(fresh):
+    fresh.declare(Staleness.QUIET_DIFFERENT, 0)
+    fresh.opened(0)
+    asked = []
+    for tenth in range(1, 160):
+        now_ns = tenth * SECOND // 10
+        fresh.canary(now_ns)
+        if judged(fresh, now_ns):
+            asked.append(tenth / 10)
+            fresh.answered(equal=True, now_ns=now_ns)
+    assert asked == [0.6, 5.5, 10.5]
+    assert not fresh.fresh

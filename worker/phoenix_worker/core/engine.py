@@ -64,8 +64,10 @@ class Engine(State):
 
 
 def _on_touch(state: State, event: ev.Touch, out: Out) -> None:
-    _frame(state, event.at, event.event_ms, out)
+    _frame(state, event.at, event.event_ms, out, diff=False)
     book = state.book
+    if not state.freshness.ahead_since_ns and event.update_id > book.last_id and book.synced:
+        state.freshness.ahead_since_ns = event.at
     if book.on_touch(event):
         if not book.synced:
             _book_lost(state, "the touch is crossed or has an empty side", out)
@@ -74,7 +76,8 @@ def _on_touch(state: State, event: ev.Touch, out: Out) -> None:
 
 
 def _on_depth(state: State, event: ev.Depth, out: Out) -> None:
-    _frame(state, event.at, event.event_ms, out)
+    _frame(state, event.at, event.event_ms, out, diff=True)
+    state.freshness.ahead_since_ns = 0
     book = state.book
     applied = book.on_depth(event)
     if applied is Applied.APPLIED:
@@ -85,7 +88,8 @@ def _on_depth(state: State, event: ev.Depth, out: Out) -> None:
 
 
 def _on_trade(state: State, event: ev.Trade, out: Out) -> None:
-    _frame(state, event.at, event.event_ms, out)
+    """No frame of the book, which may be silent while trades go on: it only tells whether the connection is late."""
+    _came_in_time(state, event.at, event.event_ms, out)
 
 
 def _on_snapshot(state: State, event: ev.Snapshot, out: Out) -> None:
@@ -351,8 +355,20 @@ def _on_stop(state: State, event: ev.Stop, out: Out) -> None:
     decide(state, event.at, out)
 
 
-def _frame(state: State, at: int, event_ms: int, out: Out) -> None:
-    """Any frame of the symbol refreshes it, unless it is late: exchange time against our offset-corrected clock."""
+def _frame(state: State, at: int, event_ms: int, out: Out, *, diff: bool) -> None:
+    """Any frame of the symbol's book refreshes it, unless it is late."""
+    if not _came_in_time(state, at, event_ms, out):
+        return
+    freshness = state.freshness
+    freshness.last_frame_ns = at
+    if freshness.probes or freshness.phase is not Phase.FRESH:
+        was_fresh = freshness.fresh
+        freshness.frame(at, diff=diff)
+        state.dirty = state.dirty or not was_fresh
+
+
+def _came_in_time(state: State, at: int, event_ms: int, out: Out) -> bool:
+    """Exchange time against our offset-corrected clock: what is late makes the price stale."""
     state.account.counters.market_events += 1
     freshness, session = state.freshness, state.session
     if session.clock_known and (
@@ -361,12 +377,8 @@ def _frame(state: State, at: int, event_ms: int, out: Out) -> None:
         if freshness.phase is not Phase.STALE:
             freshness.declare(Staleness.LATE, at)
             went_stale(state, out)
-        return
-    freshness.last_frame_ns = at
-    if freshness.probes or freshness.phase is not Phase.FRESH:
-        was_fresh = freshness.fresh
-        freshness.frame(at)
-        state.dirty = state.dirty or not was_fresh
+        return False
+    return True
 
 
 def _book_lost(state: State, why: str, out: Out) -> None:

@@ -1,9 +1,9 @@
 """Fresh and stale: whether what we see of the market is what it is now.
 
-Three questions, in this order. Does the connection live (a frame of the symbol, or of a stream that never rests)? If
-the
-symbol rests while the connection lives, does the touch that we hold still stand (asked over REST)? And do frames
-come in time (exchange time against our offset-corrected clock)?
+Four questions. Does the connection live (a frame of the symbol's book, or of a stream that never rests)? If the symbol
+rests while the connection lives, does the touch that we hold still stand (asked over REST)? Do the diffs follow the
+touch (a touch with a newer update id says that the book has changed, so a diff must come)? And do frames come in time
+(exchange time against our offset-corrected clock)?
 """
 
 from enum import StrEnum
@@ -25,11 +25,20 @@ class Staleness(StrEnum):
     CONNECTION = "connection silent"
     QUIET_UNANSWERED = "quiet symbol, nobody answered"
     QUIET_DIFFERENT = "quiet symbol, the touch is another one"
+    DIFFS = "diffs silent while the touch moves on"
     LATE = "frames late"
 
 
+CAUGHT = frozenset({Staleness.QUIET_DIFFERENT, Staleness.DIFFS, Staleness.LATE})
+"""The stream itself told nothing, too little, or too late: that the touch stands over REST does not acquit the next
+one, or it would be quoted on for as long as it takes to catch it again. Only what it brings in time does.
+"""
+
+
 class Phase(StrEnum):
-    """FRESH needs evidence from the present stream: a frame in time, or a REST touch equal to ours while it lives."""
+    """FRESH needs evidence from the present stream: a frame in time (a diff where diffs were missed), or, unless the
+    stream before was caught, a REST touch equal to ours while it lives.
+    """
 
     UNPROVEN = "unproven"  # a stream is open (or about to be), and has brought nothing yet
     FRESH = "fresh"
@@ -51,6 +60,8 @@ class Freshness(msgspec.Struct):
     probes: int = 0
     probe_sent_ns: int = 0
     """When the question that is open was asked; 0: none is."""
+    ahead_since_ns: int = 0
+    """Since when the touch has been newer than the last diff; 0: it is not."""
 
     @property
     def fresh(self) -> bool:
@@ -61,13 +72,13 @@ class Freshness(msgspec.Struct):
         self.phase = Phase.UNPROVEN
         self.last_frame_ns = self.last_canary_ns = now_ns
         self.canary_seen = False
-        self.probes = self.probe_sent_ns = 0
+        self.probes = self.probe_sent_ns = self.ahead_since_ns = 0
 
-    def frame(self, now_ns: int) -> None:
-        """A frame of the symbol that came in time, whatever it changes."""
+    def frame(self, now_ns: int, *, diff: bool = True) -> None:
+        """A frame of the symbol's book that came in time, whatever it changes: a diff, or else a touch."""
         self.last_frame_ns = now_ns
         self.probes = self.probe_sent_ns = 0
-        if self.phase is Phase.UNPROVEN:
+        if self.phase is Phase.UNPROVEN and (diff or self.why is not Staleness.DIFFS):
             self._proven(now_ns)
 
     def canary(self, now_ns: int) -> None:
@@ -85,14 +96,17 @@ class Freshness(msgspec.Struct):
         if silence > stale_after_ns and now_ns - self.last_canary_ns > stale_after_ns:
             self.declare(Staleness.CONNECTION, now_ns)
             return False
+        if self.ahead_since_ns and now_ns - self.ahead_since_ns > stale_after_ns:
+            self.declare(Staleness.DIFFS, now_ns)
+            return False
         if self.probe_sent_ns:
             if now_ns - self.probe_sent_ns > PROBE_PATIENCE_NS:
                 self.declare(Staleness.QUIET_UNANSWERED, now_ns)
             return False
+        patience = EVIDENCE_AFTER_NS if self.phase is Phase.UNPROVEN else stale_after_ns
+        due = silence > patience and silence - patience >= self._next_probe_after()
         if self.phase is Phase.UNPROVEN:
-            due = self.canary_seen and silence > EVIDENCE_AFTER_NS
-        else:
-            due = silence > stale_after_ns and silence - stale_after_ns >= self._next_probe_after()
+            due = due and self.canary_seen
         if due and touch_known:
             self.probe_sent_ns = now_ns
             self.probes += 1
@@ -107,7 +121,7 @@ class Freshness(msgspec.Struct):
             self.declare(Staleness.QUIET_UNANSWERED, now_ns)
         elif not equal:
             self.declare(Staleness.QUIET_DIFFERENT, now_ns)
-        elif self.phase is Phase.UNPROVEN:
+        elif self.phase is Phase.UNPROVEN and self.why not in CAUGHT:
             self._proven(now_ns)
 
     def declare(self, why: Staleness, now_ns: int) -> None:
