@@ -1,0 +1,135 @@
+"""What time brings: questions that are due, the dead-man, reconnects, and nothing after the exit."""
+
+import pytest
+from core_world import World, of_kind
+from phoenix_worker.core import actions as ac
+from phoenix_worker.core import events as ev
+from phoenix_worker.core.events import EmergencyLevel, Stream
+from samples import MAKER, SECOND, changed
+
+
+def test_klines_are_asked_for_until_statistics_are_warm():
+    world = World()
+    world.closes_answered = False
+    world.start(token=0)
+    world.close(Stream.BOOK)
+    world.tick(20 * 65)
+    assert len(of_kind(world.done, ac.FetchCloses)) == 3
+
+
+def test_a_snapshot_that_does_not_come_is_asked_for_every_second():
+    world = World()
+    world.snapshots_answered = False
+    world.start()
+    world.wait(5.0)
+    assert 5 <= len(of_kind(world.done, ac.FetchSnapshot)) <= 6
+
+
+def test_without_a_book_stream_no_snapshot_is_asked_for(world):
+    world.close(Stream.BOOK)
+    assert of_kind(world.tick(60), ac.FetchSnapshot) == []
+
+
+def test_a_stream_that_was_calm_for_long_is_reconnected_at_once_again(world):
+    for _ in range(2):
+        mark = len(world.done)
+        world.tick(45)
+        assert [action.delay_ns for action in of_kind(world.since(mark), ac.Reconnect)] == [0]
+        world.wait(12.0)
+
+
+def test_a_stream_that_falls_silent_again_and_again_is_reconnected_later_and_later(world):
+    delays = []
+    for _ in range(4):
+        mark = len(world.done)
+        world.tick(45)
+        delays += [action.delay_ns for action in of_kind(world.since(mark), ac.Reconnect)]
+        world.wait(1.0)
+    assert delays[0] == 0
+    assert delays == sorted(delays)
+    assert delays[-1] >= SECOND
+
+
+@pytest.mark.parametrize("reason", ["stale", "unreconciled"])
+def test_the_dead_man_is_not_refreshed_while_something_is_wrong(world, reason):
+    if reason == "stale":
+        world.reconnects = False
+        world.tick(45)
+    else:
+        world.truths_answered = False
+        world.close(Stream.USER)
+        world.open(Stream.USER)
+    mark = len(world.done)
+    for _ in range(50):
+        world.renew()
+        world.tick(20)
+    assert of_kind(world.since(mark), ac.ArmDeadMan) == []
+
+
+def test_after_it_ran_out_a_recovery_arms_it_anew(world):
+    world.truths_answered = False
+    world.close(Stream.USER)
+    world.open(Stream.USER)
+    world.wait(70.0)
+    assert world.ours() == []
+    world.truths_answered = True
+    world.wait(20.0)
+    assert world.engine.view().not_ready == []
+    assert len(world.ours()) == 10
+
+
+def test_while_an_emergency_order_lives_the_lease_alone_arms_it():
+    world = World()
+    world.hold(112)
+    world.hold_requests = True
+    world.start()
+    world.wait(1.0)
+    world.close(Stream.BOOK)
+    mark = len(world.done)
+    for _ in range(25):
+        world.renew()
+        world.tick(20)
+    assert of_kind(world.since(mark), ac.ArmDeadMan)
+
+
+def test_an_unknown_order_is_asked_about_until_somebody_says(world):
+    world.hold_requests = True
+    world.tell(ev.ParametersSet(0, changed(MAKER, min_spread_bps=20.0), "wider"))
+    world.wait(0.5)
+    world.lose_answer(0, executed=False)
+    world.automatic = False
+    asked = of_kind(world.wait(10.0), ac.QueryOrder)
+    assert 2 <= len(asked) <= 5
+    assert len({action.client_id for action in asked}) == 1
+
+
+def test_a_lagging_user_stream_is_reconnected_but_not_in_a_storm(world):
+    world.reconnects = False
+    mark = len(world.done)
+    for number in range(12):
+        world.tell(ev.PositionReport(0, world.exchange_ms, world.exchange_ms, 5 + number, 60_000.0, "ORDER"))
+        world.wait(1.1)
+    reconnects = [action for action in of_kind(world.since(mark), ac.Reconnect) if action.stream is Stream.USER]
+    assert 1 <= len(reconnects) <= 3
+
+
+def test_after_the_exit_time_brings_nothing(world):
+    world.tell(ev.Stop(0, "SIGTERM"))
+    world.tick(5)
+    assert of_kind(world.done, ac.Exit)
+    assert world.tick(100) == []
+
+
+def test_an_emergency_during_a_stop_still_flattens():
+    world = World()
+    world.hold(40)
+    world.start()
+    world.wait(1.0)
+    world.hold_requests = True
+    world.tell(ev.Stop(0, "SIGTERM"))
+    world.tell(ev.Emergency(0, EmergencyLevel.FLATTEN, 2, "a person"))
+    world.wait(1.0)
+    world.hold_requests = False
+    world.wait(3.0)
+    assert world.exchange.position == 0
+    assert [action.code for action in of_kind(world.done, ac.Exit)] == [0]
