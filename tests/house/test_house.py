@@ -48,7 +48,7 @@ def test_a_lock_pins_everything_by_version_and_hash(name: str) -> None:
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_a_lock_names_no_place_to_download_from(name: str) -> None:
-    assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|https?:|file:", _lock(name))
+    assert not re.search(r"--(extra-)?index-url|--find-links|--trusted-host|https?:|file:/", _lock(name))
 
 
 def test_the_locks_hold_what_is_declared() -> None:
