@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 
 import msgspec
 
@@ -62,7 +63,7 @@ class Grid(msgspec.Struct, frozen=True):
         return f"{sign}{digits[: -self.scale]}.{digits[-self.scale :]}"
 
 
-class Instrument(msgspec.Struct, frozen=True):
+class Instrument(msgspec.Struct, frozen=True, dict=True):
     """One perpetual of the exchange. Limits are in ticks and steps; `min_notional` is in money (1e-8 quote).
 
     `band_up` and `band_down` are the exchange's PERCENT_PRICE multipliers: a buy above `mark · band_up` and a sell
@@ -100,9 +101,14 @@ class Instrument(msgspec.Struct, frozen=True):
 
         Exact because tick · step of every listed symbol has at most eight decimals; `venue` refuses one that has more.
         """
-        scale = self.price.scale + self.quantity.scale
-        units: int = price_ticks * self.price.mantissa * qty_steps * self.quantity.mantissa * MONEY
-        return units // int(10**scale)
+        mantissa, divisor = self._value_unit
+        return price_ticks * qty_steps * mantissa // divisor
+
+    @cached_property
+    def _value_unit(self) -> tuple[int, int]:
+        """Money of one step at one tick, as a fraction: every order is valued, and the grid does not change."""
+        divisor: int = 10 ** (self.price.scale + self.quantity.scale)
+        return self.price.mantissa * self.quantity.mantissa * MONEY, divisor
 
     def min_steps_at(self, price_ticks: int) -> int:
         """Smallest order that clears both the minimum quantity and the minimum notional at this price."""

@@ -40,7 +40,7 @@ class Life(StrEnum):
     CLOSED = "closed"
 
 
-_CLOSED = Life.CLOSED
+_OPEN, _CLOSED = Life.OPEN, Life.CLOSED
 """Looking up a member of an enum costs more than what is done with it where every order is looked at."""
 
 
@@ -222,15 +222,16 @@ class OwnOrder(msgspec.Struct):
         return self.life in (Life.SENT, Life.AMENDING, Life.CANCELLING)
 
     def on(self, trigger: Trigger) -> Life:
-        self.life = TABLE[self.life, trigger]
-        if trigger is Trigger.CANCEL_REFUSED and self.life is Life.OPEN and self.pending_qty:
+        life = TABLE[self.life, trigger]
+        if life is _OPEN and self.pending_qty and trigger is Trigger.CANCEL_REFUSED:
             # Its amend is still unanswered: resting, it could be amended again, and the first amend be forgotten.
-            self.life = Life.UNKNOWN
-        if self.life is Life.CLOSED or self.life is Life.OPEN:
+            life = Life.UNKNOWN
+        if life is _CLOSED or life is _OPEN:
             self.queries = self.next_query_ns = 0
-        if self.life is Life.CLOSED:
+        if life is _CLOSED:
             self.awaiting_report_ns = 0
-        return self.life
+        self.life = life
+        return life
 
     def learn(self, told: OpenOrder) -> None:
         """Takes over what the exchange says about the order, never backwards."""

@@ -23,6 +23,7 @@ from phoenix_worker.core.parameters import Parameters
 
 BPS = 1e-4
 HOUR_MS = 3_600_000
+_BUY, _SELL = _SIDES = (Side.BUY, Side.SELL)
 Slot = tuple[int, int]
 """(side, layer): at most one of our orders stands in a slot."""
 
@@ -112,27 +113,40 @@ def plan(
     """
     reservation = reservation_ticks(market, parameters, position_steps)
     half = half_spread_bps(market, parameters)
-    distances = distances_bps(half + mask.widen_bps, parameters)[: mask.max_layers]
+    shape = _shape(parameters, market, mask, half)
     targets: list[Target] = []
     dropped = 0
-    for side in (Side.BUY, Side.SELL):
+    for side in _SIDES:
         if mask.allows(side):
             rungs, lost = _side(
-                instrument, parameters, market, mask, purpose, reservation, distances, position_steps, side, stuck, busy
+                instrument, parameters, market, mask, purpose, reservation, shape, position_steps, side, stuck, busy
             )
             targets += rungs
             dropped += lost
-    increasing = abs(position_steps) + stuck[Side.BUY if position_steps >= 0 else Side.SELL]
+    increasing = abs(position_steps) + stuck[_BUY if position_steps >= 0 else _SELL]
     return Ladder(targets, dropped, reservation, half, decay_factor(increasing, parameters))
 
 
 def price_ticks(side: Side, reservation: float, distance_bps: float, market: Market, instrument: Instrument) -> int:
     """Bids round down, asks up; clamped behind the other side's touch, so that a skewed quote never crosses."""
-    if side is Side.BUY:
+    if side is _BUY:
         price = math.floor(reservation * (1.0 - BPS * distance_bps))
         return min(price, market.ask_ticks - 1, instrument.max_price_ticks)
     price = math.ceil(reservation * (1.0 + BPS * distance_bps))
     return max(price, market.bid_ticks + 1, instrument.min_price_ticks)
+
+
+def _shape(parameters: Parameters, market: Market, mask: Mask, half_spread: float) -> list[tuple[float, float, int]]:
+    """What both sides have in common, nearest layer first: (distance in bps, full size in steps, `keep_ticks`)."""
+    distances = distances_bps(half_spread + mask.widen_bps, parameters)[: mask.max_layers]
+    shape: list[tuple[float, float, int]] = []
+    previous = 0.0
+    for layer, distance in enumerate(distances):
+        spacing = distance - previous if layer else 0.0
+        keep = 0 if mask.at_touch and layer == 0 else _keep_ticks(parameters, market, layer, spacing)
+        shape.append((distance, parameters.base_size_steps * parameters.layer_decay**layer, keep))
+        previous = distance
+    return shape
 
 
 def _side(
@@ -142,36 +156,31 @@ def _side(
     mask: Mask,
     purpose: Purpose,
     reservation: float,
-    distances: list[float],
+    shape: list[tuple[float, float, int]],
     position_steps: int,
     side: Side,
     stuck: Mapping[Side, int],
     busy: Mapping[Slot, int],
 ) -> tuple[list[Target], int]:
     """One side. `reach` is the signed position, in the side's own direction, if all planned so far fills."""
-    touch = market.bid_ticks if side is Side.BUY else market.ask_ticks
+    touch = market.bid_ticks if side is _BUY else market.ask_ticks
     limit = 0 if mask.reduce_only else parameters.worst_case_steps
+    least_price, most_price, most_qty = instrument.min_price_ticks, instrument.max_price_ticks, instrument.max_qty_steps
     reach = side * position_steps + stuck[side]
     rungs: list[Target] = []
-    previous = distances[0] if distances else 0.0
-    for layer, distance in enumerate(distances):
-        spacing = distance - previous if layer else 0.0
-        previous = distance
-        occupied = busy.get((side, layer))
+    for layer, (distance, full_size, keep) in enumerate(shape):
+        occupied = busy.get((side, layer)) if busy else None
         if occupied is not None:
             reach += occupied
             continue
-        wanted = parameters.base_size_steps * parameters.layer_decay**layer * decay_factor(reach, parameters)
-        qty = min(int(wanted), limit - reach, instrument.max_qty_steps)
+        qty = max(0, min(int(full_size * decay_factor(reach, parameters)), limit - reach, most_qty))
         if mask.at_touch:
             price = touch - side * round(layer * parameters.near_step_bps * BPS * market.mid_ticks)
         else:
             price = price_ticks(side, reservation, distance, market, instrument)
-        if not instrument.min_price_ticks <= price <= instrument.max_price_ticks:
-            continue
-        keep = 0 if mask.at_touch and layer == 0 else _keep_ticks(parameters, market, layer, spacing)
-        rungs.append(Target(side, layer, price, max(0, qty), keep, mask.reduce_only, purpose))
-        reach += max(0, qty)
+        if least_price <= price <= most_price:
+            rungs.append(Target(side, layer, price, qty, keep, mask.reduce_only, purpose))
+            reach += qty
     return _clear_minimum(rungs, instrument, limit - reach)
 
 
@@ -208,8 +217,7 @@ def _clear_minimum(rungs: list[Target], instrument: Instrument, room: int) -> tu
     (`room`).
     """
     kept: list[Target] = []
-    carried = 0
-    dropped = 0
+    carried = dropped = 0
     for rung in reversed(rungs):
         qty = rung.qty_steps + carried
         # A reducing order is exempt from the minimum notional, not from the minimum quantity.

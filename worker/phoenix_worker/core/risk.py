@@ -41,6 +41,12 @@ class Denial(StrEnum):
     BUDGET = "budget"
 
 
+# Every order passes here, and looking up a member of an enum costs more than comparing with it.
+_BUY, _PLACE, _LIQUIDATE, _NO_EMERGENCY = Side.BUY, Request.PLACE, Purpose.LIQUIDATE, EmergencyLevel.NONE
+_NOT_TRADING, _REDUCE_ONLY = SymbolStatus.NOT_TRADING, SymbolStatus.REDUCE_ONLY
+_new, _set = object.__new__, object.__setattr__
+
+
 class Pass(msgspec.Struct):
     """What the gate looks at during one decision. Exposures and counts grow with each approval of the pass.
 
@@ -88,10 +94,10 @@ def approve(order: WantedOrder, added_steps: int, instrument: Instrument, facts:
     if denial is not None:
         return denial
     _take_room(order, added_steps, facts)
-    approved = object.__new__(ApprovedOrder)
-    object.__setattr__(approved, "order", order)
-    object.__setattr__(approved, "deadline_ns", facts.deadline_ns)
-    object.__setattr__(approved, "trigger_ns", facts.trigger_ns)
+    approved = _new(ApprovedOrder)
+    _set(approved, "order", order)
+    _set(approved, "deadline_ns", facts.deadline_ns)
+    _set(approved, "trigger_ns", facts.trigger_ns)
     return approved
 
 
@@ -103,9 +109,9 @@ def _session(order: WantedOrder, facts: Pass) -> Denial | None:
         return Denial.DEADLINE
     if facts.now_ns < facts.blocked_until_ns:
         return Denial.BLOCKED
-    if order.purpose is Purpose.LIQUIDATE and order.reduce_only:
+    if order.purpose is _LIQUIDATE and order.reduce_only:
         return None
-    if facts.emergency is not EmergencyLevel.NONE:
+    if facts.emergency is not _NO_EMERGENCY:
         return Denial.EMERGENCY
     if not facts.book_ok:
         return Denial.BOOK
@@ -118,9 +124,9 @@ def _session(order: WantedOrder, facts: Pass) -> Denial | None:
 
 def _shape(order: WantedOrder, instrument: Instrument) -> Denial | None:
     """The venue's filters, exact because everything is on the grid by construction."""
-    if instrument.status is SymbolStatus.NOT_TRADING:
+    if instrument.status is _NOT_TRADING:
         return Denial.SYMBOL
-    if instrument.status is SymbolStatus.REDUCE_ONLY and not order.reduce_only:
+    if instrument.status is _REDUCE_ONLY and not order.reduce_only:
         return Denial.SYMBOL
     if order.price_ticks == 0:
         within = instrument.market_min_steps <= order.qty_steps <= instrument.market_max_steps
@@ -142,7 +148,7 @@ def _exposure(order: WantedOrder, added_steps: int, facts: Pass) -> Denial | Non
     """
     if added_steps <= 0 or _reduces(order, facts):
         return None
-    if order.side is Side.BUY:
+    if order.side is _BUY:
         if facts.longest + facts.buy_exposure + added_steps > facts.worst_case_limit:
             return Denial.WORST_CASE
         granted = facts.buy_granted - facts.buy_exposure
@@ -155,7 +161,7 @@ def _exposure(order: WantedOrder, added_steps: int, facts: Pass) -> Denial | Non
 
 def _reduces(order: WantedOrder, facts: Pass) -> bool:
     """Reduce-only on the side that shrinks the position: the venue itself will not let it turn."""
-    return order.reduce_only and (facts.longest < 0 if order.side is Side.BUY else facts.shortest > 0)
+    return order.reduce_only and (facts.longest < 0 if order.side is _BUY else facts.shortest > 0)
 
 
 def _price(order: WantedOrder, instrument: Instrument, facts: Pass) -> Denial | None:
@@ -164,18 +170,18 @@ def _price(order: WantedOrder, instrument: Instrument, facts: Pass) -> Denial | 
     if price == 0:
         return None
     if facts.mark_ticks > 0:
-        buy = order.side is Side.BUY
+        buy = order.side is _BUY
         beyond = (
             price > facts.mark_ticks * instrument.band_up if buy else price < facts.mark_ticks * instrument.band_down
         )
         if beyond:
             return Denial.PRICE_BAND
-    if order.purpose is Purpose.LIQUIDATE:
+    if order.purpose is _LIQUIDATE:
         return None
     mid = (facts.bid_ticks + facts.ask_ticks) / 2
     if abs(price - mid) > facts.sane_band * mid:
         return Denial.SANE_BAND
-    if order.side is Side.BUY:
+    if order.side is _BUY:
         takes, crosses = price >= facts.ask_ticks, 0 < facts.lowest_own_sell <= price
     else:
         takes, crosses = price <= facts.bid_ticks, facts.highest_own_buy >= price
@@ -185,7 +191,7 @@ def _price(order: WantedOrder, instrument: Instrument, facts: Pass) -> Denial | 
 
 
 def _capacity(order: WantedOrder, added_steps: int, instrument: Instrument, facts: Pass) -> Denial | None:
-    if order.request is Request.PLACE and facts.open_orders >= instrument.max_open_orders:
+    if order.request is _PLACE and facts.open_orders >= instrument.max_open_orders:
         return Denial.OPEN_ORDERS
     kept = 0 if order.reduce_only or added_steps <= 0 else ORDERS_KEPT_FOR_REDUCING
     if facts.orders_left <= kept:
@@ -195,9 +201,9 @@ def _capacity(order: WantedOrder, added_steps: int, instrument: Instrument, fact
 
 def _take_room(order: WantedOrder, added_steps: int, facts: Pass) -> None:
     facts.orders_left -= 1
-    if order.request is Request.PLACE:
+    if order.request is _PLACE:
         facts.open_orders += 1
-    if order.side is Side.BUY:
+    if order.side is _BUY:
         facts.buy_exposure += added_steps
         facts.highest_own_buy = max(facts.highest_own_buy, order.price_ticks)
     else:
