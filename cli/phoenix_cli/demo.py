@@ -40,7 +40,7 @@ from phoenix_cli.refusal import Refused
 from phoenix_cli.screen import ScreenOutput
 
 _DEFAULT_SYMBOLS = "BTCUSDT"
-_DEFAULT_SEED = 7
+_DEFAULT_SEED = 3
 """A market that moves within its first seconds: somebody who looks at a demo for half a minute sees fills."""
 _BALANCE = "100000"
 """Play money of each quote asset: far more than the limits of the account can bind."""

@@ -19,7 +19,7 @@ def options(tmp_path):
             replay=None,
             scenario=None,
             speed=speed,
-            seed=7,
+            seed=3,
             faults=tuple(map(parse_fault, faults)),
             report=None,
             state_directory=tmp_path / "state",
