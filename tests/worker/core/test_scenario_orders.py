@@ -630,3 +630,26 @@ def test_a_silent_upstream_is_told(world):
 def test_a_closed_market_stream_alone_changes_nothing(world):
     world.close(Stream.MARKET)
     assert len(world.ours()) == 10
+
+
+def test_a_fill_after_the_truth_was_read_counts_until_it_is_told(one_layer):
+    """The cancel's answer tells that 3 were executed; the truth that comes after it was read before that."""
+    world = held_open(one_layer)
+    buy = world.ours(Side.BUY)[0]
+    world.open(Stream.USER)
+    world.tick(6)
+    asked = of_kind(world.pending, ac.FetchTruth)[-1]
+    truth = world.exchange.truth(asked.request_id, asked.from_trade_id, asked.in_flight)
+    world.exchange.fill(buy, 3)
+    cancel = next(request for request in world.exchange.requests if request.client_id == buy.client_id)
+    answer = world.exchange.execute(cancel)
+    reports = list(world.exchange.stream)
+    world.tell(answer)
+    world.tell(truth)
+    assert world.engine.account.orders.get(buy.client_id).exposure_steps == 3
+    assert world.engine.account.worst_long >= world.exchange.worst(Side.BUY)
+    for report in reports:
+        world.tell(report)
+    assert world.engine.view().position_steps == 3
+    assert world.engine.account.worst_long == world.exchange.worst(Side.BUY)
+    assert world.engine.account.orders.get(buy.client_id) is None

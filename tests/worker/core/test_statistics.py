@@ -47,6 +47,12 @@ def test_the_deviation_is_that_of_the_last_thirty_minutes_relative_to_their_mean
     assert statistics.stddev_30m == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
+def test_sums_are_rebuilt_once_a_turn_of_the_window():
+    prices = [60_000.0 + 40.0 * math.sin(number / 50) for number in range(2 * WINDOW_SECONDS + 100)]
+    window = prices[-WINDOW_SECONDS:]
+    assert fed(prices).stddev_30m == pytest.approx(pstdev(window) / (sum(window) / len(window)), rel=1e-9)
+
+
 def test_one_sample_a_second_is_taken_however_often_time_is_told():
     statistics = fed([100.0 + n for n in range(100)], every_ns=50 * MS)
     assert len(statistics.ring) == 5

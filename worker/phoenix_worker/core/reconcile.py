@@ -11,7 +11,7 @@ import msgspec
 from phoenix_coordination import order_id
 
 from phoenix_worker.core.events import OpenOrder, OrderReport, PositionReport, Truth
-from phoenix_worker.core.orders import QUERY_AFTER_NS, Life, OrderBook, Trigger
+from phoenix_worker.core.orders import QUERY_AFTER_NS, Life, OrderBook, OwnOrder, Trigger
 from phoenix_worker.core.position import Position
 
 IDLE_COMPARE_NS = 30_000_000_000
@@ -120,8 +120,8 @@ def replace_orders(orders: OrderBook, truth: Truth, open_when_asked: list[str], 
             if order.life is Life.UNKNOWN and order.pending_qty and asked_ns < order.asked_ns + QUERY_AFTER_NS:
                 continue  # its amend may still arrive: a query after the receive window will tell
             order.learn(told)
-            # Its fills are in the truth's position, so from here on only newer ones count.
-            order.filled_steps = order.executed_steps
+            # Its fills up to the reading are in the truth's position: from here on only newer ones count.
+            order.filled_steps = max(order.filled_steps, told.filled_steps)
             order.on(Trigger.FOUND_OPEN)
             if order.life is Life.OPEN:
                 order.settle_amend()
@@ -134,11 +134,21 @@ def replace_orders(orders: OrderBook, truth: Truth, open_when_asked: list[str], 
             # Acknowledged while the truth was being read: it may have come too late for the list. Ask.
             order.on(Trigger.NOT_FOUND)
             order.next_query_ns = truth.at
-    for order in list(orders.orders.values()):
+    for order in orders.orders.values():
         if order.life is Life.CLOSED:
-            # Fills up to the truth are in its position: nothing of this order is unseen any more.
-            order.executed_steps = order.filled_steps
-            order.awaiting_report_ns = 0
+            over = order.client_id in ended or order.client_id in open_when_asked
+            _settle_closed(order, open_now.get(order.client_id), over or order.awaiting_report_ns <= asked_ns, truth.at)
+
+
+def _settle_closed(order: OwnOrder, told_open: OpenOrder | None, over: bool, now_ns: int) -> None:
+    """Where an order ended only after it had been read, fills of it may still be on their way."""
+    if told_open is not None:
+        order.filled_steps = max(order.filled_steps, told_open.filled_steps)
+        order.awaiting_report_ns = now_ns if order.exposure_steps else 0
+    elif over:
+        # Fills up to the truth are in its position: nothing of this order is unseen any more.
+        order.executed_steps = order.filled_steps
+        order.awaiting_report_ns = 0
 
 
 def owner_of(order: OpenOrder, installation: str, token: int, known: bool) -> Owner:
