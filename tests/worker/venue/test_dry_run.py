@@ -131,6 +131,39 @@ async def test_the_truth_is_the_account_s_with_the_orders_that_only_exist_here(r
     assert {o.client_id for o in truth.open_orders} == {"real", "rehearsed"}
 
 
+LIVE = "pxk3f9a0-0lzzzzzz-q1a"
+"""An order of a live maker of ours, as its token and installation name it."""
+
+
+async def test_the_orders_of_a_live_maker_beside_it_are_not_the_rehearsal_s_business(rehearsal, exchange, body_of):
+    """Else their token would be a second writer's (a halt of the live account), or an older one's (cancelled in
+    vain, and read again, for ever).
+    """
+    exchange.answers["GET", "/fapi/v1/openOrders"] = lambda *_: [
+        body_of({"symbol": "ETHUSDC", "newClientOrderId": name, "price": "2500.00"}) for name in (LIVE, "web_x")
+    ]
+    rehearsal.perform(FetchTruth(3, 0, 0, []))
+    await rehearsal.until(lambda: rehearsal.of(Truth))
+    assert [o.client_id for o in rehearsal.of(Truth)[0].open_orders] == ["web_x"]
+
+
+async def test_of_a_live_maker_beside_it_only_the_fills_are_told(rehearsal, exchange, frames):
+    private = await exchange.socket("/private/ws")
+    told = next(row["frame"] for row in frames("orders") if row["name"] == "partial fill")
+    for change in (
+        {"x": "NEW", "X": "NEW", "l": "0", "z": "0", "L": "0", "t": 0, "c": LIVE},
+        {"c": LIVE},
+        {"c": "web_x"},
+    ):
+        await private.send({**told, "o": {**told["o"], **change}})
+    await rehearsal.until(lambda: len(rehearsal.of(OrderReport)) == 2)
+    live, foreign = rehearsal.of(OrderReport)
+    assert (live.order.client_id, foreign.order.client_id) == (LIVE, "web_x")
+    assert live.fill is not None, "fills count, whoever made them"
+    assert not live.order.state.is_open
+    assert foreign.order.state is OrderState.PARTIALLY_FILLED
+
+
 async def test_questions_about_orders_and_the_dead_man_are_answered_here(rehearsal, approve):
     rehearsal.perform(Place(approve("a", deadline_ns=rehearsal.later())))
     for action in (QueryOrder("a"), QueryOrder("b"), ArmDeadMan(60_000)):

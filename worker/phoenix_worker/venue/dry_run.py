@@ -3,11 +3,16 @@
 Approved orders are answered as resting and unfilled, cancels as done, with the reports that the user stream would
 have brought, so that the engine sees the same order of things. What takes liquidity (IOC, market) expires unfilled. The
 venue that is wrapped refuses everything that changes the account besides, should anything get past this.
+
+A live maker of ours may trade the same symbol beside the rehearsal. Its orders are none of the rehearsal's: taken for a
+second writer's they would halt the live account, and taken for an older token's they would be cancelled in vain for
+ever. Only its fills count, as they move the account's position.
 """
 
 import asyncio
 
 from msgspec.structs import replace
+from phoenix_coordination import order_id
 
 from phoenix_worker.core.actions import (
     Amend,
@@ -155,9 +160,17 @@ class DryRun:
     # -- telling -----------------------------------------------------------------------------------
 
     def _hear(self, event: AnyEvent) -> None:
-        """The real truth, with the orders that only exist here."""
-        if isinstance(event, Truth) and not event.problem:
-            event = replace(event, open_orders=[*event.open_orders, *self._orders.values()])
+        """The real truth, with the orders that only exist here instead of those of a live maker."""
+        match event:
+            case Truth() if not event.problem:
+                others = [order for order in event.open_orders if not _is_a_live_maker_s(order)]
+                event = replace(event, open_orders=[*others, *self._orders.values()])
+            case OrderReport() if _is_a_live_maker_s(event.order):
+                if event.fill is None:
+                    return
+                event = replace(event, order=replace(event.order, state=OrderState.FILLED))
+            case _:
+                pass
         if self._sink is not None:
             self._sink(event)
 
@@ -193,3 +206,8 @@ class DryRun:
 
     def _exchange_ms(self) -> int:
         return (self._clock.monotonic_ns() + self._offset_ns) // NS_PER_MS
+
+
+def _is_a_live_maker_s(order: OpenOrder) -> bool:
+    """Ours by its mark: what the exchange itself tells of is never a rehearsed order."""
+    return order_id.parse(order.client_id) is not None
