@@ -50,6 +50,26 @@ class TestCancelAll:
         await running.until(lambda: exchange.asked("DELETE", ALL) and running.venue.quiescent)
         assert len(exchange.asked("DELETE", ALL)) == 1
 
+    async def test_is_brought_to_its_end_by_a_worker_that_gives_up_and_closes_at_once(self, run_venue, exchange):
+        async def slowly(*_):
+            await asyncio.sleep(0.2)
+            executed.append(True)
+            return {"code": 200, "msg": "done"}
+
+        executed: list[bool] = []
+        exchange.answers["DELETE", ALL] = slowly
+        running = await run_venue()
+        running.venue.perform(CancelAll("the user stream is gone for good"))
+        await running.venue.close()
+        assert executed
+
+    async def test_holds_up_a_closing_only_for_a_while(self, run_venue, exchange):
+        exchange.answers["DELETE", ALL] = lambda *_: asyncio.sleep(60)
+        running = await run_venue()
+        running.venue.perform(CancelAll("the user stream is gone for good"))
+        async with asyncio.timeout(10):
+            await running.venue.close()
+
 
 class TestDeadMan:
     async def test_is_armed_from_the_moment_of_sending(self, run_venue, exchange):

@@ -50,6 +50,8 @@ from phoenix_worker.venue.port import Preflight, Sink, VenueAction
 BUDGET_EVERY_S = 1.0
 CANCEL_ALL_ATTEMPTS = 3
 CANCEL_ALL_PAUSE_S = 0.3
+CANCEL_ALL_LAST_S = 1.5
+"""Life's seconds that a closing waits for it."""
 RECONNECT_JITTER = 0.25
 
 
@@ -125,6 +127,7 @@ class BinanceVenue:
         self._preflight: Preflight | None = None
         self._parts: _Parts | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._cancelling: set[asyncio.Task[None]] = set()
         self._changing = 0
         self._told_budget: Budget | None = None
 
@@ -165,7 +168,9 @@ class BinanceVenue:
             case Amend():
                 parts.orders.amend(action)
             case CancelAll():
-                self._spawn(self._cancel_all(), "cancel all")
+                task = self._spawn(self._cancel_all(), "cancel all")
+                self._cancelling.add(task)
+                task.add_done_callback(self._cancelling.discard)
             case ArmDeadMan():
                 self._spawn(self._arm_dead_man(action.countdown_ms), "dead-man")
             case QueryOrder():
@@ -187,6 +192,9 @@ class BinanceVenue:
         return not self._changing and (self._parts is None or not self._parts.orders.in_flight)
 
     async def close(self) -> None:
+        """A worker that gives up ends right after it has asked for its orders to be cancelled: that comes first."""
+        if self._cancelling:
+            await asyncio.wait(self._cancelling, timeout=CANCEL_ALL_LAST_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -390,10 +398,11 @@ class BinanceVenue:
 
     # -- tasks -------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[object, object, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         """The exchange's faults never end a task; what does is a mistake of ours, and is told as one."""

@@ -28,7 +28,7 @@ class Reads:
         time: ExchangeTime,
         emit: Sink,
         on_bad_reply: Callable[[DecodeError], None],
-        spawn: Callable[[Coroutine[object, object, None], str], None],
+        spawn: Callable[[Coroutine[object, object, None], str], object],
     ) -> None:
         self._symbol = symbol
         self._rest = rest
