@@ -653,3 +653,32 @@ def test_a_fill_after_the_truth_was_read_counts_until_it_is_told(one_layer):
     assert world.engine.view().position_steps == 3
     assert world.engine.account.worst_long == world.exchange.worst(Side.BUY)
     assert world.engine.account.orders.get(buy.client_id) is None
+
+
+@pytest.mark.parametrize("reading", ["reconnected", "comparing"])
+def test_a_truth_that_is_behind_the_user_stream_is_read_again(world, reading):
+    """The exchange's reads may lag behind its stream: a position without a fill that we know is of the past."""
+    buy = world.ours(Side.BUY)[0]
+    behind = world.exchange.truth(0, 0, [])
+    world.fill(buy, 3)
+    world.automatic = False
+    if reading == "reconnected":
+        world.open(Stream.USER)
+    else:
+        world.now += 31 * SECOND
+        world.renew()
+        world.tick()
+    asked = of_kind(world.pending, ac.FetchTruth)[-1]
+    assert world.engine.view().position_steps == 3
+    world.tell(msgspec.structs.replace(behind, request_id=asked.request_id))
+    assert world.engine.view().position_steps == 3, "never back"
+    assert world.engine.reconciliation.reconciled == (reading == "comparing")
+    assert world.engine.account.worst_long >= world.exchange.worst(Side.BUY)
+    world.pending.clear()
+    world.now += 2 * SECOND
+    world.renew()
+    world.tick()
+    again = of_kind(world.pending, ac.FetchTruth)[-1]
+    world.tell(world.exchange.truth(again.request_id, again.from_trade_id, again.in_flight))
+    assert world.engine.reconciliation.reconciled
+    assert world.engine.view().position_steps == 3

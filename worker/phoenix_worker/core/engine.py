@@ -34,7 +34,9 @@ class Engine(State):
     def new(
         cls, parameters: Parameters, instrument: Instrument, at: int, *, dry_run: bool, revision: str = ""
     ) -> "Engine":
-        return cls(instrument, parameters, revision, dry_run, at, at, Book(1.0 / instrument.tick))
+        engine = cls(instrument, parameters, revision, dry_run, at, at, Book(1.0 / instrument.tick))
+        engine.session.user_lost_since_ns = at  # it has yet to be opened: one that never is, is given up, too
+        return engine
 
     @classmethod
     def from_keyframe(cls, data: bytes) -> "Engine":
@@ -176,6 +178,7 @@ def _on_answer(state: State, event: ev.Answer, out: Out) -> None:
     if event.outcome is ev.Outcome.REFUSED and (order is None or order.life is Life.CLOSED):
         state.liquidation.refused(event.client_id, event.at)
     _settle_liquidation(state)
+    state.session.restrict(event.refusal, event.at)
     match verdict:
         case Verdict.LOOK_AGAIN:
             state.reconciliation.need(f"{event.refusal}: {event.message}")
@@ -233,6 +236,11 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
     if event.problem:
         path.failed(event.at)
         out.append(Note(NoteKind.TRUTH, f"could not be read: {event.problem}"))
+        return
+    if event.last_trade_id < (newest := state.account.position.newest_trade_id):
+        # The exchange's reads may lag behind its user stream: a position without a fill that we know is of the past.
+        path.failed(event.at)
+        out.append(Note(NoteKind.TRUTH, f"is behind: tells trades up to {event.last_trade_id}, {newest} is known"))
         return
     if path.comparing:
         _compare(state, event, out)
