@@ -129,8 +129,9 @@ async def demo(options: Options, output: Output) -> tuple[Report, list[str]]:
     with directory.locked():
         directory.forget()
         async with Guardian() as guardian, http_session() as http:
-            market = f"replay of {options.replay.name}" if options.replay else f"synthetic, seed {options.seed}"
-            blurb = RunView(title="demo", elapsed_s=0, length_s=options.length_s, speed=options.speed, market=market)
+            blurb = RunView(
+                title="demo", elapsed_s=0, length_s=options.length_s, speed=options.speed, market=_market(options)
+            )
             runner = Runner(directory, clock, guardian, http, output, blurb, env)
             with output:
                 async with runner.ended_by_signals():
@@ -248,6 +249,14 @@ def _promises(fleet: Sequence[Assignment], key: Key, speed: float) -> dict[str, 
         ],
         "graces": graces(speed),
     }
+
+
+def _market(options: Options) -> str:
+    """The market in a few words, for the head of the screen."""
+    if options.replay is not None:
+        return f"replay of {options.replay.name}"
+    scenario = f"scenario {options.scenario.stem}" if options.scenario is not None else "synthetic"
+    return f"{scenario}, seed {options.seed}"
 
 
 def _exchange_options(options: Options) -> list[str]:
