@@ -267,3 +267,32 @@ def test_a_run_through_all_guards_is_replayed_exactly():
     world.wait(2.0)
     world.replay()
     assert sent(world.done)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code", "reason", "left"),
+    [
+        (Refusal.SYMBOL_REDUCES, -4105, Reason.REDUCE_ONLY, {Side.SELL}),
+        (Refusal.SYMBOL_CLOSED, -4140, Reason.SYMBOL_NOT_TRADING, set()),
+    ],
+    ids=["only reduces", "closed"],
+)
+def test_a_code_that_restricts_the_symbol_counts_until_it_has_had_time_to_be_back(refusal, code, reason, left):
+    world = holding(10)
+    world.tell(refused(Request.PLACE, "x", refusal, code))
+    world.wait(1.0)
+    assert reason in world.engine.view().reasons
+    assert {order.side for order in world.ours()} == left
+    assert all(order.reduce_only for order in world.ours())
+    world.wait(60.0)
+    assert {order.side for order in world.ours()} == {Side.BUY, Side.SELL}
+    assert not world.engine.session.halted, "a restriction is no failure"
+
+
+def test_a_user_stream_that_never_opens_is_given_up_like_one_that_was_lost():
+    world = World()
+    world.open(Stream.BOOK)
+    ended = []
+    for _ in range(4):
+        ended += of_kind(world.wait(MAKER.give_up_after_ns / 3e9), ac.Exit)
+    assert [exit_.code for exit_ in ended] == [1]

@@ -39,7 +39,7 @@ def decide(state: State, at: int, out: Out) -> None:
     forbidden = state.session.not_quoting(
         at,
         paused=parameters.paused,
-        status=state.instrument.status,
+        status=state.session.status_of(state.instrument.status, at),
         warm=state.statistics.warm,
         liquidating=state.liquidation.active,
         cooling=state.liquidation.cooling(at),
@@ -254,9 +254,6 @@ def _place(state: State, target: quoting.Target, stuck: dict[Side, int], facts: 
 
 def _amend(state: State, live: OwnOrder, target: quoting.Target, facts: Pass, out: Out) -> None:
     total = live.filled_steps + target.qty_steps
-    if target.qty_steps <= 0:
-        _cancel(state, live, out)
-        return
     order = WantedOrder(
         Request.AMEND,
         live.client_id,

@@ -3,7 +3,7 @@
 import msgspec
 from phoenix_coordination.state import Reason
 
-from phoenix_worker.core.events import Budget, EmergencyLevel, Stream
+from phoenix_worker.core.events import Budget, EmergencyLevel, Refusal, Stream
 from phoenix_worker.core.instrument import SymbolStatus
 
 WINDOW_10S_NS = 10_000_000_000
@@ -12,6 +12,14 @@ DEAD_MAN_MS = 60_000
 DEAD_MAN_REFRESH_NS = 20_000_000_000
 DEAD_MAN_RETRY_NS = 2_000_000_000
 UNLIMITED = 1 << 30
+RESTRICTED_NS = 60_000_000_000
+"""How long a refusal that names the symbol's state is believed; then it is tried again."""
+
+_STRICTNESS = (SymbolStatus.TRADING, SymbolStatus.REDUCE_ONLY, SymbolStatus.NOT_TRADING)
+_RESTRICTIONS = {
+    Refusal.SYMBOL_REDUCES: SymbolStatus.REDUCE_ONLY,
+    Refusal.SYMBOL_CLOSED: SymbolStatus.NOT_TRADING,
+}
 
 
 class Session(msgspec.Struct):
@@ -38,6 +46,9 @@ class Session(msgspec.Struct):
     budget: Budget | None = None
     orders_since_budget: int = 0
     maintenance: bool = False
+    restriction: SymbolStatus = SymbolStatus.TRADING
+    """What the venue's refusals say of the symbol, until `restricted_until_ns`: its own status may tell it later."""
+    restricted_until_ns: int = 0
     halted: str = ""
     """A risk halt of the symbol: reducing quotes and guards stay alive. Empty: none."""
     second_writer: bool = False
@@ -52,6 +63,17 @@ class Session(msgspec.Struct):
     @property
     def blocked_until_ns(self) -> int:
         return self.budget.blocked_until_ns if self.budget else 0
+
+    def restrict(self, refusal: Refusal | None, now_ns: int) -> None:
+        """A code that says that the symbol only reduces, or is closed, counts until it has had time to be back."""
+        status = _RESTRICTIONS.get(refusal) if refusal is not None else None
+        if status is not None:
+            self.restriction, self.restricted_until_ns = status, now_ns + RESTRICTED_NS
+
+    def status_of(self, told: SymbolStatus, now_ns: int) -> SymbolStatus:
+        """The stricter of what the venue tells and what its refusals have said."""
+        refused = self.restriction if now_ns < self.restricted_until_ns else SymbolStatus.TRADING
+        return max(told, refused, key=_STRICTNESS.index)
 
     def orders_left(self, now_ns: int) -> int:
         """Orders that the account's windows still admit; a window that has passed since it was told limits nothing."""
