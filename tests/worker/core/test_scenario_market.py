@@ -221,6 +221,30 @@ def test_nobody_answering_the_question_for_the_touch_is_stale_at_once(world):
     assert world.engine.view().detail == Staleness.QUIET_UNANSWERED
 
 
+def test_trades_do_not_hide_that_the_book_is_silent(world):
+    world.touch_answered = world.reconnects = False
+    for _ in range(60):
+        world.tell(ev.Trade(0, world.exchange_ms, 1, 60_000.0, 0.5, True))
+        world.tell(ev.Canary(0))
+        world.renew()
+        world.tick()
+    assert Reason.PRICE_STALE in world.engine.view().not_ready
+    assert world.ours() == []
+
+
+def test_a_touch_that_moves_on_without_diffs_is_stale(world):
+    """The touch alone would be fresh, but the book under it is known to have changed."""
+    world.reconnects = False
+    bid, ask = world.price(world.exchange.bid), world.price(world.exchange.ask)
+    for number in range(1, 61):
+        world.tell(ev.Touch(0, world.exchange_ms, world.update_id + number, bid, 1.0, ask, 1.0))
+        world.tell(ev.Canary(0))
+        world.renew()
+        world.tick()
+    assert world.engine.view().detail == Staleness.DIFFS
+    assert world.ours() == []
+
+
 def test_frames_that_come_late_are_stale(world):
     world.reconnects = False
     world.late_frame(by_ms=2_100)

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from core_world import INSTALLATION, TOKEN, World, client_id_of, of_kind, sent
+from core_world import INSTALLATION, OFFSET_NS, TOKEN, World, client_id_of, of_kind, sent
 from model_exchange import refused, unanswered
 from phoenix_coordination import order_id
 from phoenix_coordination.state import Reason
@@ -10,7 +10,7 @@ from phoenix_worker.core import actions as ac
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.events import EmergencyLevel, Refusal, Request, Side, Stream
 from phoenix_worker.core.orders import Life
-from samples import BTCUSDT, ETH_MAKER, ETHUSDC, MAKER, SECOND, changed
+from samples import BTCUSDT, ETH_MAKER, ETHUSDC, MAKER, MS, SECOND, changed
 
 ONE_LAYER = changed(MAKER, near_layers=1, far_layers=0)
 
@@ -150,6 +150,17 @@ def test_failures_above_their_share_of_enough_requests_halt_the_symbol(world):
     assert "-2019" in world.engine.view().halted
     assert Reason.RISK_HALTED in world.engine.view().reasons
     assert world.ours() == [], "flat: there is nothing to reduce"
+
+
+def test_a_clock_that_jumped_takes_the_quotes_out_until_it_is_measured_again_and_halts_nothing(world):
+    for _ in range(60):
+        world.tell(refused(Request.CANCEL, "x", Refusal.CLOCK, -1021))
+    assert world.engine.view().halted == ""
+    assert Reason.CLOCK_UNKNOWN in world.engine.view().not_ready
+    assert world.ours() == []
+    world.tell(ev.ClockSynced(0, OFFSET_NS, MS))
+    world.wait(1.0)
+    assert len(world.ours()) == 10
 
 
 def test_under_a_risk_halt_reducing_quotes_stay_alive(world):

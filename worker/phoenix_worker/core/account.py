@@ -42,13 +42,15 @@ ROUTINE = frozenset({Refusal.WOULD_TAKE, Refusal.GONE, Refusal.UNCHANGED})
 NOT_A_FAILURE = ROUTINE | {
     Refusal.RATE_LIMIT,
     Refusal.BANNED,
+    Refusal.CLOCK,
     Refusal.EXPIRED_DEADLINE,
     Refusal.NOT_SENT,
     Refusal.SYMBOL_REDUCES,
     Refusal.SYMBOL_CLOSED,
 }
-"""The venue backs us off or has restricted the symbol, or nothing ever left. An unknown outcome is none either: it
-counts as live until it has been resolved, and an outage would otherwise halt every symbol until a person came."""
+"""The venue backs us off or has restricted the symbol, its clock is not where we think (nothing is quoted until it has
+been measured again), or nothing ever left. An unknown outcome is none either: it counts as live until it has been
+resolved, and an outage would otherwise halt every symbol until a person came."""
 
 _PLACE_ANSWERS = {Outcome.CONFIRMED: Trigger.PLACED, Outcome.UNKNOWN: Trigger.PLACE_UNKNOWN}
 _AMEND_ANSWERS = {Outcome.CONFIRMED: Trigger.AMENDED, Outcome.UNKNOWN: Trigger.AMEND_UNKNOWN}

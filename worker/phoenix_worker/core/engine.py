@@ -179,6 +179,8 @@ def _on_answer(state: State, event: ev.Answer, out: Out) -> None:
         state.liquidation.refused(event.client_id, event.at)
     _settle_liquidation(state)
     state.session.restrict(event.refusal, event.at)
+    if event.refusal is ev.Refusal.CLOCK:
+        state.session.clock_known = False  # until it has been measured again
     match verdict:
         case Verdict.LOOK_AGAIN:
             state.reconciliation.need(f"{event.refusal}: {event.message}")

@@ -296,6 +296,21 @@ class TestBudget:
         assert ends["b"].refusal is Refusal.RATE_LIMIT
         assert ends["c"].outcome is Outcome.CONFIRMED
 
+    async def test_a_429_says_when_the_exchange_will_listen_again(self, run_venue, exchange, approve):
+        running = await run_venue()
+
+        def reply(request):
+            until_ms = request["params"]["timestamp"] + 20_000
+            error = {"code": -1003, "msg": "Too many", "data": {"retryAfter": until_ms}}
+            return {"id": request["id"], "status": 429, "error": error}
+
+        exchange.order_reply = reply
+        running.venue.perform(Place(approve("a", deadline_ns=running.in_one_second())))
+        sent_ns = (await answer(running)).sent_ns
+        await running.until(lambda: any(b.blocked_until_ns for b in running.of(Budget)))
+        (blocked_until_ns,) = {b.blocked_until_ns for b in running.of(Budget) if b.blocked_until_ns}
+        assert abs(blocked_until_ns - sent_ns - 20_000_000_000) < 100_000_000, "by its clock, cut to milliseconds"
+
     async def test_a_418_stops_everything(self, run_venue, exchange, approve):
         running = await run_venue()
         exchange.order_reply = lambda r: {"id": r["id"], "status": 418, "error": {"code": -1003, "msg": "banned"}}

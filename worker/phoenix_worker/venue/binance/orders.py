@@ -155,9 +155,15 @@ class Orders:
             return
         code, message = (reply.error.code, reply.error.message) if reply.error is not None else (0, "")
         ruling = verdict(reply.status, code, message)
-        self._rest.note_limit(ruling, reply.status, code, message)
+        self._rest.note_limit(ruling, reply.status, code, message, self._seconds_to_wait(reply))
         self._on_verdict(code or reply.status, ruling)
         self._emit(_ended(now_ns, command, ruling, code, message, sent_ns))
+
+    def _seconds_to_wait(self, reply: Response) -> float | None:
+        data = reply.error.data if reply.error is not None else None
+        if data is None or data.retry_after_ms is None:
+            return None
+        return max(0.0, (data.retry_after_ms - self._time.now_ms()) / 1000)
 
     def _confirmed(self, now_ns: int, command: _Command, reply: own_messages.OrderReply, sent_ns: int) -> Answer:
         try:

@@ -224,14 +224,17 @@ class Rest:
         except (msgspec.DecodeError, UnicodeDecodeError):
             error = _Error(0, body[:200].decode(errors="replace"))
         ruling = verdict(status, error.code, error.message)
-        self.note_limit(ruling, status, error.code, error.message, retry_after)
+        seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+        self.note_limit(ruling, status, error.code, error.message, seconds)
         self._on_error(error.code or status, ruling)
         return RestError(ruling, status, error.code, error.message or f"HTTP {status}", sent_ns)
 
-    def note_limit(self, ruling: Verdict, status: int, code: int, message: str, retry_after: str | None = None) -> None:
-        """Lets the budget know of a refusal that says that too much was sent (the WebSocket API's refusals, too)."""
+    def note_limit(self, ruling: Verdict, status: int, code: int, message: str, seconds: float | None) -> None:
+        """Lets the budget know of a refusal that says that too much was sent (the WebSocket API's refusals, too).
+
+        `seconds` to wait, where the exchange told them.
+        """
         now_ns = self._time.clock.monotonic_ns()
-        seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
         if ruling.refusal is Refusal.BANNED:
             until = _BANNED_UNTIL.search(message)
             if until is not None:

@@ -38,9 +38,15 @@ class RateLimit(Struct, gc=False):
         return self.interval_num * {"SECOND": 1, "MINUTE": 60, "HOUR": 3600, "DAY": 86400}.get(self.interval, 0)
 
 
+class _ErrorData(Struct, gc=False):
+    retry_after_ms: int | None = field(name="retryAfter", default=None)
+    """When the exchange will listen again, by its clock."""
+
+
 class _ApiError(Struct, gc=False):
     code: int = 0
     message: str = field(name="msg", default="")
+    data: _ErrorData | None = None
 
 
 class Response(Struct, gc=False):
