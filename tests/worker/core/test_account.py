@@ -49,3 +49,17 @@ def test_an_event_before_its_answer_leaves_nothing_to_wait_for() -> None:
     account.on_report(_amendment(1), BTCUSDT)
     account.on_answer(_answer(2), 0, RISK)
     assert account.orders.lagging(2 + 2 * ACK_LAG_NS, ACK_LAG_NS) is None
+
+
+def test_a_place_that_was_reported_open_is_not_gone_because_its_answer_says_so() -> None:
+    """One of the two is wrong. An order that nobody counts could fill beyond the worst case."""
+    account = Account.empty()
+    order = OwnOrder("px-one", ev.Side.BUY, 0, Purpose.QUOTE, False, 600_000, 20, 0)
+    account.orders.add(order)
+    told = ev.OpenOrder("px-one", 7, ev.Side.BUY, 600_000, 20, 0, False, ev.OrderState.NEW, 1)
+    account.on_report(ev.OrderReport(1, 1, 1, ev.Execution.NEW, told, None), BTCUSDT)
+    refused = ev.Answer(2, ev.Request.PLACE, "px-one", ev.Outcome.REFUSED, 1, ev.Refusal.OTHER, -2010, "rejected")
+    account.on_answer(refused, 0, RISK)
+    assert order.life is Life.UNKNOWN
+    assert account.worst_long == 20
+    assert order.next_query_ns, "it is asked for"

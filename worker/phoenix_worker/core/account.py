@@ -194,7 +194,10 @@ class Account(msgspec.Struct):
         order.venue_id = answer.venue_id or order.venue_id
         order.executed_steps = max(order.executed_steps, answer.filled_steps)
         confirmed = answer.outcome is Outcome.CONFIRMED
-        order.on(self._trigger(answer))
+        trigger = self._trigger(answer)
+        if trigger is Trigger.PLACE_REFUSED and order.update_ms:
+            trigger = Trigger.PLACE_UNKNOWN  # refused, and reported as open before: one of them is wrong, so ask
+        order.on(trigger)
         if answer.request is Request.CANCEL and answer.outcome is Outcome.REFUSED:
             order.next_cancel_ns = answer.at + CANCEL_AGAIN_NS
         if answer.outcome is Outcome.UNKNOWN or (order.life is Life.UNKNOWN and order.pending_qty):
