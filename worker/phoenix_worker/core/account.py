@@ -194,10 +194,7 @@ class Account(msgspec.Struct):
         order.venue_id = answer.venue_id or order.venue_id
         order.executed_steps = max(order.executed_steps, answer.filled_steps)
         confirmed = answer.outcome is Outcome.CONFIRMED
-        trigger = self._trigger(answer)
-        if trigger is Trigger.PLACE_REFUSED and order.update_ms:
-            trigger = Trigger.PLACE_UNKNOWN  # refused, and reported as open before: one of them is wrong, so ask
-        order.on(trigger)
+        order.on(self._trigger(order, answer))
         if answer.request is Request.CANCEL and answer.outcome is Outcome.REFUSED:
             order.next_cancel_ns = answer.at + CANCEL_AGAIN_NS
         if answer.outcome is Outcome.UNKNOWN or (order.life is Life.UNKNOWN and order.pending_qty):
@@ -226,12 +223,16 @@ class Account(msgspec.Struct):
         self.orders.forget_settled()
 
     @staticmethod
-    def _trigger(answer: Answer) -> Trigger:
-        """Request and outcome as a trigger of the table. An amend that would take may have cancelled its order: ask."""
+    def _trigger(order: OwnOrder, answer: Answer) -> Trigger:
+        """Request and outcome as a trigger of the table. An amend that would take may have cancelled its order: ask.
+
+        Ask, too, where a place is refused that the stream has told of before: one of the two is wrong.
+        """
         gone = answer.refusal is Refusal.GONE
         match answer.request:
             case Request.PLACE:
-                if answer.refusal is Refusal.DUPLICATE:
+                refused = answer.outcome is Outcome.REFUSED
+                if answer.refusal is Refusal.DUPLICATE or (refused and order.update_ms):
                     return Trigger.PLACE_UNKNOWN
                 return _PLACE_ANSWERS.get(answer.outcome, Trigger.PLACE_REFUSED)
             case Request.AMEND:
