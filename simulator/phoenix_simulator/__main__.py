@@ -45,14 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run(config: ServerConfig, clock: Clock, sources: Mapping[str, MarketSource]) -> int:
-    stop = asyncio.Event()
+    server = Server(config, clock, sources)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    server = Server(config, clock, sources)
+        loop.add_signal_handler(number, server.stop.set)
     async with serve(server, config.host, config.port) as url:
         print(orjson.dumps({"url": url}).decode(), flush=True)
-        await stop.wait()
+        await server.stop.wait()
     return 0
 
 

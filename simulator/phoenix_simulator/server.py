@@ -6,12 +6,12 @@ REST, WebSocket API ─ gateway → Exchange
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from phoenix_simulator.api.account_data import AccountData
 from phoenix_simulator.api.auth import KeyRing
@@ -50,6 +50,8 @@ _TICK_S: Final = 0.005
 _LONGEST_URL: Final = 65_536
 """A connection may name 1024 streams in its URL."""
 _HOUSEKEEPING_S: Final = 0.25
+_GOODBYE_S: Final = 1.0
+"""How long (real time) clients have to answer the closing handshake when the exchange ends."""
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +70,8 @@ class Server:
 
     def __init__(self, config: ServerConfig, clock: Clock, sources: Mapping[str, MarketSource]) -> None:
         self._config = config
+        self.stop = asyncio.Event()
+        """Set by whoever wants the exchange to end, and when a part of its run fails."""
         self.clock = clock
         self.exchange = Exchange(config.scenario.venue.exchange_settings())
         self.player = MarketPlayer(self.exchange, clock)
@@ -156,7 +160,11 @@ def build_sources(config: ServerConfig) -> dict[str, MarketSource]:
 
 @asynccontextmanager
 async def serve(server: Server, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Listens and runs; yields the base URL. Leaving it closes every socket and stops the market."""
+    """Listens and runs; yields the base URL. Leaving it says goodbye to every socket and stops the market.
+
+    When the market or a rhythm fails, `server.stop` is set and leaving raises what it was: an exchange whose market is
+    dead must not look alive.
+    """
     runner = web.AppRunner(
         server.application,
         access_log=None,
@@ -169,17 +177,28 @@ async def serve(server: Server, host: str = "127.0.0.1", port: int = 0) -> Async
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     await site.start()
-    task = asyncio.create_task(server.run())
+    run = asyncio.create_task(server.run())
+    run.add_done_callback(lambda _: server.stop.set())
     try:
         bound = runner.addresses[0]
         yield f"http://{host}:{bound[1]}"
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        for connection in tuple(server.hub.connections):
-            connection.cut()
+        run.cancel()
+        await asyncio.wait({run})
+        await _say_goodbye(server)
         await runner.cleanup()
+        if not run.cancelled():
+            run.result()
+
+
+async def _say_goodbye(server: Server) -> None:
+    connections = tuple(server.hub.connections)
+    for connection in connections:
+        connection.close(WSCloseCode.GOING_AWAY, b"shutting down")
+    if connections:
+        await asyncio.wait([asyncio.ensure_future(each.wait_closed()) for each in connections], timeout=_GOODBYE_S)
+    for connection in connections:
+        connection.cut()
 
 
 @asynccontextmanager
