@@ -1,12 +1,8 @@
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 
 import pytest
-from phoenix_cli.local.view import RunEvent
-from phoenix_cli.plain import PlainOutput
 from phoenix_coordination import state
 
 STANDINS = Path(__file__).parent / "local" / "standins"
@@ -14,31 +10,6 @@ STANDINS = Path(__file__).parent / "local" / "standins"
 AGREED_BOOKS = {
     "BTCUSDT": {"position": "0.004", "fills": 3, "filled": "0.012", "fees": "0.12345678", "openOrders": 0},
 }
-
-
-class Until(PlainOutput):
-    """Keeps the lines of a run, and ends it as Ctrl-C does when a text has come (after another one has)."""
-
-    def __init__(self, text: str, after: str = "") -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self._awaited = [after, text] if after else [text]
-
-    def event(self, event: RunEvent) -> None:
-        super().event(event)
-        self.lines.append(f"{event.subject} {event.text}")
-        if self._awaited and self._awaited[0] in event.text:
-            del self._awaited[0]
-            if not self._awaited:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    def said(self, text: str) -> bool:
-        return any(text in line for line in self.lines)
-
-
-@pytest.fixture
-def until() -> type[Until]:
-    return Until
 
 
 @pytest.fixture(autouse=True)

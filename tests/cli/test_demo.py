@@ -13,6 +13,7 @@ from phoenix_cli.demo import Options, demo, find_configs
 from phoenix_cli.local.faults import parse_fault
 from phoenix_cli.plain import PlainOutput
 from phoenix_cli.refusal import Refused
+from run_output import Until
 
 
 @pytest.fixture
@@ -36,8 +37,8 @@ def options(tmp_path, standin_worker, standin_exchange):
 READY = "ready, leading"
 
 
-async def test_a_run_ends_in_order_and_its_report_compares_worker_and_exchange(options, until):
-    output = until(READY)
+async def test_a_run_ends_in_order_and_its_report_compares_worker_and_exchange(options):
+    output = Until(READY)
     report, problems = await demo(options, output)
     assert problems == []
     assert report.symbols["BTCUSDT"].fills == 3
@@ -46,22 +47,22 @@ async def test_a_run_ends_in_order_and_its_report_compares_worker_and_exchange(o
     assert output.said("run SIGINT: stopping in order")
 
 
-async def test_a_run_ends_when_its_time_is_over(options, until):
-    output = until("never said")
+async def test_a_run_ends_when_its_time_is_over(options):
+    output = Until("never said")
     report, _ = await demo(replace(options, length_s=0.5), output)
     assert report.duration_s >= 0.5
     assert output.said("the time is over")
 
 
-async def test_the_end_of_a_recording_is_the_end_of_the_run(options, monkeypatch, until):
+async def test_the_end_of_a_recording_is_the_end_of_the_run(options, monkeypatch):
     monkeypatch.setenv("STANDIN_ENDED", "BTCUSDT")
-    output = until("never said")
+    output = Until("never said")
     await demo(replace(options, replay=Path("capture.gz")), output)
     assert output.said("the recording is over")
 
 
-async def test_the_audit_is_told_what_the_workers_promise_and_when_they_have_ended(options, journal, until):
-    await demo(options, until(READY))
+async def test_the_audit_is_told_what_the_workers_promise_and_when_they_have_ended(options, journal):
+    await demo(options, Until(READY))
     (account, _), (audit, promises), (_, end) = journal()
     assert account == "/sim/account"
     assert audit == "/sim/audit"
@@ -71,43 +72,43 @@ async def test_the_audit_is_told_what_the_workers_promise_and_when_they_have_end
     assert end == {"end": {}}
 
 
-async def test_a_disagreement_is_found(options, monkeypatch, until):
+async def test_a_disagreement_is_found(options, monkeypatch):
     monkeypatch.setenv("STANDIN_BOOKS", json.dumps({"BTCUSDT": {"position": "0.004", "fills": 4}}))
-    report, problems = await demo(options, until(READY))
+    report, problems = await demo(options, Until(READY))
     assert not report.agreement
     assert "BTCUSDT fills: the worker says 3, the exchange 4" in problems
 
 
-async def test_a_worker_that_does_not_end_in_order_is_a_problem(options, monkeypatch, until):
+async def test_a_worker_that_does_not_end_in_order_is_a_problem(options, monkeypatch):
     monkeypatch.setenv("STANDIN_WORKER", "fails-late")
-    _, problems = await demo(options, until(READY))
+    _, problems = await demo(options, Until(READY))
     assert problems == ["BTCUSDT: worker ended with status 1 instead of withdrawing in order: "]
 
 
-async def test_a_violation_is_told_while_it_runs(options, monkeypatch, until):
+async def test_a_violation_is_told_while_it_runs(options, monkeypatch):
     monkeypatch.setenv("STANDIN_VIOLATIONS", "2")
-    output = until(READY)
+    output = Until(READY)
     _, problems = await demo(options, output)
     assert problems == ["audit: 2 × leftBehind"]
     assert output.said("run audit: 2 × leftBehind")
 
 
-async def test_a_killed_worker_is_started_again_at_once(options, until):
-    output = until(READY, after="SIGKILL")
+async def test_a_killed_worker_is_started_again_at_once(options):
+    output = Until(READY, after="SIGKILL")
     report, problems = await demo(replace(options, faults=(parse_fault("kill@2s"),)), output)
     assert problems == []
     assert report.symbols["BTCUSDT"].restarts == 1
     assert output.said("was ended by SIGKILL, the next starts now")
 
 
-async def test_a_fault_of_the_venue_goes_to_the_exchange(options, journal, until):
-    await demo(replace(options, faults=(parse_fault("stale@500ms"),)), until("fault stale"))
+async def test_a_fault_of_the_venue_goes_to_the_exchange(options, journal):
+    await demo(replace(options, faults=(parse_fault("stale@500ms"),)), Until("fault stale"))
     told = [body for path, body in journal() if path == "/sim/fault"]
     assert told == [{"kind": "silence", "symbol": "BTCUSDT", "route": "public", "durationSeconds": 8.0}]
 
 
-async def test_stop_turns_the_switch_in_the_workers_files_and_then_holds_them_to_it(options, journal, until):
-    output = until("the audit holds them to it")
+async def test_stop_turns_the_switch_in_the_workers_files_and_then_holds_them_to_it(options, journal):
+    output = Until("the audit holds them to it")
     await demo(replace(options, faults=(parse_fault("stop@1s"),)), output)
     assert {"stop": {}} in [body for path, body in journal() if path == "/sim/audit"]
     assert output.said("BTCUSDT emergency Halt")
@@ -186,6 +187,7 @@ def phoenix(*arguments: str) -> subprocess.CompletedProcess[str]:
         pytest.param(["--for", "60"], 2, "60s|1m", id="time-without-unit"),
         pytest.param(["--replay", "/nowhere.gz"], 1, "there is no such file", id="capture"),
         pytest.param(["--report", "/nowhere/r.json"], 1, "there is no directory", id="report"),
+        pytest.param(["--report", "/tmp"], 1, "is a directory", id="report-directory"),  # noqa: S108 - read alone
     ],
 )
 def test_the_command_line_answers_without_a_stack_trace(arguments, status, said):

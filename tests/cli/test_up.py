@@ -11,6 +11,7 @@ from phoenix_cli.plain import PlainOutput
 from phoenix_cli.refusal import Refused
 from phoenix_cli.up import Options, add_arguments, run, up
 from phoenix_crds import InvalidResourceError
+from run_output import Until
 
 MAKER = {
     "apiVersion": "phoenix.trading/v1alpha1",
@@ -56,27 +57,27 @@ def options(tmp_path, standin_worker):
     return make
 
 
-async def test_manifests_run_against_a_simulator_with_a_key_made_there(tmp_path, simulator, options, journal, until):
+async def test_manifests_run_against_a_simulator_with_a_key_made_there(tmp_path, simulator, options, journal):
     manifest = written(tmp_path / "m.yaml", MAKER, account(environment="Simulator", endpoints={"baseUrl": simulator}))
-    output = until("ready, leading")
+    output = Until("ready, leading")
     assert await up(options(manifest), output) == ""
     assert output.said("SIGINT: stopping in order")
     assert [body["label"] for path, body in journal() if path == "/sim/account"] == ["default"]
 
 
-async def test_a_second_run_keeps_the_key_that_the_simulator_still_knows(tmp_path, simulator, options, journal, until):
+async def test_a_second_run_keeps_the_key_that_the_simulator_still_knows(tmp_path, simulator, options, journal):
     manifest = written(tmp_path / "m.yaml", MAKER, account(environment="Simulator", endpoints={"baseUrl": simulator}))
     for _ in range(2):
-        await up(options(manifest), until("ready, leading"))
+        await up(options(manifest), Until("ready, leading"))
     assert len([path for path, _ in journal() if path == "/sim/account"]) == 1
 
 
-async def test_a_changed_manifest_reaches_the_worker_and_a_bad_one_changes_nothing(tmp_path, simulator, options, until):
+async def test_a_changed_manifest_reaches_the_worker_and_a_bad_one_changes_nothing(tmp_path, simulator, options):
     def manifest(emergency: str) -> str:
         there = account(environment="Simulator", endpoints={"baseUrl": simulator}, emergency=emergency)
         return written(tmp_path / "m.yaml", MAKER, there)
 
-    output = until("emergency Halt")
+    output = Until("emergency Halt")
     running = asyncio.create_task(up(options(manifest("None")), output))
     for change, answer in (("Perhaps", "ready, leading"), ("Halt", "refused, nothing changes")):
         async with asyncio.timeout(30):

@@ -1,6 +1,7 @@
 """One child process of a run: where it logs, how it is signalled, and a stop that is bounded in time."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -41,9 +42,13 @@ class Guardian:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            await self._process.wait()
+        if self._process is None or self._process.stdin is None:
+            return
+        self._process.stdin.close()
+        if not self._watched:
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                self._process.kill()  # nobody is left to be guarded
+        await self._process.wait()
 
     def _tell(self, line: str) -> None:
         if self._process is None or self._process.stdin is None or self._process.returncode is not None:

@@ -55,8 +55,18 @@ def test_a_directory_that_cannot_be_written_is_said(tmp_path):
 
 def test_a_new_demo_forgets_what_the_last_one_left_and_nothing_else(tmp_path):
     directory = StateDirectory(tmp_path)
+    directory.forget()
     (directory.state / "snapshot").write_text("old")
     (directory.credentials("default") / "apiKey").write_text("old")
     (tmp_path / "notes").write_text("a person's")
     directory.forget()
-    assert [file.name for file in tmp_path.iterdir()] == ["notes"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["demo", "notes"]
+
+
+def test_a_demo_removes_nothing_that_is_not_a_demo_s(tmp_path):
+    """The switch of a stopped account lies there, and the installation by which workers know their orders."""
+    directory = StateDirectory(tmp_path)
+    (directory.state / "installation").write_text("of a live account")
+    with pytest.raises(Refused, match="state that no demo has left.*--state-dir of its own"):
+        directory.forget()
+    assert (directory.state / "installation").read_text() == "of a live account"

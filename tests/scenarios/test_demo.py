@@ -6,6 +6,7 @@ import pytest
 from phoenix_cli.demo import Options, demo, find_configs
 from phoenix_cli.local.faults import parse_fault
 from phoenix_worker.runtime.replay import replay
+from run_output import Until
 
 pytestmark = [pytest.mark.scenario, pytest.mark.timeout(240)]
 
@@ -33,9 +34,9 @@ def recordings(state_directory: Path) -> list[Path]:
     return sorted((state_directory / "state" / "recordings").glob("*/*"))
 
 
-async def test_a_run_trades_agrees_with_the_exchange_leaves_nothing_and_replays_exactly(options, until):
+async def test_a_run_trades_agrees_with_the_exchange_leaves_nothing_and_replays_exactly(options):
     chosen = options()
-    report, problems = await demo(chosen, until("fill)"))
+    report, problems = await demo(chosen, Until("fill)"))
     assert problems == []
     assert report.agreement
     assert report.exchange.fills > 0
@@ -57,16 +58,16 @@ async def test_a_run_trades_agrees_with_the_exchange_leaves_nothing_and_replays_
         pytest.param("stop@5s", "the audit holds them to it", id="stop"),
     ],
 )
-async def test_after_a_fault_the_worker_is_back_the_books_agree_and_the_audit_is_clean(options, until, fault, back):
+async def test_after_a_fault_the_worker_is_back_the_books_agree_and_the_audit_is_clean(options, fault, back):
     over = "runs again" if fault.startswith("pause") else f"fault {fault.partition('@')[0]}"
-    output = until(back, after=over)
+    output = Until(back, after=over)
     report, problems = await demo(options(fault), output)
     assert problems == []
     assert report.agreement
     assert report.exchange.open_orders == 0
 
 
-async def test_all_processes_of_a_run_share_its_clock(options, until):
-    report, problems = await demo(options(speed=4.0), until("ready, leading"))
+async def test_all_processes_of_a_run_share_its_clock(options):
+    report, problems = await demo(options(speed=4.0), Until("ready, leading"))
     assert problems == []
     assert report.speed == 4.0
