@@ -110,7 +110,10 @@ def run(args: argparse.Namespace) -> int:
     report, problems = asyncio.run(demo(options, output))
     text = encode(report)
     if options.report is not None:
-        options.report.write_text(text, encoding="utf-8")
+        try:
+            options.report.write_text(text, encoding="utf-8")
+        except OSError as error:
+            problems = [*problems, f"--report {options.report}: cannot be written: {error.strerror}"]
     sys.stdout.write(text if as_json else summary(report))
     for problem in problems:
         sys.stderr.write(f"phoenix demo: {problem}\n")
@@ -320,4 +323,6 @@ def _readable(path: Path | None, option: str) -> Path | None:
 def _writable(path: Path | None) -> Path | None:
     if path is not None and not path.absolute().parent.is_dir():
         raise Refused(f"--report {path}: there is no directory {path.absolute().parent}")
+    if path is not None and path.is_dir():
+        raise Refused(f"--report {path}: is a directory: name a file in it")
     return path

@@ -91,3 +91,8 @@ def test_the_table_imports_nothing_that_a_command_pays_for() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stderr.strip() == "[]"
+
+
+def test_a_report_that_names_a_directory_is_refused_before_anything_runs(tmp_path, capsys) -> None:
+    assert main(["demo", "--report", str(tmp_path), "--for", "1s"]) == 1
+    assert capsys.readouterr().err == f"phoenix demo: --report {tmp_path}: is a directory: name a file in it\n"

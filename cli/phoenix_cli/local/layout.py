@@ -3,6 +3,7 @@
 ```
 <state>/                      $XDG_STATE_HOME/phoenix/demo or …/up; private (0700), because keys lie below
   lock                        held by the runner
+  demo                        only in a demo's: what lies here may be removed by the next one
   run.json                    what `phoenix top` attaches to
   logs/<name>.log             one per process, rotated
   accounts/<name>/            credentials (0700), as the pod would mount them
@@ -20,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from phoenix_cli.refusal import Refused
+
+_PARTS = ("accounts", "logs", "parameters", "state")
 
 
 def default_state_directory(kind: str) -> Path:
@@ -57,8 +60,19 @@ class StateDirectory:
         return self._private("state")
 
     def forget(self) -> None:
-        """Removes what an earlier run left: a new simulated exchange knows nothing of its orders and positions."""
-        for name in ("accounts", "logs", "parameters", "state"):
+        """Removes what an earlier demo left: a new simulated exchange knows nothing of its orders and positions.
+
+        Raises `Refused` for what no demo has left: the emergency switch and the leases of `up` must not be lost.
+        """
+        left = [name for name in _PARTS if (self.root / name).exists()]
+        marker = self.root / "demo"
+        if left and not marker.exists() and self.root != default_state_directory("demo"):
+            raise Refused(
+                f"{self.root} holds {', '.join(left)} that no demo has left, and a demo would remove it: give it a"
+                " --state-dir of its own"
+            )
+        marker.touch()
+        for name in left:
             shutil.rmtree(self.root / name, ignore_errors=True)
         self.run_file.unlink(missing_ok=True)
 

@@ -67,6 +67,6 @@ def test_a_demo_removes_nothing_that_is_not_a_demo_s(tmp_path):
     """The switch of a stopped account lies there, and the installation by which workers know their orders."""
     directory = StateDirectory(tmp_path)
     (directory.state / "installation").write_text("of a live account")
-    with pytest.raises(Refused, match="state that no demo has left.*--state-dir of its own"):
+    with pytest.raises(Refused, match=r"state that no demo has left.*--state-dir of its own"):
         directory.forget()
     assert (directory.state / "installation").read_text() == "of a live account"
