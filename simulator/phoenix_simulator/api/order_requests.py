@@ -29,15 +29,16 @@ E = TypeVar("E", bound=StrEnum)
 
 def new_order(params: Params, exchange: Exchange) -> NewOrder:
     symbol_text, side_text, type_text = params.text("symbol"), params.text("side"), params.text("type")
+    if type_text in _CONDITIONAL_TYPES:
+        # Before anything that only plain orders must have: with closePosition these come without a quantity.
+        raise VenueError(
+            -4120, "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead."
+        )
     quantity = params.decimal("quantity")
     price = params.optional_decimal("price")
     good_till_ms = params.integer_or("goodTillDate", 0)
     symbol = known_symbol(symbol_text, exchange)
     side = _enumerated(Side, side_text, VenueError(-1117, "Invalid side."))
-    if type_text in _CONDITIONAL_TYPES:
-        raise VenueError(
-            -4120, "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead."
-        )
     order_type = _enumerated(OrderType, type_text, VenueError(-1116, "Invalid orderType."))
     time_in_force = params.raw("timeInForce")
     position_side = params.raw("positionSide")

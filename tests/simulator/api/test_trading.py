@@ -65,6 +65,11 @@ async def test_an_ack_has_the_venues_fields_padded_and_typed(maker):
         pytest.param({"side": "HOLD"}, -1117, id="unknown side"),
         pytest.param({"type": "LIMIT_MAKER"}, -1116, id="unknown type"),
         pytest.param({"type": "STOP_MARKET"}, -4120, id="conditional type"),
+        pytest.param(
+            {"type": "STOP_MARKET", "quantity": None, "price": None, "stopPrice": "60000", "closePosition": "true"},
+            -4120,
+            id="conditional type that closes a position, without a quantity",
+        ),
         pytest.param({"timeInForce": "GTT"}, -1115, id="unknown time in force"),
         pytest.param({"positionSide": "UP"}, -4060, id="unknown position side"),
         pytest.param({"positionSide": "LONG"}, -4061, id="hedge side in one-way mode"),
