@@ -12,8 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from phoenix_coordination import exposure
 from phoenix_coordination.port import (
     AccountTerms,
@@ -23,6 +21,7 @@ from phoenix_coordination.port import (
     LeaseGranted,
     LeaseLost,
     LeaseRenewed,
+    LeaseTimes,
     Message,
     Reachable,
     Reservation,
@@ -36,14 +35,6 @@ from phoenix_coordination.state_directory import StateDirectory, Switch
 
 _STOP_SECONDS = 2.0
 """How long a stop waits for a disk before it goes without it."""
-
-
-class LeaseTimes(msgspec.Struct, frozen=True):
-    """A lease ends `ttl` after its renewal was sent; its holder stops `margin` earlier."""
-
-    ttl_s: float = 5.0
-    renew_s: float = 1.0
-    margin_s: float = 1.0
 
 
 class InProcessCoordinator:

@@ -79,7 +79,8 @@ Sink = Callable[[Message], None]
 class Reservation(msgspec.Struct, frozen=True):
     """Replaces this symbol's entry of the ledger; sequences grow, an older one is ignored.
 
-    `step_value`: what one step is worth at the mark price, in quote units (mark · step size).
+    `step_value`: what one step is worth at the mark price, in quote units (mark · step size). `*_live_steps`: what
+    rests or may rest of ours already, which stays counted whatever is granted; `None`: all that is asked may.
     """
 
     sequence: int
@@ -87,6 +88,8 @@ class Reservation(msgspec.Struct, frozen=True):
     buy_steps: int
     sell_steps: int
     step_value: float
+    buy_live_steps: int | None = None
+    sell_live_steps: int | None = None
 
 
 class AccountTerms(msgspec.Struct, frozen=True):
@@ -103,6 +106,14 @@ class Snapshot(msgspec.Struct, frozen=True):
     token: int
     saved_wall_ns: int
     memory: bytes
+
+
+class LeaseTimes(msgspec.Struct, frozen=True):
+    """A lease ends `ttl` after its renewal was sent; its holder stops `margin` earlier."""
+
+    ttl_s: float = 5.0
+    renew_s: float = 1.0
+    margin_s: float = 1.0
 
 
 class Clock(Protocol):

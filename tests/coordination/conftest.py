@@ -1,14 +1,25 @@
 """Worlds in which coordinators meet: one class for each implementation, so that all pass the same suite."""
 
 import asyncio
+import itertools
 import shutil
+import subprocess
+import tempfile
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from phoenix_coordination.in_process import InProcessCoordinator, LeaseTimes
-from phoenix_coordination.port import AccountTerms, Coordinator, EmergencyLevel, Message
+from phoenix_coordination.in_process import InProcessCoordinator
+from phoenix_coordination.port import AccountTerms, Coordinator, EmergencyLevel, LeaseTimes, Message
+from phoenix_coordination.redis.client import FAULTS, Redis, connect
+from phoenix_coordination.redis.coordinator import RedisCoordinator
+from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.ledger import Holding
+from phoenix_coordination.redis.scripts import Script, call
+from phoenix_coordination.redis.server import find_server, server_arguments, server_url
 
+ACCOUNT = "binance-usdm:simulator:abc"
 TERMS = AccountTerms(net_micro=10_000 * 10**6, gross_micro=20_000 * 10**6, emergency=EmergencyLevel.NONE)
 
 
@@ -87,8 +98,137 @@ class InProcessWorld:
             await member.coordinator.stop()
 
 
-@pytest.fixture(params=[InProcessWorld], ids=["in-process"])
-async def world(request, tmp_path):
-    world = request.param(tmp_path)
+class RedisServer:
+    """A real redis-server in a directory of its own, which dies and comes back with what it had."""
+
+    def __init__(self) -> None:
+        program = find_server()
+        if program is None:
+            pytest.skip("no redis-server here")
+        self._program = program
+        self.directory = Path(tempfile.mkdtemp(prefix="px-redis-"))
+        self.url = server_url(self.directory)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *more: str) -> None:
+        arguments = [*server_arguments(self._program, self.directory), *more]
+        self._process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+
+    async def ready(self) -> Redis:
+        client = connect(self.url, 5.0)
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    await client.execute_command("PING")
+                except FAULTS:
+                    await asyncio.sleep(0.01)
+                else:
+                    return client
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class RedisWorld:
+    """Coordinators over one server, whose emergency switch somebody has seeded."""
+
+    def __init__(self, server: RedisServer, client: Redis) -> None:
+        self.server = server
+        self.client = client
+        self.keys = AccountKeys(ACCOUNT)
+        self.clock = FastClock()
+        self.holdings: list[Holding] = []
+        self._boots = itertools.count(1)
+        self._members: list[Member] = []
+
+    async def seed(self, level: EmergencyLevel = EmergencyLevel.NONE, epoch: int = 0, reason: str = "") -> None:
+        told = [level.value, epoch, reason, "runner", 0, 1, self.keys.emergency_changed]
+        await call(self.client, Script.MERGE, [self.keys.emergency], told)
+
+    def member(self, symbol: str = "BTCUSDT", *, dry_run: bool = False, terms: AccountTerms = TERMS) -> Member:
+        coordinator = RedisCoordinator(
+            self.server.url,
+            symbol,
+            f"pod/{next(self._boots)}",
+            "local/main",
+            "k3f9a0",
+            terms,
+            self.clock,
+            dry_run=dry_run,
+            read_holdings=self.read_holdings,
+            times=LeaseTimes(ttl_s=5.0, renew_s=0.5, margin_s=1.0),
+        )
+        member = Member(coordinator)
+        self._members.append(member)
+        return member
+
+    async def read_holdings(self) -> list[Holding]:
+        return self.holdings
+
+    def cut(self) -> None:
+        self.server.kill()
+
+    def heal(self) -> None:
+        self.server.start()
+
+    async def close(self) -> None:
+        for member in self._members:
+            await member.coordinator.stop()
+        await self.client.aclose()
+
+
+@asynccontextmanager
+async def in_process_world(directory: Path):
+    world = InProcessWorld(directory)
     yield world
     await world.close()
+
+
+@asynccontextmanager
+async def running_redis():
+    server = RedisServer()
+    try:
+        server.start()
+        client = await server.ready()
+        world = RedisWorld(server, client)
+        yield world
+        await world.close()
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def seeded_redis(_: Path):
+    async with running_redis() as world:
+        await world.seed()
+        yield world
+
+
+@pytest.fixture
+async def file_world(tmp_path):
+    async with in_process_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture
+async def unseeded_redis():
+    async with running_redis() as world:
+        yield world
+
+
+@pytest.fixture
+async def redis_world(tmp_path):
+    async with seeded_redis(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(params=[in_process_world, seeded_redis], ids=["in-process", "redis"])
+async def world(request, tmp_path):
+    async with request.param(tmp_path) as world:
+        yield world

@@ -1,0 +1,173 @@
+"""One worker's connections to Redis: from a URL, checked before use, each fault as one sentence.
+
+`redis://host:6379/0`, `rediss://…` (TLS), `unix://…`, with `user:password@` for ACL users, and for Sentinel
+`redis+sentinel://host:26379,host:26379/service/0` (`rediss+sentinel`: TLS). No command is ever repeated behind our
+back: a lease counts from the moment at which its renewal was sent.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol, cast
+from urllib.parse import unquote, urlsplit
+
+import redis.asyncio as aioredis
+from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
+from redis.backoff import NoBackoff
+
+OLDEST = (6, 2)
+_CONNECTIONS = 8
+_SENTINEL_PORT = 26_379
+_SCHEMES = frozenset({"redis", "rediss", "unix"})
+_ENCRYPTED = frozenset({"rediss", "rediss+sentinel", "unix"})
+
+
+class RedisUrlError(ValueError):
+    """The text names no Redis that we would use; says what to write. Never holds the text: it may hold a password."""
+
+
+class RedisFaultError(Exception):
+    """Redis cannot be used right now; the text says why and what to do, without addresses' passwords."""
+
+
+def read_url(argument: str) -> str:
+    """The URL of `--redis`: `@FILE` is read from the file; raises `RedisUrlError`.
+
+    A password in an argument is refused: everybody on the machine can read it there.
+    """
+    if argument.startswith("@"):
+        path = Path(argument[1:])
+        try:
+            url = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RedisUrlError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        check_url(url, f"the URL in {path}")
+        return url
+    check_url(argument, "the URL")
+    if urlsplit(argument).password is not None or "password=" in urlsplit(argument).query:
+        raise RedisUrlError("a password in an argument is seen by everyone on this machine: use @FILE")
+    return argument
+
+
+def check_url(url: str, what: str = "the URL", *, require_tls: bool = False) -> None:
+    """Raises `RedisUrlError` where it names no Redis that may be used."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.password
+        named = parts.path if parts.scheme == "unix" else parts.netloc.rpartition("@")[2]
+        if not parts.scheme.endswith("+sentinel"):
+            _ = parts.port
+    except ValueError:
+        raise RedisUrlError(f"{what} is none: write redis://HOST:PORT/DATABASE") from None
+    if parts.scheme.removesuffix("+sentinel") not in _SCHEMES or parts.scheme == "unix+sentinel" or not named:
+        raise RedisUrlError(f"{what} is none of redis://, rediss://, unix:// or redis+sentinel://, with a host")
+    if parts.scheme.endswith("+sentinel"):
+        _sentinels(url)
+    if require_tls and parts.scheme not in _ENCRYPTED:
+        raise RedisUrlError(f"{what} has no TLS, which the account demands: write rediss://")
+
+
+class Redis(Protocol):
+    """What we use of redis-py's client, typed."""
+
+    def execute_command(self, *words: str | bytes | float) -> Awaitable[Any]: ...
+
+    def pipeline(self, *, transaction: bool) -> Any: ...  # noqa: ANN401 - redis-py's own, used in one place
+
+    def pubsub(self) -> Any: ...  # noqa: ANN401 - as above
+
+    async def aclose(self) -> None: ...
+
+
+def connect(url: str, timeout_s: float) -> Redis:
+    """A client that connects when first used. `timeout_s`: how long a connection, or an answer, may take."""
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "max_connections": _CONNECTIONS,
+        "retry": Retry(NoBackoff(), 0),
+        "client_name": "phoenix",
+        "driver_info": None,
+    }
+    parts = urlsplit(url)
+    if not parts.scheme.endswith("+sentinel"):
+        return cast("Redis", aioredis.Redis.from_url(url, **options))
+    hosts, service, database = _sentinels(url)
+    if parts.scheme == "rediss+sentinel":
+        options["ssl"] = True
+    # redis-py leaves this constructor untyped.
+    new_sentinel: Callable[..., Sentinel] = Sentinel
+    sentinel = new_sentinel(hosts, sentinel_kwargs={"socket_timeout": timeout_s, "retry": Retry(NoBackoff(), 0)})
+    username, password = (unquote(part) if part else None for part in (parts.username, parts.password))
+    client = sentinel.master_for(service, db=database, username=username, password=password, **options)
+    return cast("Redis", client)
+
+
+def _sentinels(url: str) -> tuple[list[tuple[str, int]], str, int]:
+    """(addresses, service, database) of a Sentinel URL."""
+    parts = urlsplit(url)
+    path = [part for part in parts.path.split("/") if part]
+    addresses = []
+    for address in parts.netloc.rpartition("@")[2].split(","):
+        found = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\[\]]+)(?::(\d{1,5}))?", address)
+        if found is None:
+            raise RedisUrlError("the URL names no Sentinels: write redis+sentinel://HOST:26379,HOST:26379/SERVICE")
+        addresses.append((found[1].strip("[]"), int(found[2] or _SENTINEL_PORT)))
+    if not path or len(path) > 2 or (len(path) == 2 and not path[1].isdigit()):
+        raise RedisUrlError("the URL names no service: write redis+sentinel://HOST:26379/SERVICE or …/SERVICE/DATABASE")
+    return addresses, path[0], int(path[1]) if len(path) == 2 else 0
+
+
+async def check_server(client: Redis) -> None:
+    """Raises `RedisFaultError` for a server that could forget what we keep there, or is not the one that counts."""
+    told = await client.execute_command("INFO")
+    version = tuple(int(part) for part in re.findall(r"\d+", str(told.get("redis_version", "")))[:2])
+    if version < OLDEST:
+        raise RedisFaultError(f"Redis is {told.get('redis_version')}: use 6.2 or newer, or Valkey")
+    policy = told.get("maxmemory_policy")
+    if policy != "noeviction":
+        raise RedisFaultError(
+            f"Redis evicts what it holds (maxmemory-policy {policy}): leases would vanish; set it to noeviction"
+        )
+    if told.get("role") != "master":
+        raise RedisFaultError(_REPLICA)
+    if told.get("cluster_enabled"):
+        raise RedisFaultError("this is a Redis Cluster, which is not supported: name a single Redis, or Sentinels")
+
+
+_WRONG_KEY = "Redis refuses the user name or password: put the right one into the URL's file"
+_REPLICA = "Redis is a replica here: name its master, or the Sentinels that know it"
+_NO_ANSWER = "Redis does not answer in time"
+# The first that fits: subclasses come before what they are made of.
+_SENTENCES: tuple[tuple[type[Exception], str, str], ...] = (
+    (RedisFaultError, "", "{error}"),
+    (exceptions.AuthenticationError, "", _WRONG_KEY),
+    (exceptions.AuthorizationError, "", _WRONG_KEY),
+    (exceptions.NoPermissionError, "", "Redis: this user may not do what workers need: {error}"),
+    (exceptions.ReadOnlyError, "", _REPLICA),
+    (exceptions.BusyLoadingError, "", "Redis is loading its data"),
+    (MasterNotFoundError, "", "the Sentinels know no master of this service, or none answers"),
+    (exceptions.TimeoutError, "", _NO_ANSWER),
+    (TimeoutError, "", _NO_ANSWER),
+    (exceptions.ConnectionError, "", "Redis cannot be reached: {error}"),
+    (OSError, "", "Redis cannot be reached: {error}"),
+    (exceptions.ResponseError, "FOREIGN ", "Redis holds what no worker wrote: {error}"),
+    (exceptions.ResponseError, "WRONGTYPE", "Redis holds a foreign value under one of our keys (mm:…): move it away"),
+    (exceptions.ResponseError, "NOAUTH", _WRONG_KEY),
+    (exceptions.ResponseError, "WRONGPASS", _WRONG_KEY),
+    (Exception, "", "Redis: {error}"),
+)
+
+
+def fault_of(error: Exception) -> str:
+    """One sentence for a person: what is wrong with Redis and what to do. Never holds what was sent."""
+    told = str(error)
+    sentence = next(text for kind, part, text in _SENTENCES if isinstance(error, kind) and part in told)
+    return sentence.format(error=told.rpartition("FOREIGN ")[2])
+
+
+FAULTS = (RedisFaultError, exceptions.RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)
+"""What the world does to a connection; everything else is a defect of ours and not caught."""

@@ -1,0 +1,114 @@
+"""A symbol's entry of the account's exposure ledger: exact integers of micro quote (1e-6), rounded against us.
+
+Every step of a symbol counts the same whole number of micro quote, so amounts add up without an error, and what is
+granted as an amount is a whole number of steps again. Pending quantity counts at mark · (1 + buffer); a position that
+lowers a sum counts at mark · (1 − buffer).
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from phoenix_coordination.exposure import MAX_MICRO, PRICE_BUFFER, step_micro
+from phoenix_coordination.port import AccountTerms, Reservation
+
+MICRO = 1_000_000
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """What the exchange says about one symbol, in quote units at mark: signed position, and what rests on each side."""
+
+    symbol: str
+    position_value: float
+    buys_value: float
+    sells_value: float
+
+
+ReadHoldings = Callable[[], Awaitable[list[Holding]]]
+"""All positions and open orders of the account, symbols without a maker included. May raise `OSError`."""
+
+
+class Amounts(msgspec.Struct, frozen=True):
+    """The position of one symbol as the three sums count it, and what is asked: micro quote.
+
+    `long`, `short`: its part of Σ(q+pb)·mark and of −Σ(q−ps)·mark; `size`: signed, for the gross sum.
+    """
+
+    step: int
+    long: int
+    short: int
+    size: int
+    buys: int
+    sells: int
+
+
+def amounts_of(asked: Reservation) -> Amounts | None:
+    """`None` where a step's value is unknown, or an amount too large for the ledger: then nothing can be granted."""
+    if not math.isfinite(asked.step_value) or not 0 < asked.step_value * MICRO < MAX_MICRO:
+        return None
+    high, low = step_micro(asked.step_value), lowest_micro(asked.step_value)
+    amounts = Amounts(
+        high,
+        _against_us(asked.position_steps, high, low),
+        _against_us(-asked.position_steps, high, low),
+        asked.position_steps * high,
+        asked.buy_steps * high,
+        asked.sell_steps * high,
+    )
+    largest = max(abs(amounts.size), amounts.buys, amounts.sells)
+    return amounts if largest <= MAX_MICRO else None
+
+
+def lowest_micro(value: float) -> int:
+    """What counts where it lowers a sum: without the price buffer, rounded down."""
+    return math.floor(value * (1 - PRICE_BUFFER) * MICRO)
+
+
+def _against_us(quantity: int, high: int, low: int) -> int:
+    return quantity * (high if quantity > 0 else low)
+
+
+def limits_of(terms: AccountTerms) -> tuple[int, int]:
+    """(net, gross): a limit beyond what the ledger can count is the largest that it can."""
+    return min(terms.net_micro, MAX_MICRO), min(terms.gross_micro, MAX_MICRO)
+
+
+def rebuilt_entry(holding: Holding) -> list[str]:
+    """The arguments of one symbol for `rebuild.lua`; raises `ValueError` for a value that is no number."""
+    if not all(map(math.isfinite, (holding.position_value, holding.buys_value, holding.sells_value))):
+        raise ValueError(f"{holding.symbol}: the exchange's value of position or orders is no number")
+    sign = -1 if holding.position_value < 0 else 1
+    high, low = _high(abs(holding.position_value)), lowest_micro(abs(holding.position_value))
+    buys, sells = _high(holding.buys_value), _high(holding.sells_value)
+    size = sign * high
+    long, short = (high, -low) if sign > 0 else (-low, high)
+    gross = max(abs(size + buys), abs(size - sells))
+    return [holding.symbol, *map(str, (long + buys, short + sells, gross, buys, sells))]
+
+
+def _high(value: float) -> int:
+    return step_micro(value) if value else 0
+
+
+class Grants(msgspec.Struct):
+    """What one worker may have at the exchange while requests and answers are under way, in steps.
+
+    `told`: the grant in force. `most`: the highest that was in force since the newest request was made: orders under it
+    may be on their way, so that the entry never falls below it by that request.
+    """
+
+    told_buys: int = 0
+    told_sells: int = 0
+    most_buys: int = 0
+    most_sells: int = 0
+
+    def asked(self) -> None:
+        self.most_buys, self.most_sells = self.told_buys, self.told_sells
+
+    def granted(self, buys: int, sells: int) -> None:
+        self.told_buys, self.told_sells = buys, sells
+        self.most_buys, self.most_sells = max(self.most_buys, buys), max(self.most_sells, sells)
+
+    def floors(self, asked: Reservation) -> tuple[int, int]:
+        return max(self.most_buys, asked.buy_live_steps or 0), max(self.most_sells, asked.sell_live_steps or 0)

@@ -1,0 +1,70 @@
+"""State records and snapshots: what a worker tells, and what it wants back."""
+
+import msgspec
+
+from phoenix_coordination.port import Snapshot
+from phoenix_coordination.redis.client import Redis
+from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.scripts import Script, call
+from phoenix_coordination.state import TTL_MS, ForeignSchemaError, StateRecord, decode, encode
+
+SNAPSHOT_SCHEMA = 1
+
+
+class Published(msgspec.Struct, frozen=True):
+    """Every record that can be read, and why the others cannot."""
+
+    records: list[StateRecord]
+    problems: list[str]
+
+
+async def publish(client: Redis, keys: AccountKeys, record: StateRecord, rate: float) -> None:
+    """Replaces the holder's record, which then lives `TTL_MS` of the run's time; drops dead ones from the index."""
+    key = keys.record(record.symbol, record.holder)
+    lives_ms = max(1, int(TTL_MS / rate))
+    seconds, micros = await client.execute_command("TIME")
+    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    async with client.pipeline(transaction=False) as pipeline:
+        pipeline.execute_command("SET", key, encode(record), "PX", lives_ms)
+        pipeline.execute_command("ZADD", keys.records, now_ms, key)
+        pipeline.execute_command("ZREMRANGEBYSCORE", keys.records, "-inf", now_ms - lives_ms)
+        await pipeline.execute()
+
+
+async def read_records(client: Redis, keys: AccountKeys) -> Published:
+    """The living records of the account."""
+    names = await client.execute_command("ZRANGE", keys.records, 0, -1)
+    found = await client.execute_command("MGET", *names) if names else []
+    records, problems = [], []
+    for name, data in zip(names, found, strict=True):
+        if data is None:
+            continue
+        try:
+            records.append(decode(data))
+        except ForeignSchemaError as error:
+            problems.append(f"{name.decode(errors='replace')}: {error}")
+    return Published(records, problems)
+
+
+async def save_snapshot(client: Redis, keys: AccountKeys, symbol: str, holder: str, snapshot: Snapshot) -> bool:
+    """Keeps it; false where the lease is not the holder's under this token."""
+    answer = await call(
+        client,
+        Script.SNAPSHOT,
+        [keys.snapshot(symbol), keys.lease(symbol)],
+        [holder, snapshot.token, SNAPSHOT_SCHEMA, snapshot.saved_wall_ns, snapshot.memory],
+    )
+    return bool(answer)
+
+
+async def load_snapshot(client: Redis, keys: AccountKeys, symbol: str) -> Snapshot | None:
+    """The memory; `None` where there is none, or none of this schema."""
+    schema, token, saved_wall_ns, memory = await client.execute_command(
+        "HMGET", keys.snapshot(symbol), "schema", "token", "saved_wall_ns", "memory"
+    )
+    if schema != str(SNAPSHOT_SCHEMA).encode() or memory is None:
+        return None
+    try:
+        return Snapshot(int(token), int(saved_wall_ns), memory)
+    except (TypeError, ValueError):
+        return None

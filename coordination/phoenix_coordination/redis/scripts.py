@@ -1,0 +1,36 @@
+"""The atomic steps: Lua files beside this module, called by digest and loaded again after the server has lost them."""
+
+import hashlib
+from enum import Enum
+from importlib import resources
+from typing import Any
+
+from redis import exceptions
+
+from phoenix_coordination.redis.client import Redis
+
+
+class Script(Enum):
+    """One file each; its header says what it promises, and its keys and arguments."""
+
+    BEAT = "beat"
+    RELEASE = "release"
+    RESERVE = "reserve"
+    REBUILD = "rebuild"
+    RAISE = "raise"
+    MERGE = "merge"
+    RESUME = "resume"
+    SNAPSHOT = "snapshot"
+
+    def __init__(self, name: str) -> None:
+        self.source = resources.files(__package__).joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+        self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+async def call(client: Redis, script: Script, keys: list[str], arguments: list[str | int | bytes]) -> Any:  # noqa: ANN401 - what Lua gives
+    """Its answer. A server that does not know it did nothing, so that loading and calling again is the first call."""
+    try:
+        return await client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
+    except exceptions.NoScriptError:
+        await client.execute_command("SCRIPT LOAD", script.source)
+        return await client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)

@@ -1,0 +1,20 @@
+-- Raises the account's sticky switch.
+--
+-- Promises: the level never falls; each change grows the epoch, beyond `floor` too; everyone hears of a change. A switch
+-- that nobody has seeded stays unseeded.
+--
+-- KEYS  emergency
+-- ARGV  level, floor, reason, source, wall time in ms, channel
+-- gives {level, epoch, reason, seeded} as they are now
+local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded')
+local level, epoch, reason = tonumber(stored[1] or '0'), tonumber(stored[2] or '0'), stored[3] or ''
+if not level or not epoch then
+  return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' holds no emergency switch: it is not ours')
+end
+if tonumber(ARGV[1]) > level then
+  level, epoch, reason = tonumber(ARGV[1]), math.max(epoch, tonumber(ARGV[2])) + 1, ARGV[3]
+  redis.call('HSET', KEYS[1], 'level', level, 'epoch', string.format('%.0f', epoch), 'reason', reason, 'source', ARGV[4],
+    'at_ms', ARGV[5])
+  redis.call('PUBLISH', ARGV[6], string.format('%.0f', epoch))
+end
+return {tostring(level), string.format('%.0f', epoch), reason, stored[4] or ''}

@@ -1,0 +1,114 @@
+-- Replaces one symbol's entry of the account's ledger and grants what the account's limits admit.
+--
+-- Promises:
+--   * Only the lease's present holder, under its present token, and with a newer sequence, changes the entry.
+--   * Of what is asked as much is granted as keeps, over all symbols, net long, net short and gross within their limits;
+--     without the mark that the ledger was rebuilt under this server's run: nothing that opens risk.
+--   * What only reduces the symbol's own position, up to its whole, is granted always, and is booked. Where that puts a
+--     sum further over its limit the ledger's epoch grows.
+--   * The entry never becomes less than `floor`: what may rest already, or may be sent until the answer is heard.
+--   * No amount and no sum reaches 2^53; where one would, nothing is changed.
+--
+-- KEYS  ledger, lease
+-- ARGV  symbol, holder, token, sequence, net limit, gross limit, position long, position short, position size,
+--       buys asked, sells asked, buy floor, sell floor, floors known (1: the floors are all that may rest)
+--       (amounts in micro quote, valued and rounded against the account; position size is signed)
+-- gives {'granted', buys, sells, epoch} | {'fenced'} | {'stale'} | {'overflow'}
+local LIMIT = 9007199254740992
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+
+local lease = redis.call('HMGET', KEYS[2], 'holder', 'token', 'released')
+if lease[1] ~= ARGV[2] or lease[2] ~= ARGV[3] or lease[3] ~= '' then
+  return {'fenced'}
+end
+
+local amounts = {}
+for index = 3, 13 do
+  local amount = tonumber(ARGV[index])
+  if not amount or math.abs(amount) >= LIMIT then
+    return {'overflow'}
+  end
+  amounts[index] = amount
+end
+local token, sequence, net_limit, gross_limit = amounts[3], amounts[4], amounts[5], amounts[6]
+local long, short, size = amounts[7], amounts[8], amounts[9]
+local buys, sells, buy_floor, sell_floor = amounts[10], amounts[11], amounts[12], amounts[13]
+
+-- An entry: run, token, sequence, long, short, size (all as booked), buys, sells.
+local function parse(text)
+  local entry = {}
+  for word in string.gmatch(text, '%S+') do
+    entry[#entry + 1] = tonumber(word) or word
+  end
+  for index = 2, 8 do
+    if type(entry[index]) ~= 'number' then return nil end
+  end
+  return #entry == 8 and entry or nil
+end
+
+local own = 'e:' .. ARGV[1]
+local before
+local sum_long, sum_short, sum_gross = 0, 0, 0
+local fields = redis.call('HGETALL', KEYS[1])
+local epoch, mark = 0, ''
+for index = 1, #fields, 2 do
+  local name, text = fields[index], fields[index + 1]
+  if string.sub(name, 1, 2) == 'e:' then
+    local entry = parse(text)
+    if not entry then
+      return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' ' .. name .. ' is no entry of a ledger: it is not ours')
+    end
+    if name == own then
+      before = entry
+    else
+      sum_long, sum_short, sum_gross = sum_long + entry[4], sum_short + entry[5], sum_gross + entry[6]
+      if math.max(math.abs(sum_long), math.abs(sum_short), math.abs(sum_gross)) >= LIMIT then
+        return {'overflow'}
+      end
+    end
+  elseif name == 'epoch' then
+    epoch = tonumber(text)
+  elseif name == 'rebuilt' then
+    mark = text
+  end
+end
+if not epoch then
+  return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' epoch is no number: it is not ours')
+end
+if before and (token < before[2] or (token == before[2] and sequence <= before[3])) then
+  return {'stale'}
+end
+if ARGV[14] ~= '1' and before then
+  buy_floor = math.max(buy_floor, math.min(before[7], buys))
+  sell_floor = math.max(sell_floor, math.min(before[8], sells))
+end
+
+local buy_room, sell_room = 0, 0
+if string.sub(mark, 1, #run + 1) == run .. ':' then
+  buy_room = math.max(0, math.min(net_limit - sum_long - long, gross_limit - sum_gross - size))
+  sell_room = math.max(0, math.min(net_limit - sum_short - short, gross_limit - sum_gross + size))
+end
+local buy_granted = math.min(buys, math.max(buy_room, -size))
+local sell_granted = math.min(sells, math.max(sell_room, size))
+local buy_booked, sell_booked = math.max(buy_granted, buy_floor), math.max(sell_granted, sell_floor)
+
+local entry_long, entry_short = long + buy_booked, short + sell_booked
+local entry_gross = math.max(math.abs(size + buy_booked), math.abs(size - sell_booked))
+for _, pair in ipairs({{sum_long, entry_long}, {sum_short, entry_short}, {sum_gross, entry_gross}}) do
+  if math.abs(pair[2]) >= LIMIT or math.abs(pair[1] + pair[2]) >= LIMIT then
+    return {'overflow'}
+  end
+end
+
+local function worse(others, now, then_, limit)
+  return others + now > limit and now > then_
+end
+local was = before or {0, 0, 0, 0, 0, 0, 0, 0}
+if worse(sum_long, entry_long, was[4], net_limit) or worse(sum_short, entry_short, was[5], net_limit)
+  or worse(sum_gross, entry_gross, was[6], gross_limit) then
+  epoch = epoch + 1
+  redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch))
+end
+redis.call('HSET', KEYS[1], own, string.format('%s %.0f %.0f %.0f %.0f %.0f %.0f %.0f', run, token, sequence, entry_long,
+  entry_short, entry_gross, buy_booked, sell_booked))
+return {'granted', string.format('%.0f', buy_granted), string.format('%.0f', sell_granted), string.format('%.0f', epoch)}

@@ -1,0 +1,16 @@
+-- Lowers the account's sticky switch.
+--
+-- Promises: only who names the present epoch of a switch that has been seeded lowers it; that is an epoch of its own.
+--
+-- KEYS  emergency
+-- ARGV  epoch, reason, source, wall time in ms, channel
+-- gives {1 where it is lowered else 0, level, epoch, reason, seeded} as they are now
+local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded')
+local level, epoch, reason, seeded = stored[1] or '', stored[2] or '', stored[3] or '', stored[4] or ''
+if seeded ~= '1' or epoch ~= ARGV[1] or level == '0' then
+  return {0, level, epoch, reason, seeded}
+end
+epoch = string.format('%.0f', tonumber(epoch) + 1)
+redis.call('HSET', KEYS[1], 'level', '0', 'epoch', epoch, 'reason', ARGV[2], 'source', ARGV[3], 'at_ms', ARGV[4])
+redis.call('PUBLISH', ARGV[5], epoch)
+return {1, '0', epoch, ARGV[2], seeded}
