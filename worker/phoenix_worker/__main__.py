@@ -106,12 +106,16 @@ async def _run_worker(options: Options, resolved: Resolved, clock: Clock, redact
     guard_crashes(redact, lambda summary, stack: log.error("crash", text=summary, stack=stack))
     logging.basicConfig(handlers=[FromStandardLogging(log)], level=logging.WARNING, force=True)
     try:
-        return await Worker(options, resolved, clock, log, lines, redact).run()
+        worker = Worker(options, resolved, clock, log, lines, redact)
+        code = await worker.run()
     except (RefusedError, ForbiddenError) as error:
         log.critical("refused", text=str(error))
         raise
     finally:
         lines.close()
+    if code:
+        _last_words(redact(worker.ending))
+    return code
 
 
 def _run_loop(work: Coroutine[object, object, int]) -> int:

@@ -325,3 +325,13 @@ async def test_a_missing_key_is_named_on_readyz_and_in_the_last_words(world):
     assert "apiSecret (or privateKey) missing" in worker.errors
     assert secret not in worker.errors
     assert "Traceback" not in worker.errors
+
+
+@pytest.mark.scenario
+async def test_a_worker_that_ends_for_a_fault_says_why_on_stderr(world):
+    worker, url = await world.worker()
+    await state_of(url, lambda record: record.quotes.bids)
+    worker.process.send_signal(signal.SIGTERM)
+    worker.process.send_signal(signal.SIGINT)
+    assert await worker.end() == 1
+    assert worker.errors == "phoenix worker: SIGINT, again: ended without waiting for the withdrawal\n"

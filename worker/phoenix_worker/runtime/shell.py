@@ -61,7 +61,7 @@ _NEVER_SAMPLED = frozenset({NoteKind.FILL, NoteKind.HALT, NoteKind.PARAMETERS, N
 
 
 class Shell:
-    """Runs one engine. `ended` is the exit status, once there is one."""
+    """Runs one engine. `ended` is the exit status, once there is one, and `ending` why."""
 
     def __init__(
         self,
@@ -87,6 +87,7 @@ class Shell:
         self._tick_handle: asyncio.TimerHandle | None = None
         self._bound: asyncio.TimerHandle | None = None
         self.failure = ""
+        self.ending = ""
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     # -- in ----------------------------------------------------------------------------------------
@@ -229,6 +230,7 @@ class Shell:
     def _end(self, code: int, reason: str) -> None:
         if self.ended.done():
             return
+        self.ending = reason
         self._log.info("exit", code=code, reason=reason)
         for handle in (self._tick_handle, self._bound):
             if handle is not None:

@@ -112,6 +112,11 @@ class Worker:
             await self._close()
         return 1 if self._crashed else code
 
+    @property
+    def ending(self) -> str:
+        """Why it has ended."""
+        return (self._shell.ending if self._shell is not None else "") or self._stopping
+
     def stop(self, reason: str) -> None:
         """Ends the worker in order; the exchange has nothing of ours left when it is over."""
         self._stopping = reason
