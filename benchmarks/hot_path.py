@@ -1,7 +1,7 @@
 """The hot path per market message: bytes → decoded → sequence-checked → book → statistics → decision.
 
-Run over a recorded capture (`PHOENIX_CAPTURE`, or `../shared/data/…` beside the repository), with an engine that quotes: it
-holds a lease, its orders are acknowledged at once, and every decision that the market asks for is made and paid for here.
+Run over a capture, recorded or synthetic, with an engine that quotes: it holds a lease, its orders are acknowledged at
+once, and every decision that the market asks for is made and paid for here.
 The floor is `orjson.loads` of the same bytes; the reference is what a careful reader would write by hand with msgspec,
 a dict and a sorted key list, without statistics or decisions.
 """
@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import msgspec
 import orjson
 from capture import Frame, Kind
-from quoting_engine import QuotingEngine
-
 from phoenix_worker.core.events import Touch
 from phoenix_worker.venue.binance import messages
+from quoting_engine import QuotingEngine
 
 REPEATS = 5
 

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import msgspec
 from capture import Frame, Kind
-
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.actions import Amend, AnyAction, ArmDeadMan, Cancel, FetchSnapshot, FetchTruth, Place, Reserve
 from phoenix_worker.core.engine import Engine
@@ -135,16 +134,16 @@ class QuotingEngine:
                 )
                 return [answer, *self.reports(action, at)]
             case Cancel():
-                told = msgspec.structs.replace(self.resting.pop(action.client_id), state=ev.OrderState.CANCELED)
-                return [
-                    ev.Answer(at, ev.Request.CANCEL, action.client_id, ev.Outcome.CONFIRMED, at, closed=True),
-                    ev.OrderReport(at, 0, 0, ev.Execution.CANCELED, told, None),
-                ]
+                answer = ev.Answer(at, ev.Request.CANCEL, action.client_id, ev.Outcome.CONFIRMED, at, closed=True)
+                return [answer, *self.reports(action, at)]
             case _:
                 return []
 
-    def reports(self, action: Place | Amend, at: int) -> list[ev.AnyEvent]:
-        """What the user stream says about an order that was accepted."""
+    def reports(self, action: Place | Amend | Cancel, at: int) -> list[ev.AnyEvent]:
+        """What the user stream says about a command that was accepted."""
+        if isinstance(action, Cancel):
+            gone = msgspec.structs.replace(self.resting.pop(action.client_id), state=ev.OrderState.CANCELED)
+            return [ev.OrderReport(at, 0, 0, ev.Execution.CANCELED, gone, None)]
         order = action.approved.order
         told = ev.OpenOrder(
             order.client_id,

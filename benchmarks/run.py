@@ -1,0 +1,136 @@
+"""All benchmarks of one run, as a table and as `build/bench.json`: what it costs, over what floor, and what we aim at.
+
+    python benchmarks/run.py [--seconds 40] [--only messages,latency,worker] [--output build/bench.json]
+
+Every ratio is taken within this run, so that a slow or busy machine slows both sides. Aims are printed beside, never
+asserted. The market is the recording (`PHOENIX_CAPTURE`, or `../shared/data/…` beside the repository), else a synthetic
+one, and the table says which.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import platform
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import capture
+import hot_path
+import tick_to_order
+import worker_process
+from capture import Frame, Kind
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS = 3
+PARTS = ("messages", "latency", "worker")
+
+
+@dataclass(frozen=True)
+class Row:
+    """`ratio` is value / floor where there is a floor. The aim is of the ratio there, else of the value."""
+
+    name: str
+    value: float
+    unit: str
+    floor: float | None = None
+    ratio: float | None = None
+    aim: float | None = None
+
+    @classmethod
+    def over(cls, name: str, value: float, floor: float, aim: float | None = None) -> "Row":
+        return cls(name, round(value, 3), "µs", round(floor, 3), round(value / floor, 2), aim)
+
+
+def messages(frames: list[Frame]) -> Iterator[Row]:
+    """Per message: bytes to decision, over `orjson.loads` of the same bytes."""
+    by_kind = {kind: [frame for frame in frames if frame.kind is kind] for kind in Kind}
+    floors = {kind: hot_path.floor(by_kind[kind]).microseconds for kind in (Kind.DEPTH, Kind.TICKER, Kind.TRADE)}
+    reference = hot_path.reference_depth(by_kind[Kind.DEPTH]).microseconds
+    ours = hot_path.phoenix(frames, capture.SYMBOL)
+    yield Row.over("depth message", ours.depth.microseconds, floors[Kind.DEPTH], 5.0)
+    yield Row.over("depth message, reference sorted book (book alone)", reference, floors[Kind.DEPTH])
+    yield Row.over("book ticker", ours.ticker.microseconds, floors[Kind.TICKER], 5.0)
+    yield Row.over("trade", ours.trade.microseconds, floors[Kind.TRADE])
+
+
+def latency() -> Iterator[Row]:
+    """Rounds of floor and ours in turn; the median round of each."""
+    floors, ours = [], []
+    for _ in range(ROUNDS):
+        floors.append(tick_to_order.floor())
+        ours.append(tick_to_order.phoenix())
+    for name, aim in (("p50", 1.5), ("p99", None)):
+        value, floor = (statistics.median(getattr(one, name) for one in several) for several in (ours, floors))
+        yield Row.over(f"tick to order {name}", value, floor, aim)
+
+
+def worker(source: Path | None, seconds: float) -> Iterator[Row]:
+    usage = asyncio.run(worker_process.measure(source, seconds))
+    rate = usage.market_events / usage.seconds
+    yield Row("worker, resident memory", round(usage.rss_mib, 1), "MiB", aim=60.0)
+    yield Row(f"worker, CPU at {rate:.0f} market events/s", round(100 * usage.worker_core, 2), "% of a core", aim=3.0)
+    yield Row("exchange that serves it, CPU", round(100 * usage.exchange_core, 2), "% of a core", aim=5.0)
+
+
+def rows(parts: Sequence[str], frames: list[Frame], source: Path | None, seconds: float) -> Iterator[Row]:
+    """The worker first: what is measured from outside should not find this process's memory in the caches."""
+    if "worker" in parts:
+        yield from worker(source, seconds)
+    if "latency" in parts:
+        yield from latency()
+    if "messages" in parts:
+        gc.freeze()  # the frames themselves are not what is collected in life
+        yield from messages(frames)
+
+
+def table(found: Sequence[Row]) -> str:
+    head = ("", "value", "unit", "floor", "ratio", "aim", "")
+    lines = [head]
+    for row in found:
+        met = "" if row.aim is None else ("met" if (row.ratio or row.value) <= row.aim else "missed")
+        aim = "" if row.aim is None else f"≤ {row.aim:g}"
+        lines.append((row.name, f"{row.value:g}", row.unit, _cell(row.floor), _cell(row.ratio), aim, met))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if number in (1, 3, 4, 5) else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--seconds", type=float, default=40.0, help="how long the worker is watched (default %(default)s)"
+    )
+    parser.add_argument("--only", default=",".join(PARTS), help="of %(default)s")
+    parser.add_argument("--output", type=Path, default=ROOT / "build/bench.json", help="default %(default)s")
+    options = parser.parse_args(argv)
+    parts = options.only.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"--only: {', '.join(sorted(unknown))} not known; choose from {', '.join(PARTS)}")
+
+    source = capture.path()
+    frames = capture.load(source) if source else capture.synthetic()
+    market = f"recording {source.name}" if source else "synthetic: there is no recording on this machine"
+    span_s = (frames[-1].at_ns - frames[0].at_ns) / 1e9
+    print(f"market: {market}, {len(frames)} messages of {span_s:.0f} s; Python {platform.python_version()}", flush=True)
+    found = list(rows(parts, frames, source, options.seconds))
+    print(table(found))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps([asdict(row) for row in found], indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
