@@ -693,3 +693,16 @@ def test_a_truth_that_is_behind_the_user_stream_is_read_again(world, reading):
     world.tell(world.exchange.truth(again.request_id, again.from_trade_id, again.in_flight))
     assert world.engine.reconciliation.reconciled
     assert world.engine.view().position_steps == 3
+
+
+@pytest.mark.parametrize("end", ["user stream lost", "another grid"])
+def test_a_standby_that_gives_up_leaves_the_leader_s_orders_alone(world, end):
+    world.lease(0)
+    if end == "user stream lost":
+        world.reconnects = False
+        world.close(Stream.USER)
+        actions = world.wait(MAKER.give_up_after_ns / SECOND + 1)
+    else:
+        actions = world.tell(ev.InstrumentSet(0, ETHUSDC))
+    assert [each.code for each in of_kind(actions, ac.Exit)] == [1]
+    assert of_kind(actions, ac.CancelAll) == []

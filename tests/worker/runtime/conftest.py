@@ -116,9 +116,9 @@ def clock():
 
 
 @pytest.fixture
-def engine(files, instrument):
+def engine(files, instrument, clock):
     ready = parameters(files.resolve().quoting, instrument)
-    return Engine.new(ready, instrument, at=1_000_000_000, dry_run=False, revision="r1")
+    return Engine.new(ready, instrument, at=clock.monotonic_ns(), dry_run=False, revision="r1")
 
 
 @pytest.fixture

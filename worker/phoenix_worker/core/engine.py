@@ -317,7 +317,8 @@ def _on_instrument(state: State, event: ev.InstrumentSet, out: Out) -> None:
     if regridded:
         state.session.exited = True
         decide(state, event.at, out)
-        out.append(CancelAll("tick or step size has changed"))
+        if state.session.token:
+            out.append(CancelAll("tick or step size has changed"))
         out.append(Exit(1, "tick or step size has changed: quantities must be resolved anew"))
         return
     state.instrument = event.instrument

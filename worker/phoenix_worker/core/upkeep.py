@@ -81,7 +81,8 @@ def _watch_account(state: State, now: int, out: Out) -> None:
     lost = session.user_lost_since_ns
     if lost and now - lost > state.parameters.give_up_after_ns and not session.exited:
         session.exited = True
-        out.append(CancelAll("the user stream is gone for good"))
+        if session.token:  # what rests is another's otherwise
+            out.append(CancelAll("the user stream is gone for good"))
         out.append(Exit(1, "the user stream could not be opened again: never half-blind"))
     if session.token and session.dead_man_due(now) and _dead_man_may_be_armed(state, now):
         arm_dead_man(state, out)
