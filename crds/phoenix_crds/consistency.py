@@ -9,7 +9,7 @@ from phoenix_crds.maker import MarketMakerSpec
 from phoenix_crds.manifests import Loaded, Manifest
 from phoenix_crds.parameters import TradingParameters
 from phoenix_crds.problems import Problem, Severity
-from phoenix_crds.values import Immutable, canonical_decimal
+from phoenix_crds.values import Immutable, LossLimit, canonical_decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,13 @@ def advice(maker: MarketMakerSpec) -> Iterator[Conflict]:
             "off: a position stuck at the limit waits for the market alone",
             "fine for the first days",
         )
+    daily, final = maker.risk.daily_loss_max, maker.risk.stop_loss
+    if _is_below(final, daily, maker.risk.capital):
+        yield Conflict(
+            "risk.stopLoss",
+            f"{final} is reached before dailyLossMax of {daily}, which then never acts",
+            "raise stopLoss, or lower dailyLossMax",
+        )
     deepest = deepest_layer_bps(maker)
     if deepest + maker.inventory_skew_bps > maker.risk.sane_band_bps:
         yield Conflict(
@@ -61,6 +68,14 @@ def advice(maker: MarketMakerSpec) -> Iterator[Conflict]:
             f"the outermost layer lies {deepest:.0f} bps away, where the sane band refuses it",
             "lower farRatio, farLayers or nearStepBps, or widen the band",
         )
+
+
+def _is_below(less: LossLimit, more: LossLimit, capital: Decimal | None) -> bool:
+    """Whether it surely is: a share and an amount cannot be compared without a capital."""
+    if less.share is not None and more.share is not None:
+        return less.share < more.share
+    amounts = less.of(capital), more.of(capital)
+    return amounts[0] is not None and amounts[1] is not None and amounts[0] < amounts[1]
 
 
 def check_together(loaded: Loaded) -> list[Problem]:

@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class Rule(Generic[Model]):
     """One rule over several fields of one object.
 
-    `fields`: dotted paths as written in YAML, relative to the object; the first is the one to blame.
+    `fields`: dotted paths as written in YAML, relative to the object; the first that is written is the one to blame.
     `cel`: the expression for the API server, `self` being the object with its defaults applied.
     `message`: what must hold and what to do.
     `holds`: the same rule in Python.

@@ -50,9 +50,11 @@ def _problems(model: type[BaseModel], document: Document, detail: ErrorDetails) 
     context: Mapping[str, Any] = detail.get("ctx", {})
     if detail["type"] == RULE_ERROR:
         for fields, message in context["broken"]:
-            blamed = next((at for at in (_split(path, name) for name in fields) if at in document.lines), path)
-            first = _split(path, fields[0])
-            yield Problem(document.file, document.line(blamed), dotted(first), message)
+            # The first of the fields that stands in the file, so that the name and the line are of one place.
+            named = [_split(path, name) for name in fields]
+            blamed = next((at for at in named if at in document.lines), None)
+            line = document.line(path if blamed is None else blamed)
+            yield Problem(document.file, line, dotted(named[0] if blamed is None else blamed), message)
         return
     message, hint = _describe(model, path, detail, context)
     line = document.line(path)

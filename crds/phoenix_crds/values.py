@@ -4,6 +4,7 @@ Decimals are written as quoted strings or integers. A float is refused: YAML, JS
 own way, and what is printed differently is drift, or a different order size.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -51,9 +52,10 @@ def parse_decimal(value: object) -> Decimal:
         if abs(value) >= 10**_LONGEST_DECIMAL:
             raise _refused("decimal", "has too many digits", f"at most {_LONGEST_DECIMAL} digits are read")
         return Decimal(value)
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
+        plain = f"{Decimal(repr(value)):f}"  # what somebody wrote as 0.00001 reads back as 1e-05
         raise _refused(
-            "decimal_float", f"{value} is a float, whose digits are not exact", f'put it in quotes: "{value}"'
+            "decimal_float", f"{plain} is a float, whose digits are not exact", f'put it in quotes: "{plain[:40]}"'
         )
     if isinstance(value, str) and len(value) <= _LONGEST_DECIMAL and _DECIMAL.fullmatch(value):
         return Decimal(value)
@@ -69,6 +71,8 @@ def _kind(value: object) -> str:
             return "a mapping"
         case list():
             return "a list"
+        case float():
+            return f"{value}"  # not finite: a finite one is refused before
         case _:
             return f"a {type(value).__name__}"
 

@@ -18,7 +18,9 @@ def _errors(problems: list[Problem]) -> list[Problem]:
 MAKER_MISTAKES = [
     pytest.param("  minSpreadBps: 0.5", "spec.minSpreadBps", 9, '0.5 is a float.*put it in quotes: "0.5"', id="float"),
     pytest.param("  minSpreadBps: 5e-1", "spec.minSpreadBps", 9, "is a float.*quotes", id="float-with-exponent"),
-    pytest.param("  minSpreadBps: .nan", "spec.minSpreadBps", 9, "is a float", id="nan"),
+    pytest.param("  minSpreadBps: .nan", "spec.minSpreadBps", 9, "nan is not a decimal number", id="nan"),
+    pytest.param("  minSpreadBps: -.inf", "spec.minSpreadBps", 9, "-inf is not a decimal number", id="infinity"),
+    pytest.param("  minSpreadBps: 0.00001", "spec.minSpreadBps", 9, 'in quotes: "0.00001"', id="very-small-float"),
     pytest.param("  minSpreadBps: -1", "spec.minSpreadBps", 9, "must be at least 0", id="below-range"),
     pytest.param('  minSpreadBps: "1e3"', "spec.minSpreadBps", 9, "not a decimal number", id="exponent-in-quotes"),
     pytest.param('  minSpreadBps: "05"', "spec.minSpreadBps", 9, "not a decimal number", id="leading-zero"),
@@ -54,7 +56,7 @@ MAKER_MISTAKES = [
         id="requote-slower",
     ),
     pytest.param("  mode: live", "spec.mode", 9, "must be one of DryRun or Live", id="enum-in-small-letters"),
-    pytest.param("  mode: Live", "spec.risk.capital", 9, "Live needs risk.capital.*add", id="live-without-capital"),
+    pytest.param("  mode: Live", "spec.mode", 9, "Live needs risk.capital.*add", id="live-without-capital"),
     pytest.param('  paused: "true"', "spec.paused", 9, "true or false.*without quotes", id="quoted-boolean"),
     pytest.param("  paused: yes", "spec.paused", 9, "must be true or false", id="yes-is-no-boolean"),
     pytest.param("  paused: 1", "spec.paused", 9, "must be true or false", id="one-is-no-boolean"),
@@ -68,10 +70,10 @@ MAKER_MISTAKES = [
         '  guards:\n    pinRatio: "0.9"', "spec.guards.pinRatio", 10, "guards must rise: .*order", id="pin-above-grind"
     ),
     pytest.param(
-        '  guards:\n    blockRatio: "0.80"', "spec.guards.pinRatio", 10, "guards must rise", id="block-below-grind"
+        '  guards:\n    blockRatio: "0.80"', "spec.guards.blockRatio", 10, "guards must rise", id="block-below-grind"
     ),
     pytest.param(
-        '  worstCaseMultiplier: "1.1"', "spec.guards.pinRatio", 9, "guards must rise", id="multiplier-at-liquidate"
+        '  worstCaseMultiplier: "1.1"', "spec.worstCaseMultiplier", 9, "guards must rise", id="multiplier-at-liquidate"
     ),
     pytest.param(
         '  guards:\n    pinRatio: "0.2"\n    hysteresis: "0.3"',
@@ -88,7 +90,7 @@ MAKER_MISTAKES = [
     ),
     pytest.param("  grinding: {perHour: 121}", "spec.grinding.perHour", 9, "at most 120", id="grinds-per-hour"),
     pytest.param(
-        '  vpin: {resume: "0.9"}', "spec.vpin.threshold", 9, "threshold <= resume < halt.*order them", id="vpin-order"
+        '  vpin: {resume: "0.9"}', "spec.vpin.resume", 9, "threshold <= resume < halt.*order them", id="vpin-order"
     ),
     pytest.param('  minSpreadBps: 0\n  edgeBps: "0"', "spec.minSpreadBps", 9, "above 0.*raise", id="no-spread-at-all"),
     pytest.param("  risk: {stopLoss: 10}\n  risk: {}", "", 10, '"risk" is here twice', id="key-twice"),
@@ -227,7 +229,7 @@ REPLACED = [
     pytest.param(
         "  environment: Testnet",
         "  environment: Simulator",
-        "spec.endpoints",
+        "spec.environment",
         15,
         "baseUrl",
         id="simulator-without-address",
@@ -251,7 +253,7 @@ REPLACED = [
     pytest.param(
         "  credentialsSecretRef:\n    name: binance",
         "",
-        "spec.credentialsSecretRef",
+        "spec.environment",
         15,
         "need credentialsSecretRef: name the Secret",
         id="testnet-without-secret",
@@ -360,4 +362,4 @@ def test_several_mistakes_are_told_at_once_in_the_order_of_the_file(read: Read, 
 
 def test_every_broken_rule_of_one_object_is_told(read: Read, maker_yaml: str) -> None:
     _, problems = read(maker_yaml.replace("0.008", "0.3") + "  mode: Live\n  nearLayers: 0\n  farLayers: 0\n")
-    assert sorted(problem.field for problem in problems) == ["spec.baseSize", "spec.nearLayers", "spec.risk.capital"]
+    assert sorted(problem.field for problem in problems) == ["spec.baseSize", "spec.mode", "spec.nearLayers"]
