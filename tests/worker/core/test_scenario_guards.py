@@ -296,3 +296,17 @@ def test_a_user_stream_that_never_opens_is_given_up_like_one_that_was_lost():
     for _ in range(4):
         ended += of_kind(world.wait(MAKER.give_up_after_ns / 3e9), ac.Exit)
     assert [exit_.code for exit_ in ended] == [1]
+
+
+def test_a_mark_of_the_past_liquidates_nothing():
+    """The market stream has fallen silent after a spike: the loss is judged by mid."""
+    world = holding(20)
+    world.exchange.entry_price = world.price(world.exchange.bid)
+    world.tell(ev.Mark(0, world.exchange_ms, 57_500.0, 0.0, 0.0, 0))
+    world.close(Stream.MARKET)
+    world.wait(11.0)
+    before = world.engine.view().unrealised
+    world.tell(ev.ParametersSet(0, changed(MAKER, pnl_stop_ratio=0.01), "tight"))
+    world.wait(1.0)
+    assert emergency_orders(world.done) == []
+    assert abs(before) < 0.01 * 57_500 * 0.02 * 1e8

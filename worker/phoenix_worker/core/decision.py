@@ -18,6 +18,8 @@ from phoenix_worker.core.standing import Standing, standing
 from phoenix_worker.core.state import Out, State
 
 EVALUATE_NS = 250_000_000
+MARK_LASTS_NS = 10_000_000_000
+"""The exchange tells the mark price every second."""
 ANYWHERE = 1 << 40
 
 _PURPOSES = {
@@ -88,10 +90,15 @@ def _pnl_stop(state: State) -> bool:
     return loss > state.parameters.guards.pnl_stop_ratio * notional
 
 
+def known_mark(state: State) -> float:
+    """0 where none has come for a while: a mark of the past judges neither prices nor losses."""
+    return state.mark if state.now_ns - state.mark_ns <= MARK_LASTS_NS else 0.0
+
+
 def reference_price(state: State) -> float:
     """The mark where it is known, else mid."""
-    if state.mark > 0:
-        return state.mark
+    if (mark := known_mark(state)) > 0:
+        return mark
     return state.book.mid_half_ticks / 2 * state.instrument.tick
 
 
@@ -199,7 +206,7 @@ def _pass(state: State, at: int, mask: Mask, stands: Standing) -> Pass:
         sell_granted=state.reservation.sell_granted,
         bid_ticks=book.touch_bid,
         ask_ticks=book.touch_ask,
-        mark_ticks=state.mark * book.inverse_tick,
+        mark_ticks=known_mark(state) * book.inverse_tick,
         sane_band=state.parameters.risk.sane_band_bps * quoting.BPS,
         highest_own_buy=stands.highest_buy,
         lowest_own_sell=stands.lowest_sell,
@@ -327,7 +334,7 @@ def _liquidate(state: State, at: int, stands: Standing, out: Out) -> None:
         1.0 if whole else state.parameters.guards.emergency_slice,
         state.instrument,
         (state.book.touch_bid, state.book.touch_ask),
-        state.mark * state.book.inverse_tick,
+        known_mark(state) * state.book.inverse_tick,
     )
     if order is not None and _send(state, order, order.qty_steps, _pass(state, at, NOTHING, stands), out):
         task.sent(order.client_id)

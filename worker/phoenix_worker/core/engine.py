@@ -110,7 +110,7 @@ def _on_snapshot(state: State, event: ev.Snapshot, out: Out) -> None:
 
 
 def _on_mark(state: State, event: ev.Mark, _: Out) -> None:
-    state.mark, state.index = event.mark, event.index
+    state.mark, state.mark_ns, state.index = event.mark, event.at, event.index
     state.funding_rate, state.next_funding_ms = event.funding_rate, event.next_funding_ms
 
 

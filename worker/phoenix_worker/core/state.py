@@ -51,6 +51,8 @@ class State(msgspec.Struct):
     maker_fee_bps: float = 0.0
     taker_fee_bps: float = 0.0
     mark: float = 0.0
+    mark_ns: int = 0
+    """When the mark was told."""
     index: float = 0.0
     funding_rate: float = 0.0
     next_funding_ms: int = 0
