@@ -63,3 +63,13 @@ def test_a_place_that_was_reported_open_is_not_gone_because_its_answer_says_so()
     assert order.life is Life.UNKNOWN
     assert account.worst_long == 20
     assert order.next_query_ns, "it is asked for"
+
+
+def test_a_place_that_the_exchange_calls_a_duplicate_counts_as_live_until_it_is_known() -> None:
+    account = Account.empty()
+    order = OwnOrder("px-one", ev.Side.BUY, 0, Purpose.QUOTE, False, 600_000, 20, 0)
+    account.orders.add(order)
+    refused = ev.Answer(2, ev.Request.PLACE, "px-one", ev.Outcome.REFUSED, 1, ev.Refusal.DUPLICATE, -4116, "duplicate")
+    account.on_answer(refused, 0, RISK)
+    assert order.life is Life.UNKNOWN
+    assert account.worst_long == 20

@@ -99,3 +99,10 @@ def test_memory_of_trades_is_bounded_and_still_counts_each_once():
     assert position.newest_trade_id == 5_000
     assert not any(position.on_fill(fill(number, qty=1), 100.0, 0) for number in (1, 2_500, 4_999, 5_000))
     assert position.steps == 5_000
+
+
+@pytest.mark.parametrize("steps", [5, -5], ids=["long", "short"])
+def test_an_account_that_is_ahead_of_the_fills_counts_too(steps):
+    position = Position()
+    position.on_report(report(steps), 7)
+    assert (position.longest, position.shortest) == (max(steps, 0), min(steps, 0))

@@ -1,9 +1,9 @@
 """What the truth settles about the orders that we hold."""
 
 from phoenix_worker.core.actions import Purpose
-from phoenix_worker.core.events import Side, Truth
+from phoenix_worker.core.events import PositionReport, Side, Truth
 from phoenix_worker.core.orders import Life, OrderBook, OwnOrder
-from phoenix_worker.core.reconcile import replace_orders
+from phoenix_worker.core.reconcile import ANSWER_WITHIN_NS, Reconciliation, replace_orders
 
 SECOND = 1_000_000_000
 
@@ -28,3 +28,15 @@ def test_a_closed_order_whose_fill_only_the_truth_has_told_is_waited_for_no_long
     orders.forget_settled()
     assert orders.lagging(9 * SECOND, SECOND) is None
     assert orders.orders == {}
+
+
+def test_what_was_told_is_kept_when_a_reading_is_asked_again_but_not_when_something_was_missed():
+    path = Reconciliation()
+    told = PositionReport(0, 1, 1, 5, 100.0, "ORDER")
+    path.asked(SECOND, OrderBook())
+    path.keep(told)
+    path.asked(SECOND + ANSWER_WITHIN_NS + 1, OrderBook())
+    assert path.buffered == [told], "the first reading was never answered: the events since are still needed"
+    path.need("user stream closed")
+    path.asked(60 * SECOND, OrderBook())
+    assert path.buffered == [], "the next reading is newer than all of it"

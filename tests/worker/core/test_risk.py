@@ -179,3 +179,18 @@ def test_a_market_order_moves_no_own_price():
 def test_the_first_reason_is_told():
     everything_wrong = {"token": 0, "now_ns": 300, "book_ok": False, "user_ok": False, "mask": NOTHING}
     assert verdict(wanted(qty=0), **everything_wrong) is Denial.LEASE
+
+
+@pytest.mark.parametrize("side", list(Side), ids=lambda side: side.name.lower())
+@pytest.mark.parametrize(
+    ("room", "denial"),
+    [
+        ({}, Denial.WORST_CASE),
+        ({"worst_case_limit": 200, "buy_granted": 80, "sell_granted": 80}, Denial.RESERVATION),
+    ],
+    ids=["limit", "grant"],
+)
+def test_what_one_approval_takes_is_gone_for_the_next_of_the_pass(side, room, denial):
+    situation = facts(**room)
+    assert isinstance(approve(wanted(side, qty=60), 60, BTCUSDT, situation), ApprovedOrder)
+    assert approve(wanted(side, qty=60), 60, BTCUSDT, situation) is denial

@@ -706,3 +706,42 @@ def test_a_standby_that_gives_up_leaves_the_leader_s_orders_alone(world, end):
         actions = world.tell(ev.InstrumentSet(0, ETHUSDC))
     assert [each.code for each in of_kind(actions, ac.Exit)] == [1]
     assert of_kind(actions, ac.CancelAll) == []
+
+
+def test_a_foreign_order_suspends_reducing_quotes_too():
+    world = World()
+    world.hold(30)
+    world.start()
+    world.wait(1.0)
+    assert world.ours(Side.SELL)
+    world.exchange.add("web_1234", Side.SELL, 601_000, 10, reduce_only=True)
+    world.settle()
+    world.wait(0.5)
+    assert world.ours() == []
+
+
+def test_an_order_that_ended_while_the_exchange_was_compared_is_no_difference(world):
+    world.automatic = False
+    world.now += 31 * SECOND
+    world.exchange.now_ms = world.exchange_ms
+    world.renew()
+    world.tick()
+    asked = of_kind(world.pending, ac.FetchTruth)[-1]
+    truth = world.exchange.truth(asked.request_id, asked.from_trade_id, asked.in_flight)
+    world.exchange.end(world.ours()[0])
+    world.tell(world.exchange.stream.popleft())
+    world.tell(truth)
+    assert world.engine.reconciliation.reconciled
+    assert world.engine.reconciliation.mismatches == 0
+
+
+def test_the_dead_man_is_not_refreshed_once_the_lease_has_run_out(world):
+    """Its timer is what clears the book of a worker that cannot prove that it still leads."""
+    world.renew()
+    mark = len(world.done)
+    for _ in range(500):
+        world.frame()
+        world.tell(ev.Canary(0))
+        world.tick()
+    assert world.now > world.deadline
+    assert of_kind(world.since(mark), ac.ArmDeadMan) == []
