@@ -72,7 +72,7 @@ def _kind(value: object) -> str:
         case list():
             return "a list"
         case float():
-            return f"{value}"  # not finite: a finite one is refused before
+            return f"{value}"
         case _:
             return f"a {type(value).__name__}"
 

@@ -137,13 +137,11 @@ def test_one_object_in_two_files_is_a_warning_unless_what_is_immutable_differs(r
     ("written", "field"),
     [
         pytest.param("  grinding: {enabled: false}", "spec.grinding.enabled", id="grinding-off"),
-        pytest.param(
-            '  risk: {dailyLossMax: "10%", stopLoss: "5%"}', "spec.risk.stopLoss", id="a-stop-before-the-day's"
-        ),
+        pytest.param('  risk: {dailyLossMax: "10%", stopLoss: "5%"}', "spec.risk.stopLoss", id="stop-before-the-day"),
         pytest.param(
             '  risk: {capital: 100, dailyLossMax: "50%", stopLoss: 49}',
             "spec.risk.stopLoss",
-            id="the-same-as-an-amount",
+            id="stop-as-amount",
         ),
         pytest.param('  farRatio: "9"', "spec.risk.saneBandBps", id="a-layer-beyond-the-sane-band"),
     ],
