@@ -90,7 +90,7 @@ class Server:
         }
         self.streams = MarketStreams(self.exchange, self.hub, clock, tapes, texts)
         self.moments = Moments(self.exchange, clock, self.keys, self.faults, self.hub, self.users)
-        gateway = Gateway(clock, self.keys, limits, self.faults, self.audit)
+        gateway = self.gateway = Gateway(clock, self.keys, limits, self.faults, self.audit)
         operations = Operations(
             MarketData(self.exchange, clock, tapes, texts, self.audit.books, limits.settings),
             Trading(self.exchange, clock, self.audit),

@@ -1,0 +1,57 @@
+"""What every scenario stands on: an exchange of its own, an account, and the way to start workers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+from arena import Arena
+from arena_exchange import PausableMarket
+from phoenix_simulator.clock import Clock
+from phoenix_simulator.exchange.symbols import BUILT_IN
+from phoenix_simulator.server import CANARY_SYMBOL, ServerConfig, run_server
+
+OpenArena = Callable[..., Awaitable[Arena]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A scenario takes seconds: its processes start, meet their fault, recover and end."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.scenario)
+            item.add_marker(pytest.mark.timeout(150))
+
+
+@pytest.fixture
+async def open_arena(tmp_path: Path) -> AsyncIterator[OpenArena]:
+    """Opens an exchange with an account; `speed` is the clock of all its processes. No worker runs yet."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(*symbols: str, speed: float = 1.0, seed: int = 7, **spec: object) -> Arena:
+            config = ServerConfig(symbols=symbols, seed=seed)
+            sources = {symbol: PausableMarket(BUILT_IN[symbol], seed) for symbol in (*symbols, CANARY_SYMBOL)}
+            url, server = await stack.enter_async_context(run_server(config, Clock(speed), sources))
+            http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)))
+            arena = await Arena.open(server, url, http, tmp_path / "run", symbols, **spec)
+            stack.push_async_callback(arena.kill_all)
+            return arena
+
+        yield opened
+
+
+@pytest.fixture
+async def arena(open_arena: OpenArena) -> Arena:
+    """One worker of ETHUSDT that quotes and has been filled; the canary's symbol is another one."""
+    arena = await open_arena("ETHUSDT")
+    await arena.start()
+    await arena.quoting()
+    await arena.fill()
+    return arena
+
+
+@pytest.fixture
+async def lively(arena: Arena) -> Arena:
+    """The same in a market that leaps: quotes are moved all the time."""
+    await arena.venue.control("POST", "/sim/market", {"symbol": arena.symbol, "regime": "jump"})
+    return arena
