@@ -745,3 +745,18 @@ def test_the_dead_man_is_not_refreshed_once_the_lease_has_run_out(world):
         world.tick()
     assert world.now > world.deadline
     assert of_kind(world.since(mark), ac.ArmDeadMan) == []
+
+
+def test_an_order_does_not_grow_beyond_what_is_granted():
+    """An amend takes the room by which it grows, as a new order takes all of its own."""
+    world = World(ONE_LAYER)
+    world.grant = lambda _: (20, 20)
+    world.start()
+    world.wait(1.0)
+    sizes = {order.qty for order in world.ours()}
+    assert max(sizes) <= 20
+    world.tell(ev.ParametersSet(0, changed(ONE_LAYER, base_size_steps=3 * ONE_LAYER.base_size_steps), "larger"))
+    world.market(world.exchange.bid + 400)
+    world.wait(2.0)
+    assert world.engine.view().counters.denials["reservation"]
+    assert max(order.qty for order in world.ours()) <= 20
