@@ -252,6 +252,8 @@ class Maker:
             return
         if not await worker.process.stop(STOP_S):
             self.stop_problem = f"worker did not end within {STOP_S:.0f} s, was killed"
+        elif worker.process.exit_code == -Signals.SIGTERM and worker.record is None:
+            pass  # it had not begun: a worker hears this signal before it opens anything
         elif worker.process.exit_code != 0:
             how = ending(worker.process.exit_code or 0)
             self.stop_problem = f"worker {how} instead of withdrawing in order: {worker.process.last_words()}"

@@ -142,3 +142,11 @@ async def test_a_stop_while_waiting_for_the_next_start_ends_at_once(watched, mon
 
     found = await watched(body)
     assert found.maker.last_words == "leverage of BTCUSDT is 20, the account declares 10: set settings.apply"
+
+
+async def test_a_worker_that_is_stopped_before_it_has_begun_had_nothing_to_withdraw(watched):
+    async def body(found):
+        await found.until(lambda: found.maker.worker is not None)
+
+    found = await watched(body)
+    assert found.maker.stop_problem == ""
