@@ -322,7 +322,7 @@ class TestFaults:
         truth = await worker.truth()
         assert len(truth.open_orders) == (outcome == "unknown-executed")
 
-    async def test_a_429_blocks_orders_and_not_cancels(self, worker, simulator):
+    async def test_a_429_blocks_orders_and_cancels(self, worker, simulator):
         placed = await worker.rest_one()
         await simulator.fault(kind="rate-limit", status=429, count=1, endpoint="order.place", holder=worker.holder)
         far = await worker.far()
@@ -330,7 +330,8 @@ class TestFaults:
         await worker.until(lambda: worker.of(Budget)[-1].blocked_until_ns)
         held = await worker.answer(Place(worker.order(price_ticks=far)))
         assert (held.refusal, held.sent_ns) == (Refusal.RATE_LIMIT, 0)
-        assert (await worker.answer(Cancel(placed.client_id, placed.venue_id))).closed
+        held = await worker.answer(Cancel(placed.client_id, placed.venue_id))
+        assert (held.refusal, held.sent_ns) == (Refusal.RATE_LIMIT, 0)
 
     async def test_a_clock_that_jumped_is_measured_again(self, worker, simulator):
         await worker.wait_for(ClockSynced)

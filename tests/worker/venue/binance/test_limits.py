@@ -25,14 +25,18 @@ def test_quoting_stops_at_the_reserve_and_reducing_at_the_limit():
     assert admitted[Urgency.REDUCE] == 2
 
 
-def test_cancels_stop_only_at_a_ban():
+def test_cancels_stop_at_no_budget_but_where_the_exchange_says_stop():
     b = budget()
     b.weight_sent(T0, 1000)
-    b.rate_limited(T0, 30)
     assert b.admits_weight(T0, 1, Urgency.CANCEL)
     assert not b.admits_weight(T0, 1, Urgency.REDUCE)
-    b.banned(T0, 120)
+    b.orders_limited(T0)
+    assert b.admits_weight(T0, 1, Urgency.CANCEL)
+    b.rate_limited(T0, 30)
     assert not b.admits_weight(T0, 1, Urgency.CANCEL)
+    assert b.admits_weight(T0 + 31 * SECOND, 1, Urgency.CANCEL)
+    b.banned(T0, 120)
+    assert not b.admits_weight(T0 + 31 * SECOND, 1, Urgency.CANCEL)
     assert b.admits_weight(T0 + 121 * SECOND, 1, Urgency.CANCEL)
 
 

@@ -43,7 +43,7 @@ class Urgency(Enum):
 
     QUOTE = 0  # stops at the reserve
     REDUCE = 1  # reducing orders and the truth: stop at the limit
-    CANCEL = 2  # stops only at a ban
+    CANCEL = 2  # stops only where the exchange has said stop: what it refuses unread withdraws nothing
 
 
 @dataclass(slots=True)
@@ -83,11 +83,11 @@ class RequestBudget:
         self.offset_ns = 0
         """Exchange ns ≈ monotonic ns + offset: the exchange's windows are aligned to its own clock."""
         self.blocked_until_ns = 0
-        """Nothing but cancels before (429)."""
+        """Nothing before (429): to go on asking leads to a ban, under which nothing could be withdrawn for minutes."""
         self.orders_blocked_until_ns = 0
         """No place and no amend before (-1015)."""
         self.banned_until_ns = 0
-        """Nothing at all before (418)."""
+        """Nothing before (418)."""
         self._weight_1m = _Window(WINDOW_1M_NS)
         self._orders_10s = _Window(WINDOW_10S_NS)
         self._orders_1m = _Window(WINDOW_1M_NS)
@@ -104,12 +104,10 @@ class RequestBudget:
 
     def admits_weight(self, now_ns: int, weight: int, urgency: Urgency) -> bool:
         """Whether a request of this weight fits the minute."""
-        if now_ns < self.banned_until_ns:
+        if now_ns < self.blocked_until_ns or now_ns < self.banned_until_ns:
             return False
         if urgency is Urgency.CANCEL:
             return True
-        if now_ns < self.blocked_until_ns:
-            return False
         limits = self.limits
         room = float(limits.weight_1m)
         if urgency is Urgency.QUOTE:
@@ -163,7 +161,7 @@ class RequestBudget:
             self._orders_1m.report(used, self._window_end(now_ns, WINDOW_1M_NS))
 
     def rate_limited(self, now_ns: int, retry_after_s: float | None) -> None:
-        """A 429: nothing but cancels until `Retry-After`, or to the end of the minute where it did not say."""
+        """A 429: nothing until `Retry-After`, or to the end of the minute where it did not say."""
         if retry_after_s is None:
             until = self._window_end(now_ns, WINDOW_1M_NS)
         else:

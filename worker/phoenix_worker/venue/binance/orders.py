@@ -100,8 +100,8 @@ class Orders:
 
     def cancel(self, action: Cancel) -> None:
         if not self._budget.admits_weight(self._time.clock.monotonic_ns(), 1, Urgency.CANCEL):
-            text = "not sent: the exchange has banned this address"
-            self._refuse(Request.CANCEL, action.client_id, outcomes.BANNED, text)
+            text = "not sent: the exchange wants to hear nothing for a while"
+            self._refuse(Request.CANCEL, action.client_id, outcomes.RATE_LIMITED, text)
             return
         query = Query(_name_of(action.venue_id, action.client_id), f"&symbol={self._instrument().symbol}")
         command = _Command(Request.CANCEL, action.client_id, "order.cancel", "DELETE", query, None, Urgency.CANCEL)
