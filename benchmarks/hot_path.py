@@ -7,7 +7,6 @@ a dict and a sorted key list, without statistics or decisions.
 """
 
 import gc
-import statistics
 import time
 from bisect import bisect_left
 from collections.abc import Callable
@@ -16,19 +15,8 @@ from dataclasses import dataclass
 import msgspec
 import orjson
 from capture import Frame, Kind
-from phoenix_worker.core.events import Touch
 from phoenix_worker.venue.binance import messages
 from quoting_engine import QuotingEngine
-
-REPEATS = 5
-
-
-@dataclass(frozen=True)
-class PerMessage:
-    """Median µs a message over the repeats, and how many messages one pass had."""
-
-    microseconds: float
-    messages: int
 
 
 def _timed(frames: list[Frame], step: Callable[[Frame], object]) -> float:
@@ -39,10 +27,10 @@ def _timed(frames: list[Frame], step: Callable[[Frame], object]) -> float:
     return (time.perf_counter_ns() - began) / len(frames) / 1_000
 
 
-def floor(frames: list[Frame]) -> PerMessage:
+def floor(frames: list[Frame]) -> float:
+    """µs a message of one pass over these frames."""
     loads = orjson.loads
-    runs = [_timed(frames, lambda frame: loads(frame.raw)) for _ in range(REPEATS)]
-    return PerMessage(statistics.median(runs), len(frames))
+    return _timed(frames, lambda frame: loads(frame.raw))
 
 
 class _Levels(msgspec.Struct, gc=False):
@@ -56,39 +44,35 @@ class _Enveloped(msgspec.Struct, gc=False):
     data: _Levels
 
 
-def reference_depth(frames: list[Frame]) -> PerMessage:
-    """Typed decode, sequence check, dict and sorted keys: the usual fast Python book."""
+def reference_depth(frames: list[Frame]) -> float:
+    """Typed decode, sequence check, dict and sorted keys: the usual fast Python book. µs a message of one pass."""
     decode = msgspec.json.Decoder(_Enveloped, strict=False).decode
+    sides: list[tuple[dict[float, float], list[float]]] = [({}, []), ({}, [])]
+    last = 0
 
-    def one_pass() -> float:
-        sides: list[tuple[dict[float, float], list[float]]] = [({}, []), ({}, [])]
-        last = 0
+    def step(frame: Frame) -> None:
+        nonlocal last
+        message = decode(frame.raw).data
+        if last and message.pu != last:
+            raise ValueError("the capture has a gap")
+        last = message.u
+        for levels, (quantities, keys) in zip((message.b, message.a), sides, strict=True):
+            for price, quantity in levels:
+                if quantity:
+                    if price not in quantities:
+                        keys.insert(bisect_left(keys, price), price)
+                    quantities[price] = quantity
+                elif quantities.pop(price, None) is not None:
+                    del keys[bisect_left(keys, price)]
 
-        def step(frame: Frame) -> None:
-            nonlocal last
-            message = decode(frame.raw).data
-            if last and message.pu != last:
-                raise ValueError("the capture has a gap")
-            last = message.u
-            for levels, (quantities, keys) in zip((message.b, message.a), sides, strict=True):
-                for price, quantity in levels:
-                    if quantity:
-                        if price not in quantities:
-                            keys.insert(bisect_left(keys, price), price)
-                        quantities[price] = quantity
-                    elif quantities.pop(price, None) is not None:
-                        del keys[bisect_left(keys, price)]
-
-        return _timed(frames, step)
-
-    return PerMessage(statistics.median(one_pass() for _ in range(REPEATS)), len(frames))
+    return _timed(frames, step)
 
 
 @dataclass(frozen=True)
 class Phoenix:
-    depth: PerMessage
-    ticker: PerMessage
-    trade: PerMessage
+    """µs a message of one pass, and what was decided and sent meanwhile."""
+
+    microseconds: dict[Kind, float]
     decisions: int
     orders: int
 
@@ -101,36 +85,29 @@ def phoenix(frames: list[Frame], symbol: str) -> Phoenix:
     decoders = {Kind.DEPTH: messages.depth, Kind.TICKER: messages.touch, Kind.TRADE: messages.trade}
     counter = time.perf_counter_ns
     clock_cost = min(_clock_cost() for _ in range(5))
-    depth, ticker, trade = [], [], []
-    decisions = orders = 0
-    for _ in range(REPEATS):
-        rig = QuotingEngine.of_capture(frames)
-        engine_on, spent = rig.engine.on, dict.fromkeys(decoders, 0)
-        count = dict.fromkeys(decoders, 0)
-        gc.collect()
-        for frame in frames:
-            rig.let_time_pass(frame.at_ns)
-            decode = decoders.get(frame.kind)
-            if decode is None:
-                continue
-            began = counter()
-            event = decode(frame.raw, frame.at_ns, symbol)
-            actions = engine_on(event) if event is not None else []
-            spent[frame.kind] += counter() - began - clock_cost
-            count[frame.kind] += 1
-            if actions:
-                rig.acknowledge(actions, frame.at_ns)
-        for kind, into in ((Kind.DEPTH, depth), (Kind.TICKER, ticker), (Kind.TRADE, trade)):
-            into.append(spent[kind] / max(1, count[kind]) / 1_000)
-        decisions = rig.engine.account.counters.decisions
-        orders = rig.engine.account.counters.placed + rig.engine.account.counters.amended
-    sizes = {kind: sum(frame.kind is kind for frame in frames) for kind in decoders}
+    rig = QuotingEngine.of_capture(frames)
+    engine_on = rig.engine.on
+    spent, count = dict.fromkeys(decoders, 0), dict.fromkeys(decoders, 0)
+    gc.collect()
+    for frame in frames:
+        rig.let_time_pass(frame.at_ns)
+        decode = decoders.get(frame.kind)
+        if decode is None:
+            continue
+        began = counter()
+        event = decode(frame.raw, frame.at_ns, symbol)
+        actions = engine_on(event) if event is not None else []
+        spent[frame.kind] += counter() - began - clock_cost
+        count[frame.kind] += 1
+        if actions:
+            rig.acknowledge(actions, frame.at_ns)
+    counters = rig.engine.account.counters
+    if not counters.placed:
+        raise SystemExit("the engine of the benchmark never quoted: what was measured is not a maker's work")
     return Phoenix(
-        PerMessage(statistics.median(depth), sizes[Kind.DEPTH]),
-        PerMessage(statistics.median(ticker), sizes[Kind.TICKER]),
-        PerMessage(statistics.median(trade), sizes[Kind.TRADE]),
-        decisions,
-        orders,
+        {kind: spent[kind] / max(1, count[kind]) / 1_000 for kind in decoders},
+        counters.decisions,
+        counters.placed + counters.amended,
     )
 
 
@@ -139,11 +116,3 @@ def _clock_cost() -> int:
     for _ in range(10_000):
         time.perf_counter_ns()
     return (time.perf_counter_ns() - began) // 10_000
-
-
-def decode_ticker_only(frames: list[Frame], symbol: str) -> float:
-    """µs of decoding alone, for the profile."""
-    decode: Callable[[bytes, int, str], Touch | None] = messages.touch
-    return statistics.median(
-        _timed(frames, lambda frame: decode(frame.raw, frame.at_ns, symbol)) for _ in range(REPEATS)
-    )
