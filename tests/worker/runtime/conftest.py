@@ -173,6 +173,7 @@ class ListeningVenue:
         self.performed: list = []
         self.sink = None
         self.closed = False
+        self.busy = False
         self.react = None
 
     async def prepare(self) -> Preflight:
@@ -188,7 +189,7 @@ class ListeningVenue:
 
     @property
     def quiescent(self) -> bool:
-        return True
+        return not self.busy
 
     async def close(self) -> None:
         self.closed = True

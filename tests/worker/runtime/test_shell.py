@@ -1,5 +1,7 @@
 """The shell with a real engine, a real coordinator and recorder, and a venue that only listens."""
 
+import asyncio
+
 import msgspec
 import pytest
 from phoenix_coordination import port
@@ -204,6 +206,32 @@ async def test_memory_is_saved_before_the_lease_is_given_up(assembled, clock):
     engine.session.token = 5
     shell.sink(tick(clock))
     assert peers.asked == [("snapshot", 5, engine.remember()), "release"]
+
+
+async def test_the_lease_is_released_only_when_each_request_has_its_answer(assembled, venue):
+    """What is executed after that (a cancel-all that is sent again) would hit the next holder's orders."""
+    shell, engine, peers = assembled(lambda event: [act.ReleaseLease(), act.Exit(0, "SIGTERM")][: 2 * (event.at == 7)])
+    engine.session.token = 5
+    venue.busy = True
+    shell.sink(ev.Tick(7))
+    await asyncio.sleep(3 * shell_module.TICK_SECONDS)
+    assert peers.asked == []
+    assert not shell.ended.done()
+    venue.busy = False
+    assert await shell.ended == 0
+    assert peers.asked == [("snapshot", 5, engine.remember()), "release"]
+
+
+async def test_a_request_that_is_never_answered_holds_up_the_end_only_for_a_while(assembled, venue, monkeypatch):
+    monkeypatch.setattr(shell_module, "WITHDRAW_SECONDS", 0.1)
+    both = [act.ReleaseLease(), act.Exit(0, "SIGTERM")]
+    shell, engine, peers = assembled(lambda event: both if isinstance(event, ev.Stop) else [])
+    engine.session.token = 5
+    venue.busy = True
+    shell.stop("SIGTERM")
+    assert await shell.ended == 1
+    await asyncio.sleep(2 * shell_module.TICK_SECONDS)
+    assert "release" not in peers.asked, "it runs out"
 
 
 async def test_only_a_leader_saves_its_memory(assembled):

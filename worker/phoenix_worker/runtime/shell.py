@@ -88,6 +88,8 @@ class Shell:
         self._bound: asyncio.TimerHandle | None = None
         self.failure = ""
         self.ending = ""
+        self._releasing = False
+        self._exit: tuple[int, str] | None = None
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     # -- in ----------------------------------------------------------------------------------------
@@ -194,13 +196,14 @@ class Shell:
                     Reservation(action.sequence, action.position_steps, action.buy_steps, action.sell_steps, step_value)
                 )
             case ReleaseLease():
-                self.save_memory()
-                self._coordinator.release()
+                self._release()
             case RaiseEmergency(level=level, reason=reason):
                 self._log.error("emergency raised", level=level.name, reason=reason)
                 self._coordinator.raise_emergency(SharedLevel(level), reason)
             case Exit(code=code, reason=reason):
-                self._end(code, reason)
+                self._exit = (code, reason)
+                if not self._releasing:
+                    self._end(code, reason)
 
     def _note(self, note: Note) -> None:
         fields = {"text": note.text}
@@ -214,6 +217,19 @@ class Shell:
     def _tick(self) -> None:
         self._tick_handle = self._clock.call_later(TICK_SECONDS, self._tick)
         self.sink(ev.Tick(self._clock.monotonic_ns()))
+
+    def _release(self) -> None:
+        """Waits until each request has its answer: one that is executed later would hit the next holder's orders."""
+        self._releasing = not self._venue.quiescent
+        if self.ended.done():
+            return
+        if self._releasing:
+            self._clock.call_later(TICK_SECONDS, self._release)
+            return
+        self.save_memory()
+        self._coordinator.release()
+        if self._exit is not None:
+            self._end(*self._exit)
 
     # -- the end -----------------------------------------------------------------------------------
 
