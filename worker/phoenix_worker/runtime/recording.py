@@ -24,7 +24,8 @@ SCHEMA = 1
 LENGTH_BYTES = 4
 MOST_HEAD_BYTES = 64 * 1024 * 1024
 MOST_FRAME_BYTES = 16 * 1024 * 1024
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 4 * 1024
+"""Of damage, what stands before it is still read: all but the last piece of so many compressed bytes."""
 
 
 class BadRecordingError(Exception):
