@@ -1,8 +1,11 @@
 """Keys, signatures and time windows (Binance USDⓈ-M documentation, "Endpoint security type")."""
 
 import pytest
-from phoenix_simulator.api.auth import Credentials, hmac_sha256, without_signature
+from phoenix_simulator.api.auth import Credentials, Timing, hmac_sha256, without_signature
+from phoenix_simulator.api.params import Params
+from phoenix_simulator.exchange.errors import VenueError
 
+NOON_MS = 1_760_000_000_000
 ORDER = "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=0.010&price=61000&timeInForce=GTC"
 
 
@@ -129,6 +132,27 @@ async def test_a_request_counts_only_within_its_window(venue, maker, shift_ms, w
         params["recvWindow"] = window
     status, body = await maker.ask("GET", "/fapi/v1/openOrders", **params)
     assert (status, body["code"] if code else None) == (400 if code else 200, code)
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "arrival", "engine"),
+    [
+        pytest.param(-1000, -1021, None, id="1 s ahead is too far"),
+        pytest.param(-999, None, None, id="a millisecond less is not"),
+        pytest.param(5000, None, None, id="as old as the window counts"),
+        pytest.param(5001, -1021, -5028, id="a millisecond more does not"),
+    ],
+)
+def test_the_window_is_exact_to_the_millisecond(age_ms, arrival, engine):
+    """timestamp < serverTime + 1000 and serverTime - timestamp <= recvWindow."""
+    timing = Timing(Params({"timestamp": str(NOON_MS - age_ms), "recvWindow": "5000"}))
+    for check, code in ((timing.check_arrival, arrival), (timing.check_engine, engine)):
+        if code is None:
+            check(NOON_MS)
+        else:
+            with pytest.raises(VenueError) as refused:
+                check(NOON_MS)
+            assert refused.value.code == code
 
 
 async def test_key_is_checked_before_signature_and_signature_before_parameters(venue, maker):

@@ -51,6 +51,13 @@ class TestReservation:
         assert poor.limit(SELL, "0.330", "60500").status is OrderStatus.NEW
         assert poor.market(SELL, "0.100").status is OrderStatus.FILLED
 
+    @pytest.mark.parametrize(("opened", "closed", "price"), [(BUY, SELL, "62000"), (SELL, BUY, "61000")])
+    def test_orders_that_reduce_the_position_reserve_nothing_beside_it(self, poor, opened, closed, price):
+        poor.market(opened, "0.100")
+        poor.limit(closed, "0.150", price)
+        assert margin(poor).order_margin_e8 == 0
+        assert margin(poor).position_margin_e8 > 0
+
     def test_an_amendment_reserves_for_what_is_left_not_for_what_is_filled(self, poor):
         order = poor.limit(BUY, "0.300", "60000")
         poor.background_sells(1150)
