@@ -760,3 +760,32 @@ def test_an_order_does_not_grow_beyond_what_is_granted():
     world.wait(2.0)
     assert world.engine.view().counters.denials["reservation"]
     assert max(order.qty for order in world.ours()) <= 20
+
+
+def test_a_prevented_self_trade_has_a_counter_of_its_own_and_waits_for_a_newer_book():
+    world = World(ONE_LAYER).start()
+    world.wait(1.0)
+    mark = len(world.done)
+    world.exchange.end(world.ours(Side.BUY)[0], ev.OrderState.EXPIRED_IN_MATCH)
+    world.settle()
+    world.wait(1.0, frames=False)
+    assert of_kind(world.since(mark), ac.Place) == [], "the book has not moved"
+    world.frame()
+    world.wait(0.5)
+    assert len(of_kind(world.since(mark), ac.Place)) == 1
+    counters = world.engine.view().counters
+    assert (counters.self_trades, counters.refusals) == (1, {})
+
+
+def test_a_side_that_waits_for_a_newer_book_does_not_wait_for_one_that_counts_from_the_beginning():
+    """The exchange came back, and its update ids are smaller than the one that was waited for."""
+    world = World(ONE_LAYER).start()
+    world.exchange.refuse = {Request.PLACE: [(Refusal.WOULD_TAKE, -5022)] * 2}
+    world.frame()
+    world.wait(0.5, frames=False)
+    assert world.ours() == []
+    world.close(Stream.BOOK)
+    world.update_id = 10
+    world.open(Stream.BOOK)
+    world.wait(2.0)
+    assert len(world.ours()) == 2

@@ -150,6 +150,11 @@ class Account(msgspec.Struct):
         self.orders.forget_settled()
         return booked
 
+    def on_self_trade(self, side: Side, touch_id: int) -> None:
+        """The exchange has kept us from trading with ourselves: routine, and not tried again on the same book."""
+        self.counters.self_trades += 1
+        self.held[int(side)] = touch_id
+
     def on_order_answer(self, answer: OrderAnswer) -> None:
         """A queried order. Twice "does not exist", after its receive window, is proof; no answer is none."""
         order = self.orders.get(answer.client_id)

@@ -25,6 +25,8 @@ class Counters(msgspec.Struct):
     """The venue's error codes behind them."""
     unknown: dict[str, int] = {}
     """Requests without an answer, by kind."""
+    self_trades: int = 0
+    """Orders of ours that the exchange ended before they traded with each other."""
     foreign_fills: int = 0
     parameters_set: int = 0
 

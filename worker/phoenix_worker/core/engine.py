@@ -142,6 +142,7 @@ def _on_stream_opened(state: State, event: ev.StreamOpened, out: Out) -> None:
     match event.stream:
         case Stream.BOOK:
             state.book.reset()
+            state.account.held.clear()  # the book that was waited for is another one now
             state.freshness.opened(event.at)
             state.account.counters.resyncs += 1
             ask_snapshot(state, out)
@@ -202,6 +203,8 @@ def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
     if owner is Owner.OLDER and event.order.state.is_open:
         out.append(Cancel(event.order.client_id, event.order.venue_id))  # it arrived after its sender had gone
     filled = state.account.on_report(event, state.instrument)
+    if known and event.order.state is ev.OrderState.EXPIRED_IN_MATCH:
+        state.account.on_self_trade(event.order.side, state.book.touch_id)
     _settle_liquidation(state)
     if event.fill is not None and filled:
         fill = event.fill

@@ -118,6 +118,11 @@ ENGINE_COUNTERS: tuple[tuple[str, str, EngineFigure], ...] = (
     ("mm_decisions", "Decisions: plan, difference, gate.", lambda v, _: v.counters.decisions),
     ("mm_fills", "Fills of the symbol, whoever made them.", lambda v, _: v.pnl.fills),
     ("mm_foreign_fills", "Fills of orders that are not ours.", lambda v, _: v.counters.foreign_fills),
+    (
+        "mm_self_trades_prevented",
+        "Orders that ended before they traded with another of ours.",
+        lambda v, _: v.counters.self_trades,
+    ),
     ("mm_volume_quote", "Notional of all fills, quote.", lambda v, _: v.pnl.volume / MONEY),
     ("mm_stale_episodes", "Times that the price went stale.", lambda v, _: v.stale_episodes),
     ("mm_stale_seconds", "Seconds with a stale price.", lambda v, _: v.stale_seconds),
