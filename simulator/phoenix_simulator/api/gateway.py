@@ -123,7 +123,7 @@ class Gateway:
                 return await self._execute_with_faults(operation, call, arrival, faults)
             return self._answer(operation, arrival, HTTPStatus.OK, self._execute(operation, call), account_id)
         except RateLimitedError as error:
-            self._audit.refused(arrival.holder, error, self._clock.monotonic_ns())
+            self._audit.refused(arrival.holder, error, self._clock.monotonic_ns(), self._clock.now_ms())
             return self._error(operation, arrival, error, account_id, error.retry_after_s)
         except VenueError as error:
             return self._error(operation, arrival, error, account_id)

@@ -28,11 +28,15 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
 
 
 class RateLimitedError(VenueError):
-    """429 or 418: nothing was executed, and `retry_after_s` is when to come back."""
+    """429 or 418: nothing was executed, and `retry_after_s` is when to come back.
 
-    def __init__(self, code: int, msg: str, http_status: int, retry_after_s: int) -> None:
+    `earned_ban` marks the one refusal with which an IP that ignored the others is banned.
+    """
+
+    def __init__(self, code: int, msg: str, http_status: int, retry_after_s: int, *, earned_ban: bool = False) -> None:
         super().__init__(code, msg, http_status)
         self.retry_after_s = retry_after_s
+        self.earned_ban = earned_ban
 
 
 class Window:
@@ -142,15 +146,17 @@ class RateLimits:
         bans = self._bans.get(ip, 0)
         self._bans[ip] = bans + 1
         # Each further ban is four times as long, up to the three days that the venue names.
-        self.ban(ip, now_ms, min(self.settings.first_ban_seconds * 1_000 * 4**bans, _LONGEST_BAN_MS))
-        self.check_ban(ip, now_ms)
+        duration_ms = min(self.settings.first_ban_seconds * 1_000 * 4**bans, _LONGEST_BAN_MS)
+        self.ban(ip, now_ms, duration_ms)
+        raise _banned(ip, now_ms + duration_ms, now_ms, earned=True)
 
 
-def _banned(ip: str, until_ms: int, now_ms: int) -> RateLimitedError:
+def _banned(ip: str, until_ms: int, now_ms: int, *, earned: bool = False) -> RateLimitedError:
     return RateLimitedError(
         -1003,
         f"Way too many requests; IP({ip}) banned until {until_ms}. "
         "Please use the websocket for live updates to avoid bans.",
         418,
         max(1, -(-(until_ms - now_ms) // 1000)),
+        earned_ban=earned,
     )

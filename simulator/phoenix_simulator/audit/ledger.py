@@ -145,8 +145,10 @@ class Audit:
             left_s = (silenced.until_ns - at_ns) / _NS
             self._add(Kind.RATE_LIMIT_ABUSE, now_ms, holder=holder, detail=f"{left_s:.1f} s before Retry-After")
 
-    def refused(self, holder: str, error: RateLimitedError, at_ns: int) -> None:
-        """A request was answered with 429 or 418."""
+    def refused(self, holder: str, error: RateLimitedError, at_ns: int, now_ms: int) -> None:
+        """A request was answered with 429 or 418. Being banned for it is abuse, however quickly it came about."""
+        if error.earned_ban:
+            self._add(Kind.RATE_LIMIT_ABUSE, now_ms, holder=holder, detail="earned a ban")
         until_ns = at_ns + error.retry_after_s * _NS
         silenced = self._silenced.get(holder)
         if silenced is None or until_ns > silenced.until_ns:

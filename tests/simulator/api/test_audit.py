@@ -262,6 +262,19 @@ async def test_after_too_many_orders_cancels_are_no_abuse(venues):
         assert await venue.violations() == {"rateLimitAbuse": 1}
 
 
+async def test_a_ban_that_was_earned_is_abuse_even_within_the_grace(venues):
+    """A client in a tight loop is banned before any grace is over."""
+    limits = LimitSettings(weight_per_minute=1, ban_after=3)
+    async with venues(Scenario(venue=VenueChoices(limits=limits))) as venue:
+        clock = venue.server.clock
+        clock.jump(61 - clock.now_ms() % 60_000 / 1000)
+        await declare(venue, graces={"rateLimitSeconds": 30})
+        maker = await venue.account()
+        statuses = [(await maker.ask("GET", "/fapi/v1/openOrders", symbol="BTCUSDT"))[0] for _ in range(6)]
+        assert statuses == [200, 429, 429, 429, 418, 418]
+        assert await venue.violations() == {"rateLimitAbuse": 1}
+
+
 # ---- blind orders -----------------------------------------------------------------------------------------------
 
 NO_GRACE = {"silentSeconds": 0, "confirmedSeconds": 0, "gapSeconds": 0, "disconnectedSeconds": 0}
