@@ -187,6 +187,22 @@ async def test_trades_that_appear_late_are_waited_for(run_venue, books):
     assert (truth.position_steps, truth.last_trade_id) == (10, 2)
 
 
+async def test_trades_that_cancel_out_in_the_position_make_the_open_orders_be_read_again(run_venue, books, body_of):
+    """Both orders were open when the list was read, and are gone when the trades are."""
+    running = await run_venue()
+    books.open = [body_of({"symbol": "ETHUSDC", "newClientOrderId": name, "price": "2500.00"}) for name in "ab"]
+
+    def both_fill() -> None:
+        books.fill(10, 10)
+        books.fill(11, -10)
+        books.open = []
+
+    books.script = {4: both_fill}
+    truth = await read(running, ask(from_id=5))
+    assert (truth.problem, truth.position_steps, truth.last_trade_id) == ("", 0, 11)
+    assert truth.open_orders == []
+
+
 class TestInFlight:
     async def test_an_order_that_ended_is_told_with_its_final_state(self, run_venue, books, body_of):
         running = await run_venue()
