@@ -26,6 +26,7 @@ OUR_NAMES = [
     *("mm_mid", "mm_spread", "mm_pnl", "mm_grid_layers", "mm_depth_queue_length", "mm_depth_queue_usage_ratio"),
     *("mm_depth_dropped_total", "mm_order_latency_seconds_bucket", "mm_tick_to_order_seconds_bucket"),
     *("mm_decision_seconds_bucket", "mm_event_loop_lag_seconds", "mm_event_loop_stalls_total", "mm_reconnects_total"),
+    "mm_connects_failed_total",
     *("mm_api_errors_total", "mm_guard_active", "mm_lease_held", "mm_lease_token", "mm_stale_seconds_total"),
     *("mm_budget_used_ratio", "mm_emergency_level", "mm_ready", "process_resident_memory_bytes"),
 ]
@@ -71,6 +72,7 @@ class Facts:
                 connected=dict.fromkeys(Stream, True),
                 orders_connected=True,
                 reconnects={"book": 3},
+                connects_failed={"user": 2},
                 successions=0,
                 rest_fallbacks=2,
                 frames={},

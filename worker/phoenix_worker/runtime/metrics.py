@@ -286,6 +286,8 @@ def _venue_families(figures: VenueStatistics, symbol: str) -> Iterator[Metric]:
     yield _gauges_by("mm_budget_used_ratio", "Share of the exchange's limit in use.", symbol, "budget", budgets)
     reconnects = dict(figures.reconnects)
     yield _counters_by("mm_reconnects", "Connections made anew.", symbol, "stream", reconnects)
+    failed = dict(figures.connects_failed)
+    yield _counters_by("mm_connects_failed", "Attempts to connect that came to nothing.", symbol, "stream", failed)
     errors = {str(code): count for code, count in figures.api_errors.items()}
     yield _counters_by("mm_api_errors", "Errors of the venue's API.", symbol, "code", errors)
 

@@ -75,6 +75,7 @@ async def test_failures_in_a_row_wait_longer_each_time_and_end_when_the_exchange
             exchange.refuse_sockets = False
         hand_clock.advance(hand_clock.sleeps[-1])
     assert max(hand_clock.sleeps) > 5
+    assert ear.kept.attempts_failed == 12, "told by a metric: a stream that never opens must be seen"
     await exchange.socket(PATH)
     await exchange.until(lambda: ear.heard == ["open"])
 

@@ -212,6 +212,7 @@ class BinanceVenue:
             connected={stream: bool(kept) and kept[stream.value].is_open for stream in Stream},
             orders_connected=parts is not None and parts.wsapi is not None and parts.wsapi.ready,
             reconnects={name: connection.reconnects for name, connection in kept.items()},
+            connects_failed={name: connection.attempts_failed for name, connection in kept.items()},
             successions=sum(connection.successions for connection in kept.values()),
             rest_fallbacks=0 if parts is None else parts.orders.rest_fallbacks,
             frames={stream: connection.frames for stream, connection in streams.items()},

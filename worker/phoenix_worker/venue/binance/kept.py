@@ -100,6 +100,7 @@ class KeptConnection:
         self._succession: asyncio.Task[None] | None = None
         self._succession_due: Timer | None = None
         self.reconnects = 0
+        self.attempts_failed = 0
         self.successions = 0
 
     # -- what the owner calls ----------------------------------------------------------------------
@@ -149,6 +150,7 @@ class KeptConnection:
                 await self._open(_Socket(self))
             except ConnectError:
                 self._failures += 1
+                self.attempts_failed += 1
                 await self._clock.sleep(backoff_s(self._failures, self._random))
                 continue
             await self._over.wait()
@@ -186,6 +188,7 @@ class KeptConnection:
         try:
             await self._open(socket)
         except ConnectError:
+            self.attempts_failed += 1
             self._successor = self._succession = None
             self._plan_succession(SUCCEED_RETRY_S)
             return

@@ -18,6 +18,8 @@ class Statistics:
     orders_connected: bool
     reconnects: Mapping[str, int]
     """By connection: `book`, `market`, `user`, `orders`."""
+    connects_failed: Mapping[str, int]
+    """Attempts to open a connection that came to nothing."""
     successions: int
     """Connections replaced before the exchange's 24 hours ended them."""
     rest_fallbacks: int
