@@ -131,10 +131,6 @@ class Params:
     def boolean(self, name: str) -> bool:
         return _boolean(name, self.text(name))
 
-    def boolean_or(self, name: str, default: bool) -> bool:
-        value = self.raw(name)
-        return default if value is None else _boolean(name, value)
-
     def json_list(self, name: str) -> list[object]:
         """A JSON array inside a parameter (batches, lists of ids)."""
         text = self.text(name)

@@ -134,8 +134,8 @@ class Background:
         return self._best(self._book.asks)
 
     def quantity(self, *, is_bid: bool, price_ticks: int) -> int:
-        side = self._book.bids if is_bid else self._book.asks
-        return side.background(side.key_of(price_ticks))
+        # Asked some two hundred times a frame: the keys of both sides are written out (see `BookSide.key_of`).
+        return self._book.bids.background(price_ticks) if is_bid else self._book.asks.background(-price_ticks)
 
     @staticmethod
     def _best(side: BookSide) -> Level | None:

@@ -17,10 +17,6 @@ class Side(StrEnum):
         """+1 for what adds to a long position, −1 for what adds to a short one."""
         return 1 if self is Side.BUY else -1
 
-    @property
-    def opposite(self) -> "Side":
-        return Side.SELL if self is Side.BUY else Side.BUY
-
 
 class OrderType(StrEnum):
     LIMIT = "LIMIT"

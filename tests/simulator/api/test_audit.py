@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from phoenix_simulator.api.limits import LimitSettings
+from phoenix_simulator.exchange.orders import Side
 from phoenix_simulator.scenario import Scenario, VenueChoices
 
 PATTERN = {"regex": r"^px(?P<installation>[0-9a-z]{6})-(?P<token>[0-9a-z]{8})-", "tokenBase": 36}
@@ -123,7 +124,7 @@ async def test_resting_bid_at_own_ask_is_a_self_crossing(venue, maker):
     _, ask = await maker.place("SELL", price="61800.1")
     exchange = venue.server.exchange
     order = next(iter(exchange.open_orders(next(iter(exchange.accounts))))).snapshot()
-    order.side, order.order_id = order.side.opposite, ask["orderId"] + 1
+    order.side, order.order_id = Side.BUY, ask["orderId"] + 1
     venue.server.audit.accepted(order, "maker-a", 0, 0)
     assert (await venue.violations())["selfCrossing"] == 1
 
