@@ -301,6 +301,22 @@ async def test_a_rehearsal_decides_and_sends_nothing(world):
 
 
 @pytest.mark.scenario
+async def test_a_rehearsal_beside_a_live_maker_neither_halts_it_nor_is_halted(world):
+    world.files.edit(world.files.maker, "mode: Live", "mode: DryRun")
+    _, rehearsal_url = await world.worker()
+    await state_of(rehearsal_url, lambda record: record.quotes.bids)
+    world.files.edit(world.files.maker, "mode: DryRun", "mode: Live")
+    _, live_url = await world.worker()
+    live = await state_of(live_url, lambda record: record.quotes.bids and record.quotes.asks)
+    rehearsal = await state_of(rehearsal_url, lambda record: record.published_ms > live.published_ms + 3_000)
+    assert rehearsal.token < live.token
+    for url in (rehearsal_url, live_url):
+        record = await state_of(url, lambda record: record.quotes.bids)
+        assert record.emergency.level == "None"
+        assert record.reason is Reason.QUOTING
+
+
+@pytest.mark.scenario
 async def test_an_exchange_that_does_not_answer_is_waited_for_and_a_stop_still_works(world):
     world.files.edit(world.files.account, str(world.exchange._base_url).rstrip("/"), "http://127.0.0.1:9")
     worker, url = await world.worker()
