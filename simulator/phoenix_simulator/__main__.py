@@ -81,8 +81,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _config(arguments: argparse.Namespace) -> ServerConfig:
     symbols: tuple[str, ...] = DEFAULT_SYMBOLS
-    if arguments.symbols:
+    if arguments.symbols is not None:
         symbols = tuple(symbol.strip().upper() for symbol in arguments.symbols.split(",") if symbol.strip())
+        if not symbols:
+            raise RefusedError(f"--symbols: none given; choose from {', '.join(BUILT_IN)}")
     elif arguments.replay:
         # A replay alone shows what was recorded, and nothing beside it.
         symbols = ()

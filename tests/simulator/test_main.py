@@ -57,6 +57,7 @@ async def test_it_shares_the_clock_of_the_run():
     ("arguments", "environment", "words"),
     [
         pytest.param(["--symbols", "NOPE"], {}, ["--symbols", "NOPE", "BTCUSDT"], id="unknown symbol"),
+        pytest.param(["--symbols", ","], {}, ["--symbols", "none given", "BTCUSDT"], id="no symbol"),
         pytest.param(["--port", "70000"], {}, ["--port"], id="no port"),
         pytest.param(["--speed", "0"], {}, ["rate"], id="no speed"),
         pytest.param(["--seed", "-1"], {}, ["--seed"], id="negative seed"),
