@@ -789,3 +789,17 @@ def test_a_side_that_waits_for_a_newer_book_does_not_wait_for_one_that_counts_fr
     world.open(Stream.BOOK)
     world.wait(2.0)
     assert len(world.ours()) == 2
+
+
+def test_an_older_order_that_cannot_be_cancelled_is_not_read_about_in_a_storm():
+    """A reading costs some 17 of the 2400 request weight a minute."""
+    world = World()
+    world.exchange.add(order_id.format(INSTALLATION, TOKEN - 1, "q", 1), Side.BUY, 599_000, 10)
+    world.exchange.refuse = {Request.CANCEL: [(Refusal.OTHER, -4140)] * 1_000}
+    world.start()
+    actions = world.wait(60.0)
+    assert 3 < len(of_kind(actions, ac.FetchTruth)) < 20
+    assert of_kind(world.done, ac.Place) == []
+    world.exchange.refuse = {}
+    world.wait(12.0)
+    assert len(world.ours()) == 10

@@ -18,7 +18,7 @@ from phoenix_worker.core.decision import decide
 from phoenix_worker.core.events import EmergencyLevel, Stream
 from phoenix_worker.core.freshness import Phase, Staleness
 from phoenix_worker.core.instrument import Instrument
-from phoenix_worker.core.orders import QUERY_AGAIN_NS, Life
+from phoenix_worker.core.orders import Life
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.core.reconcile import Owner
 from phoenix_worker.core.state import Out, State
@@ -429,8 +429,9 @@ def _take_over(state: State, truth: ev.Truth, out: Out) -> None:
             out.append(Cancel(order.client_id, order.venue_id))
             left += 1
     if left:
-        state.reconciliation.need(f"{left} orders of an older token were cancelled")
-        state.reconciliation.not_before_ns = truth.at + QUERY_AGAIN_NS // 5
+        state.reconciliation.need_again(left, truth.at)
+    else:
+        state.reconciliation.leftovers = 0
 
 
 def _judge_owner(state: State, order: ev.OpenOrder, out: Out) -> Owner:

@@ -16,6 +16,8 @@ from phoenix_worker.core.position import Position
 
 IDLE_COMPARE_NS = 30_000_000_000
 RETRY_NS = 1_000_000_000
+LEFTOVERS_FIRST_NS = 200_000_000
+LEFTOVERS_LAST_NS = 5_000_000_000
 ANSWER_WITHIN_NS = 15_000_000_000
 """A reading that is not answered by then is asked again; the venue bounds each of its requests, this bounds their
 sum.
@@ -55,6 +57,8 @@ class Reconciliation(msgspec.Struct):
     last_truth_ns: int = 0
     truths: int = 0
     mismatches: int = 0
+    leftovers: int = 0
+    """Truths in a row that showed orders which are ours to cancel."""
 
     @property
     def reconciled(self) -> bool:
@@ -63,6 +67,14 @@ class Reconciliation(msgspec.Struct):
     def need(self, why: str) -> None:
         """Something may have been missed: nothing is quoted until the exchange has been read."""
         self.phase, self.why, self.comparing = Phase.UNRECONCILED, why, False
+
+    def need_again(self, left: int, now_ns: int) -> None:
+        """Orders of an older token were cancelled: whether they are gone is looked up soon, and ever later where they
+        stay (each reading costs request weight).
+        """
+        self.leftovers += 1
+        self.need(f"{left} orders of an older token were cancelled")
+        self.not_before_ns = now_ns + min(LEFTOVERS_FIRST_NS << min(self.leftovers - 1, 10), LEFTOVERS_LAST_NS)
 
     def due(self, now_ns: int, user_up: bool) -> bool:
         """Whether the truth should be asked for now: needed and possible, overdue, or idle for long."""
