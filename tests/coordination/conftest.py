@@ -125,6 +125,11 @@ class RedisServer:
                 else:
                     return client
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()

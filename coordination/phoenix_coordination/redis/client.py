@@ -91,6 +91,7 @@ def connect(url: str, timeout_s: float) -> Redis:
         "retry": Retry(NoBackoff(), 0),
         "client_name": "phoenix",
         "driver_info": None,
+        "protocol": 2,
     }
     parts = urlsplit(url)
     if not parts.scheme.endswith("+sentinel"):
@@ -164,6 +165,9 @@ _SENTENCES: tuple[tuple[type[Exception], str, str], ...] = (
 
 def fault_of(error: Exception) -> str:
     """One sentence for a person: what is wrong with Redis and what to do. Never holds what was sent."""
+    cause = error.__cause__ or error.__context__
+    if type(error) is exceptions.ConnectionError and isinstance(cause, exceptions.RedisError | TimeoutError):
+        error = cause  # what went wrong while connecting comes wrapped
     told = str(error)
     sentence = next(text for kind, part, text in _SENTENCES if isinstance(error, kind) and part in told)
     return sentence.format(error=told.rpartition("FOREIGN ")[2])

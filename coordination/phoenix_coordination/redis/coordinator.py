@@ -35,7 +35,7 @@ from phoenix_coordination.redis import records
 from phoenix_coordination.redis.client import FAULTS, check_server, connect, fault_of
 from phoenix_coordination.redis.emergency import EmergencyMemory, Switch
 from phoenix_coordination.redis.keys import AccountKeys, identity_of
-from phoenix_coordination.redis.lease import Lease
+from phoenix_coordination.redis.lease import Change, Lease
 from phoenix_coordination.redis.ledger import ReadHoldings
 from phoenix_coordination.redis.reservations import Reservations
 from phoenix_coordination.redis.scripts import Script, call
@@ -85,7 +85,8 @@ class RedisCoordinator:
         self._told: EmergencyChanged | None = None
         self._reservations: Reservations | None = None
         self._expiry: asyncio.TimerHandle | None = None
-        self._reachable: bool | None = None
+        self._reachable = False
+        self._trouble = ""
         self._troubles: dict[str, str] = {}
         self._relisten = False
         self._failures = 0
@@ -190,23 +191,23 @@ class RedisCoordinator:
         """One heartbeat; life's seconds until the next. What fails is unreachable, never fine."""
         lease = self._lease
         sent_ns = self._clock.monotonic_ns()
-        if lease.token and sent_ns >= lease.deadline_ns:  # this process slept, and its timers with it
+        if lease.expired(sent_ns):  # this process slept, and its timers with it
             self._lose("not renewed before its deadline")
-        token = lease.token
         try:
             if not self._checked:
                 await self._check(keys)
                 sent_ns = self._clock.monotonic_ns()
-                if token != lease.token or (token and sent_ns >= lease.deadline_ns):
+                if lease.expired(sent_ns):
                     return 0.0
+            asked = lease.ask(sent_ns)
             answer = await call(
                 self._client,
                 Script.BEAT,
                 [keys.lease(self._symbol), keys.emergency, keys.ledger],
                 [
                     self._holder,
-                    token,
-                    "" if token else lease.watched(sent_ns),
+                    asked.token,
+                    asked.watched,
                     lease.highest,
                     secrets.token_hex(8),
                     MAX_TOKEN,
@@ -222,7 +223,8 @@ class RedisCoordinator:
         self._switch.seen = switch
         self._tell_switch()
         reservations.saw(answer[7].decode(), rebuilt=bool(answer[8]), epoch=int(answer[9]))
-        self._heed_lease(reservations, answer[0].decode(), token, int(answer[1]), answer[2].decode(), sent_ns)
+        change = lease.heed(asked, answer[0].decode(), int(answer[1]), answer[2].decode(), self._clock.monotonic_ns())
+        self._tell_lease(change, reservations)
         now_ns = self._clock.monotonic_ns()
         return lease.next_beat_ns(now_ns) / 1e9 / self._clock.rate
 
@@ -258,32 +260,24 @@ class RedisCoordinator:
                 memory.raising = None
         return stored
 
-    def _heed_lease(
-        self, reservations: Reservations, status: str, asked: int, token: int, fingerprint: str, sent_ns: int
-    ) -> None:
-        lease, now_ns = self._lease, self._clock.monotonic_ns()
-        lease.highest = max(lease.highest, token)
-        if lease.token != asked:
-            return  # it ran out while we were asking
-        if status in ("held", "taken"):
-            deadline_ns = lease.deadline_of(sent_ns)
-            if now_ns >= deadline_ns:
-                self._lose("its renewal was answered too late")
+    def _tell_lease(self, change: Change, reservations: Reservations) -> None:
+        lease = self._lease
+        match change:
+            case Change.NONE:
                 return
-            lease.token, lease.deadline_ns = token, deadline_ns
-            lease.watch.restart()
-            if self._expiry is not None:
-                self._expiry.cancel()
-            left_s = (deadline_ns - now_ns) / 1e9 / self._clock.rate
-            self._expiry = asyncio.get_running_loop().call_later(left_s, self._expire)
-            reservations.leads(token)
-            granted = LeaseRenewed if status == "held" else LeaseGranted
-            self._tell(granted(token, deadline_ns))
-        elif status == "lost":
-            self._lose("another process holds it" if token > asked else "its record was lost or replaced")
-            self._wake.set()
-        else:
-            lease.watch.saw(fingerprint, now_ns)
+            case Change.LOST:
+                self._lose("another process took it, or its record is gone")
+                self._wake.set()
+            case Change.TOO_LATE:
+                self._lose("its renewal was answered too late")
+            case Change.GRANTED | Change.RENEWED:
+                if self._expiry is not None:
+                    self._expiry.cancel()
+                left_s = (lease.deadline_ns - self._clock.monotonic_ns()) / 1e9 / self._clock.rate
+                self._expiry = asyncio.get_running_loop().call_later(left_s, self._expire)
+                reservations.leads(lease.token)
+                told = LeaseRenewed if change is Change.RENEWED else LeaseGranted
+                self._tell(told(lease.token, lease.deadline_ns))
 
     def _expire(self) -> None:
         self._lose("not renewed before its deadline")
@@ -291,7 +285,7 @@ class RedisCoordinator:
     def _lose(self, reason: str) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
-        token, self._lease.token = self._lease.token, 0
+        token = self._lease.lose()
         if token:
             if self._reservations is not None:
                 self._reservations.leads(0)
@@ -349,12 +343,14 @@ class RedisCoordinator:
             self._troubles[kind] = fault_of(error)
         else:
             self._checked = False
-        if self._troubles and self._reachable is not False:
+        trouble = next(iter(self._troubles.values()), "")
+        if trouble and trouble != self._trouble:
+            self._tell(Unreachable(trouble))
             self._reachable = False
-            self._tell(Unreachable(next(iter(self._troubles.values()))))
-        elif not self._troubles and self._reachable is not True and (kind == "beat" or self._reachable is False):
-            self._reachable = True
+        elif not trouble and not self._reachable and (kind == "beat" or self._trouble):
             self._tell(Reachable())
+            self._reachable = True
+        self._trouble = trouble
 
     def _say_unreachable(self, error: Exception) -> float:
         """Life's seconds until the next attempt: jittered, longer each time, but early while a lease can be saved."""

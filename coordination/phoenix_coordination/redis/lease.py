@@ -4,6 +4,8 @@ A candidate takes what it has seen unchanged for `ttl` on its own monotonic cloc
 server, makes two holders (after Gray & Cheriton, "Leases", 1989, without trust in synchronised clocks).
 """
 
+from enum import Enum
+
 import msgspec
 
 from phoenix_coordination.port import LeaseTimes
@@ -32,6 +34,24 @@ class Watch(msgspec.Struct):
         return max(0, self.since_ns + ttl_ns - now_ns)
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What a heartbeat says of the lease: the token that it renews (0: candidate), or what has been watched."""
+
+    token: int
+    watched: str
+    sent_ns: int
+
+
+class Change(Enum):
+    """What an answer means for who asked."""
+
+    NONE = "none"
+    GRANTED = "granted"
+    RENEWED = "renewed"
+    LOST = "lost"
+    TOO_LATE = "too late"
+
+
 class Lease(msgspec.Struct):
     """`token` 0: not held. `highest` is the largest token ever seen, below which no new one may be."""
 
@@ -45,13 +65,38 @@ class Lease(msgspec.Struct):
     def ttl_ns(self) -> int:
         return int(self.times.ttl_s * NS)
 
-    def deadline_of(self, sent_ns: int) -> int:
-        """A holder stops `margin` before anybody could take what it renewed at `sent_ns`."""
-        return sent_ns + int((self.times.ttl_s - self.times.margin_s) * NS)
+    def expired(self, now_ns: int) -> bool:
+        return self.token != 0 and now_ns >= self.deadline_ns
 
-    def watched(self, now_ns: int) -> str:
-        """What has been watched for long enough to be taken; empty where nothing has."""
-        return self.watch.what if self.watch.left_ns(now_ns, self.ttl_ns) == 0 else ""
+    def ask(self, now_ns: int) -> Asked:
+        """Not to be called while `expired`: a renewal that leaves after the deadline could meet the next holder's."""
+        if self.token:
+            return Asked(self.token, "", now_ns)
+        watched = self.watch.what if self.watch.left_ns(now_ns, self.ttl_ns) == 0 else ""
+        return Asked(0, watched, now_ns)
+
+    def heed(self, asked: Asked, status: str, token: int, fingerprint: str, now_ns: int) -> Change:
+        """Takes the server's answer, which counts from when it was asked for. After a loss `token` is for `lose`."""
+        self.highest = max(self.highest, token)
+        if self.token != asked.token:
+            return Change.NONE  # it ran out while we were asking
+        if status == "watch":
+            self.watch.saw(fingerprint, now_ns)
+            return Change.NONE
+        if status == "lost":
+            return Change.LOST
+        # A holder stops `margin` before anybody could take what it renewed at that moment.
+        deadline_ns = asked.sent_ns + int((self.times.ttl_s - self.times.margin_s) * NS)
+        if now_ns >= deadline_ns:
+            return Change.TOO_LATE
+        self.token, self.deadline_ns = token, deadline_ns
+        self.watch.restart()
+        return Change.RENEWED if status == "held" else Change.GRANTED
+
+    def lose(self) -> int:
+        """The token that was lost; 0 where none was held."""
+        token, self.token = self.token, 0
+        return token
 
     def next_beat_ns(self, now_ns: int) -> int:
         """How long to the next heartbeat: a renewal, or the moment in which what is watched is free."""

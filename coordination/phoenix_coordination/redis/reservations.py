@@ -204,5 +204,6 @@ class Reservations:
             )
             if mark and self._generation == generation:
                 self._generation, self._rebuilt = mark.decode(), True
+                self._need.set()
         except FAULTS as error:
             _log.warning("the shared ledger was not rebuilt, is tried again: %s", fault_of(error))

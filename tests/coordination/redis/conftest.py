@@ -1,0 +1,79 @@
+"""The scripts on a real server, whose run and clock the test sets: what a restart, or a jump, changes for them."""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.scripts import Script
+from phoenix_coordination.redis.server import find_server, server_arguments, server_socket
+
+
+class Server:
+    """Calls scripts in which `INFO server` and `TIME` are answered by this object; all else is the server's own."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+        self.keys = AccountKeys("binance-usdm:simulator:abc")
+        self.run = 1
+        self.now_ms = 1_700_000_000_000
+
+    def begin(self) -> None:
+        self.client.flushall()
+        self.run, self.now_ms = 1, 1_700_000_000_000
+
+    def call(self, script: Script, keys: list[str], arguments: list[Any]) -> Any:
+        source = script.source.replace("redis.call('INFO', 'server')", f"'run_id:{self.run:040x}'")
+        source = source.replace("redis.call('TIME')", f"{{'{self.now_ms // 1000}', '{self.now_ms % 1000 * 1000}'}}")
+        assert "'INFO'" not in source
+        assert "'TIME'" not in source
+        return self.client.eval(source, len(keys), *keys, *arguments)
+
+    def save(self) -> dict[bytes, dict[bytes, bytes]]:
+        return {key: self.client.hgetall(key) for key in self.client.scan_iter("mm:*") if self._is_hash(key)}
+
+    def restart(self, kept: dict[bytes, dict[bytes, bytes]]) -> None:
+        """Another run of the server, with what it still has."""
+        self.client.flushall()
+        for key, fields in kept.items():
+            self.client.hset(key, mapping=fields)
+        self.run += 1
+
+    def _is_hash(self, key: bytes) -> bool:
+        return self.client.type(key) == b"hash"
+
+
+@pytest.fixture(scope="session")
+def server():
+    program = find_server()
+    if program is None:
+        pytest.skip("no redis-server here")
+    directory = Path(tempfile.mkdtemp(prefix="px-redis-"))
+    process = subprocess.Popen(server_arguments(program, directory), stdout=subprocess.DEVNULL)
+    client = redis.Redis(unix_socket_path=str(server_socket(directory)))
+    try:
+        until = time.monotonic() + 20
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.exceptions.ConnectionError:
+                assert time.monotonic() < until, "redis-server did not start"
+                time.sleep(0.01)
+        yield Server(client)
+    finally:
+        client.close()
+        process.kill()
+        process.wait()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def lua(server):
+    server.begin()
+    return server

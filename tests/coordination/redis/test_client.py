@@ -1,0 +1,85 @@
+"""Which Redis is used, and what a person is told of one that is not."""
+
+import pytest
+from phoenix_coordination.redis.client import RedisUrlError, check_url, fault_of, read_url
+from redis import exceptions
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost",
+        "redis://localhost:6379/2",
+        "rediss://user:pass@host:6380",
+        "unix:///run/redis.sock",
+        "redis+sentinel://a:26379,b,[::1]:26380/main",
+        "rediss+sentinel://user:pass@a/main/3",
+    ],
+)
+def test_a_url_of_a_redis_is_taken(url):
+    check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:6379",
+        "http://localhost",
+        "redis://",
+        "redis://host:port",
+        "unix://",
+        "redis+sentinel://sentinel-a",
+        "redis+sentinel://a/main/xyz",
+        "redis+sentinel://a:b/service-a",
+        "unix+sentinel://a/service-a",
+        "redis://[::1",
+    ],
+)
+def test_what_is_no_redis_is_refused_without_repeating_it(url):
+    with pytest.raises(RedisUrlError) as refused:
+        check_url(url)
+    host = url.rpartition("/")[2]
+    assert not host or host not in str(refused.value)
+
+
+def test_an_account_that_demands_tls_gets_it():
+    check_url("rediss://host", require_tls=True)
+    with pytest.raises(RedisUrlError, match="no TLS"):
+        check_url("redis://host", require_tls=True)
+
+
+@pytest.mark.parametrize("url", ["redis://user:secret@host", "redis://:secret@host", "redis://host?password=secret"])
+def test_a_password_in_an_argument_is_refused_and_not_repeated(url):
+    with pytest.raises(RedisUrlError, match="@FILE") as refused:
+        read_url(url)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_password_in_a_file_is_read(tmp_path):
+    (tmp_path / "url").write_text("rediss://user:secret@host:6380/1\n")
+    assert read_url(f"@{tmp_path / 'url'}") == "rediss://user:secret@host:6380/1"
+    with pytest.raises(RedisUrlError, match="cannot be read"):
+        read_url(f"@{tmp_path / 'none'}")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (exceptions.AuthenticationError("WRONGPASS"), "user name or password"),
+        (exceptions.ResponseError("NOAUTH Authentication required"), "user name or password"),
+        (exceptions.ConnectionError("refused"), "cannot be reached"),
+        (exceptions.TimeoutError("x"), "in time"),
+        (
+            exceptions.ResponseError("Error running script: FOREIGN mm:x is not ours"),
+            "what no worker wrote: mm:x is not",
+        ),
+        (exceptions.ResponseError("WRONGTYPE Operation against"), "foreign value"),
+        (exceptions.ReadOnlyError("x"), "replica"),
+        (exceptions.BusyLoadingError("x"), "loading"),
+        (ConnectionRefusedError("x"), "cannot be reached"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_a_fault_is_one_sentence(error, told):
+    assert told in fault_of(error)

@@ -1,0 +1,253 @@
+"""The coordinator on a real server that loses its data, stands still, or is not what it should be."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+from phoenix_coordination.port import (
+    EmergencyChanged,
+    EmergencyLevel,
+    LeaseGranted,
+    LeaseLost,
+    LeaseRenewed,
+    Reachable,
+    Reservation,
+    Reserved,
+    Unreachable,
+)
+from phoenix_coordination.redis.emergency import UNSEEDED
+from phoenix_coordination.redis.ledger import Holding
+from phoenix_coordination.redis.records import read_records
+from phoenix_coordination.state import SCHEMA, Mode, Reason, Role, StateRecord, encode
+
+ACCOUNT = "binance-usdm:simulator:abc"
+
+
+async def begun(world, symbol="BTCUSDT"):
+    member = world.member(symbol)
+    await member.coordinator.join(ACCOUNT)
+    await member.coordinator.start(member.sink)
+    return member
+
+
+async def leading(world, symbol="BTCUSDT"):
+    member = await begun(world, symbol)
+    await member.hears(LeaseGranted)
+    return member
+
+
+async def eventually(holds, member):
+    """Whatever the member hears, until it holds."""
+    async with asyncio.timeout(20):
+        while not holds():
+            await member.hears(object, after=member.count)
+
+
+async def test_a_switch_that_nobody_has_seeded_is_a_halt_until_it_is(unseeded_redis):
+    world = unseeded_redis
+    member = await leading(world)
+    assert await member.hears(EmergencyChanged) == EmergencyChanged(EmergencyLevel.HALT, 0, UNSEEDED)
+    heard = member.count
+    await world.seed()
+    assert (await member.hears(EmergencyChanged, after=heard)).level is EmergencyLevel.NONE
+
+
+async def test_what_is_flushed_costs_the_lease_and_never_the_stop(redis_world):
+    world = redis_world
+    member = await leading(world)
+    member.coordinator.raise_emergency(EmergencyLevel.FLATTEN, "drawdown")
+    await eventually(lambda: member.told[-1].__class__ is LeaseRenewed, member)
+    token = (await member.hears(LeaseGranted)).token
+    heard = member.count
+    await world.client.execute_command("FLUSHALL")
+    await world.seed(EmergencyLevel.NONE, 0)
+    await member.hears(LeaseLost, after=heard)
+    assert (await member.hears(LeaseGranted, after=heard)).token > token
+    level, epoch = await world.client.execute_command("HMGET", world.keys.emergency, "level", "epoch")
+    assert (level, int(epoch)) == (b"2", 1)
+    switches = [told for told in member.told[heard:] if isinstance(told, EmergencyChanged)]
+    assert all(told.level is EmergencyLevel.FLATTEN for told in switches)
+
+
+async def test_scripts_that_the_server_has_forgotten_are_loaded_again(redis_world):
+    member = await leading(redis_world)
+    await redis_world.client.execute_command("SCRIPT", "FLUSH")
+    heard = member.count
+    await member.hears(LeaseRenewed, after=heard)
+    assert not any(isinstance(told, Unreachable) for told in member.told)
+
+
+async def test_a_server_that_stands_still_costs_the_lease_by_its_deadline(redis_world):
+    world = redis_world
+    member = await leading(world)
+    heard = member.count
+    os.kill(world.server.pid, signal.SIGSTOP)
+    try:
+        told = await member.hears(Unreachable, after=heard)
+        await member.hears(LeaseLost, after=heard)
+    finally:
+        os.kill(world.server.pid, signal.SIGCONT)
+    assert "in time" in told.reason
+    await member.hears(Reachable, after=heard)
+    await member.hears(LeaseGranted, after=heard)
+
+
+async def test_a_standby_takes_over_from_one_that_is_gone(redis_world):
+    first = await leading(redis_world)
+    token = (await first.hears(LeaseGranted)).token
+    second = await begun(redis_world)
+    await second.hears(EmergencyChanged)
+    await first.coordinator.stop()  # without a release: as if it had been killed
+    assert (await second.hears(LeaseGranted)).token > token
+
+
+@pytest.mark.parametrize("key", ["lease", "emergency", "ledger"])
+async def test_a_foreign_value_under_our_key_is_said_and_heals(redis_world, key):
+    world = redis_world
+    member = await leading(world)
+    name = {"lease": world.keys.lease("BTCUSDT"), "emergency": world.keys.emergency, "ledger": world.keys.ledger}[key]
+    heard = member.count
+    await world.client.execute_command("SET", name, "somebody else's")
+    assert "foreign value" in (await member.hears(Unreachable, after=heard)).reason
+    await member.hears(LeaseLost, after=heard)
+    await world.client.execute_command("DEL", name)
+    await member.hears(Reachable, after=heard)
+
+
+async def test_a_switch_that_no_worker_wrote_is_said(redis_world):
+    member = await leading(redis_world)
+    heard = member.count
+    await redis_world.client.execute_command("HSET", redis_world.keys.emergency, "level", "very high")
+    assert "no emergency switch" in (await member.hears(Unreachable, after=heard)).reason
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(["--maxmemory-policy", "allkeys-lru"], "noeviction"), (["--requirepass", "secret"], "user name or password")],
+    ids=["evicting", "password"],
+)
+async def test_a_server_that_may_not_be_used_is_said_and_nothing_is_taken(redis_world, options, told):
+    world = redis_world
+    world.server.kill()
+    world.server.start(*options)
+    member = await begun(world)
+    await eventually(lambda: any(told in getattr(message, "reason", "") for message in member.told), member)
+    world.server.kill()
+    world.server.start()
+    await member.hears(LeaseGranted)
+    kinds = [type(message) for message in member.told]
+    assert kinds.index(Unreachable) < kinds.index(Reachable) < kinds.index(LeaseGranted)
+
+
+async def test_the_limits_are_shared_however_many_ask_at_once(redis_world):
+    """Each alone would fit; together they are granted the account's 10 000 and not a step more."""
+    members = [await begun(redis_world, f"S{number}USDT") for number in range(20)]
+    for member in members:
+        await member.hears(LeaseGranted)
+    await asyncio.sleep(0.1)
+    for member in members:
+        member.coordinator.reserve(Reservation(1, 0, 900, 900, 1.0, 0, 0))
+    granted = [await member.hears(Reserved) for member in members]
+    for side in ("buy_steps", "sell_steps"):
+        total = sum(getattr(told, side) for told in granted)
+        assert 9_000 < total * 1.01 <= 10_000
+
+
+async def test_a_ledger_that_is_lost_voids_what_was_granted_until_it_is_rebuilt_from_the_exchange(redis_world):
+    world = redis_world
+    member = await leading(world)
+    member.coordinator.reserve(Reservation(1, 0, 5000, 0, 1.0, 1000, 0))
+    assert await member.hears(Reserved) == Reserved(1, 5000, 0)
+    world.holdings = [Holding("XRPUSDT", 6000.0, 0.0, 0.0)]
+    heard = member.count
+    await world.client.execute_command("DEL", world.keys.ledger)
+    assert await member.hears(Reserved, after=heard) == Reserved(1, 0, 0)
+    await eventually(lambda: member.told[-1].__class__ is Reserved and member.told[-1].buy_steps, member)
+    last = member.told[-1]
+    assert 0 < last.buy_steps * 1.01 <= 10_000 - 6_060, "what rests elsewhere counts, a symbol without a maker included"
+
+
+async def test_nothing_is_granted_while_the_exchange_cannot_tell_what_rests(redis_world):
+    world = redis_world
+    asked = 0
+
+    async def silent():
+        nonlocal asked
+        asked += 1
+        raise OSError("the exchange does not answer")
+
+    world.read_holdings = silent
+    member = await leading(world)
+    member.coordinator.reserve(Reservation(1, 10, 50, 50, 1.0, 0, 0))
+    assert await member.hears(Reserved) == Reserved(1, 0, 10)
+    await eventually(lambda: asked >= 3, member)
+
+
+async def test_an_answer_for_a_lease_that_was_lost_is_not_given(redis_world):
+    member = await leading(redis_world)
+    redis_world.clock.jump(seconds=20)
+    member.coordinator.reserve(Reservation(1, 0, 5, 5, 1.0, 0, 0))
+    heard = member.count
+    await member.hears(LeaseGranted, after=heard)
+    await member.hears(LeaseRenewed, after=member.count)
+    lost = next(index for index, told in enumerate(member.told) if isinstance(told, LeaseLost))
+    assert not any(isinstance(told, Reserved) for told in member.told[lost:])
+
+
+def record() -> StateRecord:
+    return StateRecord(
+        schema=SCHEMA,
+        symbol="BTCUSDT",
+        holder="pod-1/7f3a",
+        namespace="default",
+        maker="btcusdt",
+        account="default/main",
+        installation="k3f9a0",
+        role=Role.LEADING,
+        mode=Mode.LIVE,
+        ready=True,
+        reason=Reason.QUOTING,
+        reasons_not_ready=[],
+        detail="",
+        guard="normal",
+        token=17,
+        build="0.1.0+abc",
+        fresh_connection_silent=False,
+        published_ms=1_700_000_000_000,
+    )
+
+
+async def test_records_are_read_by_others_until_they_are_too_old(redis_world):
+    world = redis_world
+    told = record()
+    member = await leading(world)
+    member.coordinator.publish(told)
+    heard = member.count
+    await member.hears(LeaseRenewed, after=heard)
+    found = await read_records(world.client, world.keys)
+    assert found.records == [told]
+    key = world.keys.record(told.symbol, told.holder)
+    assert 0 < int(await world.client.execute_command("PTTL", key)) <= 1500, "15 s of a run ten times as fast"
+    await world.client.execute_command("SET", key, encode(told).replace(b'"schema":1', b'"schema":99'))
+    found = await read_records(world.client, world.keys)
+    assert not found.records
+    assert "schema" in found.problems[0]
+    await world.client.execute_command("DEL", key)
+    assert (await read_records(world.client, world.keys)).records == []
+
+
+async def test_a_snapshot_of_another_schema_is_none(redis_world):
+    world = redis_world
+    member = await leading(world)
+    token = (await member.hears(LeaseGranted)).token
+    member.coordinator.save_snapshot(token, b"memory")
+    await member.hears(LeaseRenewed, after=member.count)
+    assert await member.coordinator.load_snapshot() is not None
+    await world.client.execute_command("HSET", world.keys.snapshot("BTCUSDT"), "schema", "99")
+    assert await member.coordinator.load_snapshot() is None
+
+
+async def test_the_account_of_the_resource_is_registered(redis_world):
+    await leading(redis_world)
+    assert await redis_world.client.execute_command("GET", "mm:account:local/main") == ACCOUNT.encode()

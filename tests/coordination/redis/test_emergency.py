@@ -1,0 +1,125 @@
+"""The switch: raised by anyone, lowered by nobody but who names its epoch."""
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, given, settings
+from phoenix_coordination.port import AccountTerms, EmergencyChanged, EmergencyLevel
+from phoenix_coordination.redis.emergency import UNSEEDED, EmergencyMemory, Switch
+from phoenix_coordination.redis.scripts import Script
+
+NONE, HALT, FLATTEN = EmergencyLevel
+WHATS = st.sampled_from(["raise", "merge", "seed"])
+TERMS = AccountTerms(1, 1, NONE)
+
+
+@pytest.fixture
+def switch(lua):
+    class Calls:
+        def raised(self, level, *, floor=0):
+            return self._call(Script.RAISE, [level.value, floor, "drawdown", "pod/1", 0])
+
+        def merged(self, level, epoch, *, seeds=False):
+            return self._call(Script.MERGE, [level.value, epoch, "told", "operator", 0, int(seeds)])
+
+        def resumed(self, epoch):
+            return self._call(Script.RESUME, [epoch, "looked at", "person", 0])
+
+        def _call(self, script, arguments):
+            answer = lua.call(script, [lua.keys.emergency], [*arguments, lua.keys.emergency_changed])
+            if script is Script.RESUME:
+                return bool(answer[0])
+            found = Switch.read(*answer)
+            return found.level, found.epoch, found.seeded
+
+    return Calls()
+
+
+def test_the_seed_of_an_empty_redis_is_what_the_status_says(switch):
+    assert switch.merged(FLATTEN, 7, seeds=True) == (FLATTEN, 7, True)
+
+
+def test_a_raise_grows_the_epoch_and_a_lower_level_changes_nothing(switch):
+    switch.merged(NONE, 3, seeds=True)
+    assert switch.raised(FLATTEN) == (FLATTEN, 4, True)
+    assert switch.raised(HALT) == (FLATTEN, 4, True)
+
+
+def test_a_raise_before_the_seed_stays_and_does_not_seed(switch):
+    assert switch.raised(HALT, floor=5) == (HALT, 6, False)
+    assert switch.merged(NONE, 2, seeds=True) == (HALT, 6, True)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "seeded", "resumed"), [(4, True, True), (3, True, False), (5, True, False), (4, False, False)]
+)
+def test_only_the_present_epoch_of_a_seeded_switch_resumes_it(switch, epoch, seeded, resumed):
+    switch.merged(HALT, 4, seeds=seeded)
+    assert switch.resumed(epoch) is resumed
+    assert switch.merged(NONE, 0)[0] is (NONE if resumed else HALT)
+
+
+def test_a_resume_is_not_undone_by_who_remembers_the_stop(switch):
+    switch.merged(HALT, 4, seeds=True)
+    switch.resumed(4)
+    assert switch.merged(HALT, 4) == (NONE, 5, True)
+    assert switch.merged(HALT, 4, seeds=True) == (NONE, 5, True)
+
+
+def test_two_histories_that_contradict_each_other_are_a_stop(switch):
+    switch.merged(HALT, 4, seeds=True)
+    assert switch.merged(NONE, 9) == (HALT, 10, True)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["raise", "merge", "seed"]), st.sampled_from([*EmergencyLevel]), st.integers(0, 9))
+    )
+)
+def test_nothing_but_a_resume_lowers_the_level(lua, switch, steps):
+    lua.begin()
+    before = (NONE, -1)
+    for what, level, epoch in steps:
+        if what == "raise":
+            now = switch.raised(level, floor=epoch)[:2]
+        else:
+            now = switch.merged(level, epoch, seeds=what == "seed")[:2]
+        assert now[0] >= before[0]
+        assert now[1] >= before[1]
+        before = now
+
+
+def test_everyone_hears_of_a_change_and_of_nothing_else(lua, switch):
+    with lua.client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.subscribe(lua.keys.emergency_changed)
+        pubsub.get_message(timeout=1)
+        switch.raised(HALT)
+        switch.raised(HALT)
+        switch.merged(NONE, 0)
+        assert pubsub.get_message(timeout=1)["data"] == b"1"
+        assert pubsub.get_message(timeout=0.05) is None
+
+
+@pytest.mark.parametrize(
+    ("memory", "terms", "told"),
+    [
+        (EmergencyMemory(), TERMS, None),
+        (EmergencyMemory(Switch(NONE, -1, "", seeded=False)), TERMS, EmergencyChanged(HALT, 0, UNSEEDED)),
+        (EmergencyMemory(Switch(FLATTEN, 2, "x", seeded=False)), TERMS, EmergencyChanged(FLATTEN, 2, "x")),
+        (EmergencyMemory(Switch(NONE, 2, "", seeded=True)), TERMS, EmergencyChanged(NONE, 2, "")),
+        (
+            EmergencyMemory(Switch(NONE, 2, "", seeded=True), Switch(HALT, 3, "mine", seeded=True)),
+            TERMS,
+            EmergencyChanged(HALT, 3, "mine"),
+        ),
+        (EmergencyMemory(None, Switch(HALT, 1, "mine", seeded=True)), TERMS, EmergencyChanged(HALT, 1, "mine")),
+        (
+            EmergencyMemory(Switch(HALT, 2, "x", seeded=True)),
+            AccountTerms(1, 1, FLATTEN),
+            EmergencyChanged(FLATTEN, 2, "the account resource says so (spec.emergency)"),
+        ),
+    ],
+    ids=["unread", "missing", "unseeded", "off", "raising", "raising before reading", "declared"],
+)
+def test_the_highest_source_is_in_force_and_what_is_missing_is_a_halt(memory, terms, told):
+    assert memory.in_force(terms) == told

@@ -1,0 +1,206 @@
+"""The account's ledger against a plain model: nobody is granted what would break a limit, whatever is lost."""
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from phoenix_coordination.port import AccountTerms, EmergencyLevel, Reservation
+from phoenix_coordination.redis.ledger import Grants, amounts_of, limits_of
+from phoenix_coordination.redis.scripts import Script
+
+TERMS = AccountTerms(net_micro=1_000 * 10**6, gross_micro=1_500 * 10**6, emergency=EmergencyLevel.NONE)
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+INDEXES = st.integers(0, 2)
+QUANTITIES = st.integers(0, 400)
+
+
+class Maker:
+    """One leader: what it has been granted, what of it rests, and its position; a step is worth 1 to 3 quote units."""
+
+    def __init__(self, index: int) -> None:
+        self.symbol = SYMBOLS[index]
+        self.value = float(1 + index)
+        self.token = 10 + index
+        self.sequence = 0
+        self.position = 0
+        self.grants = Grants()
+        self.buys = self.sells = 0
+
+    def worst(self) -> tuple[float, float, float]:
+        """What fills of all that rests of one side would make of it, at mark: long, short, gross."""
+        long, short = self.position + self.buys, self.position - self.sells
+        return long * self.value, -short * self.value, max(abs(long), abs(short)) * self.value
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Makers reserve, place within what is granted, are filled and cancel; an answer may be heard late, or never."""
+
+    def __init__(self, server) -> None:
+        super().__init__()
+        self.server = server
+        server.begin()
+        self.makers = [Maker(index) for index in range(3)]
+        self.answers: list[tuple[Maker, int, list[bytes]]] = []
+        for maker in self.makers:
+            self.lead(maker)
+        self.server.client.hset(self.server.keys.ledger, "rebuilt", f"{server.run:040x}:nonce")
+        self.was = (0.0, 0.0, 0.0)
+
+    def lead(self, maker: Maker) -> None:
+        fields = {"holder": "pod/" + maker.symbol, "token": maker.token, "beat": 0, "released": "", "run": "x"}
+        self.server.client.hset(self.server.keys.lease(maker.symbol), mapping=fields)
+
+    def reserve(self, maker: Maker, buys: int, sells: int) -> list[bytes]:
+        """As a worker does: at least what rests is asked for, and what may be sent meanwhile is the floor."""
+        asked = Reservation(
+            maker.sequence + 1,
+            maker.position,
+            max(buys, maker.buys),
+            max(sells, maker.sells),
+            maker.value,
+            maker.buys,
+            maker.sells,
+        )
+        maker.sequence += 1
+        maker.grants.asked()
+        amounts = amounts_of(asked)
+        assert amounts is not None
+        floors = maker.grants.floors(asked)
+        return self.server.call(
+            Script.RESERVE,
+            [self.server.keys.ledger, self.server.keys.lease(maker.symbol)],
+            [
+                *(maker.symbol, "pod/" + maker.symbol, maker.token, maker.sequence, *limits_of(TERMS)),
+                *(amounts.long, amounts.short, amounts.size, amounts.buys, amounts.sells),
+                *(floors[0] * amounts.step, floors[1] * amounts.step, 1),
+            ],
+        )
+
+    def hear(self, maker: Maker, answer: list[bytes]) -> None:
+        step = amounts_of(Reservation(0, 0, 0, 0, maker.value)).step
+        maker.grants.granted(int(answer[1]) // step, int(answer[2]) // step)
+
+    @rule(index=INDEXES, buys=QUANTITIES, sells=QUANTITIES, late=st.booleans())
+    def reserves(self, index, buys, sells, late):
+        maker = self.makers[index]
+        if any(waiting[0] is maker for waiting in self.answers):
+            return
+        answer = self.reserve(maker, buys, sells)
+        assert answer[0] == b"granted"
+        self.answers.append((maker, maker.sequence, answer))
+        if not late:
+            self.an_answer_is_heard()
+
+    @rule()
+    def an_answer_is_heard(self):
+        if self.answers:
+            maker, sequence, answer = self.answers.pop(0)
+            if sequence == maker.sequence:
+                self.hear(maker, answer)
+
+    @rule(index=INDEXES, buys=QUANTITIES, sells=QUANTITIES)
+    def places_what_is_granted(self, index, buys, sells):
+        """Nothing beyond the grant; what only reduces needs none, and is not looked at here."""
+        maker = self.makers[index]
+        maker.buys = max(maker.buys, min(buys, maker.grants.told_buys))
+        maker.sells = max(maker.sells, min(sells, maker.grants.told_sells))
+
+    @rule(index=INDEXES, share=st.floats(0, 1), buying=st.booleans())
+    def is_filled(self, index, share, buying):
+        maker = self.makers[index]
+        steps = int((maker.buys if buying else maker.sells) * share)
+        maker.position += steps if buying else -steps
+        maker.buys -= steps if buying else 0
+        maker.sells -= 0 if buying else steps
+        # A grant covers pending quantity as of the position that was reserved: the engine takes what was filled off it.
+        grants = maker.grants
+        grants.told_buys -= min(steps, grants.told_buys) if buying else 0
+        grants.told_sells -= 0 if buying else min(steps, grants.told_sells)
+
+    @rule(index=INDEXES)
+    def cancels_everything(self, index):
+        self.makers[index].buys = self.makers[index].sells = 0
+
+    @rule(index=INDEXES)
+    def is_replaced_by_another(self, index):
+        """The next leader reads what rests and where it stands, and then asks under a newer token."""
+        maker = self.makers[index]
+        self.answers = [waiting for waiting in self.answers if waiting[0] is not maker]
+        stale = (maker.token, maker.sequence)
+        maker.token += 10
+        maker.sequence, maker.grants = 0, Grants()
+        self.lead(maker)
+        before = self.server.client.hgetall(self.server.keys.ledger)
+        late = Maker(SYMBOLS.index(maker.symbol))
+        late.token, late.sequence = stale
+        assert self.reserve(late, 0, 0) == [b"fenced"], "a paused leader changes nothing"
+        assert self.server.client.hgetall(self.server.keys.ledger) == before
+
+    @rule()
+    def the_mark_is_lost(self):
+        """An empty or older ledger: every grant is void when the heartbeat sees it, before anybody may rebuild."""
+        self.server.run += 1
+        self.server.client.delete(self.server.keys.ledger)
+        self.answers.clear()
+        for maker in self.makers:
+            maker.grants = Grants()
+        sums = [sum(values) for values in zip(*(maker.worst() for maker in self.makers), strict=True)]
+        for maker in self.makers:
+            answer = self.reserve(maker, 300, 300)
+            self.hear(maker, answer)
+            assert maker.grants.told_buys <= max(0, -maker.position)
+            assert maker.grants.told_sells <= max(0, maker.position)
+            maker.grants = Grants()
+        self.server.client.hset(self.server.keys.ledger, "rebuilt", f"{self.server.run:040x}:nonce")
+        self.was = tuple(max(a, b) for a, b in zip(self.was, sums, strict=True))
+
+    @invariant()
+    def no_more_than_the_limits_can_come_of_what_rests(self):
+        """Beyond a limit only by what reduces a symbol's own position, whose fills the other symbols do not know."""
+        reducing_buys = sum(max(0, -maker.position) * maker.value for maker in self.makers)
+        reducing_sells = sum(max(0, maker.position) * maker.value for maker in self.makers)
+        long, short, gross = (sum(values) for values in zip(*(m.worst() for m in self.makers), strict=True))
+        assert long <= TERMS.net_micro / 1e6 + reducing_buys
+        assert short <= TERMS.net_micro / 1e6 + reducing_sells
+        assert gross <= TERMS.gross_micro / 1e6
+
+    @invariant()
+    def the_ledger_counts_at_least_what_rests(self):
+        for maker in self.makers:
+            text = self.server.client.hget(self.server.keys.ledger, "e:" + maker.symbol)
+            words = [int(word) for word in text.split()[1:]] if text else [0] * 7
+            long, short, gross = (value * 1e6 for value in maker.worst())
+            assert words[2] >= long - abs(maker.position) * maker.value * 2e4
+            assert words[3] >= short - abs(maker.position) * maker.value * 2e4
+            assert words[4] >= gross
+
+
+SETTINGS = settings(
+    max_examples=150,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+def test_whoever_reserves_fills_dies_or_forgets_the_limits_hold(lua):
+    run_state_machine_as_test(lambda: LedgerMachine(lua), settings=SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("rule_of_the_script", "without"),
+    [
+        ("math.max(buy_granted, buy_floor)", "buy_granted"),
+        ("net_limit - sum_long - long", "net_limit - long"),
+        ("string.sub(mark, 1, #run + 1) == run .. ':'", "true"),
+        ("lease[2] ~= ARGV[3]", "false"),
+    ],
+    ids=["floor", "the others", "rebuilt mark", "fence"],
+)
+def test_the_machine_finds_a_script_that_lacks_a_rule(lua, monkeypatch, rule_of_the_script, without):
+    source = Script.RESERVE.source
+    assert rule_of_the_script in source
+    monkeypatch.setattr(Script.RESERVE, "source", source.replace(rule_of_the_script, without))
+    thorough = settings(SETTINGS, max_examples=500, derandomize=True, phases=[Phase.generate], print_blob=False)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(lambda: LedgerMachine(lua), settings=thorough)
