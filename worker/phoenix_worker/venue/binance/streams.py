@@ -6,6 +6,7 @@ told from its first bytes; a frame that is laid out otherwise is told by its par
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from random import Random
 
@@ -34,7 +35,7 @@ SHUTDOWN_RETURN_S = (5.0, 30.0)
 _PREFIX = b'{"stream":"'
 
 
-class MarketConnection:
+class MarketConnection(ABC):
     """What BOOK and MARKET share: opened and closed once each, bad frames counted, maintenance heard."""
 
     stream: Stream
@@ -81,8 +82,9 @@ class MarketConnection:
     def on_closed(self, reason: str) -> None:
         self._emit(StreamClosed(self._clock.monotonic_ns(), self.stream, reason))
 
+    @abstractmethod
     def on_batch(self, frames: list[bytearray]) -> None:
-        raise NotImplementedError
+        """The frames of one read of the socket, in order."""
 
     def on_successor(self) -> None: ...
 
