@@ -83,8 +83,10 @@ class HotParameters:
         before, now = self._started_with.cold, resolved.cold
         cold = tuple(name for name in now if now[name] != before[name])
         running = self._started_with if cold else resolved
+        # The mode of this process is the one that it was started with, whatever the file says by now.
+        shown = msgspec.structs.replace(resolved, mode=self._started_with.mode)
         self.in_force = InForce(
-            resolved, running.hash, running.generation, needs_restart=cold, refusals=self.in_force.refusals
+            shown, running.hash, running.generation, needs_restart=cold, refusals=self.in_force.refusals
         )
         applied(resolved, ready)
         return True
