@@ -86,7 +86,8 @@ class MarketConnection(ABC):
     def on_batch(self, frames: list[bytearray]) -> None:
         """The frames of one read of the socket, in order."""
 
-    def on_successor(self) -> None: ...
+    def on_successor(self) -> None:  # noqa: B027 - most streams have nothing to do when a successor takes over
+        """A new connection has taken the place of the old one."""
 
     def merge(self, held: list[bytearray], waited_s: float) -> list[bytearray] | None:  # noqa: ARG002
         return held
