@@ -208,6 +208,13 @@ async def test_memory_is_saved_before_the_lease_is_given_up(assembled, clock):
     assert peers.asked == [("snapshot", 5, engine.remember()), "release"]
 
 
+async def test_memory_is_saved_with_the_lease_before_anything_can_fill(assembled, clock):
+    """The process that comes after a crash counts its fills from where this one began."""
+    shell, _, peers = assembled()
+    shell.hear(port.LeaseGranted(5, clock.monotonic_ns() + 4 * 10**9))
+    assert [asked[:2] for asked in peers.asked if asked[0] == "snapshot"] == [("snapshot", 5)]
+
+
 async def test_the_lease_is_released_only_when_each_request_has_its_answer(assembled, venue):
     """What is executed after that (a cancel-all that is sent again) would hit the next holder's orders."""
     shell, engine, peers = assembled(lambda event: [act.ReleaseLease(), act.Exit(0, "SIGTERM")][: 2 * (event.at == 7)])
