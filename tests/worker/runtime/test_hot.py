@@ -161,3 +161,20 @@ async def test_a_swapped_symbolic_link_is_a_change(tmp_path, files, instrument):
     assert len(watched.told) == 1
     watched.task.cancel()
     await asyncio.gather(watched.task, return_exceptions=True)
+
+
+async def test_a_file_that_is_still_being_written_is_not_read(watched, monkeypatch):
+    """Half of a manifest may be one, too: with the defaults of what is not there yet."""
+    settled = watched.hot._look()
+    looks = iter([((size,), (size,)) for size in range(10)])
+    seen: list[object] = []
+
+    def look():
+        seen.append(next(looks, settled))
+        return seen[-1]
+
+    monkeypatch.setattr(watched.hot, "_look", look)
+    async with asyncio.timeout(20):
+        while settled not in seen:  # noqa: ASYNC110 - the watch counts its looks, and tells nobody
+            await asyncio.sleep(0.01)
+    assert watched.told == []
