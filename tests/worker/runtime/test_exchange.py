@@ -76,3 +76,11 @@ def test_the_client_declares_what_the_account_declares_and_names_its_holder(reso
     assert made._settings.limits.weight_share == 0.8
     assert made._user_agent == "phoenix/pod/1"
     assert "s" not in repr(made._credentials).replace("Credentials", "")
+
+
+@pytest.mark.parametrize("mode", list(Mode), ids=lambda mode: mode.value)
+def test_only_live_has_a_client_that_changes_anything(resolved, mode):
+    """The second fence of a rehearsal: whatever got past its stand-in would be refused here."""
+    resolved = resolved(mode=mode)
+    made = client(endpoints_of(resolved, LIFE), resolved, Key("k", "s", ""), LIFE, "pod/1")
+    assert made._rest.read_only is (mode is not Mode.LIVE)
