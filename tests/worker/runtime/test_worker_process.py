@@ -12,6 +12,7 @@ import pytest
 from phoenix_coordination.state import Reason, Role, decode
 from phoenix_worker import __main__ as program
 from phoenix_worker.runtime.replay import replay
+from phoenix_worker.runtime.worker import Options, Worker
 
 ENDPOINT = "http://127.0.0.1:8700"
 SECRET_REDIS = "redis://user:hunter2hunter2@redis:6379/0"
@@ -351,3 +352,20 @@ async def test_a_worker_that_ends_for_a_fault_says_why_on_stderr(world):
     worker.process.send_signal(signal.SIGINT)
     assert await worker.end() == 1
     assert worker.errors == "phoenix worker: SIGINT, again: ended without waiting for the withdrawal\n"
+
+
+async def test_from_the_moment_that_the_key_is_read_nothing_of_it_can_be_told(files, logged, redact, clock, tmp_path):
+    """Whatever leaks it later: a library's warning, a crash."""
+    files.edit(files.account, ENDPOINT, "http://127.0.0.1:9")
+    (tmp_path / "apiKey").write_text("the-key-of-the-account")
+    (tmp_path / "apiSecret").write_text("the-secret-of-the-account")
+    options = Options(files.maker, files.account, tmp_path, tmp_path / "state", ("127.0.0.1", 0))
+    worker = Worker(options, files.resolve(), clock, logged.log, logged.writer, redact)
+    running = asyncio.create_task(worker.run())
+    leak = "the-secret-of-the-account, the-key-of-the-account"
+    async with asyncio.timeout(20):
+        while redact(leak) == leak:  # noqa: ASYNC110 - the worker reads it when it comes to it
+            await asyncio.sleep(0.02)
+    assert redact(leak) == "[hidden], [hidden]"
+    worker.stop("the test is over")
+    assert await running == 0
