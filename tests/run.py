@@ -39,13 +39,16 @@ class Outcome:
 # The core's coverage is part of its contract: a branch of it that no test has seen may be an order that nobody meant.
 CORE_COVERAGE = ("--cov=phoenix_worker.core", "--cov-branch", "--cov-report=term:skip-covered", "--cov-fail-under=95")
 
+# A scenario mostly waits (for silence to be noticed, for a back-off to pass), so several run side by side on two cores.
+WAITING = ("-n", "3", "--dist", "loadscope")
+
 SUITES = (
     Suite("core", "the engine: rules, tables, properties", ("tests/worker/core",), CORE_COVERAGE),
     Suite("house", "models, commands, the house itself", ("tests/crds", "tests/cli", "tests/house")),
     Suite("shared", "what workers and operator share", ("tests/coordination", "tests/operator")),
     Suite("worker", "venue client and runtime, over real sockets", ("tests/worker/venue", "tests/worker/runtime")),
     Suite("simulator", "the exchange: matching, wire, markets", ("tests/simulator",)),
-    Suite("scenarios", "whole runs: every fault, over real sockets", ("tests/scenarios",)),
+    Suite("scenarios", "whole runs: every fault, over real sockets", ("tests/scenarios",), WAITING),
 )
 
 
