@@ -51,9 +51,9 @@ def test_nothing_is_left_to_close_or_one_is_alive():
 def test_after_a_refusal_a_limit_goes_out_after_a_breath():
     task = Liquidation()
     task.sent("first")
-    task.refused("another", 5)
+    task.refused("another", 5, judged=True)
     assert task.order_id == "first"
-    task.refused("first", 5)
+    task.refused("first", 5, judged=True)
     assert (task.order_id, task.market_refused, task.not_before_ns) == ("", True, 5 + RETRY_AFTER_REFUSAL_NS)
     assert slice_of(task).price_ticks > 0
 
@@ -107,3 +107,10 @@ def test_the_next_liquidation_begins_with_a_market_order_again():
     task.judge(False, 0, GUARDS)
     task.judge(True, 1, GUARDS)
     assert slice_of(task).price_ticks == 0
+
+
+def test_an_emergency_order_that_nobody_judged_is_tried_again_as_it_was():
+    task = Liquidation(active=True)
+    task.sent("first")
+    task.refused("first", 5, judged=False)
+    assert (task.order_id, task.market_refused, task.not_before_ns) == ("", False, 5 + RETRY_AFTER_REFUSAL_NS)

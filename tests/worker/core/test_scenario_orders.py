@@ -537,9 +537,12 @@ def test_the_dead_man_is_refreshed_while_healthy_and_never_disarmed(world):
     assert {action.countdown_ms for action in armed} == {60_000}
 
 
-def test_a_dead_man_that_cannot_be_armed_forbids_quoting(world):
+def test_a_dead_man_that_cannot_be_armed_again_forbids_quoting_once_the_last_one_has_run_out(world):
+    world.arms = False
     world.tell(ev.DeadManArmed(0, 0))
-    assert world.engine.view().not_ready == [Reason.DEAD_MAN_NOT_ARMED]
+    assert world.ours(), "the timer that was armed before still stands"
+    world.wait(60.0)
+    assert Reason.DEAD_MAN_NOT_ARMED in world.engine.view().not_ready
     assert world.ours() == []
 
 

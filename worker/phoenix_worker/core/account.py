@@ -52,6 +52,11 @@ NOT_A_FAILURE = ROUTINE | {
 been measured again), or nothing ever left. An unknown outcome is none either: it counts as live until it has been
 resolved, and an outage would otherwise halt every symbol until a person came."""
 
+NEVER_JUDGED = frozenset(
+    {Refusal.NOT_SENT, Refusal.EXPIRED_DEADLINE, Refusal.RATE_LIMIT, Refusal.BANNED, Refusal.CLOCK}
+)
+"""The order itself was not looked at: it never left, came too late, or nothing of ours is taken now."""
+
 _PLACE_ANSWERS = {Outcome.CONFIRMED: Trigger.PLACED, Outcome.UNKNOWN: Trigger.PLACE_UNKNOWN}
 _AMEND_ANSWERS = {Outcome.CONFIRMED: Trigger.AMENDED, Outcome.UNKNOWN: Trigger.AMEND_UNKNOWN}
 _CANCEL_ANSWERS = {Outcome.CONFIRMED: Trigger.CANCELLED, Outcome.UNKNOWN: Trigger.CANCEL_UNKNOWN}

@@ -11,7 +11,7 @@ import msgspec
 
 from phoenix_worker.core import events as ev
 from phoenix_worker.core import memory, reconcile
-from phoenix_worker.core.account import Verdict
+from phoenix_worker.core.account import NEVER_JUDGED, Verdict
 from phoenix_worker.core.actions import AnyAction, Cancel, CancelAll, Exit, Note, NoteKind, RaiseEmergency
 from phoenix_worker.core.book import Applied, Book
 from phoenix_worker.core.decision import decide
@@ -177,7 +177,7 @@ def _on_answer(state: State, event: ev.Answer, out: Out) -> None:
     verdict = state.account.on_answer(event, state.book.touch_id, state.parameters.risk)
     order = state.account.orders.get(event.client_id)
     if event.outcome is ev.Outcome.REFUSED and (order is None or order.life is Life.CLOSED):
-        state.liquidation.refused(event.client_id, event.at)
+        state.liquidation.refused(event.client_id, event.at, judged=event.refusal not in NEVER_JUDGED)
     _settle_liquidation(state)
     state.session.restrict(event.refusal, event.at)
     if event.refusal is ev.Refusal.CLOCK:
@@ -344,7 +344,8 @@ def _on_clock(state: State, event: ev.ClockSynced, _: Out) -> None:
 
 
 def _on_dead_man(state: State, event: ev.DeadManArmed, out: Out) -> None:
-    state.session.dead_man_until_ns = event.until_ns
+    # Where arming failed, the timer that was armed before still stands.
+    state.session.dead_man_until_ns = event.until_ns or state.session.dead_man_until_ns
     _changed(state, out)
 
 

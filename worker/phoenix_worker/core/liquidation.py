@@ -47,11 +47,11 @@ class Liquidation(msgspec.Struct):
         if client_id == self.order_id:
             self.order_id = ""
 
-    def refused(self, client_id: str, now_ns: int) -> None:
-        """The exchange would not take it: the next one goes as a limit, after a breath."""
+    def refused(self, client_id: str, now_ns: int, *, judged: bool) -> None:
+        """It was not taken; the next one goes after a breath, as a limit where the exchange itself had judged it."""
         if client_id == self.order_id:
             self.order_id = ""
-            self.market_refused = True
+            self.market_refused = self.market_refused or judged
             self.not_before_ns = now_ns + RETRY_AFTER_REFUSAL_NS
 
     def next_slice(
