@@ -26,11 +26,24 @@ class EmergencyLevel(IntEnum):
     FLATTEN = 2
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """A leader's memory as it was saved under `token`, `saved_wall_ns` (UTC)."""
+
+    token: int
+    saved_wall_ns: int
+    memory: bytes
+
+
 class LeaseGranted(msgspec.Struct, frozen=True):
-    """The symbol is this worker's. No order may leave after `deadline_ns`; ids carry `token`, which only grows."""
+    """The symbol is this worker's. No order may leave after `deadline_ns`; ids carry `token`, which only grows.
+
+    `memory` is the newest that any leader saved, read under this token, so that nothing newer can follow from an older
+    leader; `None` where there is none that can be read (which fails closed).
+    """
 
     token: int
     deadline_ns: int
+    memory: Snapshot | None
 
 
 class LeaseRenewed(msgspec.Struct, frozen=True):
@@ -61,6 +74,29 @@ class EmergencyChanged(msgspec.Struct, frozen=True):
     reason: str
 
 
+class HaltChanged(msgspec.Struct, frozen=True):
+    """The symbol's own risk halt, which outlives its workers; `reason` is empty where there is none (any more).
+
+    Told once at the start, too. It ends by `phoenix resume ACCOUNT --symbol S --epoch N`.
+    """
+
+    epoch: int
+    reason: str
+
+
+class BudgetGranted(msgspec.Struct, frozen=True):
+    """What quoting may send until `until_ns`: orders of the account, weight of the egress; and who must wait how long.
+
+    Cancels and reducing orders need no grant: a reserve of both windows is theirs.
+    """
+
+    orders: int
+    weight: int
+    until_ns: int
+    account_blocked_until_ns: int = 0
+    egress_blocked_until_ns: int = 0
+
+
 class Reachable(msgspec.Struct, frozen=True):
     """What is shared can be read and written. Told once at the start, and after each `Unreachable`."""
 
@@ -69,7 +105,17 @@ class Unreachable(msgspec.Struct, frozen=True):
     reason: str
 
 
-Message = LeaseGranted | LeaseRenewed | LeaseLost | Reserved | EmergencyChanged | Reachable | Unreachable
+Message = (
+    LeaseGranted
+    | LeaseRenewed
+    | LeaseLost
+    | Reserved
+    | EmergencyChanged
+    | HaltChanged
+    | BudgetGranted
+    | Reachable
+    | Unreachable
+)
 Sink = Callable[[Message], None]
 
 
@@ -100,12 +146,37 @@ class AccountTerms(msgspec.Struct, frozen=True):
     emergency: EmergencyLevel
 
 
-class Snapshot(msgspec.Struct, frozen=True):
-    """The worker's memory as it was saved under `token`, `saved_wall_ns` (UTC)."""
+class BudgetNeed(msgspec.Struct, frozen=True):
+    """What this worker has sent since it last told, would like to send until it tells again, and what the exchange said.
 
-    token: int
-    saved_wall_ns: int
-    memory: bytes
+    Orders count against the account, request weight against the egress (the public IP). `*_unused` gives back what was
+    granted and not sent. Reported figures are the exchange's own of its running windows, -1 where it has said none.
+    `*_blocked_ns`: how much longer nothing may be sent (429 and 418: egress; -1015: the account's orders), 0: at once.
+    """
+
+    orders_sent: int
+    orders_wanted: int
+    orders_unused: int
+    weight_sent: int
+    weight_wanted: int
+    weight_unused: int
+    orders_10s_reported: int = -1
+    orders_1m_reported: int = -1
+    weight_1m_reported: int = -1
+    account_blocked_ns: int = 0
+    egress_blocked_ns: int = 0
+
+
+class BudgetTerms(msgspec.Struct, frozen=True):
+    """The exchange's limits and the shares of them that are this account's makers', as the account resource says."""
+
+    egress: str
+    orders_10s: int
+    orders_1m: int
+    weight_1m: int
+    order_share: float
+    weight_share: float
+    reserve_share: float
 
 
 class LeaseTimes(msgspec.Struct, frozen=True):
@@ -157,6 +228,31 @@ class Coordinator(Protocol):
         """Gives the lease up and campaigns no more. Only when each request to the exchange has its answer."""
         ...
 
+    def warm(self, *, warm: bool) -> None:
+        """Whether this worker could quote at once if it led: book, streams and clock. Who is not leaves a free lease to
+        another candidate who is."""
+        ...
+
+    def hand_over(self) -> None:
+        """Gives the lease to a warm standby, if there is one, and goes on campaigning; else nothing changes.
+
+        Only when each request to the exchange has its answer.
+        """
+        ...
+
+    def halt_symbol(self, reason: str) -> None:
+        """Halts the symbol until a person resumes it: whoever leads it next, too."""
+        ...
+
+    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int) -> str:
+        """Registers what this worker costs even when it does not quote (weight a minute); empty, or why it does not fit
+        beside the others of the egress, with the sum."""
+        ...
+
+    def spend(self, need: BudgetNeed) -> None:
+        """Answered by `BudgetGranted`."""
+        ...
+
     def raise_emergency(self, level: EmergencyLevel, reason: str) -> None:
         """Raises the sticky switch for the whole account; a level that is not higher changes nothing."""
         ...
@@ -167,10 +263,6 @@ class Coordinator(Protocol):
 
     def save_snapshot(self, token: int, memory: bytes) -> None:
         """Keeps the worker's memory; ignored where a newer token has saved one."""
-        ...
-
-    async def load_snapshot(self) -> Snapshot | None:
-        """The newest memory, whoever saved it; `None` where there is none that can be read (which fails closed)."""
         ...
 
     async def stop(self) -> None:

@@ -135,17 +135,36 @@ class ArmDeadMan(Action, frozen=True):
 
 
 class Reserve(Action, frozen=True):
-    """Replace this symbol's entry of the account's exposure ledger; answered by `Reserved` with the same sequence."""
+    """Replace this symbol's entry of the account's exposure ledger; answered by `Reserved` with the same sequence.
+
+    `*_live_steps`: what of it is live, in flight or unknown already: it stays counted whatever is granted.
+    """
 
     sequence: int
     position_steps: int
     buy_steps: int
     sell_steps: int
     mark: float
+    buy_live_steps: int
+    sell_live_steps: int
 
 
 class ReleaseLease(Action, frozen=True):
     """Only when every request has its answer."""
+
+
+class HandOver(Action, frozen=True):
+    """This leader cannot quote and has nothing resting: a warm standby, if there is one, shall. Otherwise nothing
+    changes.
+    """
+
+    reason: str
+
+
+class HaltSymbol(Action, frozen=True):
+    """A risk halt of the symbol, for whoever leads it, until a person resumes it; answered by `SymbolHalt`."""
+
+    reason: str
 
 
 class RaiseEmergency(Action, frozen=True):
@@ -196,6 +215,8 @@ AnyAction = (
     | ArmDeadMan
     | Reserve
     | ReleaseLease
+    | HandOver
+    | HaltSymbol
     | RaiseEmergency
     | Note
     | Exit

@@ -315,6 +315,23 @@ class Lease(Event, frozen=True):
     installation: str = ""
 
 
+class Restored(Event, frozen=True):
+    """What the symbol's last leader remembered, `age_ns` ago; told before the `Lease` that makes this worker the leader.
+
+    `memory` is empty where nothing could be read: what it would have said fails closed.
+    """
+
+    memory: bytes
+    age_ns: int
+
+
+class SymbolHalt(Event, frozen=True):
+    """The symbol's risk halt as its workers share it; `reason` is empty where there is none (any more)."""
+
+    epoch: int
+    reason: str
+
+
 class Reserved(Event, frozen=True):
     """The account's ledger grants pending buys and sells up to these, for reservation `sequence`."""
 
@@ -421,6 +438,8 @@ AnyEvent = (
     | OrderAnswer
     | Truth
     | Lease
+    | Restored
+    | SymbolHalt
     | Reserved
     | Emergency
     | Coordination
