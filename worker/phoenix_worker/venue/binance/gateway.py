@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from random import Random
 
 from msgspec.structs import replace
+from phoenix_coordination.redis.ledger import Holding
 
 from phoenix_worker.core.actions import (
     Amend,
@@ -26,6 +27,7 @@ from phoenix_worker.core.actions import (
 )
 from phoenix_worker.core.events import AnyEvent, Budget, DeadManArmed, Refusal, Stream
 from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.venue.binance.account import AccountReader
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.endpoints import Endpoints
 from phoenix_worker.venue.binance.kept import KeptConnection
@@ -124,6 +126,7 @@ class BinanceVenue:
             settings.recv_window_ms,
             read_only=dry_run,
         )
+        self._account = AccountReader(self._rest, self._time)
         self._preflight: Preflight | None = None
         self._parts: _Parts | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -201,6 +204,10 @@ class BinanceVenue:
         if self._parts is not None:
             await self._parts.close()
         await self._rest.close()
+
+    async def holdings(self) -> list[Holding]:
+        """What the whole account holds, all symbols: see `AccountReader.holdings`. Raises `OSError`."""
+        return await self._account.holdings()
 
     def statistics(self) -> Statistics:
         """A snapshot; order latencies are handed out once."""
