@@ -1,0 +1,188 @@
+"""What the exchange says of the whole account."""
+
+from decimal import Decimal
+
+import pytest
+from phoenix_coordination.redis.ledger import Holding
+from phoenix_worker.venue.binance.account import (
+    ROUNDS,
+    AccountOrder,
+    AccountPosition,
+    AccountUnreadableError,
+    holdings_of,
+    open_account,
+)
+
+POSITIONS, ORDERS, MARK = "/fapi/v3/positionRisk", "/fapi/v1/openOrders", "/fapi/v1/premiumIndex"
+
+
+def position(symbol: str, qty: str, mark: str = "100", **more: object) -> dict[str, object]:
+    """A row as the exchange pads it."""
+    return {
+        "symbol": symbol,
+        "positionSide": "BOTH",
+        "positionAmt": qty,
+        "entryPrice": "99.5",
+        "breakEvenPrice": "99.6",
+        "markPrice": mark,
+        "unRealizedProfit": "-1.25000000",
+        "liquidationPrice": "0",
+        "isolatedMargin": "0",
+        "notional": "0",
+        "marginAsset": "USDT",
+        "isolatedWallet": "0",
+        "initialMargin": "12.5",
+        "maintMargin": "1.5",
+        "positionInitialMargin": "0",
+        "openOrderInitialMargin": "0",
+        "adl": 1,
+        "bidNotional": "0",
+        "askNotional": "0",
+        "updateTime": 1760000000000,
+        **more,
+    }
+
+
+def order(symbol: str, side: str, qty: str, filled: str = "0", **more: object) -> dict[str, object]:
+    return {
+        "symbol": symbol,
+        "orderId": 7,
+        "clientOrderId": "web_x",
+        "side": side,
+        "type": "LIMIT",
+        "price": "90.00",
+        "origQty": qty,
+        "executedQty": filled,
+        "status": "NEW",
+        "timeInForce": "GTC",
+        "reduceOnly": False,
+        "time": 1760000000000,
+        "updateTime": 1760000000001,
+        "closePosition": False,
+        "priceProtect": False,
+        **more,
+    }
+
+
+@pytest.fixture
+async def account(exchange, credentials, machine_clock):
+    async with open_account(exchange.endpoints, credentials, machine_clock(rate=50.0), "phoenix/person") as reader:
+        yield reader
+
+
+def answer_in_turn(exchange, path: str, *bodies: object) -> None:
+    """Each question gets the next answer, the last for ever."""
+    left = list(bodies)
+    exchange.answers["GET", path] = lambda *_: left.pop(0) if len(left) > 1 else left[0]
+
+
+# -- holdings ----------------------------------------------------------------------------------------
+
+
+async def test_every_symbol_is_told_at_mark_with_a_maker_or_without(account, exchange):
+    answer_in_turn(exchange, POSITIONS, [position("AUSDT", "-2", "50"), position("BUSDC", "0", "10")])
+    answer_in_turn(exchange, ORDERS, [order("BUSDC", "BUY", "3", "1"), order("BUSDC", "SELL", "5", price="0.00")])
+    assert await account.holdings() == [Holding("AUSDT", -100.0, 0.0, 0.0), Holding("BUSDC", 0.0, 20.0, 50.0)]
+    assert all("symbol" not in seen.parameters for seen in exchange.asked("GET", ORDERS))
+
+
+async def test_a_flat_account_holds_nothing(account, exchange):
+    answer_in_turn(exchange, POSITIONS, [position("AUSDT", "0.000")])
+    assert await account.holdings() == []
+
+
+async def test_a_fill_between_the_readings_has_everything_read_again(account, exchange):
+    before, after = [position("AUSDT", "0")], [position("AUSDT", "3")]
+    answer_in_turn(exchange, POSITIONS, before, after, after)
+    answer_in_turn(exchange, ORDERS, [order("AUSDT", "BUY", "3")], [])
+    assert await account.holdings() == [Holding("AUSDT", 300.0, 0.0, 0.0)]
+    assert len(exchange.asked("GET", ORDERS)) == 2
+
+
+async def test_an_order_of_a_symbol_that_the_positions_do_not_tell_of_has_everything_read_again(account, exchange):
+    answer_in_turn(exchange, POSITIONS, [], [], [position("AUSDT", "0")])
+    answer_in_turn(exchange, ORDERS, [order("AUSDT", "BUY", "3")])
+    assert await account.holdings() == [Holding("AUSDT", 0.0, 300.0, 0.0)]
+
+
+async def test_readings_that_never_agree_are_not_believed(account, exchange):
+    exchange.answers["GET", POSITIONS] = lambda _, p: [position("AUSDT", p["timestamp"][-6:])]
+    with pytest.raises(AccountUnreadableError, match=f"did not agree within {ROUNDS}"):
+        await account.holdings()
+
+
+async def test_what_is_not_quoted_in_dollars_is_valued_in_them(account, exchange):
+    answer_in_turn(exchange, POSITIONS, [position("ETHBTC", "2", "0.05", marginAsset="BTC")])
+    exchange.answers["GET", MARK] = lambda _, p: {"symbol": p["symbol"], "markPrice": "60000.00"}
+    assert await account.holdings() == [Holding("ETHBTC", 6000.0, 0.0, 0.0)]
+    assert exchange.asked("GET", MARK)[0].parameters["symbol"] == "BTCUSDT"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        pytest.param(POSITIONS, [position("AUSDT", "1", positionSide="LONG")], "one-way", id="hedge mode"),
+        pytest.param(POSITIONS, [position("AUSDT", "NaN")], POSITIONS, id="quantity is no number"),
+        pytest.param(POSITIONS, [position("AUSDT", "1", "Infinity")], POSITIONS, id="mark is infinite"),
+        pytest.param(POSITIONS, [position("AUSDT", "1", "-5")], POSITIONS, id="mark is negative"),
+        pytest.param(POSITIONS, [position("AUSDT", "1", "0")], "no mark price", id="no mark"),
+        pytest.param(POSITIONS, {"rows": []}, POSITIONS, id="another shape"),
+        pytest.param(ORDERS, [order("AUSDT", "BOTH", "1")], ORDERS, id="no side"),
+        pytest.param(ORDERS, [order("AUSDT", "BUY", "-1")], ORDERS, id="negative quantity"),
+        pytest.param(ORDERS, [{"symbol": "AUSDT"}], ORDERS, id="fields are missing"),
+    ],
+)
+async def test_what_cannot_be_understood_is_an_error_that_says_where(account, exchange, path, body, says):
+    answer_in_turn(exchange, path, body)
+    with pytest.raises(AccountUnreadableError, match=says):
+        await account.holdings()
+
+
+async def test_a_refusal_is_an_error_that_repeats_what_the_exchange_said(account, exchange, refusal):
+    exchange.answers["GET", ORDERS] = lambda *_: refusal(401, -2015, "Invalid API-key, IP, or permissions for action.")
+    with pytest.raises(AccountUnreadableError, match=r"openOrders: Invalid API-key.*-2015"):
+        await account.holdings()
+
+
+def test_reduce_only_orders_count_like_any_other() -> None:
+    held = AccountPosition(
+        *("AUSDT", Decimal(2), Decimal(9), Decimal(10), Decimal(2), Decimal(0), Decimal(20)), margin_asset="USDT"
+    )
+    closing = AccountOrder(
+        *("AUSDT", "c", 1, "SELL", "LIMIT", Decimal(11), Decimal(2), Decimal(0), "NEW"), reduce_only=True
+    )
+    assert holdings_of([held], [closing], {"USDT": Decimal(1)}) == [Holding("AUSDT", 20.0, 0.0, 20.0)]
+
+
+# -- what people ask ---------------------------------------------------------------------------------
+
+
+async def test_positions_and_orders_are_told_exactly(account, exchange):
+    answer_in_turn(exchange, POSITIONS, [position("AUSDT", "-0.100", "50", liquidationPrice="77.7")])
+    answer_in_turn(exchange, ORDERS, [order("AUSDT", "SELL", "0.3", "0.1", reduceOnly=True)])
+    (held,), (resting,) = await account.positions(), await account.open_orders()
+    assert (held.qty, held.liquidation_price, held.unrealised) == (Decimal("-0.1"), Decimal("77.7"), Decimal("-1.25"))
+    assert (held.initial_margin, held.maintenance_margin, held.margin_asset) == (
+        Decimal("12.5"),
+        Decimal("1.5"),
+        "USDT",
+    )
+    assert (resting.side.name, resting.price, resting.remaining) == ("SELL", Decimal(90), Decimal("0.2"))
+    assert (resting.client_id, resting.reduce_only, resting.placed_ms) == ("web_x", True, 1760000000000)
+
+
+async def test_an_exchange_that_cannot_be_reached_is_one_error(credentials, machine_clock, exchange):
+    exchange.answers["GET", "/fapi/v1/time"] = lambda *_: {"serverTime": "later"}
+    with pytest.raises(AccountUnreadableError, match="clock"):
+        async with open_account(exchange.endpoints, credentials, machine_clock(), "phoenix/person"):
+            pass
+
+
+# -- of a worker -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dry_run", [False, True], ids=["live", "rehearsal"])
+async def test_a_worker_reads_the_whole_account_whatever_its_symbol(run_venue, exchange, dry_run):
+    answer_in_turn(exchange, POSITIONS, [position("AUSDT", "1")])
+    running = await run_venue(dry_run=dry_run)
+    assert await running.venue.holdings() == [Holding("AUSDT", 100.0, 0.0, 0.0)]
