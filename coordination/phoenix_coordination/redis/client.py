@@ -34,14 +34,14 @@ class RedisFaultError(Exception):
 
 
 def read_url(argument: str) -> str:
-    """The URL of `--redis`: `@FILE` is read from the file; raises `RedisUrlError`.
+    """The URL of `--redis`: `@FILE` is the file's first line; raises `RedisUrlError`.
 
     A password in an argument is refused: everybody on the machine can read it there.
     """
     if argument.startswith("@"):
         path = Path(argument[1:])
         try:
-            url = path.read_text(encoding="utf-8").strip()
+            url = path.read_text(encoding="utf-8").strip().partition("\n")[0].rstrip()
         except (OSError, UnicodeDecodeError) as error:
             raise RedisUrlError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
         check_url(url, f"the URL in {path}")
@@ -50,6 +50,13 @@ def read_url(argument: str) -> str:
     if urlsplit(argument).password is not None or "password=" in urlsplit(argument).query:
         raise RedisUrlError("a password in an argument is seen by everyone on this machine: use @FILE")
     return argument
+
+
+def passwords_of(url: str) -> list[str]:
+    """What nobody may be told of a URL, as it is written there and as it is meant."""
+    parts = urlsplit(url)
+    written = [parts.password or "", *re.findall(r"(?:^|&)password=([^&]*)", parts.query)]
+    return [text for password in written for text in {password, unquote(password)} if text]
 
 
 def check_url(url: str, what: str = "the URL", *, require_tls: bool = False) -> None:
