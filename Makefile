@@ -14,18 +14,26 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-input --only-binary :al
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.dev ## install everything into .venv
 
 .PHONY: demo
 demo: $(VENV)/.runtime ## trade on the simulated exchange, on this machine (ARGS="--for 30s")
+	@requirements/bring-redis $(VENV)
 	@$(BIN)/phoenix demo $(ARGS)
 
 .PHONY: test
 test: $(VENV)/.dev ## every suite, with its time, and what was skipped and why (SUITES="core house")
+	@requirements/bring-redis $(VENV) || true # what cannot run without it is skipped, and named
 	@$(BIN)/python tests/run.py $(SUITES)
+
+# Half an hour on two cores; the last line is `faults=N violations=N seed=N`. Without a SEED it draws one and says it.
+.PHONY: test-faults
+test-faults: $(VENV)/.dev ## many workers under random faults, judged by their history (SEED=7 FAULTS=2000)
+	@requirements/bring-redis $(VENV)
+	@$(BIN)/python tests/faults/run.py $(if $(SEED),--seed $(SEED)) --faults $(or $(FAULTS),2000)
 
 .PHONY: check
 check: $(VENV)/.dev ## format, lint, types, import layers, example manifests
@@ -51,6 +59,11 @@ lock: ## resolve requirements/*.txt anew, with hashes for every platform (needs 
 			--no-annotate --strip-extras --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 			--output-file requirements/$${target%%:*}.txt $${target#*:}; \
 	done
+	@CUSTOM_COMPILE_COMMAND="make lock" build/lock/bin/pip-compile --quiet --upgrade --generate-hashes --no-emit-options \
+		--no-annotate --no-emit-index-url --no-emit-trusted-host --output-file build/lock/local.txt requirements/local.in
+	@awk 'NR == FNR { if ($$0 !~ /^#/) wanted[$$1]; next } /^#/ { if (!begun) print; next } \
+		/^[a-z]/ { begun = 1; split($$1, name, "=="); keep = name[1] in wanted } keep && NF' \
+		requirements/local.in build/lock/local.txt > requirements/local.txt # what they need to be imported is not wanted
 
 .PHONY: clean
 clean: ## remove what was built; .venv stays

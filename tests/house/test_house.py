@@ -11,7 +11,7 @@ from phoenix_cli.__main__ import COMMANDS
 from phoenix_simulator.faults import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ("runtime", "build", "dev")
+LOCKS = ("runtime", "build", "dev", "local")
 PINNED = re.compile(r"^([a-z0-9.-]+)==([^ ;\\]+)", re.MULTILINE)
 
 
@@ -54,7 +54,7 @@ def test_a_lock_names_no_place_to_download_from(name: str) -> None:
 def test_the_locks_hold_what_is_declared() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = {"runtime": declared["project"]["dependencies"]}
-    for name in ("build", "dev"):
+    for name in ("build", "dev", "local"):
         lines = (ROOT / "requirements" / f"{name}.in").read_text(encoding="utf-8").splitlines()
         wanted[name] = [line for line in lines if line and not line.startswith(("#", "-"))]
     assert set(map(_canonical, declared["build-system"]["requires"])) <= set(map(_canonical, wanted["build"]))

@@ -18,8 +18,8 @@ _LONGEST_SOCKET = 100
 
 
 def find_server() -> Path | None:
-    """The program on PATH, else the one that was installed beside this Python; `None` where there is neither."""
-    places = (os.environ.get("PATH"), sysconfig.get_path("scripts"))
+    """The program beside this Python (brought where PATH had none that is new enough), else on PATH; `None`: neither."""
+    places = (sysconfig.get_path("scripts"), os.environ.get("PATH"))
     for place in places:
         for program in _PROGRAMS:
             if found := shutil.which(program, path=place):
