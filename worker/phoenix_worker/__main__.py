@@ -11,10 +11,11 @@ import os
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from phoenix_coordination.redis.client import RedisUrlError, check_url, passwords_of, read_url
 
 from phoenix_worker.runtime.clock import Clock, ClockError
-from phoenix_worker.runtime.exchange import ForbiddenError, endpoints_of
+from phoenix_worker.runtime.exchange import PRODUCTION_ENVIRONMENT, ForbiddenError, endpoints_of
 from phoenix_worker.runtime.logs import FromStandardLogging, open_log
 from phoenix_worker.runtime.probes import DEFAULT_ADDRESS, AddressError, parse_address
 from phoenix_worker.runtime.redaction import Redactor, guard_crashes
@@ -27,7 +28,7 @@ MOST_LAST_WORDS = 4096
 
 EXAMPLE = """example:
   phoenix worker --maker resolved/maker.yaml --account resolved/account.yaml --credentials credentials \\
-      --http 127.0.0.1:8080 --state-dir state
+      --redis redis://127.0.0.1:6379/0 --http 127.0.0.1:8080
 """
 
 
@@ -59,8 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--redis",
+        required=True,
         metavar="URL|@FILE",
-        help="what the account's workers share; not part of this release: without it the state directory serves",
+        help="what the account's workers share: redis://, rediss:// (TLS), unix:// or redis+sentinel://; one with a "
+        "password only as the first line of a file",
     )
     parser.add_argument(
         "--http", default=DEFAULT_ADDRESS, metavar="HOST:PORT", help="probes, metrics and state (default %(default)s)"
@@ -70,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=_default_state_dir(),
         metavar="DIR",
-        help="lease, emergency switch, memory and recordings (default %(default)s)",
+        help="recordings, the last record, and the installation where the account has no uid (default %(default)s)",
     )
     return parser
 
@@ -81,32 +84,34 @@ def _default_state_dir() -> Path:
 
 
 def _options(arguments: argparse.Namespace) -> Options:
-    if arguments.redis is not None:
-        if not arguments.redis.startswith("@") and "@" in urlsplit(arguments.redis).netloc:
-            raise RefusedError("--redis: a password in an argument is seen by everyone on this machine: use @FILE")
-        raise RefusedError(
-            "--redis: coordination of several workers is not part of this release: leave it out, and run one worker a "
-            "symbol with a --state-dir of the account"
-        )
     try:
         address = parse_address(arguments.http)
     except AddressError as error:
         raise RefusedError(f"--http: {error}") from None
-    return Options(arguments.maker, arguments.account, arguments.credentials, arguments.state_dir, address)
+    return Options(
+        arguments.maker, arguments.account, arguments.credentials, arguments.redis, arguments.state_dir, address
+    )
 
 
 async def _run(options: Options, clock: Clock, redact: Redactor) -> int:
-    resolved = await load(options.maker_file, options.account_file)
-    endpoints_of(resolved, clock)  # before anything is opened: a contradiction is refused at once
-    return await _run_worker(options, resolved, clock, redact)
+    """Before anything is opened: a contradiction is refused at once."""
+    try:
+        redis_url = read_url(options.redis)
+        redact.hide(passwords_of(redis_url))
+        resolved = await load(options.maker_file, options.account_file)
+        check_url(redis_url, require_tls=resolved.environment == PRODUCTION_ENVIRONMENT)
+    except RedisUrlError as error:
+        raise RefusedError(f"--redis: {error}") from None
+    endpoints_of(resolved, clock)
+    return await _run_worker(options, resolved, redis_url, clock, redact)
 
 
-async def _run_worker(options: Options, resolved: Resolved, clock: Clock, redact: Redactor) -> int:
+async def _run_worker(options: Options, resolved: Resolved, redis_url: str, clock: Clock, redact: Redactor) -> int:
     log, lines = open_log(clock, redact, symbol=resolved.symbol, maker=f"{resolved.namespace}/{resolved.maker}")
     guard_crashes(redact, lambda summary, stack: log.error("crash", text=summary, stack=stack))
     logging.basicConfig(handlers=[FromStandardLogging(log)], level=logging.WARNING, force=True)
     try:
-        worker = Worker(options, resolved, clock, log, lines, redact)
+        worker = Worker(options, resolved, redis_url, clock, log, lines, redact)
         code = await worker.run()
     except (RefusedError, ForbiddenError) as error:
         log.critical("refused", text=str(error))

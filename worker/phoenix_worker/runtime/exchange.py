@@ -15,7 +15,8 @@ from phoenix_worker.venue.binance.settings import MarginType, Settings
 from phoenix_worker.venue.binance.signing import Credentials, HmacSigner
 
 SIMULATOR = "Simulator"
-_FIXED = {"Production": PRODUCTION, "Testnet": TESTNET}
+PRODUCTION_ENVIRONMENT = "Production"
+_FIXED = {PRODUCTION_ENVIRONMENT: PRODUCTION, "Testnet": TESTNET}
 _MARGIN_TYPES = {"Cross": MarginType.CROSSED, "Isolated": MarginType.ISOLATED}
 _REAL_DOMAINS = ("binance.com", "binancefuture.com", "binance.vision", "binance.us")
 

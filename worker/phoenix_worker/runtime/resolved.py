@@ -91,6 +91,11 @@ class Resolved(msgspec.Struct, frozen=True):
     quoting: Quoting
 
     @property
+    def account_name(self) -> str:
+        """`namespace/name` of the account's resource."""
+        return f"{self.namespace}/{self.account}"
+
+    @property
     def identity(self) -> dict[str, str]:
         """Who is meant, by the names under which people write it."""
         return {

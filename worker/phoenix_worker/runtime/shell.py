@@ -7,10 +7,13 @@ back as events. What is told while an event is being handled is handled right af
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 from phoenix_coordination.port import (
+    BudgetGranted,
     Coordinator,
     EmergencyChanged,
+    HaltChanged,
     LeaseGranted,
     LeaseLost,
     LeaseRenewed,
@@ -18,6 +21,7 @@ from phoenix_coordination.port import (
     Reachable,
     Reservation,
     Reserved,
+    Snapshot,
     Unreachable,
 )
 from phoenix_coordination.port import EmergencyLevel as SharedLevel
@@ -34,6 +38,8 @@ from phoenix_worker.core.actions import (
     FetchSnapshot,
     FetchTouch,
     FetchTruth,
+    HaltSymbol,
+    HandOver,
     Note,
     NoteKind,
     Place,
@@ -61,7 +67,10 @@ _NEVER_SAMPLED = frozenset({NoteKind.FILL, NoteKind.HALT, NoteKind.PARAMETERS, N
 
 
 class Shell:
-    """Runs one engine. `ended` is the exit status, once there is one, and `ending` why."""
+    """Runs one engine. `ended` is the exit status, once there is one, and `ending` why.
+
+    `granted` hears what of the shared budgets may be used, which is the venue's business.
+    """
 
     def __init__(
         self,
@@ -69,6 +78,7 @@ class Shell:
         instrument: Instrument,
         venue: Venue,
         coordinator: Coordinator,
+        granted: Callable[[BudgetGranted], None],
         recorder: Recorder,
         clock: Clock,
         meters: Meters,
@@ -78,6 +88,7 @@ class Shell:
         self._instrument = instrument
         self._venue = venue
         self._coordinator = coordinator
+        self._granted = granted
         self.recorder = recorder
         self._clock = clock
         self._meters = meters
@@ -88,6 +99,9 @@ class Shell:
         self._bound: asyncio.TimerHandle | None = None
         self.failure = ""
         self.ending = ""
+        self._led = 0
+        """The token under which this worker led last."""
+        self._warm = False
         self._releasing = False
         self._exit: tuple[int, str] | None = None
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -113,8 +127,10 @@ class Shell:
         """What the account's workers share, as events of the engine."""
         now_ns = self._clock.monotonic_ns()
         match message:
-            case LeaseGranted(token=token, deadline_ns=deadline_ns):
+            case LeaseGranted(token=token, deadline_ns=deadline_ns, memory=memory):
                 self._log.info("lease granted", token=token)
+                self._restore(memory, now_ns)
+                self._led = token
                 self.sink(ev.Lease(now_ns, token, deadline_ns, self._coordinator.installation))
                 self.save_memory()  # before anything can fill: the next process counts from where this one began
             case LeaseRenewed(token=token, deadline_ns=deadline_ns):
@@ -126,11 +142,29 @@ class Shell:
                 self.sink(ev.Reserved(now_ns, sequence, buy_steps, sell_steps))
             case EmergencyChanged(level=level, epoch=epoch, reason=reason):
                 self.sink(ev.Emergency(now_ns, ev.EmergencyLevel(level), epoch, reason))
+            case HaltChanged(epoch=epoch, reason=reason):
+                self.sink(ev.SymbolHalt(now_ns, epoch, reason))
+                self.save_memory()
+            case BudgetGranted():
+                self._granted(message)
             case Reachable():
                 self.sink(ev.Coordination(now_ns, reachable=True))
             case Unreachable(reason=reason):
                 self._log.error("coordination unreachable", reason=reason)
                 self.sink(ev.Coordination(now_ns, reachable=False, reason=reason))
+
+    def _restore(self, memory: Snapshot | None, now_ns: int) -> None:
+        """The engine takes over what a later leader than itself remembered; its own state is newer than its own memory.
+
+        Where there is none it is told so, unless it has led before and so knows more than nothing.
+        """
+        if memory is not None and memory.token > self._led:
+            age_ns = max(0, self._clock.wall_ns() - memory.saved_wall_ns)
+            self._log.info("memory taken over", saved_under=memory.token, age_s=age_ns // 1_000_000_000)
+            self.sink(ev.Restored(now_ns, memory.memory, age_ns))
+        elif memory is None and not self._led:
+            self._log.info("no memory of an earlier leader")
+            self.sink(ev.Restored(now_ns, b"", 0))
 
     def start_ticking(self) -> None:
         self._tick()
@@ -190,20 +224,40 @@ class Shell:
                 self._venue.perform(action)
             case Note():
                 self._note(action)
-            case Reserve():
-                step_value = action.mark * self._instrument.step
-                self._coordinator.reserve(
-                    Reservation(action.sequence, action.position_steps, action.buy_steps, action.sell_steps, step_value)
-                )
-            case ReleaseLease():
-                self._release()
-            case RaiseEmergency(level=level, reason=reason):
-                self._log.error("emergency raised", level=level.name, reason=reason)
-                self._coordinator.raise_emergency(SharedLevel(level), reason)
+            case Reserve() | ReleaseLease() | HandOver() | HaltSymbol() | RaiseEmergency():
+                self._share(action)
             case Exit(code=code, reason=reason):
                 self._exit = (code, reason)
                 if not self._releasing:
                     self._end(code, reason)
+
+    def _share(self, action: Reserve | ReleaseLease | HandOver | HaltSymbol | RaiseEmergency) -> None:
+        """What concerns the account's other workers."""
+        match action:
+            case Reserve():
+                self._coordinator.reserve(self._reservation(action))
+            case ReleaseLease():
+                self._release()
+            case HandOver(reason=reason):
+                self._hand_over(reason)
+            case HaltSymbol(reason=reason):
+                self._log.error("symbol halted", reason=reason)
+                self._coordinator.halt_symbol(reason)
+                self.save_memory()
+            case RaiseEmergency(level=level, reason=reason):
+                self._log.error("emergency raised", level=level.name, reason=reason)
+                self._coordinator.raise_emergency(SharedLevel(level), reason)
+
+    def _reservation(self, asked: Reserve) -> Reservation:
+        return Reservation(
+            asked.sequence,
+            asked.position_steps,
+            asked.buy_steps,
+            asked.sell_steps,
+            asked.mark * self._instrument.step,
+            asked.buy_live_steps,
+            asked.sell_live_steps,
+        )
 
     def _note(self, note: Note) -> None:
         fields = {"text": note.text}
@@ -217,6 +271,22 @@ class Shell:
     def _tick(self) -> None:
         self._tick_handle = self._clock.call_later(TICK_SECONDS, self._tick)
         self.sink(ev.Tick(self._clock.monotonic_ns()))
+        self._tell_warmth()
+
+    def _tell_warmth(self) -> None:
+        warm = not self.failure and self.engine.view().warm
+        if warm is not self._warm:
+            self._warm = warm
+            self._coordinator.warm(warm=warm)
+
+    def _hand_over(self, reason: str) -> None:
+        """Not while a request is under way: it would reach the exchange after the next leader's. The engine asks again
+        as long as it cannot quote.
+        """
+        if self._venue.quiescent:
+            self._log.warning("a warm standby may lead", reason=reason)
+            self.save_memory()
+            self._coordinator.hand_over()
 
     def _release(self) -> None:
         """Waits until each request has its answer: one that is executed later would hit the next holder's orders."""

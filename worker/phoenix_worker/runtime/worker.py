@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from phoenix_coordination.in_process import InProcessCoordinator
+from phoenix_coordination.port import BudgetGranted, LeaseTimes
+from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.state import Mode, Reason, StateRecord, encode
 from phoenix_coordination.state_directory import final_record_path, installation_in
 
 from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.events import ClockSynced, FeesSet, ParametersSet
 from phoenix_worker.core.instrument import Instrument
-from phoenix_worker.core.memory import ForeignMemoryError
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.clock import Clock
@@ -54,11 +54,12 @@ CLOSE_SECONDS = 2.5
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What the command line says. `address` is where the probes listen."""
+    """What the command line says. `redis`: a URL without a password, or `@FILE`; `address`: where the probes listen."""
 
     maker_file: Path
     account_file: Path
     credentials: Path
+    redis: str
     state_dir: Path
     address: tuple[str, int]
 
@@ -68,13 +69,24 @@ class RefusedError(Exception):
 
 
 class Worker:
-    """The one worker of this process. `run` once."""
+    """The one worker of this process. `run` once. `redis_url` may hold a password."""
 
     def __init__(
-        self, options: Options, resolved: Resolved, clock: Clock, log: Log, lines: LineWriter, redact: Redactor
+        self,
+        options: Options,
+        resolved: Resolved,
+        redis_url: str,
+        clock: Clock,
+        log: Log,
+        lines: LineWriter,
+        redact: Redactor,
+        *,
+        times: LeaseTimes | None = None,
     ) -> None:
         self._options = options
         self._resolved = resolved
+        self._redis_url = redis_url
+        self._times = times
         self._clock = clock
         self._log = log
         self._redact = redact
@@ -87,7 +99,7 @@ class Worker:
         self._probes = Probes(self._status, Exposition(self._status.sample))
         self._shell: Shell | None = None
         self._venue: Venue | None = None
-        self._coordinator: InProcessCoordinator | None = None
+        self._coordinator: RedisCoordinator | None = None
         self._recorder: Recorder | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._life: asyncio.Task[int] | None = None
@@ -146,12 +158,20 @@ class Worker:
         self._venue = venue = DryRun(exchange, self._clock) if dry_run else exchange
         preflight, instrument = await self._preflight(venue)
         engine = self._new_engine(instrument)
-        coordinator = InProcessCoordinator(
-            options.state_dir, resolved.symbol, installation, resolved.terms, self._clock, dry_run=dry_run
+        coordinator = RedisCoordinator(
+            self._redis_url,
+            resolved.symbol,
+            self._holder,
+            resolved.account_name,
+            installation,
+            resolved.terms,
+            self._clock,
+            dry_run=dry_run,
+            read_holdings=exchange.holdings,
+            times=self._times,
         )
         self._coordinator = coordinator
         await coordinator.join(preflight.identity)
-        await self._restore(engine, coordinator)
         shell = self._assemble(engine, instrument, venue, coordinator, exchange)
         _spare_the_collector()
         now_ns = self._clock.monotonic_ns()
@@ -215,26 +235,12 @@ class Worker:
             revision=resolved.hash,
         )
 
-    async def _restore(self, engine: Engine, coordinator: InProcessCoordinator) -> None:
-        """Takes over what the last process remembered; without it the engine fails closed, and the log says so."""
-        snapshot = await coordinator.load_snapshot()
-        if snapshot is None:
-            self._log.info("no memory of an earlier run")
-            return
-        age_ns = max(0, self._clock.wall_ns() - snapshot.saved_wall_ns)
-        try:
-            engine.restore(snapshot.memory, age_ns)
-        except ForeignMemoryError as error:
-            self._log.warning("memory not restored", text=str(error))
-        else:
-            self._log.info("memory restored", age_s=age_ns // 1_000_000_000)
-
     def _assemble(
         self,
         engine: Engine,
         instrument: Instrument,
         venue: Venue,
-        coordinator: InProcessCoordinator,
+        coordinator: RedisCoordinator,
         exchange: BinanceVenue,
     ) -> Shell:
         resolved = self._resolved
@@ -244,14 +250,14 @@ class Worker:
             recordings / f"{started}-{os.getpid()}", resolved.symbol, build(), engine.keyframe, self._clock.wall_ns
         )
         self._shell = shell = Shell(
-            engine, instrument, venue, coordinator, recorder, self._clock, self._meters, self._log
+            engine, instrument, venue, coordinator, _unasked, recorder, self._clock, self._meters, self._log
         )
         self._status.running = Running(shell, instrument, exchange, recorder)
         return shell
 
     # -- while it runs -----------------------------------------------------------------------------
 
-    async def _publish(self, shell: Shell, coordinator: InProcessCoordinator, recorder: Recorder) -> None:
+    async def _publish(self, shell: Shell, coordinator: RedisCoordinator, recorder: Recorder) -> None:
         """Every second the state record and what was recorded, every few the memory."""
         told: tuple[object, ...] = ()
         count = 0
@@ -346,6 +352,11 @@ class Worker:
             path.write_bytes(encode(self._status.record()))
         except OSError as error:
             self._log.warning("last record not kept", path=str(path), text=str(error))
+
+
+def _unasked(granted: BudgetGranted) -> None:
+    """Nothing asks for a share of the budgets yet."""
+    raise RuntimeError(f"a grant that nobody has asked for: {granted}")
 
 
 def _spare_the_collector() -> None:
