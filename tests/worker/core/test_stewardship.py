@@ -11,8 +11,6 @@ from phoenix_worker.core.actions import ApprovedOrder, Purpose, TimeInForce
 from phoenix_worker.core.events import (
     Answer,
     EmergencyLevel,
-    OpenOrder,
-    OrderState,
     Outcome,
     Refusal,
     Request,
@@ -113,8 +111,7 @@ def test_a_worse_emergency_never_asks_for_less_and_peace_never_for_foreign_order
     ],
 )
 def test_only_our_installations_mark_is_ours(client_id, marked) -> None:
-    order = OpenOrder(client_id, 1, Side.BUY, 1, 1, 0, reduce_only=False, state=OrderState.NEW, update_ms=1)
-    assert is_marked(order, OURS) is marked
+    assert is_marked(client_id, OURS) is marked
 
 
 # -- closing -----------------------------------------------------------------------------------------

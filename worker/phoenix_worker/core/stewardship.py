@@ -12,7 +12,7 @@ from phoenix_coordination import order_id
 
 from phoenix_worker.core.account import NEVER_JUDGED
 from phoenix_worker.core.actions import ApprovedOrder, Purpose
-from phoenix_worker.core.events import Answer, EmergencyLevel, OpenOrder, Outcome
+from phoenix_worker.core.events import Answer, EmergencyLevel, Outcome
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.inventory import NOTHING
 from phoenix_worker.core.liquidation import Liquidation
@@ -94,9 +94,9 @@ def duty_of(symbol: Leaderless, level: EmergencyLevel) -> Duty:
     return Duty.SETTLE if symbol.unsettled else Duty.NONE
 
 
-def is_marked(order: OpenOrder, installation: str) -> bool:
-    """Whether one of our installation's workers placed it."""
-    parsed = order_id.parse(order.client_id)
+def is_marked(client_id: str, installation: str) -> bool:
+    """Whether one of our installation's workers placed the order."""
+    parsed = order_id.parse(client_id)
     return parsed is not None and parsed.installation == installation
 
 

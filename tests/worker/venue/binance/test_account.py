@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from phoenix_coordination.redis.ledger import Holding
+from phoenix_worker.core.stewardship import Margin
 from phoenix_worker.venue.binance.account import (
     ROUNDS,
     AccountOrder,
@@ -152,6 +153,57 @@ def test_reduce_only_orders_count_like_any_other() -> None:
         *("AUSDT", "c", 1, "SELL", "LIMIT", Decimal(11), Decimal(2), Decimal(0), "NEW"), reduce_only=True
     )
     assert holdings_of([held], [closing], {"USDT": Decimal(1)}) == [Holding("AUSDT", 20.0, 0.0, 20.0)]
+
+
+# -- margin ------------------------------------------------------------------------------------------
+
+STATE = {
+    "totalMarginBalance": "900.5",
+    "totalMaintMargin": "90.0",
+    "assets": [
+        {"asset": "USDT", "walletBalance": "1", "marginBalance": "800.25", "maintMargin": "10"},
+        {"asset": "USDC", "walletBalance": "1", "marginBalance": "100", "maintMargin": "80"},
+    ],
+    "positions": [{"symbol": "AUSDT", "positionSide": "BOTH", "positionAmt": "-2.5", "notional": "-1"}],
+}
+
+
+async def test_each_asset_stands_for_itself_unless_the_account_joins_them(account, exchange):
+    answer_in_turn(exchange, "/fapi/v3/account", STATE)
+    state = await account.state()
+    assert state.margins(multi_assets=False) == [Margin("USDT", 800.25, 10.0), Margin("USDC", 100.0, 80.0)]
+    assert state.margins(multi_assets=True) == [Margin("all assets", 900.5, 90.0)]
+    assert [(row.symbol, row.qty) for row in state.busy] == [("AUSDT", Decimal("-2.5"))]
+
+
+@pytest.mark.parametrize("joined", [True, False])
+async def test_whether_assets_are_joined_is_the_accounts_own_setting(account, exchange, joined):
+    config = {"canTrade": True, "dualSidePosition": False, "multiAssetsMargin": joined}
+    answer_in_turn(exchange, "/fapi/v1/accountConfig", config)
+    assert await account.is_multi_assets() is joined
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"totalMarginBalance": "NaN"},
+        {"assets": [{"asset": "USDT", "marginBalance": "Infinity", "maintMargin": "0"}]},
+        {"positions": [{"symbol": "AUSDT", "positionAmt": "1e99"}]},
+        {"assets": None},
+    ],
+    ids=["total", "asset", "position", "shape"],
+)
+async def test_a_margin_that_is_no_number_is_not_judged(account, exchange, odd):
+    answer_in_turn(exchange, "/fapi/v3/account", {**STATE, **odd})
+    with pytest.raises(AccountUnreadableError, match="/fapi/v3/account"):
+        await account.state()
+
+
+async def test_one_symbol_alone_is_asked_for_by_its_name(account, exchange):
+    answer_in_turn(exchange, POSITIONS, [position("AUSDT", "1")])
+    assert await account.holdings("AUSDT") == [Holding("AUSDT", 100.0, 0.0, 0.0)]
+    asked = exchange.asked("GET", POSITIONS) + exchange.asked("GET", ORDERS)
+    assert {seen.parameters.get("symbol") for seen in asked} == {"AUSDT"}
 
 
 # -- what people ask ---------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from phoenix_coordination.redis.ledger import Holding
 
 from phoenix_worker.core.events import Side
+from phoenix_worker.core.stewardship import Margin
 from phoenix_worker.venue.binance import replies
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.endpoints import Endpoints
@@ -108,6 +109,45 @@ class AccountOrder(Struct, frozen=True):
         return max(self.qty - self.filled, Decimal(0))
 
 
+class AssetMargin(Struct, frozen=True):
+    """One margin asset: wallet and unrealised profit together, and the maintenance margin of what it backs."""
+
+    asset: str
+    balance: Decimal = field(name="marginBalance")
+    maintenance: Decimal = field(name="maintMargin")
+
+    def __post_init__(self) -> None:
+        _within_reason(self.balance, self.maintenance)
+
+
+class BusySymbol(Struct, frozen=True):
+    """A symbol with a position or open orders; `qty` is signed, in base units."""
+
+    symbol: str
+    qty: Decimal = field(name="positionAmt")
+
+    def __post_init__(self) -> None:
+        _within_reason(self.qty)
+
+
+class AccountState(Struct, frozen=True):
+    """The whole account in one reading. The totals are the sum in USD only in multi-assets mode."""
+
+    total_balance: Decimal = field(name="totalMarginBalance")
+    total_maintenance: Decimal = field(name="totalMaintMargin")
+    assets: list[AssetMargin]
+    busy: list[BusySymbol] = field(name="positions")
+
+    def __post_init__(self) -> None:
+        _within_reason(self.total_balance, self.total_maintenance)
+
+    def margins(self, *, multi_assets: bool) -> list[Margin]:
+        """What stands against a liquidation: each asset for itself, or in multi-assets mode all together."""
+        if multi_assets:
+            return [Margin("all assets", float(self.total_balance), float(self.total_maintenance))]
+        return [Margin(row.asset, float(row.balance), float(row.maintenance)) for row in self.assets]
+
+
 class AccountReader:
     """Reads over HTTP with the urgency of what reduces risk; raises `AccountUnreadableError` and nothing else."""
 
@@ -115,30 +155,39 @@ class AccountReader:
         self._rest = rest
         self._time = time
 
-    async def positions(self) -> list[AccountPosition]:
-        """Refuses hedge mode, whose two positions a symbol no sum here knows. Weight 5."""
-        rows = await self._read(list[AccountPosition], "/fapi/v3/positionRisk", [], weight=5)
+    async def state(self) -> AccountState:
+        """Margin, and which symbols are busy. Weight 5."""
+        return await self._read(AccountState, "/fapi/v3/account", [], weight=5)
+
+    async def is_multi_assets(self) -> bool:
+        """Whether all assets stand for each other. Weight 5."""
+        return (await self._read(replies.AccountConfig, "/fapi/v1/accountConfig", [], weight=5)).multi_assets
+
+    async def positions(self, symbol: str = "") -> list[AccountPosition]:
+        """Of all symbols, or one. Refuses hedge mode, whose two positions a symbol no sum here knows. Weight 5."""
+        rows = await self._read(list[AccountPosition], "/fapi/v3/positionRisk", _of(symbol), weight=5)
         hedged = sorted({row.symbol for row in rows if row.position_side != ONE_WAY})
         if hedged:
             raise AccountUnreadableError(f"the account has left one-way position mode: {', '.join(hedged)}")
         return rows
 
-    async def open_orders(self) -> list[AccountOrder]:
-        """Orders of all symbols. Weight 40."""
-        return await self._read(list[AccountOrder], "/fapi/v1/openOrders", [], weight=40)
+    async def open_orders(self, symbol: str = "") -> list[AccountOrder]:
+        """Of all symbols (weight 40), or of one (weight 1)."""
+        weight = 1 if symbol else 40
+        return await self._read(list[AccountOrder], "/fapi/v1/openOrders", _of(symbol), weight=weight)
 
-    async def holdings(self) -> list[Holding]:
-        """What each symbol of the account holds and could come to hold, at mark: for the shared ledger's rebuilding.
+    async def holdings(self, symbol: str = "") -> list[Holding]:
+        """What each symbol of the account (or one) holds and could come to hold, at mark: for the shared ledger.
 
         Position, orders, position again: what fills between the two readings is neither missed nor counted twice, so
         a reading only counts where both positions are equal and every order's symbol is among them.
         """
-        before = await self.positions()
+        before = await self.positions(symbol)
         for attempt in range(ROUNDS):
             if attempt:
                 await self._time.clock.sleep(ROUND_PAUSE_S * attempt)
-            orders = await self.open_orders()
-            after = await self.positions()
+            orders = await self.open_orders(symbol)
+            after = await self.positions(symbol)
             held = {row.symbol: row.qty for row in after}
             if held == {row.symbol: row.qty for row in before} and all(order.symbol in held for order in orders):
                 rates = await self._rates({row.margin_asset for row in after})
@@ -165,6 +214,10 @@ class AccountReader:
             return replies.decode(kind, reply.body)
         except (RestError, DecodeError) as error:
             raise AccountUnreadableError(f"{path}: {error}") from error
+
+
+def _of(symbol: str) -> Parameters:
+    return [("symbol", symbol)] if symbol else []
 
 
 def holdings_of(

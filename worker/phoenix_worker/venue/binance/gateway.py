@@ -28,6 +28,7 @@ from phoenix_worker.core.actions import (
 from phoenix_worker.core.events import AnyEvent, Budget, DeadManArmed, Refusal, Stream
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.venue.binance.account import AccountReader
+from phoenix_worker.venue.binance.caretaker import Caretaker
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.endpoints import Endpoints
 from phoenix_worker.venue.binance.kept import KeptConnection
@@ -126,7 +127,7 @@ class BinanceVenue:
             settings.recv_window_ms,
             read_only=dry_run,
         )
-        self._account = AccountReader(self._rest, self._time)
+        self.account = AccountReader(self._rest, self._time)
         self._preflight: Preflight | None = None
         self._parts: _Parts | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -207,7 +208,11 @@ class BinanceVenue:
 
     async def holdings(self) -> list[Holding]:
         """What the whole account holds, all symbols: see `AccountReader.holdings`. Raises `OSError`."""
-        return await self._account.holdings()
+        return await self.account.holdings()
+
+    def caretaker(self, symbol: str) -> Caretaker:
+        """Hands for a symbol that has lost its leader: for the account's steward, under that symbol's lease."""
+        return Caretaker(symbol, self._rest, self._time, self._budget, self._settings.recv_window_ms, self._on_error)
 
     def statistics(self) -> Statistics:
         """A snapshot; order latencies are handed out once."""
