@@ -1,4 +1,4 @@
-"""What every scenario stands on: an exchange of its own, an account, and the way to start workers."""
+"""What every scenario stands on: an exchange and a Redis of its own, an account, and the way to start workers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from arena import Arena
 from arena_exchange import PausableMarket
+from arena_redis import redis_server
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.server import CANARY_SYMBOL, ServerConfig, run_server
@@ -33,7 +34,8 @@ async def open_arena(tmp_path: Path) -> AsyncIterator[OpenArena]:
             sources = {symbol: PausableMarket(BUILT_IN[symbol], seed) for symbol in (*symbols, CANARY_SYMBOL)}
             url, server = await stack.enter_async_context(run_server(config, Clock(speed), sources))
             http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)))
-            arena = await Arena.open(server, url, http, tmp_path / "run", symbols, **spec)
+            redis = await stack.enter_async_context(redis_server())
+            arena = await Arena.open(server, url, redis, http, tmp_path / "run", symbols, **spec)
             stack.push_async_callback(arena.kill_all)
             return arena
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from phoenix_coordination import order_id
-from phoenix_coordination.in_process import LeaseTimes
+from phoenix_coordination.port import LeaseTimes
 from phoenix_coordination.state import Reason
 
 LEASE_S = LeaseTimes().ttl_s

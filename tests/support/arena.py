@@ -1,4 +1,4 @@
-"""A whole run for the scenarios: the simulated exchange in this process, real workers as processes, real sockets.
+"""A whole run for the scenarios: the simulated exchange in this process, a real Redis, real workers as processes.
 
 What a scenario asserts is what the *exchange* saw: which orders it accepted and when, what rests, what its own books
 and its audit say. What the worker says of itself (`/state`, `/readyz`, `/metrics`) is compared with that.
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import aiohttp
 from arena_exchange import Accepted, PausableMarket, Venue
+from arena_redis import RedisServer
 from arena_worker import (
     LOOK_S,
     RECOVERS_WITHIN_S,
@@ -33,12 +34,14 @@ from phoenix_cli.local.report import disagreements, told
 from phoenix_coordination import order_id
 from phoenix_coordination.state import Reason, StateRecord, decode
 from phoenix_coordination.state_directory import final_record_path
+from phoenix_simulator.api.account_data import alias_of
 from phoenix_simulator.clock import ENVIRONMENT_VARIABLE, Clock
 from phoenix_simulator.exchange.orders import Side
 from phoenix_simulator.server import Server
 from phoenix_worker.core.engine import Engine
 from phoenix_worker.runtime.recording import SegmentReader, segments_of
 from phoenix_worker.runtime.replay import replay
+from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 COMPARED_LEVELS = 100
@@ -51,6 +54,9 @@ class Arena:
     """One account on one exchange, its makers, and their workers. `symbol` is the first maker's."""
 
     venue: Venue
+    redis: RedisServer
+    identity: str
+    """The exchange's own name of the account."""
     clock: Clock
     directory: StateDirectory
     parameters: Parameters
@@ -61,9 +67,17 @@ class Arena:
 
     @classmethod
     async def open(
-        cls, server: Server, url: str, http: aiohttp.ClientSession, root: Path, symbols: tuple[str, ...], **spec: object
+        cls,
+        server: Server,
+        url: str,
+        redis: RedisServer,
+        http: aiohttp.ClientSession,
+        root: Path,
+        symbols: tuple[str, ...],
+        **spec: object,
     ) -> "Arena":
-        """An account with play money, the makers of `configs/` for the symbols, and what the audit holds them to.
+        """An account with play money whose switch is open, the makers of `configs/` for the symbols, and what the audit
+        holds them to.
 
         `spec`: fields of the makers that differ from `configs/`, by their Python names.
         """
@@ -93,9 +107,11 @@ class Arena:
         )
         directory = StateDirectory(root)
         write_key(directory.credentials("arena"), venue.api_key, venue.api_secret)
-        arena = cls(venue, server.clock, directory, Parameters(directory), http, fleet)
+        identity = account_identity(Endpoints.at(url), alias_of(venue.account))
+        arena = cls(venue, redis, identity, server.clock, directory, Parameters(directory), http, fleet)
         for item in fleet:
             arena.parameters.put(item.maker, item.account)
+        await redis.seed(identity)
         return arena
 
     @property
@@ -130,7 +146,7 @@ class Arena:
                 *(sys.executable, "-m", "phoenix_worker"),
                 *("--maker", str(files / "maker.yaml"), "--account", str(files / "account.yaml")),
                 *("--credentials", str(self.directory.credentials("arena"))),
-                *("--state-dir", str(self.directory.state), "--http", "127.0.0.1:0"),
+                *("--redis", self.redis.url, "--state-dir", str(self.directory.state), "--http", "127.0.0.1:0"),
                 stdout=out,
                 stderr=out,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | self._clock_env(),

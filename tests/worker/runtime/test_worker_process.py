@@ -9,10 +9,13 @@ import sys
 
 import aiohttp
 import pytest
+from arena_redis import redis_server
 from phoenix_coordination.state import Reason, Role, decode
+from phoenix_simulator.api.account_data import alias_of
 from phoenix_worker import __main__ as program
 from phoenix_worker.runtime.replay import replay
 from phoenix_worker.runtime.worker import Options, Worker
+from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
 
 ENDPOINT = "http://127.0.0.1:8700"
 SECRET_REDIS = "redis://user:hunter2hunter2@redis:6379/0"
@@ -27,6 +30,7 @@ class Refused:
             "--maker": str(files.maker),
             "--account": str(files.account),
             "--credentials": str(tmp_path / "credentials"),
+            "--redis": "unix:///nowhere/redis.sock",
             "--state-dir": str(tmp_path / "state"),
             "--http": "127.0.0.1:0",
         }
@@ -47,16 +51,42 @@ def refused(files, tmp_path, capfd):
 @pytest.mark.parametrize(
     ("redis", "says"),
     [
-        pytest.param("redis://redis:6379/0", "not part of this release", id="a URL"),
-        pytest.param("@/run/redis-url", "not part of this release", id="a file"),
-        pytest.param(SECRET_REDIS, "a password in an argument", id="a password in an argument"),
+        pytest.param("nowhere", "--redis: the URL is none of redis://", id="no URL"),
+        pytest.param("http://redis:6379", "--redis: the URL is none of redis://", id="another service's URL"),
+        pytest.param("redis://redis:port/0", "--redis: the URL is none: write redis://HOST:PORT", id="no port"),
+        pytest.param("redis+sentinel://redis", "--redis: the URL names no service", id="a Sentinel without a service"),
+        pytest.param("@/run/no-such-file", "--redis: /run/no-such-file cannot be read", id="no file"),
+        pytest.param(SECRET_REDIS, "--redis: a password in an argument", id="a password in an argument"),
+        pytest.param(
+            "unix:///run/redis.sock?password=hunter2hunter2", "a password in an argument", id="a password in a query"
+        ),
     ],
 )
-def test_shared_coordination_is_refused_and_a_password_never_shown(refused, redis, says):
+def test_a_redis_that_cannot_be_named_is_refused_and_a_password_never_shown(refused, redis, says):
     status, told = refused.with_(redis=redis)
     assert status == 1
     assert says in told
+    assert told.count("\n") == 1
     assert "hunter2" not in told
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "hunter2hunter2", "http://user:hunter2hunter2@redis"])
+def test_a_file_that_holds_no_url_is_named_and_what_it_holds_is_not(refused, tmp_path, text):
+    file = tmp_path / "redis-url"
+    file.write_text(text)
+    status, told = refused.with_(redis=f"@{file}")
+    assert status == 1
+    assert f"--redis: the URL in {file} is none of" in told
+    assert "hunter2" not in told
+
+
+@pytest.mark.parametrize("scheme", ["redis", "redis+sentinel"])
+def test_production_demands_a_redis_over_tls(refused, files, scheme):
+    text = files.account.read_text().replace("environment: Simulator\n", "environment: Production\n")
+    files.account.write_text(text.replace(f"  endpoints:\n    baseUrl: {ENDPOINT}\n", ""))
+    status, told = refused.with_(redis=f"{scheme}://redis:6379/main")
+    assert status == 1
+    assert "--redis: the URL has no TLS" in told
 
 
 def test_an_address_that_is_none_is_refused(refused):
@@ -166,7 +196,7 @@ async def processes():
 
 @pytest.fixture
 async def world(processes, files, tmp_path):
-    """A simulated exchange with an account, and the way to start workers on it."""
+    """A simulated exchange with an account, its Redis, and the way to start workers on them."""
     exchange = await processes("-m", "phoenix_simulator", "--port", "0", "--symbols", "BTCUSDT", "--seed", "7")
     url = (await exchange.line(lambda text: "url" in text))["url"]
     async with aiohttp.ClientSession(url) as session:
@@ -177,7 +207,9 @@ async def world(processes, files, tmp_path):
         for name in ("apiKey", "apiSecret"):
             (credentials / name).write_text(account[name])
         files.edit(files.account, ENDPOINT, url)
-        yield World(processes, files, credentials, tmp_path / "state", session, account)
+        async with redis_server() as redis:
+            await redis.seed(account_identity(Endpoints.at(url), alias_of(account["account"])))
+            yield World(processes, files, credentials, redis, tmp_path / "state", session, account)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +226,7 @@ async def test_what_the_machine_does_not_give_is_refused_with_the_option(process
         "--maker": str(files.maker),
         "--account": str(files.account),
         "--credentials": str(tmp_path),
+        "--redis": "unix:///nowhere/redis.sock",
         "--state-dir": str(tmp_path / "state"),
         "--http": "127.0.0.1:0",
     } | changes
@@ -204,18 +237,20 @@ async def test_what_the_machine_does_not_give_is_refused_with_the_option(process
 
 
 class World:
-    def __init__(self, processes, files, credentials, state, exchange, account):
+    def __init__(self, processes, files, credentials, redis, state, exchange, account):
         self.processes = processes
         self.files = files
         self.credentials = credentials
+        self.redis = redis
         self.state = state
         self.exchange = exchange
         self.account = account
 
-    async def worker(self, **env):
+    async def worker(self, redis="", **env):
         worker = await self.processes(
             *("-m", "phoenix_worker", "--maker", str(self.files.maker), "--account", str(self.files.account)),
-            *("--credentials", str(self.credentials), "--state-dir", str(self.state), "--http", "127.0.0.1:0"),
+            *("--credentials", str(self.credentials), "--redis", redis or self.redis.url),
+            *("--state-dir", str(self.state), "--http", "127.0.0.1:0"),
             **env,
         )
         port = (await worker.line(lambda text: '"listening"' in text))["port"]
@@ -359,8 +394,9 @@ async def test_from_the_moment_that_the_key_is_read_nothing_of_it_can_be_told(fi
     files.edit(files.account, ENDPOINT, "http://127.0.0.1:9")
     (tmp_path / "apiKey").write_text("the-key-of-the-account")
     (tmp_path / "apiSecret").write_text("the-secret-of-the-account")
-    options = Options(files.maker, files.account, tmp_path, tmp_path / "state", ("127.0.0.1", 0))
-    worker = Worker(options, files.resolve(), clock, logged.log, logged.writer, redact)
+    url = "unix:///nowhere/redis.sock"
+    options = Options(files.maker, files.account, tmp_path, url, tmp_path / "state", ("127.0.0.1", 0))
+    worker = Worker(options, files.resolve(), url, clock, logged.log, logged.writer, redact)
     running = asyncio.create_task(worker.run())
     leak = "the-secret-of-the-account, the-key-of-the-account"
     async with asyncio.timeout(20):

@@ -27,6 +27,11 @@ class Endpoints:
         return cls("simulator", f"{parts.scheme}://{parts.netloc}", sockets, f"{sockets}/ws-fapi/v1")
 
 
+def account_identity(endpoints: Endpoints, alias: str) -> str:
+    """The exchange's own name of an account, whatever a resource calls it; `alias`: `accountAlias` of its balance."""
+    return f"binance-usdm:{endpoints.environment}:{alias}"
+
+
 PRODUCTION = Endpoints(
     environment="production",
     rest="https://fapi.binance.com",

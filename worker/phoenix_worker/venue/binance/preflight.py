@@ -11,7 +11,7 @@ from phoenix_worker.core.events import Refusal
 from phoenix_worker.core.instrument import Instrument, SymbolStatus
 from phoenix_worker.venue.binance import own_messages, replies
 from phoenix_worker.venue.binance.clock_sync import USABLE_ERROR_NS, ClockOffset, ExchangeTime, Sample
-from phoenix_worker.venue.binance.endpoints import Endpoints
+from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
 from phoenix_worker.venue.binance.limits import RequestBudget, Urgency
 from phoenix_worker.venue.binance.messages import DecodeError
 from phoenix_worker.venue.binance.rest import Parameters, Reply, Rest, RestError, Security
@@ -234,7 +234,7 @@ class Checks:
         if not rows:
             self._refuse("the account has no balance at all", "transfer margin to the futures account")
             return
-        self._identity = f"binance-usdm:{self._endpoints.environment}:{rows[0].alias}"
+        self._identity = account_identity(self._endpoints, rows[0].alias)
 
     async def _key(self) -> None:
         if self._endpoints.spot is None:
