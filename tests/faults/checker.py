@@ -1,0 +1,271 @@
+"""The judge: a history in, violations of the four invariants out. Pure.
+
+Each rule is the sharpest statement that holds for a worker that does what was promised, however late it hears of
+anything. A lease that Redis wrote at `t` was asked for before `t`, so its holder sends nothing that the exchange takes
+after `t + ttl − margin`; an answer that renewed it later carried the switch and the ledger's state of that moment. So
+what a worker cannot know yet is bounded by its last renewal before it happened, and never by a guess.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+
+import msgspec
+from history import Accepted, AnyFact, Booked, SwitchWritten, in_order
+from world import Symbol, World
+
+
+class Rule(StrEnum):
+    ONE_TRADER = "one trader per symbol"
+    LIMITS = "the account's limits hold"
+    STOP = "a stop stops"
+    NOTHING_FORGOTTEN = "nothing is forgotten"
+
+
+class Violation(msgspec.Struct, frozen=True):
+    rule: Rule
+    at_ns: int
+    symbol: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.symbol}: {self.text} (at {self.at_ns / 1e9:.3f} s)"
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What was promised. `usable_ns`: ttl − margin. `tolerance_ns`: two clocks of one machine, read one after the
+    other, and the exchange's own whole milliseconds. `second_writer_ns`: how long a worker may take to see another
+    installation's order, where its user stream has to be found dead first.
+    """
+
+    installation: str
+    net_micro: int
+    gross_micro: int
+    usable_ns: int
+    tolerance_ns: int = 5_000_000
+    second_writer_ns: int = 5_000_000_000
+
+
+def check(facts: Iterable[AnyFact], terms: Terms) -> list[Violation]:
+    return list(Judge(terms).judge(in_order(facts)))
+
+
+class Judge:
+    """One history. Each rule sees a fact after the world has taken it, and what the world was before is in it."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._world = World(terms.installation)
+        self._foreign_ns: dict[str, int] = {}
+        """By symbol: when another installation's first order was accepted, and nobody has resumed since."""
+        self._entries: dict[str, Booked] = {}
+        """By symbol: the newest entry that a leader has written since the ledger was lost."""
+        self._lost_ns = 0
+
+    def judge(self, facts: Iterable[AnyFact]) -> Iterator[Violation]:
+        world = self._world
+        for fact in facts:
+            match fact:
+                case Accepted() if fact.installation == self._terms.installation:
+                    yield from self._one_trader(fact, world.symbol(fact.symbol))
+                    world.apply(fact)
+                    yield from self._second_writer(fact)
+                    yield from self._stop(fact, world.symbol(fact.symbol))
+                    yield from self._leftovers(fact, world.symbol(fact.symbol))
+                    if _opens_risk(fact, world.symbol(fact.symbol)):
+                        yield from self._account_limits(fact)
+                        yield from self._uncovered_order(fact, world.symbol(fact.symbol))
+                case Accepted():
+                    world.apply(fact)
+                    self._foreign_ns.setdefault(fact.symbol, fact.at_ns)
+                case Booked():
+                    yield from self._older_entry(fact)
+                    yield from self._granted(fact)
+                    world.apply(fact)
+                    yield from self._uncovered_entry(fact, world.symbol(fact.symbol))
+                case SwitchWritten():
+                    yield from self._lifted(fact)
+                    world.apply(fact)
+                    if fact.resumed:
+                        self._foreign_ns.clear()
+                case _:
+                    world.apply(fact)
+
+    # -- 1: one trader per symbol ------------------------------------------------------------------
+
+    def _one_trader(self, order: Accepted, symbol: Symbol) -> Iterator[Violation]:
+        """Before the order counts: tokens never go back, and none outlives its lease."""
+        say = self._say(Rule.ONE_TRADER, order)
+        token, at_ns = order.token, order.at_ns
+        if token < symbol.highest_accepted:
+            yield say(f"accepted after an order of token {symbol.highest_accepted}")
+        if token < symbol.highest_taken:
+            taken_ns = min(t.beats_ns[0] for t in symbol.tenures.values() if t.token > token)
+            if at_ns > taken_ns + self._terms.tolerance_ns:
+                yield say(f"accepted {_ms(at_ns - taken_ns)} after a newer token was taken")
+        tenure = symbol.tenures.get(token)
+        if tenure is None:
+            # Redis may have given it in its last moment, unheard by us.
+            if at_ns > self._world.died_ns + self._terms.usable_ns + self._terms.tolerance_ns:
+                yield say("accepted under a token that nobody was given")
+            return
+        if tenure.holder != order.holder:
+            yield say(f"sent by {order.holder}; the token is of {tenure.holder}")
+        late_ns = at_ns - self._deadline_ns(symbol, token, at_ns)
+        if late_ns > 0:
+            yield say(f"accepted {_ms(late_ns)} after its lease's deadline")
+
+    def _second_writer(self, order: Accepted) -> Iterator[Violation]:
+        since_ns = self._foreign_ns.get(order.symbol)
+        if since_ns is not None and order.at_ns > since_ns + self._terms.second_writer_ns:
+            waited = _ms(order.at_ns - since_ns)
+            yield self._say(Rule.ONE_TRADER, order)(f"accepted {waited} after another installation's order")
+
+    def _deadline_ns(self, symbol: Symbol, token: int, before_ns: int) -> int:
+        """The latest moment for an order of the token, by its renewals up to `before_ns`; 0 where it had none."""
+        tenure = symbol.tenures.get(token)
+        beat_ns = tenure.last_beat_ns(before_ns) if tenure is not None else 0
+        return beat_ns + self._terms.usable_ns + self._terms.tolerance_ns if beat_ns else 0
+
+    # -- 2: the account's limits -------------------------------------------------------------------
+
+    def _account_limits(self, order: Accepted) -> Iterator[Violation]:
+        """What reduces a position is left out: it may pass a limit, and another symbol's order cannot help it."""
+        if self._disturbed:
+            return
+        net = gross = 0.0
+        for symbol in self._world.symbols.values():
+            held, value = symbol.exposure(), symbol.step_micro
+            up, down = held.position + held.opening_buys, held.position - held.opening_sells
+            net += value * (up if order.side > 0 else -down)
+            gross += value * max(abs(up), abs(down))
+        say = self._say(Rule.LIMITS, order)
+        if net > self._terms.net_micro:
+            side = "long" if order.side > 0 else "short"
+            yield say(f"net {side} is {_quote(net)} in the worst case, the limit {_quote(self._terms.net_micro)}")
+        if gross > self._terms.gross_micro:
+            yield say(f"gross is {_quote(gross)} in the worst case, the limit {_quote(self._terms.gross_micro)}")
+
+    def _granted(self, entry: Booked) -> Iterator[Violation]:
+        """What a reservation books beyond what reduces, or may rest already, fits; and is nothing without trust."""
+        if not entry.token:
+            return
+        sums = {"net long": entry.long, "net short": entry.short, "gross": entry.gross}
+        for name, symbol in self._world.symbols.items():
+            if name != entry.symbol and symbol.entry is not None:
+                sums["net long"] += symbol.entry.long
+                sums["net short"] += symbol.entry.short
+                sums["gross"] += symbol.entry.gross
+        opens_buys = entry.buys > max(-entry.size, entry.buy_floor)
+        opens_sells = entry.sells > max(entry.size, entry.sell_floor)
+        concerned = {"net long": opens_buys, "net short": opens_sells, "gross": opens_buys or opens_sells}
+        limits = {"net long": self._terms.net_micro, "net short": self._terms.net_micro}
+        for name, reached in sums.items():
+            limit = limits.get(name, self._terms.gross_micro)
+            if concerned[name] and reached > limit:
+                text = f"token {entry.token} was granted {name} {_quote(reached)}, the limit is {_quote(limit)}"
+                yield Violation(Rule.LIMITS, entry.at_ns, entry.symbol, text)
+        if (opens_buys or opens_sells) and not self._world.trusted:
+            text = f"token {entry.token} was granted what opens risk before the ledger was rebuilt"
+            yield Violation(Rule.LIMITS, entry.at_ns, entry.symbol, text)
+
+    @property
+    def _disturbed(self) -> bool:
+        """Another installation's orders and fills are in nobody's ledger."""
+        return any(symbol.foreign for symbol in self._world.symbols.values())
+
+    # -- 3: a stop stops ---------------------------------------------------------------------------
+
+    def _stop(self, order: Accepted, symbol: Symbol) -> Iterator[Violation]:
+        """Whoever was renewed after the stop has heard of it with that answer."""
+        switch = self._world.switch
+        if order.reduce_only or not switch.stops:
+            return
+        after_ns = order.at_ns - self._deadline_ns(symbol, order.token, switch.stopped_ns)
+        if after_ns <= 0 or order.at_ns <= switch.stopped_ns + self._terms.tolerance_ns:
+            return
+        if order.token not in symbol.tenures:
+            return  # judged as what it is
+        waited = _ms(order.at_ns - switch.stopped_ns)
+        yield self._say(Rule.STOP, order)(f"accepted {waited} after the stop, which its sender must have known")
+
+    def _lifted(self, fact: SwitchWritten) -> Iterator[Violation]:
+        switch = self._world.switch
+        if switch.sticky > 0 and fact.seeded and not fact.resumed and fact.level < switch.sticky:
+            text = f"the switch fell from {switch.sticky} to {fact.level} and nobody had resumed"
+            yield Violation(Rule.STOP, fact.at_ns, "account", text)
+
+    # -- 4: nothing is forgotten -------------------------------------------------------------------
+
+    def _leftovers(self, order: Accepted, symbol: Symbol) -> Iterator[Violation]:
+        older = [
+            other.client_id
+            for other in symbol.live.values()
+            if other.installation == order.installation and other.token < order.token
+        ]
+        if older:
+            yield self._say(Rule.NOTHING_FORGOTTEN, order)(f"accepted while {older[0]} of an older token rests")
+
+    def _uncovered_order(self, order: Accepted, symbol: Symbol) -> Iterator[Violation]:
+        """Reservation comes before the order. After a loss of the ledger the old grant counts to the old deadline."""
+        if self._disturbed:
+            return
+        lost_ns = self._world.ledger_lost_ns
+        if lost_ns and order.at_ns <= self._deadline_ns(symbol, order.token, lost_ns):
+            return
+        if order.token in symbol.tenures and (missing := _uncovered(symbol)):
+            yield self._say(Rule.NOTHING_FORGOTTEN, order)(f"the ledger does not cover it: {missing}")
+
+    def _uncovered_entry(self, entry: Booked, symbol: Symbol) -> Iterator[Violation]:
+        """An entry is lowered only by what the exchange has confirmed."""
+        if not self._disturbed and entry.token and (missing := _uncovered(symbol)):
+            text = f"token {entry.token} wrote an entry that does not cover what rests: {missing}"
+            yield Violation(Rule.NOTHING_FORGOTTEN, entry.at_ns, entry.symbol, text)
+
+    def _older_entry(self, entry: Booked) -> Iterator[Violation]:
+        if self._world.ledger_lost_ns != self._lost_ns:
+            self._lost_ns = self._world.ledger_lost_ns
+            self._entries.clear()
+        before = self._entries.get(entry.symbol)
+        if not entry.token:
+            return
+        self._entries[entry.symbol] = entry
+        if before is not None and (entry.token, entry.sequence) <= (before.token, before.sequence):
+            text = (
+                f"token {entry.token} sequence {entry.sequence} replaced token {before.token} sequence"
+                f" {before.sequence} in the ledger"
+            )
+            yield Violation(Rule.NOTHING_FORGOTTEN, entry.at_ns, entry.symbol, text)
+
+    # -- words -------------------------------------------------------------------------------------
+
+    def _say(self, rule: Rule, order: Accepted) -> Callable[[str], Violation]:
+        return lambda text: Violation(rule, order.at_ns, order.symbol, f"{order.client_id}: {text}")
+
+
+def _opens_risk(order: Accepted, symbol: Symbol) -> bool:
+    """Whether the symbol could end with more in the order's direction than it has, or on the other side."""
+    held = symbol.exposure()
+    pending = held.buys if order.side > 0 else held.sells
+    position = held.position * order.side
+    return not order.reduce_only and position + pending > max(0, position)
+
+
+def _uncovered(symbol: Symbol) -> str:
+    """What the entry lacks of position and opening orders as they are, at mark; empty where it covers them."""
+    held, value, entry = symbol.exposure(), symbol.step_micro, symbol.entry
+    if entry is None:
+        return "there is no entry" if held.opening_buys or held.opening_sells else ""
+    long, short = (held.position + held.opening_buys) * value, (held.opening_sells - held.position) * value
+    if held.opening_buys and long > entry.long:
+        return f"long {_quote(long)}, booked {_quote(entry.long)}"
+    if held.opening_sells and short > entry.short:
+        return f"short {_quote(short)}, booked {_quote(entry.short)}"
+    return ""
+
+
+def _ms(span_ns: int) -> str:
+    return f"{span_ns / 1e6:.1f} ms"
+
+
+def _quote(micro: float) -> str:
+    return f"{micro / 1e6:.2f}"
