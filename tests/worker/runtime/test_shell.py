@@ -30,6 +30,15 @@ class Peers:
     def release(self):
         self.asked.append("release")
 
+    def warm(self, *, warm):
+        self.asked.append(("warm", warm))
+
+    def hand_over(self):
+        self.asked.append("hand over")
+
+    def halt_symbol(self, reason):
+        self.asked.append(("halt", reason))
+
     def raise_emergency(self, level, reason):
         self.asked.append((level, reason))
 
@@ -47,6 +56,7 @@ class Scripted:
         self.session = engine.session
         self.keyframe = engine.keyframe
         self.remember = engine.remember
+        self.view = engine.view
 
     def on(self, event):
         self.seen.append(event)
@@ -54,7 +64,13 @@ class Scripted:
 
 
 @pytest.fixture
-async def assembled(tmp_path, engine, instrument, venue, clock, logged):
+def granted():
+    """What of the shared budgets the venue was told that it may use."""
+    return []
+
+
+@pytest.fixture
+async def assembled(tmp_path, engine, instrument, venue, granted, clock, logged):
     """A shell round `engine`, or round a script."""
     recorders = []
 
@@ -63,7 +79,7 @@ async def assembled(tmp_path, engine, instrument, venue, clock, logged):
         recorder = Recorder(tmp_path / "runs" / "one", "BTCUSDT", build(), engine.keyframe, clock.wall_ns)
         recorders.append(recorder)
         peers = Peers()
-        shell = Shell(chosen, instrument, venue, peers, recorder, clock, Meters(), logged.log)
+        shell = Shell(chosen, instrument, venue, peers, granted.append, recorder, clock, Meters(), logged.log)
         return shell, chosen, peers
 
     yield make
@@ -78,9 +94,10 @@ def tick(clock):
 async def test_actions_are_performed_in_their_order_each_by_whom_it_concerns(assembled, venue, clock):
     script = [
         act.Cancel("a", 1),
-        act.Reserve(7, 1, 2, 3, 60_000.0),
+        act.Reserve(7, 1, 2, 3, 60_000.0, 1, 0),
         act.FetchSnapshot(),
         act.RaiseEmergency(ev.EmergencyLevel.HALT, "second writer"),
+        act.HaltSymbol("nine of ten orders failed"),
         act.ArmDeadMan(60_000),
         act.ReleaseLease(),
     ]
@@ -88,8 +105,9 @@ async def test_actions_are_performed_in_their_order_each_by_whom_it_concerns(ass
     shell.sink(tick(clock))
     assert [type(action) for action in venue.performed] == [act.Cancel, act.FetchSnapshot, act.ArmDeadMan]
     assert peers.asked == [
-        port.Reservation(7, 1, 2, 3, step_value=pytest.approx(60.0)),
+        port.Reservation(7, 1, 2, 3, step_value=pytest.approx(60.0), buy_live_steps=1, sell_live_steps=0),
         (EmergencyLevel.HALT, "second writer"),
+        ("halt", "nine of ten orders failed"),
         "release",
     ]
 
@@ -112,7 +130,6 @@ async def test_what_is_told_during_an_event_is_handled_right_after_it(assembled,
 @pytest.mark.parametrize(
     ("message", "event"),
     [
-        (port.LeaseGranted(5, 99), ev.Lease(0, 5, 99, "k3f9a0")),
         (port.LeaseRenewed(5, 199), ev.Lease(0, 5, 199, "k3f9a0")),
         (port.LeaseLost(5, "x"), ev.Lease(0, 0, 0, "k3f9a0")),
         (port.Reserved(1, 2, 3), ev.Reserved(0, 1, 2, 3)),
@@ -120,6 +137,8 @@ async def test_what_is_told_during_an_event_is_handled_right_after_it(assembled,
             port.EmergencyChanged(EmergencyLevel.FLATTEN, 4, "drawdown"),
             ev.Emergency(0, ev.EmergencyLevel.FLATTEN, 4, "drawdown"),
         ),
+        (port.HaltChanged(3, "nine of ten orders failed"), ev.SymbolHalt(0, 3, "nine of ten orders failed")),
+        (port.HaltChanged(3, ""), ev.SymbolHalt(0, 3, "")),
         (port.Reachable(), ev.Coordination(0, reachable=True)),
         (port.Unreachable("disk"), ev.Coordination(0, reachable=False, reason="disk")),
     ],
@@ -129,6 +148,49 @@ async def test_every_message_of_the_account_s_workers_is_an_event(assembled, mes
     shell, engine, _ = assembled(lambda _: [])
     shell.hear(message)
     assert [msgspec.structs.replace(seen, at=0) for seen in engine.seen] == [event]
+
+
+async def test_a_share_of_the_budgets_is_the_venue_s_to_use(assembled, granted):
+    shell, engine, _ = assembled(lambda _: [])
+    grant = port.BudgetGranted(10, 100, 5)
+    shell.hear(grant)
+    assert granted == [grant]
+    assert engine.seen == []
+
+
+NOW_NS = 1_000 * 10**9
+OLDER, NEWER = port.Snapshot(4, 900 * 10**9, b"older"), port.Snapshot(6, 950 * 10**9, b"newer")
+
+
+@pytest.mark.parametrize(
+    ("led", "memory", "told"),
+    [
+        pytest.param(0, OLDER, [ev.Restored(0, b"older", 100 * 10**9)], id="it has never led: the last leader's"),
+        pytest.param(0, None, [ev.Restored(0, b"", 0)], id="it has never led and there is none: told so"),
+        pytest.param(5, NEWER, [ev.Restored(0, b"newer", 50 * 10**9)], id="another has led since: its"),
+        pytest.param(5, OLDER, [], id="it led last: nothing is newer than itself"),
+        pytest.param(4, OLDER, [], id="its own memory"),
+        pytest.param(5, None, [], id="it led before, and the memory is gone: it knows more than nothing"),
+    ],
+)
+async def test_a_leader_takes_over_what_a_later_one_than_itself_remembered(
+    assembled, clock, monkeypatch, led, memory, told
+):
+    shell, engine, _ = assembled(lambda _: [])
+    if led:
+        shell.hear(port.LeaseGranted(led, 99, None))
+        shell.hear(port.LeaseLost(led, "x"))
+    engine.seen.clear()
+    monkeypatch.setattr(clock, "wall_ns", lambda: NOW_NS)
+    shell.hear(port.LeaseGranted(7, 99, memory))
+    assert [msgspec.structs.replace(seen, at=0) for seen in engine.seen] == [*told, ev.Lease(0, 7, 99, "k3f9a0")]
+
+
+async def test_a_memory_from_a_later_clock_is_of_this_moment(assembled, clock, monkeypatch):
+    shell, engine, _ = assembled(lambda _: [])
+    monkeypatch.setattr(clock, "wall_ns", lambda: NOW_NS - 10**12)
+    shell.hear(port.LeaseGranted(7, 99, NEWER))
+    assert engine.seen[0].age_ns == 0
 
 
 async def test_time_passes_for_the_engine(assembled, eventually):
@@ -208,10 +270,46 @@ async def test_memory_is_saved_before_the_lease_is_given_up(assembled, clock):
     assert peers.asked == [("snapshot", 5, engine.remember()), "release"]
 
 
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(lambda shell, clock: shell.sink(tick(clock)), id="the engine halts"),
+        pytest.param(lambda shell, _: shell.hear(port.HaltChanged(4, "x")), id="another halted it, or a person resumed"),
+    ],
+)
+async def test_memory_is_saved_with_each_halt(assembled, clock, what):
+    shell, engine, peers = assembled(lambda event: [act.HaltSymbol("x")] if type(event) is ev.Tick else [])
+    engine.session.token = 5
+    what(shell, clock)
+    assert ("snapshot", 5, engine.remember()) in peers.asked
+
+
+async def test_a_leader_hands_over_once_each_request_has_its_answer(assembled, venue, clock):
+    shell, engine, peers = assembled(lambda _: [act.HandOver("price stale")])
+    engine.session.token = 5
+    venue.busy = True
+    shell.sink(tick(clock))
+    assert peers.asked == [], "what is under way would reach the exchange after the next leader's"
+    venue.busy = False
+    shell.sink(tick(clock))
+    assert peers.asked == [("snapshot", 5, engine.remember()), "hand over"]
+
+
+async def test_the_others_are_told_when_this_worker_is_warm_and_when_not_any_more(assembled, engine, eventually):
+    shell, script, peers = assembled(lambda _: [])
+    warmth = [False, False, True, True, False]
+    view = engine.view()
+    script.view = lambda: msgspec.structs.replace(view, warm=warmth.pop(0) if len(warmth) > 1 else warmth[0])
+    shell.start_ticking()
+    await eventually(lambda: len(warmth) == 1 and len(peers.asked) == 2)
+    assert peers.asked == [("warm", True), ("warm", False)]
+    shell._end(0, "over")
+
+
 async def test_memory_is_saved_with_the_lease_before_anything_can_fill(assembled, clock):
     """The process that comes after a crash counts its fills from where this one began."""
     shell, _, peers = assembled()
-    shell.hear(port.LeaseGranted(5, clock.monotonic_ns() + 4 * 10**9))
+    shell.hear(port.LeaseGranted(5, clock.monotonic_ns() + 4 * 10**9, None))
     assert [asked[:2] for asked in peers.asked if asked[0] == "snapshot"] == [("snapshot", 5)]
 
 
