@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from phoenix_worker.core.events import FundingPaid, OrderReport, PositionReport, Stream, StreamClosed, StreamOpened
 from phoenix_worker.venue.binance import user_stream
+from phoenix_worker.venue.binance.kept import KeptConnection
 
 PRIVATE = "/private/ws"
 
@@ -66,8 +67,78 @@ async def test_an_event_that_cannot_be_read_ends_the_connection_so_that_the_trut
     assert running.venue.statistics().decode_errors == 1
 
 
-async def test_an_expired_listen_key_is_replaced_at_once(run_venue, exchange):
+async def test_orders_of_an_odd_symbol_are_nobody_elses_trouble(run_venue, exchange, order):
+    """Another symbol's grid, states and sides are not looked at, whatever they are."""
     running = await run_venue()
+    odd = {
+        "s": "1000SATSUSDC",
+        "p": "0.00000012345678901",
+        "q": "1e3",
+        "X": "NEW_KIND",
+        "x": "??",
+        "ps": "LONG",
+        "S": "?",
+    }
+    await (await exchange.socket(PRIVATE)).send({**order, "o": {**order["o"], **odd}}, order)
+    await running.until(lambda: running.of(OrderReport))
+    assert len(running.of(OrderReport)) == 1
+    assert running.venue.statistics().decode_errors == 0
+    assert opened(running) == 1
+
+
+async def test_of_an_account_update_with_several_positions_only_ours_is_told(run_venue, exchange):
+    running = await run_venue()
+    rows = [
+        {"s": "BTCUSDT", "pa": "-0.0000001", "ep": "60000.123456789", "ps": "SHORT"},
+        {"s": "ETHUSDC", "pa": "0.025", "ep": "2500.5", "ps": "BOTH"},
+        {"s": "SOLUSDC", "pa": "7", "ep": "150", "ps": "BOTH"},
+    ]
+    update = {"e": "ACCOUNT_UPDATE", "E": 5, "T": 4, "a": {"m": "ORDER", "B": [], "P": rows}}
+    others = {"e": "ACCOUNT_UPDATE", "E": 6, "T": 5, "a": {"m": "ORDER", "B": [], "P": rows[:1]}}
+    await (await exchange.socket(PRIVATE)).send(others, update)
+    await running.until(lambda: running.of(PositionReport))
+    assert [(e.position_steps, e.entry_price, e.event_ms) for e in running.of(PositionReport)] == [(25, 2500.5, 5)]
+    assert running.venue.statistics().decode_errors == 0
+
+
+async def test_funding_of_another_symbol_is_not_booked(run_venue, exchange):
+    running = await run_venue()
+    paid = [{"a": "USDC", "wb": "1", "cw": "1", "bc": "-3.5"}]
+    for account in (
+        {"m": "FUNDING_FEE", "B": paid, "P": [], "S": "SOLUSDC"},
+        {"m": "FUNDING_FEE", "B": paid, "P": [{"s": "SOLUSDC", "pa": "7", "ep": "150", "ps": "BOTH"}]},
+        {"m": "FUNDING_FEE", "B": paid, "P": [], "S": "ETHUSDC"},
+    ):
+        await (await exchange.socket(PRIVATE)).send({"e": "ACCOUNT_UPDATE", "E": 5, "T": 4, "a": account})
+    await running.until(lambda: running.of(FundingPaid))
+    assert len(running.of(FundingPaid)) == 1
+
+
+async def test_an_expired_listen_key_is_replaced_after_a_pause_that_is_each_workers_own(
+    run_venue, exchange, monkeypatch
+):
+    pauses = []
+
+    def reopen(kept: KeptConnection, reason: str, delay_s: float) -> None:
+        pauses.append(delay_s)
+        really(kept, reason, 0.0)
+
+    really = KeptConnection.reopen
+    monkeypatch.setattr(KeptConnection, "reopen", reopen)
+    workers = [await run_venue() for _ in range(4)]
+    exchange.answers["POST", "/fapi/v1/listenKey"] = lambda *_: {"listenKey": "n" * 64}
+    asked = len(exchange.asked("POST", "/fapi/v1/listenKey"))
+    for socket in exchange.open_sockets(PRIVATE):
+        await socket.send({"e": "listenKeyExpired", "E": 1, "listenKey": "k" * 64})
+    for running in workers:
+        await running.until(lambda running=running: opened(running) == 2)
+    assert len(set(pauses)) == len(workers)
+    assert all(0 <= pause <= user_stream.COME_BACK_WITHIN_S for pause in pauses)
+    assert len(exchange.asked("POST", "/fapi/v1/listenKey")) == asked + len(workers)
+
+
+async def test_an_expired_listen_key_is_replaced(run_venue, exchange):
+    running = await run_venue(rate=4)
     exchange.answers["POST", "/fapi/v1/listenKey"] = lambda *_: {"listenKey": "n" * 64}
     await (await exchange.socket(PRIVATE)).send({"e": "listenKeyExpired", "E": 1, "listenKey": "k" * 64})
     await running.until(lambda: opened(running) == 2)

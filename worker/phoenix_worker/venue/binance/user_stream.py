@@ -1,8 +1,9 @@
 """The USER connection: what happened to our orders, position and funding, as long as the listen key lives.
 
 Nothing of it may be lost: a frame that cannot be read ends the connection, so that the truth is read anew. The listen
-key is the account's: every worker extends it, nobody deletes it. Its end is announced once, and then the connection is
-silent for good, so the key is extended well before, and replaced at once when it is gone.
+key is the account's: every worker extends it, nobody deletes it. Its end is announced once, to all workers in the same
+instant, and then their connections are silent for good; so the key is extended well before, and when it is gone they
+come back one after another.
 """
 
 import asyncio
@@ -33,6 +34,8 @@ EXTEND_JITTER_S = 120.0
 """A key lives 60 min; the exchange recommends 20 to 30."""
 OVERLAP_S = 1.0
 """How long both connections are heard before the old one is replaced."""
+COME_BACK_WITHIN_S = 2.0
+"""After an expiry: each worker of the account takes a connection and reads the truth, from one address."""
 NO_SUCH_KEY = -1125
 
 
@@ -144,7 +147,8 @@ class UserStream:
                 for event in own_messages.account_events(message, at, instrument):
                     self._emit(event)
             case ListenKeyExpired():
-                asyncio.get_running_loop().call_soon(self.kept.reopen, "the listen key expired", 0.0)
+                delay_s = self._random.uniform(0.0, COME_BACK_WITHIN_S)
+                asyncio.get_running_loop().call_soon(self.kept.reopen, "the listen key expired", delay_s)
             case ServerShutdown():
                 # The market connections tell the core; here it is a loss that is known in advance.
                 asyncio.get_running_loop().call_soon(self.kept.reopen, "the exchange goes down")
