@@ -85,11 +85,13 @@ class HaltChanged(msgspec.Struct, frozen=True):
 
 
 class BudgetGranted(msgspec.Struct, frozen=True):
-    """What quoting may send until `until_ns`: orders of the account, weight of the egress; and who must wait how long.
+    """What quoting may send from the moment of need `sequence` until `until_ns`, instead of what was granted before:
+    orders of the account, weight of the egress; and until when who must send nothing (0: at once).
 
     Cancels and reducing orders need no grant: a reserve of both windows is theirs.
     """
 
+    sequence: int
     orders: int
     weight: int
     until_ns: int
@@ -147,19 +149,22 @@ class AccountTerms(msgspec.Struct, frozen=True):
 
 
 class BudgetNeed(msgspec.Struct, frozen=True):
-    """What this worker has sent since it last told, would like to send until it tells again, and what the exchange said.
+    """What this worker has sent since its last need, could use until its next, and what the exchange has said.
 
-    Orders count against the account, request weight against the egress (the public IP). `*_unused` gives back what was
-    granted and not sent. Reported figures are the exchange's own of its running windows, -1 where it has said none.
-    `*_blocked_ns`: how much longer nothing may be sent (429 and 418: egress; -1015: the account's orders), 0: at once.
+    Orders count against the account, request weight against the egress (the public IP). `*_unused` is what is left of
+    the last grant: it stays usable until the answer is heard. Reported figures are the exchange's own of the windows
+    that run at `exchange_ms` (its clock), -1 where it has said none. `*_blocked_ns`: how much longer the exchange wants
+    to hear nothing (429 and 418: egress; -1015: the account's orders), as this worker was told itself.
     """
 
+    sequence: int
     orders_sent: int
     orders_wanted: int
     orders_unused: int
     weight_sent: int
     weight_wanted: int
     weight_unused: int
+    exchange_ms: int = 0
     orders_10s_reported: int = -1
     orders_1m_reported: int = -1
     weight_1m_reported: int = -1
@@ -177,6 +182,13 @@ class BudgetTerms(msgspec.Struct, frozen=True):
     order_share: float
     weight_share: float
     reserve_share: float
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """Whether a maker fits beside the others of its egress: `problem` is empty, or says why not and what to do."""
+
+    problem: str = ""
+    reachable: bool = True
 
 
 class LeaseTimes(msgspec.Struct, frozen=True):
@@ -229,8 +241,10 @@ class Coordinator(Protocol):
         ...
 
     def warm(self, *, warm: bool) -> None:
-        """Whether this worker could quote at once if it led: book, streams and clock. Who is not leaves a free lease to
-        another candidate who is."""
+        """Whether this worker could quote at once if it led: book, streams and clock.
+
+        Who could not leaves a lease that was released to another candidate who could.
+        """
         ...
 
     def hand_over(self) -> None:
@@ -244,13 +258,14 @@ class Coordinator(Protocol):
         """Halts the symbol until a person resumes it: whoever leads it next, too."""
         ...
 
-    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int) -> str:
-        """Registers what this worker costs even when it does not quote (weight a minute); empty, or why it does not fit
-        beside the others of the egress, with the sum."""
+    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int) -> Admission:
+        """Registers what this worker costs even when it does not quote, in weight a minute. Between `join` and `start`;
+        to be asked again while it is refused.
+        """
         ...
 
     def spend(self, need: BudgetNeed) -> None:
-        """Answered by `BudgetGranted`."""
+        """Answered by `BudgetGranted`, unless nobody can be reached: then the last grant lapses."""
         ...
 
     def raise_emergency(self, level: EmergencyLevel, reason: str) -> None:

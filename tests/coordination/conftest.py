@@ -1,4 +1,4 @@
-"""Worlds in which coordinators meet: one class for each implementation, so that all pass the same suite."""
+"""A world in which coordinators meet: a real redis-server and a clock that runs faster than life."""
 
 import asyncio
 import itertools
@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from phoenix_coordination.in_process import InProcessCoordinator
 from phoenix_coordination.port import AccountTerms, Coordinator, EmergencyLevel, LeaseTimes, Message
 from phoenix_coordination.redis.client import FAULTS, Redis, connect
 from phoenix_coordination.redis.coordinator import RedisCoordinator
@@ -66,36 +65,6 @@ class Member:
     @property
     def count(self) -> int:
         return len(self.told)
-
-
-class InProcessWorld:
-    """Coordinators over one directory; each has a lock of its own, as processes have."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory / "state"
-        self.clock = FastClock()
-        self._members: list[Member] = []
-
-    def member(self, symbol: str = "BTCUSDT", *, dry_run: bool = False, terms: AccountTerms = TERMS) -> Member:
-        times = LeaseTimes(ttl_s=5.0, renew_s=0.5, margin_s=1.0)
-        coordinator = InProcessCoordinator(
-            self.directory, symbol, "k3f9a0", terms, self.clock, dry_run=dry_run, times=times
-        )
-        member = Member(coordinator)
-        self._members.append(member)
-        return member
-
-    def cut(self) -> None:
-        """Nothing shared can be reached any more."""
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.write_text("a file where a directory should be")
-
-    def heal(self) -> None:
-        self.directory.unlink()
-
-    async def close(self) -> None:
-        for member in self._members:
-            await member.coordinator.stop()
 
 
 class RedisServer:
@@ -189,13 +158,6 @@ class RedisWorld:
 
 
 @asynccontextmanager
-async def in_process_world(directory: Path):
-    world = InProcessWorld(directory)
-    yield world
-    await world.close()
-
-
-@asynccontextmanager
 async def running_redis():
     server = RedisServer()
     try:
@@ -208,19 +170,6 @@ async def running_redis():
         server.close()
 
 
-@asynccontextmanager
-async def seeded_redis(_: Path):
-    async with running_redis() as world:
-        await world.seed()
-        yield world
-
-
-@pytest.fixture
-async def file_world(tmp_path):
-    async with in_process_world(tmp_path) as world:
-        yield world
-
-
 @pytest.fixture
 async def unseeded_redis():
     async with running_redis() as world:
@@ -228,12 +177,7 @@ async def unseeded_redis():
 
 
 @pytest.fixture
-async def redis_world(tmp_path):
-    async with seeded_redis(tmp_path) as world:
-        yield world
-
-
-@pytest.fixture(params=[in_process_world, seeded_redis], ids=["in-process", "redis"])
-async def world(request, tmp_path):
-    async with request.param(tmp_path) as world:
+async def redis_world():
+    async with running_redis() as world:
+        await world.seed()
         yield world

@@ -129,8 +129,11 @@ def _sentinels(url: str) -> tuple[list[tuple[str, int]], str, int]:
     return addresses, path[0], int(path[1]) if len(path) == 2 else 0
 
 
-async def check_server(client: Redis) -> None:
-    """Raises `RedisFaultError` for a server that could forget what we keep there, or is not the one that counts."""
+async def check_server(client: Redis) -> list[str]:
+    """Raises `RedisFaultError` for a server that could forget what we keep there, or is not the one that counts.
+
+    Gives what a person should know of one that may be used all the same.
+    """
     told = await client.execute_command("INFO")
     version = tuple(int(part) for part in re.findall(r"\d+", str(told.get("redis_version", "")))[:2])
     if version < OLDEST:
@@ -144,6 +147,9 @@ async def check_server(client: Redis) -> None:
         raise RedisFaultError(_REPLICA)
     if told.get("cluster_enabled"):
         raise RedisFaultError("this is a Redis Cluster, which is not supported: name a single Redis, or Sentinels")
+    if not told.get("aof_enabled"):
+        return ["Redis keeps no append-only file: what it forgets is rebuilt, but makers stand still for as long"]
+    return []
 
 
 _WRONG_KEY = "Redis refuses the user name or password: put the right one into the URL's file"

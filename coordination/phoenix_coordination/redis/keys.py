@@ -5,11 +5,20 @@ mm:{<account>}:emergency                      hash: level, epoch, reason, source
 mm:{<account>}:emergency:changed              channel
 mm:{<account>}:[dry:]lease:<symbol>           hash: holder, token, beat, released, run; or vacant
 mm:{<account>}:[dry:]lease:<symbol>:freed     channel
-mm:{<account>}:[dry:]ledger                   hash: rebuilt, vacant, epoch, e:<symbol>
+mm:{<account>}:[dry:]warm:<symbol>            sorted set: candidates that could quote at once, by server's time in ms
+mm:{<account>}:[dry:]halt:<symbol>            hash like the emergency's
+mm:{<account>}:[dry:]halt:<symbol>:changed    channel
+mm:{<account>}:[dry:]ledger                   hash: rebuilt, vacant, epoch, net_limit, gross_limit, e:<symbol>
 mm:{<account>}:[dry:]ledger:rebuilding        string: who rebuilds it
 mm:{<account>}:[dry:]snapshot:<symbol>        hash: schema, token, saved_wall_ns, memory
 mm:{<account>}:record:<symbol>:<holder>       string, lives as long as a record does
 mm:{<account>}:records                        sorted set of those keys, by the server's time in ms
+mm:{<account>}:orders                         hash: clock, blocked, b<slot>, r<seconds>, h:<holder>: see spend.lua
+mm:{<account>}:orders:speakers                sorted set: who spoke when
+mm:{<account>}:orders:short                   sorted set: who got less than it would use, and when
+mm:{<account>}:orders:back-off                channel
+mm:egress:<egress>:weight                     as the account's orders, with speakers, short and back-off
+mm:egress:<egress>:makers                     hash: fixed weight by holder, and when it spoke
 """
 
 import msgspec
@@ -50,11 +59,36 @@ class AccountKeys(msgspec.Struct, frozen=True):
     def records(self) -> str:
         return self._key("records")
 
+    @property
+    def orders(self) -> str:
+        return self._key("orders")
+
+    @property
+    def orders_speakers(self) -> str:
+        return self._key("orders:speakers")
+
+    @property
+    def orders_short(self) -> str:
+        return self._key("orders:short")
+
+    @property
+    def back_off(self) -> str:
+        return self._key("orders:back-off")
+
     def lease(self, symbol: str) -> str:
         return self._rehearsable(f"lease:{symbol}")
 
     def freed(self, symbol: str) -> str:
         return self._rehearsable(f"lease:{symbol}:freed")
+
+    def warm(self, symbol: str) -> str:
+        return self._rehearsable(f"warm:{symbol}")
+
+    def halt(self, symbol: str) -> str:
+        return self._rehearsable(f"halt:{symbol}")
+
+    def halt_changed(self, symbol: str) -> str:
+        return self._rehearsable(f"halt:{symbol}:changed")
 
     def snapshot(self, symbol: str) -> str:
         return self._rehearsable(f"snapshot:{symbol}")
@@ -67,3 +101,32 @@ class AccountKeys(msgspec.Struct, frozen=True):
 
     def _rehearsable(self, rest: str) -> str:
         return self._key(f"dry:{rest}" if self.dry_run else rest)
+
+
+class EgressKeys(msgspec.Struct, frozen=True):
+    """What belongs to a public IP, whichever accounts trade from behind it."""
+
+    egress: str
+
+    @property
+    def weight(self) -> str:
+        return self._key("weight")
+
+    @property
+    def weight_speakers(self) -> str:
+        return self._key("weight:speakers")
+
+    @property
+    def weight_short(self) -> str:
+        return self._key("weight:short")
+
+    @property
+    def back_off(self) -> str:
+        return self._key("weight:back-off")
+
+    @property
+    def makers(self) -> str:
+        return self._key("makers")
+
+    def _key(self, rest: str) -> str:
+        return f"mm:egress:{self.egress}:{rest}"

@@ -1,5 +1,7 @@
 """State records and snapshots: what a worker tells, and what it wants back."""
 
+import logging
+
 import msgspec
 
 from phoenix_coordination.port import Snapshot
@@ -9,6 +11,8 @@ from phoenix_coordination.redis.scripts import Script, call
 from phoenix_coordination.state import TTL_MS, ForeignSchemaError, StateRecord, decode, encode
 
 SNAPSHOT_SCHEMA = 1
+
+_log = logging.getLogger(__name__)
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -57,14 +61,20 @@ async def save_snapshot(client: Redis, keys: AccountKeys, symbol: str, holder: s
     return bool(answer)
 
 
-async def load_snapshot(client: Redis, keys: AccountKeys, symbol: str) -> Snapshot | None:
-    """The memory; `None` where there is none, or none of this schema."""
-    schema, token, saved_wall_ns, memory = await client.execute_command(
-        "HMGET", keys.snapshot(symbol), "schema", "token", "saved_wall_ns", "memory"
-    )
-    if schema != str(SNAPSHOT_SCHEMA).encode() or memory is None:
+def snapshot_of(symbol: str, schema: bytes, token: bytes, saved_wall_ns: bytes, memory: bytes) -> Snapshot | None:
+    """The stored memory; `None` where there is none, or none that this build can read, which the log tells."""
+    if not schema and not memory:
+        return None
+    if schema != str(SNAPSHOT_SCHEMA).encode():
+        _log.warning(
+            "memory of %s has schema %s, this build reads %d: it is left out",
+            symbol,
+            schema.decode(errors="replace"),
+            SNAPSHOT_SCHEMA,
+        )
         return None
     try:
         return Snapshot(int(token), int(saved_wall_ns), memory)
-    except (TypeError, ValueError):
+    except ValueError:
+        _log.warning("memory of %s was written by no worker: it is left out", symbol)
         return None

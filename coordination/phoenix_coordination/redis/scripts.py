@@ -21,6 +21,8 @@ class Script(Enum):
     MERGE = "merge"
     RESUME = "resume"
     SNAPSHOT = "snapshot"
+    ADMIT = "admit"
+    SPEND = "spend"
 
     def __init__(self, name: str) -> None:
         self.source = resources.files(__package__).joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")

@@ -16,9 +16,9 @@ from phoenix_coordination.port import (
     Reserved,
     Unreachable,
 )
-from phoenix_coordination.redis.emergency import UNSEEDED
 from phoenix_coordination.redis.ledger import Holding
 from phoenix_coordination.redis.records import read_records
+from phoenix_coordination.redis.switches import UNSEEDED
 from phoenix_coordination.state import SCHEMA, Mode, Reason, Role, StateRecord, encode
 
 ACCOUNT = "binance-usdm:simulator:abc"
@@ -102,24 +102,37 @@ async def test_a_standby_takes_over_from_one_that_is_gone(redis_world):
     assert (await second.hears(LeaseGranted)).token > token
 
 
-@pytest.mark.parametrize("key", ["lease", "emergency", "ledger"])
+@pytest.mark.parametrize("key", ["lease", "emergency", "halt", "ledger", "warm"])
 async def test_a_foreign_value_under_our_key_is_said_and_heals(redis_world, key):
     world = redis_world
     member = await leading(world)
-    name = {"lease": world.keys.lease("BTCUSDT"), "emergency": world.keys.emergency, "ledger": world.keys.ledger}[key]
+    keys = world.keys
+    name = {
+        "lease": keys.lease("BTCUSDT"),
+        "emergency": keys.emergency,
+        "halt": keys.halt("BTCUSDT"),
+        "ledger": keys.ledger,
+        "warm": keys.warm("BTCUSDT"),
+    }[key]
     heard = member.count
     await world.client.execute_command("SET", name, "somebody else's")
-    assert "foreign value" in (await member.hears(Unreachable, after=heard)).reason
+    told = (await member.hears(Unreachable, after=heard)).reason
+    assert "foreign value" in told
+    assert name in told
     await member.hears(LeaseLost, after=heard)
     await world.client.execute_command("DEL", name)
     await member.hears(Reachable, after=heard)
 
 
-async def test_a_switch_that_no_worker_wrote_is_said(redis_world):
+@pytest.mark.parametrize("switch", ["emergency", "halt"])
+async def test_a_switch_that_no_worker_wrote_is_said(redis_world, switch):
     member = await leading(redis_world)
     heard = member.count
-    await redis_world.client.execute_command("HSET", redis_world.keys.emergency, "level", "very high")
-    assert "no emergency switch" in (await member.hears(Unreachable, after=heard)).reason
+    key = {"emergency": redis_world.keys.emergency, "halt": redis_world.keys.halt("BTCUSDT")}[switch]
+    await redis_world.client.execute_command("HSET", key, "level", "very high")
+    told = (await member.hears(Unreachable, after=heard)).reason
+    assert "no switch" in told
+    assert key in told
 
 
 @pytest.mark.parametrize(
@@ -237,15 +250,23 @@ async def test_records_are_read_by_others_until_they_are_too_old(redis_world):
     assert (await read_records(world.client, world.keys)).records == []
 
 
-async def test_a_snapshot_of_another_schema_is_none(redis_world):
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [("schema", "99", "schema 99"), ("token", "many", "no worker")],
+    ids=["schema", "foreign"],
+)
+async def test_a_memory_that_cannot_be_read_is_none_and_the_log_says_so(redis_world, caplog, field, value, told):
     world = redis_world
     member = await leading(world)
     token = (await member.hears(LeaseGranted)).token
     member.coordinator.save_snapshot(token, b"memory")
     await member.hears(LeaseRenewed, after=member.count)
-    assert await member.coordinator.load_snapshot() is not None
-    await world.client.execute_command("HSET", world.keys.snapshot("BTCUSDT"), "schema", "99")
-    assert await member.coordinator.load_snapshot() is None
+    await world.client.execute_command("HSET", world.keys.snapshot("BTCUSDT"), field, value)
+    member.coordinator.release()
+    await member.hears(LeaseLost)
+    other = await leading(world)
+    assert (await other.hears(LeaseGranted)).memory is None
+    assert told in caplog.text
 
 
 async def test_the_account_of_the_resource_is_registered(redis_world):

@@ -5,87 +5,130 @@
 --     is gone is never made anew by a renewal.
 --   * A lease is taken only where it is free: released under this server's run, or its holder's own (the same process,
 --     under this run), or watched by the candidate for its ttl (`watched` names exactly what is still there).
+--   * A candidate that could not quote at once leaves a released lease to another that could and has lately said so.
+--     That is a courtesy of `courtesy` ms of the server's clock; what has been watched for a ttl is taken all the same.
 --   * A missing record becomes a vacant one with a nonce, so that a second loss is seen as another vacancy; so does the
 --     ledger's missing `rebuilt` mark. A mark of another run counts as missing.
 --   * A new token is above every earlier one of the record, above `floor`, and at least the server's time in ms.
---   * Switch and ledger are read in the same instant in which the lease is renewed.
+--   * Switches, ledger and, with a lease that is taken, the newest memory are read in the instant in which the lease is
+--     renewed or taken. Where one of them is not ours, nothing is written.
 --
--- KEYS  lease, emergency, ledger
--- ARGV  holder, token (0: candidate), watched (empty: nothing long enough), floor, nonce, max_token
--- gives {'held'|'taken'|'lost'|'watch', token, fingerprint, level, epoch, reason, seeded, generation, rebuilt, ledger epoch}
+-- KEYS  lease, emergency, halt, ledger, warm, snapshot
+-- ARGV  holder, token (0: candidate), watched (empty: nothing long enough), floor, nonce, max_token, warm (1 or 0), courtesy
+-- gives {'held'|'taken'|'lost'|'watch', token, fingerprint, another warm candidate (1 or 0),
+--        {level, epoch, reason, seeded} of the account, the same of the symbol,
+--        {generation, rebuilt (1 or 0), epoch} of the ledger, {schema, token, saved_wall_ns, memory} with 'taken'}
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 if not run then
   return redis.error_reply('FOREIGN INFO server names no run_id')
 end
+local time = redis.call('TIME')
+local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
+local refused
+local function foreign(key, what)
+  refused = refused or redis.error_reply('FOREIGN ' .. key .. ' ' .. what .. ': move it away, it is not ours')
+end
+local function read(key, ...)
+  local found = redis.pcall('HMGET', key, ...)
+  if found.err then
+    foreign(key, 'holds a foreign value')
+    return {}
+  end
+  return found
+end
 local function number_of(key, field, text)
   local value = tonumber(text)
   if not value then
-    return nil, redis.error_reply('FOREIGN ' .. key .. ' holds no number in ' .. field .. ': it is not ours')
+    foreign(key, 'holds no number in ' .. field)
   end
-  return value
+  return value or 0
 end
 
--- The lease.
-local lease = redis.call('HMGET', KEYS[1], 'holder', 'token', 'beat', 'released', 'run', 'vacant')
+-- What is there.
+local lease = read(KEYS[1], 'holder', 'token', 'beat', 'released', 'run', 'vacant')
+local switch = read(KEYS[2], 'level', 'epoch', 'reason', 'seeded')
+local halt = read(KEYS[3], 'level', 'epoch', 'reason', 'seeded')
+local ledger = read(KEYS[4], 'rebuilt', 'vacant', 'epoch')
+local others = redis.pcall('ZRANGEBYSCORE', KEYS[5], now_ms - tonumber(ARGV[8]), now_ms)
+if others.err then
+  foreign(KEYS[5], 'holds a foreign value')
+  others = {}
+end
+local standby = 0
+for _, other in ipairs(others) do
+  if other ~= ARGV[1] then standby = 1 end
+end
+
+-- The lease: whose it is.
 local holder, released, last_run, vacant = lease[1], lease[4], lease[5], lease[6]
 local token, beat = 0, 0
-local status, fingerprint = 'watch', ''
+local fingerprint
 if holder then
-  local refused
-  token, refused = number_of(KEYS[1], 'token', lease[2])
-  if refused then return refused end
-  beat, refused = number_of(KEYS[1], 'beat', lease[3])
-  if refused then return refused end
-  fingerprint = table.concat({run, holder, lease[2], lease[3], released or ''}, '|')
-elseif not vacant then
-  if redis.call('EXISTS', KEYS[1]) == 1 then
-    return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' holds no lease: it is not ours')
+  token, beat = number_of(KEYS[1], 'token', lease[2]), number_of(KEYS[1], 'beat', lease[3])
+  fingerprint = table.concat({run, holder, lease[2] or '', lease[3] or '', released or ''}, '|')
+else
+  if not vacant and not refused and redis.call('EXISTS', KEYS[1]) == 1 then
+    foreign(KEYS[1], 'holds no lease')
   end
-  vacant = ARGV[5]
-  redis.call('HSET', KEYS[1], 'vacant', vacant)
-end
-if not holder then
-  fingerprint = run .. '|vacant|' .. vacant
+  fingerprint = run .. '|vacant|' .. (vacant or ARGV[5])
 end
 
+local status
 if ARGV[2] ~= '0' then
-  if holder == ARGV[1] and lease[2] == ARGV[2] and released == '' then
-    redis.call('HSET', KEYS[1], 'beat', string.format('%.0f', beat + 1), 'run', run)
-    status = 'held'
-  else
-    status = 'lost'
-  end
+  status = holder == ARGV[1] and lease[2] == ARGV[2] and released == '' and 'held' or 'lost'
 else
   local own = holder == ARGV[1] and released == '' and last_run == run
-  if own or (holder and released == run) or (ARGV[3] ~= '' and ARGV[3] == fingerprint) then
-    local time = redis.call('TIME')
-    token = math.max(token + 1, tonumber(ARGV[4]) + 1, tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
-    if token > tonumber(ARGV[6]) then
-      return redis.error_reply('FOREIGN the server\'s clock, or a token under ' .. KEYS[1] .. ', is beyond every date')
-    end
-    redis.call('DEL', KEYS[1])
-    redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'token', string.format('%.0f', token), 'beat', '0', 'released', '',
-      'run', run)
-    status = 'taken'
+  local given = holder and released == run and (ARGV[7] == '1' or standby == 0)
+  status = (own or given or (ARGV[3] ~= '' and ARGV[3] == fingerprint)) and 'taken' or 'watch'
+end
+local memory = {}
+if status == 'taken' then
+  token = math.max(token + 1, tonumber(ARGV[4]) + 1, now_ms)
+  if token > tonumber(ARGV[6]) then
+    refused = refused or redis.error_reply(
+      'FOREIGN the server\'s clock, or a token under ' .. KEYS[1] .. ', is beyond every date')
+  end
+  local snapshot = read(KEYS[6], 'schema', 'token', 'saved_wall_ns', 'memory')
+  for index = 1, 4 do
+    memory[index] = snapshot[index] or ''
   end
 end
+if refused then
+  return refused
+end
 
--- The switch.
-local switch = redis.call('HMGET', KEYS[2], 'level', 'epoch', 'reason', 'seeded')
+-- What changes.
+if status == 'held' then
+  redis.call('HSET', KEYS[1], 'beat', string.format('%.0f', beat + 1), 'run', run)
+elseif status == 'taken' then
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'holder', ARGV[1], 'token', string.format('%.0f', token), 'beat', '0', 'released', '',
+    'run', run)
+elseif not holder and not vacant then
+  redis.call('HSET', KEYS[1], 'vacant', ARGV[5])
+end
+if status == 'watch' and ARGV[7] == '1' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now_ms - tonumber(ARGV[8]))
+  redis.call('ZADD', KEYS[5], now_ms, ARGV[1])
+  redis.call('PEXPIRE', KEYS[5], ARGV[8])
+elseif status ~= 'held' then
+  redis.call('ZREM', KEYS[5], ARGV[1])
+end
 
--- The ledger: its generation ends with each loss of trust in it.
-local ledger = redis.call('HMGET', KEYS[3], 'rebuilt', 'vacant', 'epoch')
-local rebuilt = ledger[1] and string.sub(ledger[1], 1, #run + 1) == run .. ':'
+-- The ledger's generation ends with each loss of trust in it.
 local generation = ledger[1]
+local rebuilt = generation and string.sub(generation, 1, #run + 1) == run .. ':'
 if not rebuilt then
   local nonce = ledger[2]
   if not nonce or string.sub(nonce, 1, #run + 1) ~= run .. ':' then
     nonce = run .. ':' .. ARGV[5]
-    redis.call('HSET', KEYS[3], 'vacant', nonce)
+    redis.call('HSET', KEYS[4], 'vacant', nonce)
   end
   generation = 'vacant:' .. nonce
 end
 
-return {status, string.format('%.0f', token), fingerprint, switch[1] or '', switch[2] or '', switch[3] or '',
-  switch[4] or '', generation, rebuilt and 1 or 0, ledger[3] or '0'}
+return {status, string.format('%.0f', token), fingerprint, standby,
+  {switch[1] or '', switch[2] or '', switch[3] or '', switch[4] or ''},
+  {halt[1] or '', halt[2] or '', halt[3] or '', halt[4] or ''},
+  {generation, rebuilt and 1 or 0, ledger[3] or '0'}, memory}

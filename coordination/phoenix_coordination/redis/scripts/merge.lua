@@ -1,16 +1,16 @@
--- Brings the account's switch together with what somebody else remembers of it: the resource's status (which seeds it),
+-- Brings a sticky switch together with what somebody else remembers of it: the resource's status (which seeds it),
 -- or a worker.
 --
 -- Promises: a later epoch is not lost, and neither is a level: where the two contradict each other the higher level holds
 -- under an epoch that is above both, until a person resumes it. A memory that is older changes nothing but the seed.
 --
--- KEYS  emergency
+-- KEYS  switch
 -- ARGV  level, epoch, reason, source, wall time in ms, seeds (1 or 0), channel
 -- gives {level, epoch, reason, seeded} as they are now
 local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded')
 local level, epoch, reason = tonumber(stored[1] or '0'), tonumber(stored[2] or '-1'), stored[3] or ''
 if not level or not epoch then
-  return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' holds no emergency switch: it is not ours')
+  return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' holds no switch: move it away, it is not ours')
 end
 local told_level, told_epoch = tonumber(ARGV[1]), tonumber(ARGV[2])
 local seeded = (stored[4] == '1' or ARGV[6] == '1') and '1' or ''

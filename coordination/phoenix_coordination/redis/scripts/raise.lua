@@ -1,15 +1,15 @@
--- Raises the account's sticky switch.
+-- Raises a sticky switch: the account's, or a symbol's halt.
 --
 -- Promises: the level never falls; each change grows the epoch, beyond `floor` too; everyone hears of a change. A switch
 -- that nobody has seeded stays unseeded.
 --
--- KEYS  emergency
+-- KEYS  switch
 -- ARGV  level, floor, reason, source, wall time in ms, channel
 -- gives {level, epoch, reason, seeded} as they are now
 local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded')
 local level, epoch, reason = tonumber(stored[1] or '0'), tonumber(stored[2] or '0'), stored[3] or ''
 if not level or not epoch then
-  return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' holds no emergency switch: it is not ours')
+  return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' holds no switch: move it away, it is not ours')
 end
 if tonumber(ARGV[1]) > level then
   level, epoch, reason = tonumber(ARGV[1]), math.max(epoch, tonumber(ARGV[2])) + 1, ARGV[3]

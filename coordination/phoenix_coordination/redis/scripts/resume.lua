@@ -1,13 +1,14 @@
--- Lowers the account's sticky switch.
+-- Lowers a sticky switch: the account's, or a symbol's halt.
 --
--- Promises: only who names the present epoch of a switch that has been seeded lowers it; that is an epoch of its own.
+-- Promises: only who names the present epoch lowers it, and where it is to be seeded only after it has been; that is an
+-- epoch of its own.
 --
--- KEYS  emergency
--- ARGV  epoch, reason, source, wall time in ms, channel
+-- KEYS  switch
+-- ARGV  epoch, reason, source, wall time in ms, channel, must be seeded (1 or 0)
 -- gives {1 where it is lowered else 0, level, epoch, reason, seeded} as they are now
 local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded')
 local level, epoch, reason, seeded = stored[1] or '', stored[2] or '', stored[3] or '', stored[4] or ''
-if seeded ~= '1' or epoch ~= ARGV[1] or level == '0' then
+if (ARGV[6] == '1' and seeded ~= '1') or epoch ~= ARGV[1] or level == '0' then
   return {0, level, epoch, reason, seeded}
 end
 epoch = string.format('%.0f', tonumber(epoch) + 1)

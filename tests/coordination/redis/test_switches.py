@@ -1,11 +1,11 @@
-"""The switch: raised by anyone, lowered by nobody but who names its epoch."""
+"""Sticky switches: raised by anyone, lowered by nobody but who names the epoch."""
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
-from phoenix_coordination.port import AccountTerms, EmergencyChanged, EmergencyLevel
-from phoenix_coordination.redis.emergency import UNSEEDED, EmergencyMemory, Switch
+from phoenix_coordination.port import AccountTerms, EmergencyChanged, EmergencyLevel, HaltChanged
 from phoenix_coordination.redis.scripts import Script
+from phoenix_coordination.redis.switches import UNSEEDED, Switch, SwitchMemory, emergency_of, halt_of
 
 NONE, HALT, FLATTEN = EmergencyLevel
 WHATS = st.sampled_from(["raise", "merge", "seed"])
@@ -21,14 +21,13 @@ def switch(lua):
         def merged(self, level, epoch, *, seeds=False):
             return self._call(Script.MERGE, [level.value, epoch, "told", "operator", 0, int(seeds)])
 
-        def resumed(self, epoch):
-            return self._call(Script.RESUME, [epoch, "looked at", "person", 0])
+        def resumed(self, epoch, *, unseeded=False):
+            arguments = [epoch, "looked at", "person", 0, lua.keys.emergency_changed, int(not unseeded)]
+            return bool(lua.call(Script.RESUME, [lua.keys.emergency], arguments)[0])
 
         def _call(self, script, arguments):
             answer = lua.call(script, [lua.keys.emergency], [*arguments, lua.keys.emergency_changed])
-            if script is Script.RESUME:
-                return bool(answer[0])
-            found = Switch.read(*answer)
+            found = Switch.read(lua.keys.emergency, *answer)
             return found.level, found.epoch, found.seeded
 
     return Calls()
@@ -56,6 +55,12 @@ def test_only_the_present_epoch_of_a_seeded_switch_resumes_it(switch, epoch, see
     switch.merged(HALT, 4, seeds=seeded)
     assert switch.resumed(epoch) is resumed
     assert switch.merged(NONE, 0)[0] is (NONE if resumed else HALT)
+
+
+def test_a_symbols_halt_needs_no_seed_to_be_resumed(switch):
+    switch.raised(HALT)
+    assert not switch.resumed(7, unseeded=True)
+    assert switch.resumed(1, unseeded=True)
 
 
 def test_a_resume_is_not_undone_by_who_remembers_the_stop(switch):
@@ -103,18 +108,18 @@ def test_everyone_hears_of_a_change_and_of_nothing_else(lua, switch):
 @pytest.mark.parametrize(
     ("memory", "terms", "told"),
     [
-        (EmergencyMemory(), TERMS, None),
-        (EmergencyMemory(Switch(NONE, -1, "", seeded=False)), TERMS, EmergencyChanged(HALT, 0, UNSEEDED)),
-        (EmergencyMemory(Switch(FLATTEN, 2, "x", seeded=False)), TERMS, EmergencyChanged(FLATTEN, 2, "x")),
-        (EmergencyMemory(Switch(NONE, 2, "", seeded=True)), TERMS, EmergencyChanged(NONE, 2, "")),
+        (SwitchMemory(), TERMS, None),
+        (SwitchMemory(Switch(NONE, -1, "", seeded=False)), TERMS, EmergencyChanged(HALT, 0, UNSEEDED)),
+        (SwitchMemory(Switch(FLATTEN, 2, "x", seeded=False)), TERMS, EmergencyChanged(FLATTEN, 2, "x")),
+        (SwitchMemory(Switch(NONE, 2, "", seeded=True)), TERMS, EmergencyChanged(NONE, 2, "")),
         (
-            EmergencyMemory(Switch(NONE, 2, "", seeded=True), Switch(HALT, 3, "mine", seeded=True)),
+            SwitchMemory(Switch(NONE, 2, "", seeded=True), Switch(HALT, 3, "mine", seeded=True)),
             TERMS,
             EmergencyChanged(HALT, 3, "mine"),
         ),
-        (EmergencyMemory(None, Switch(HALT, 1, "mine", seeded=True)), TERMS, EmergencyChanged(HALT, 1, "mine")),
+        (SwitchMemory(None, Switch(HALT, 1, "mine", seeded=True)), TERMS, EmergencyChanged(HALT, 1, "mine")),
         (
-            EmergencyMemory(Switch(HALT, 2, "x", seeded=True)),
+            SwitchMemory(Switch(HALT, 2, "x", seeded=True)),
             AccountTerms(1, 1, FLATTEN),
             EmergencyChanged(FLATTEN, 2, "the account resource says so (spec.emergency)"),
         ),
@@ -122,4 +127,20 @@ def test_everyone_hears_of_a_change_and_of_nothing_else(lua, switch):
     ids=["unread", "missing", "unseeded", "off", "raising", "raising before reading", "declared"],
 )
 def test_the_highest_source_is_in_force_and_what_is_missing_is_a_halt(memory, terms, told):
-    assert memory.in_force(terms) == told
+    assert emergency_of(memory, terms) == told
+
+
+@pytest.mark.parametrize(
+    ("memory", "told"),
+    [
+        (SwitchMemory(), None),
+        (SwitchMemory(Switch(NONE, -1, "", seeded=False)), HaltChanged(0, "")),
+        (SwitchMemory(Switch(HALT, 3, "stop loss", seeded=False)), HaltChanged(3, "stop loss")),
+        (SwitchMemory(Switch(HALT, 3, "", seeded=False)), HaltChanged(3, "no reason was given")),
+        (SwitchMemory(Switch(NONE, 4, "resumed by a person", seeded=False)), HaltChanged(4, "")),
+        (SwitchMemory(Switch(NONE, 4, "", seeded=False), Switch(HALT, 5, "mine", seeded=True)), HaltChanged(5, "mine")),
+    ],
+    ids=["unread", "missing", "halted", "without a reason", "resumed", "raising"],
+)
+def test_a_symbol_is_halted_from_the_raise_to_the_resume_and_a_missing_switch_is_none(memory, told):
+    assert halt_of(memory) == told

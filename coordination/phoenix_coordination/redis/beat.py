@@ -1,0 +1,73 @@
+"""One heartbeat at the server: everything that `beat.lua` answers, typed."""
+
+import secrets
+from typing import Any
+
+import msgspec
+
+from phoenix_coordination.order_id import MAX_TOKEN
+from phoenix_coordination.port import Snapshot
+from phoenix_coordination.redis.client import Redis
+from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.lease import Asked
+from phoenix_coordination.redis.records import snapshot_of
+from phoenix_coordination.redis.scripts import Script, call
+from phoenix_coordination.redis.switches import Switch
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """One instant at the server. `standby`: another candidate is warm; `memory`: only with a lease that was taken."""
+
+    status: str
+    token: int
+    fingerprint: str
+    standby: bool
+    emergency: Switch
+    halt: Switch
+    generation: str
+    rebuilt: bool
+    ledger_epoch: int
+    memory: Snapshot | None
+
+
+async def beat(
+    client: Redis,
+    keys: AccountKeys,
+    symbol: str,
+    holder: str,
+    asked: Asked,
+    *,
+    highest: int,
+    warm: bool,
+    courtesy_ms: int,
+) -> Beat:
+    """Renews, takes or watches the symbol's lease. Raises what the world does to a connection (`FAULTS`)."""
+    told: list[Any] = await call(
+        client,
+        Script.BEAT,
+        [
+            keys.lease(symbol),
+            keys.emergency,
+            keys.halt(symbol),
+            keys.ledger,
+            keys.warm(symbol),
+            keys.snapshot(symbol),
+        ],
+        [
+            *(holder, asked.token, asked.watched, highest, secrets.token_hex(8), MAX_TOKEN),
+            *(int(warm), courtesy_ms),
+        ],
+    )
+    status, token, fingerprint, standby, emergency, halt, (generation, rebuilt, epoch), memory = told
+    return Beat(
+        status.decode(),
+        int(token),
+        fingerprint.decode(),
+        bool(standby),
+        Switch.read(keys.emergency, *emergency),
+        Switch.read(keys.halt(symbol), *halt),
+        generation.decode(),
+        bool(rebuilt),
+        int(epoch),
+        snapshot_of(symbol, *memory) if memory else None,
+    )

@@ -1,0 +1,202 @@
+"""One worker's part of the budgets that many share: what it tells, what it is granted, who must wait.
+
+Nothing here counts: the script does, at the server, in one instant for everybody. A call that fails is not repeated:
+totals only grow, so the next one tells all, and what was granted before lapses by itself.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import msgspec
+
+from phoenix_coordination.port import Admission, BudgetGranted, BudgetNeed, BudgetTerms, Clock, LeaseTimes
+from phoenix_coordination.redis.client import FAULTS, Redis, fault_of
+from phoenix_coordination.redis.keys import AccountKeys, EgressKeys
+from phoenix_coordination.redis.scripts import Script, call
+from phoenix_coordination.redis.tasks import begin, end
+
+GRANT_RENEWALS = 2.0
+"""How long a grant lives: what is renewed each second survives one renewal that comes late."""
+FORGET_RENEWALS = 3.0
+"""A worker that has been silent for so long has no part in what is divided."""
+MAKER_LIVES_MS = 60_000
+"""How long the fixed cost of a maker counts after it last spoke."""
+LEAST_ORDERS = 2
+LEAST_WEIGHT = 5
+"""What anybody may hold, however many share: enough to begin with, from which a need grows."""
+_LEAVE_SECONDS = 0.5
+_NS_PER_MS = 1_000_000
+_NO_ORDERS = 0
+
+
+class Budgets:
+    """`tell` hears each grant; `ended` hears how each call went. Nothing is asked before `admit`.
+
+    A rehearsal (`counts_orders` false) reads, but sends no orders: the account's window is not its own.
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        keys: AccountKeys,
+        holder: str,
+        clock: Clock,
+        times: LeaseTimes,
+        tell: Callable[[BudgetGranted], None],
+        ended: Callable[[Exception | None], None],
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._holder = holder
+        self._clock = clock
+        self._renew_ms = int(times.renew_s * 1000)
+        self._tell = tell
+        self._ended = ended
+        self._terms: BudgetTerms | None = None
+        self._fixed_weight = 0
+        self._need: BudgetNeed | None = None
+        self._orders = _Total()
+        self._weight = _Total()
+        self._calls = 0
+        self._asked = asyncio.Event()
+        self._asking: asyncio.Task[None] | None = None
+
+    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int) -> Admission:
+        """May be asked again while it refuses."""
+        cap = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
+        makers = EgressKeys(terms.egress).makers
+        arguments: list[str | int | bytes] = [self._holder, fixed_weight_1m, cap, MAKER_LIVES_MS, repr(self._clock.rate)]
+        try:
+            admitted, taken, others = await call(self._client, Script.ADMIT, [makers], arguments)
+        except FAULTS as error:
+            return Admission(fault_of(error), reachable=False)
+        if admitted:
+            self._terms, self._fixed_weight = terms, fixed_weight_1m
+            return Admission()
+        return Admission(
+            f"this maker needs {fixed_weight_1m} of request weight a minute even when it does not quote; {int(taken)} of "
+            f"{cap} of egress {terms.egress} are taken by {others} others: run fewer makers from this address, name "
+            "another egress, or raise budgets.requestWeightShare of the account",
+        )
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Where a back-off is announced: `again` should follow at once. Known once admitted."""
+        return () if self._terms is None else (self._keys.back_off, EgressKeys(self._terms.egress).back_off)
+
+    def start(self) -> None:
+        self._asking = begin(self._ask_whenever_needed(), "budgets")
+
+    def spend(self, need: BudgetNeed) -> None:
+        """Of needs that wait the newest counts, and what all of them have sent."""
+        self._orders.sent += need.orders_sent
+        self._weight.sent += need.weight_sent
+        self._need = need
+        self._asked.set()
+
+    def again(self) -> None:
+        """Somebody has announced a back-off: the last need is asked again."""
+        if self._need is not None:
+            self._asked.set()
+
+    async def stop(self) -> None:
+        """Gives back what is not used and gives up its place, if that works at once; else both lapse."""
+        if self._asking is not None:
+            await end([self._asking])
+        if self._terms is None:
+            return
+        makers = EgressKeys(self._terms.egress).makers
+        self._need, self._fixed_weight = _last(self._need), 0
+        with contextlib.suppress(*FAULTS):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                if self._need is not None:
+                    await self._ask(self._need, self._terms)
+                await self._client.execute_command("HDEL", makers, self._holder)
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    async def _ask_whenever_needed(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            need, terms = self._need, self._terms
+            if need is None or terms is None:
+                continue
+            try:
+                granted = await self._ask(need, terms)
+            except FAULTS as error:
+                self._ended(error)
+            else:
+                self._ended(None)
+                if granted is not None:
+                    self._tell(granted)
+
+    async def _ask(self, need: BudgetNeed, terms: BudgetTerms) -> BudgetGranted | None:
+        """`None` where a later call has overtaken this one at the server."""
+        keys = EgressKeys(terms.egress)
+        self._calls += 1
+        orders_told, weight_told = self._orders.sent, self._weight.sent
+        sent_ns = self._clock.monotonic_ns()
+        orders_scope = [self._keys.orders, self._keys.orders_speakers, self._keys.orders_short]
+        weight_scope = [keys.weight, keys.weight_speakers, keys.weight_short]
+        answer = await call(
+            self._client,
+            Script.SPEND,
+            [*orders_scope, *weight_scope, keys.makers],
+            [
+                *(self._holder, repr(self._clock.rate), self._lives_ms, int(self._renew_ms * FORGET_RENEWALS)),
+                *(self._fixed_weight, need.exchange_ms),
+                *(_NO_ORDERS if self._keys.dry_run else self._calls, orders_told, self._orders.acknowledged),
+                *(need.orders_wanted, need.orders_unused, _ms(need.account_blocked_ns), self._keys.back_off),
+                *(LEAST_ORDERS, 2),
+                *(10, quoting_cap(terms.orders_10s, terms.order_share, terms.reserve_share), need.orders_10s_reported),
+                *(60, quoting_cap(terms.orders_1m, terms.order_share, terms.reserve_share), need.orders_1m_reported),
+                *(self._calls, weight_told, self._weight.acknowledged),
+                *(need.weight_wanted, need.weight_unused, _ms(need.egress_blocked_ns), keys.back_off),
+                *(LEAST_WEIGHT, 1),
+                *(60, quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share), need.weight_1m_reported),
+            ],
+        )
+        self._orders.acknowledged, self._weight.acknowledged = orders_told, weight_told
+        if b"stale" in (answer[0], answer[3]):
+            return None
+        return BudgetGranted(
+            sequence=need.sequence,
+            orders=int(answer[1]),
+            weight=int(answer[4]),
+            until_ns=sent_ns + self._lives_ms * _NS_PER_MS,
+            account_blocked_until_ns=self._until_ns(int(answer[2])),
+            egress_blocked_until_ns=self._until_ns(int(answer[5])),
+        )
+
+    @property
+    def _lives_ms(self) -> int:
+        return int(self._renew_ms * GRANT_RENEWALS)
+
+    def _until_ns(self, left_ms: int) -> int:
+        return self._clock.monotonic_ns() + left_ms * _NS_PER_MS if left_ms else 0
+
+
+class _Total(msgspec.Struct):
+    """What was ever sent, and how much of it the server has acknowledged."""
+
+    sent: int = 0
+    acknowledged: int = 0
+
+
+def quoting_cap(limit: int, share: float, reserve_share: float) -> int:
+    """What quoting of all workers together may use of one of the exchange's windows."""
+    return int(limit * share * (1.0 - reserve_share))
+
+
+def _last(need: BudgetNeed | None) -> BudgetNeed | None:
+    """A need that wants nothing and holds nothing."""
+    if need is None:
+        return None
+    return msgspec.structs.replace(need, orders_wanted=0, orders_unused=0, weight_wanted=0, weight_unused=0)
+
+
+def _ms(duration_ns: int) -> int:
+    """Rounded up: a back-off never becomes shorter."""
+    return -(-max(0, duration_ns) // _NS_PER_MS)

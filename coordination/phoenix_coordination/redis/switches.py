@@ -1,0 +1,106 @@
+"""Sticky switches as one worker knows them: the account's emergency, and a symbol's risk halt.
+
+A switch is raised by anyone and lowered only by a person who names its epoch. What a worker has seen it remembers, so
+that a Redis that comes back empty is told again; what it raises is in force here before Redis has heard of it.
+"""
+
+import msgspec
+
+from phoenix_coordination.port import AccountTerms, EmergencyChanged, EmergencyLevel, HaltChanged
+from phoenix_coordination.redis.client import Redis, RedisFaultError
+from phoenix_coordination.redis.scripts import Script, call
+
+UNSEEDED = "the account's emergency switch has not been seeded: start the operator (locally the runner), which does"
+_UNNAMED = "no reason was given"
+
+
+class Switch(msgspec.Struct, frozen=True):
+    """What Redis holds. `seeded`: the account's status, or the local runner, has had its say; halts need no seed."""
+
+    level: EmergencyLevel
+    epoch: int
+    reason: str
+    seeded: bool
+
+    @classmethod
+    def read(cls, key: str, level: bytes, epoch: bytes, reason: bytes, seeded: bytes) -> "Switch":
+        """From a script's answer; raises `RedisFaultError` for what no worker wrote under the key."""
+        if not level and not epoch:
+            return cls(EmergencyLevel.NONE, -1, "", seeded=False)
+        try:
+            return cls(EmergencyLevel(int(level)), int(epoch), reason.decode(errors="replace"), seeded=seeded == b"1")
+        except ValueError:
+            raise RedisFaultError(f"{key} in Redis holds no switch: move it away, it is not ours") from None
+
+
+class SwitchMemory(msgspec.Struct):
+    """`seen`: the latest that was read; `raising`: what this worker has raised and Redis has not confirmed."""
+
+    seen: Switch | None = None
+    raising: Switch | None = None
+
+    def knows_better(self, stored: Switch) -> Switch | None:
+        """What Redis must be told because it has forgotten it; `None` where it knows all that we know."""
+        seen = self.seen
+        if seen is None or seen.epoch < 0 or (seen.epoch, seen.level) <= (stored.epoch, stored.level):
+            return None
+        return seen
+
+    def wish(self, level: EmergencyLevel, reason: str) -> bool:
+        """Raised here at once; false where it is no higher than what is known already."""
+        known = [switch for switch in (self.seen, self.raising) if switch is not None]
+        if level <= max((switch.level for switch in known), default=EmergencyLevel.NONE):
+            return False
+        epoch = max((switch.epoch for switch in known), default=0)
+        self.raising = Switch(level, max(0, epoch) + 1, reason or _UNNAMED, seeded=True)
+        return True
+
+    @property
+    def highest(self) -> Switch | None:
+        """Of what is stored and what is being raised; `None` while nothing is known."""
+        if self.seen is None or (self.raising is not None and self.raising.level > self.seen.level):
+            return self.raising
+        return self.seen
+
+
+async def settle(
+    client: Redis, key: str, channel: str, memory: SwitchMemory, stored: Switch, source: str, now_ms: int
+) -> None:
+    """Tells Redis what it has forgotten, and what this worker has raised; then the memory has seen what Redis holds."""
+    arguments: list[str | int | bytes]
+    better = memory.knows_better(stored)
+    if better is not None:
+        arguments = [better.level.value, better.epoch, better.reason, source, now_ms, 0, channel]
+        stored = Switch.read(key, *await call(client, Script.MERGE, [key], arguments))
+    raising = memory.raising
+    if raising is not None:
+        arguments = [raising.level.value, max(0, stored.epoch), raising.reason, source, now_ms, channel]
+        stored = Switch.read(key, *await call(client, Script.RAISE, [key], arguments))
+        if memory.raising is raising:
+            memory.raising = None
+    memory.seen = stored
+
+
+def emergency_of(memory: SwitchMemory, terms: AccountTerms) -> EmergencyChanged | None:
+    """What counts for the account now: the highest source, and what is not seeded is a halt.
+
+    `None` while nothing is known, which reads as halt at the worker's own side.
+    """
+    told = memory.highest
+    if told is None:
+        return None
+    level, reason = told.level, told.reason
+    if not told.seeded and level < EmergencyLevel.HALT:
+        level, reason = EmergencyLevel.HALT, UNSEEDED
+    if terms.emergency > level:
+        level, reason = terms.emergency, "the account resource says so (spec.emergency)"
+    return EmergencyChanged(level, max(0, told.epoch), reason)
+
+
+def halt_of(memory: SwitchMemory) -> HaltChanged | None:
+    """The symbol's halt now; `None` while nothing is known."""
+    told = memory.highest
+    if told is None:
+        return None
+    halted = told.level > EmergencyLevel.NONE
+    return HaltChanged(max(0, told.epoch), (told.reason or _UNNAMED) if halted else "")
