@@ -82,8 +82,8 @@ def test_a_file_that_holds_no_url_is_named_and_what_it_holds_is_not(refused, tmp
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+sentinel"])
 def test_production_demands_a_redis_over_tls(refused, files, scheme):
-    text = files.account.read_text().replace("environment: Simulator\n", "environment: Production\n")
-    files.account.write_text(text.replace(f"  endpoints:\n    baseUrl: {ENDPOINT}\n", ""))
+    files.edit(files.account, "environment: Simulator\n", "environment: Production\n")
+    files.edit(files.account, f"endpoints:\n    baseUrl: {ENDPOINT}\n", "credentialsSecretRef:\n    name: key\n")
     status, told = refused.with_(redis=f"{scheme}://redis:6379/main")
     assert status == 1
     assert "--redis: the URL has no TLS" in told
