@@ -51,6 +51,8 @@ class World:
         # what the engine was told, kept apart from what it made of it
         self.token = self.deadline = 0
         self.emergency = EmergencyLevel.HALT
+        self.switch_epoch = self.halt_epoch = 1
+        """Of the emergency and of the symbol's halt, as the account's workers share them."""
         self.blocked_until = 0
         self.book_known = self.user_known = False
         self.status = instrument.status
@@ -171,17 +173,23 @@ class World:
 
     # -- people and workers --------------------------------------------------------------------------
 
-    def start(self, token: int = TOKEN) -> "World":
-        """Everything that must hold before the first quote, in the order in which a process gets it."""
+    def start(self, token: int = TOKEN, memory: bytes | None = None) -> "World":
+        """Everything that must hold before the first quote, in the order in which a process gets it.
+
+        `memory`: what the last leader left; by default one that tells nothing, none at all where it is empty.
+        """
         self.tell(ev.ClockSynced(0, OFFSET_NS, 1 * MS))
         self.tell(ev.FeesSet(0, 2.0, 5.0))
         self.tell(ev.Coordination(0, reachable=True))
-        self.tell(ev.Emergency(0, EmergencyLevel.NONE, 1, ""))
+        self.tell(ev.Emergency(0, EmergencyLevel.NONE, self.switch_epoch, ""))
+        self.tell(ev.SymbolHalt(0, self.halt_epoch, ""))
         self.tell(ev.Mark(0, self.exchange_ms, self.exchange.bid * self.tick_size, 0.0, 0.0001, 0))
         self.tell(ev.Tick(0))
         self.open(Stream.BOOK)
         self.open(Stream.USER)
         self.open(Stream.MARKET)
+        if token:
+            self.tell(ev.Restored(0, self.engine.remember() if memory is None else memory, 0))
         self.lease(token)
         return self
 
@@ -258,7 +266,11 @@ class World:
             case ac.ReleaseLease():
                 self._quietly(ev.Lease(0, 0, 0, INSTALLATION))
             case ac.RaiseEmergency():
-                self._quietly(ev.Emergency(0, action.level, 2, action.reason))
+                self.switch_epoch += 1
+                self._quietly(ev.Emergency(0, action.level, self.switch_epoch, action.reason))
+            case ac.HaltSymbol():
+                self.halt_epoch += 1
+                self._quietly(ev.SymbolHalt(0, self.halt_epoch, action.reason))
 
     def _reconnect(self, stream: Stream) -> None:
         automatic, self.automatic = self.automatic, False

@@ -1,7 +1,7 @@
 """The entry in the account's ledger: asked for before orders go out, asked again when it no longer fits."""
 
 import pytest
-from phoenix_worker.core.reservation import RENEW_NS, RETRY_NS, Reservation
+from phoenix_worker.core.reservation import RENEW_NS, RETRY_NS, Need, Reservation
 from samples import SECOND
 
 AT = 100 * SECOND
@@ -10,14 +10,15 @@ AT = 100 * SECOND
 @pytest.fixture
 def granted():
     reservation = Reservation()
-    asked = reservation.need(AT, 0, 20, 20, 8, 60_000.0)
+    asked = reservation.ask(AT, Need(0, 20, 20, 12, 0), 8, 60_000.0)
     assert (asked.buy_steps, asked.sell_steps, asked.position_steps, asked.mark) == (28, 28, 0, 60_000.0)
+    assert (asked.buy_live_steps, asked.sell_live_steps) == (12, 0), "what is live is told apart, without the headroom"
     assert reservation.on_granted(asked.sequence, 28, 28)
     return reservation
 
 
 def needs(reservation, after_ns=1, position=0, buys=20, sells=20, mark=60_000.0):
-    return reservation.need(AT + after_ns, position, buys, sells, 8, mark)
+    return reservation.ask(AT + after_ns, Need(position, buys, sells, 0, 0), 8, mark)
 
 
 @pytest.mark.parametrize(

@@ -286,7 +286,7 @@ def test_a_code_that_restricts_the_symbol_counts_until_it_has_had_time_to_be_bac
     assert all(order.reduce_only for order in world.ours())
     world.wait(60.0)
     assert {order.side for order in world.ours()} == {Side.BUY, Side.SELL}
-    assert not world.engine.session.halted, "a restriction is no failure"
+    assert not world.engine.session.halt.on, "a restriction is no failure"
 
 
 def test_a_user_stream_that_never_opens_is_given_up_like_one_that_was_lost():

@@ -1,15 +1,11 @@
-"""The whole engine on its way out and back: an orderly stop, and the memory of the process before."""
+"""The whole engine on its way out: an orderly stop."""
 
-import pytest
 from core_world import TOKEN, World, of_kind, sent
-from model_exchange import refused
 from phoenix_coordination import order_id
-from phoenix_coordination.state import Reason, Role
+from phoenix_coordination.state import Role
 from phoenix_worker.core import actions as ac
 from phoenix_worker.core import events as ev
-from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.events import Refusal, Request, Side, Stream
-from samples import BTCUSDT, MAKER, SECOND, changed
 
 
 def order_of(actions, *kinds):
@@ -94,59 +90,3 @@ def test_a_stop_does_not_wait_for_a_user_stream_that_is_gone(world):
     world.wait(4.0)
     assert [action.code for action in of_kind(world.done, ac.Exit)] == [0]
     assert world.exchange.open_orders == []
-
-
-# -- memory ------------------------------------------------------------------------------------------------
-
-
-def test_what_the_exchange_cannot_tell_is_remembered():
-    world = World()
-    world.hold(112)
-    world.start()
-    world.wait(5.0)
-    before = world.engine.view()
-    successor = World()
-    successor.engine.restore(world.engine.remember(), 2 * SECOND)
-    successor._first = None
-    successor.exchange.stream_up = True
-    successor.start(TOKEN + 1)
-    successor.wait(1.0)
-    view = successor.engine.view()
-    assert view.pnl.realised == before.pnl.realised
-    assert view.pnl.fills == before.pnl.fills == 1
-    assert view.reasons == [Reason.COOLDOWN]
-    successor.wait(48.0)
-    assert view.reasons == [Reason.COOLDOWN]
-    successor.wait(8.0)
-    assert successor.engine.view().reasons == []
-
-
-def test_a_halt_survives_a_restart():
-    world = World(changed(MAKER, failure_window=50)).start()
-    for _ in range(60):
-        world.tell(refused(Request.PLACE, "x", Refusal.OTHER, -1100))
-    successor = World()
-    successor.engine.restore(world.engine.remember(), SECOND)
-    assert successor.engine.view().halted == world.engine.view().halted != ""
-
-
-@pytest.mark.parametrize(("age_s", "kept"), [(59, True), (61, False)], ids=["young", "old"])
-def test_statistics_are_kept_only_while_they_are_of_this_market(age_s, kept):
-    world = World().start()
-    world.wait(15.0)
-    successor = World()
-    successor.engine.restore(world.engine.remember(), age_s * SECOND)
-    assert successor.engine.statistics.warm is kept
-
-
-def test_a_fill_between_the_first_memory_and_a_crash_is_counted_by_the_next_worker():
-    """Nothing has ever traded, so no trade id says from where to look: the beginning of the accounts does."""
-    world = World().start()
-    (asked,) = {action.since_ms for action in of_kind(world.done, ac.FetchTruth)}
-    memory = world.engine.remember()
-    successor = World()
-    successor.now += 30 * SECOND
-    successor.engine = Engine.new(MAKER, BTCUSDT, successor.now, dry_run=False, revision="first")
-    successor.engine.restore(memory, 30 * SECOND)
-    successor.start(TOKEN + 1)
-    assert {action.since_ms for action in of_kind(successor.done, ac.FetchTruth)} == {asked}

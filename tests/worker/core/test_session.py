@@ -5,6 +5,7 @@ from phoenix_coordination.state import Reason
 from phoenix_worker.core.events import Budget, EmergencyLevel
 from phoenix_worker.core.instrument import SymbolStatus
 from phoenix_worker.core.session import DEAD_MAN_MS, UNLIMITED, WITHDRAW_FOR, Session
+from phoenix_worker.core.switch import Switch
 from samples import MS, SECOND
 
 NOW = 100 * SECOND
@@ -17,7 +18,7 @@ def healthy(**fields):
         "reachable": True,
         "clock_known": True,
         "dead_man_until_ns": NOW + 1,
-        "emergency": EmergencyLevel.NONE,
+        "emergency": Switch(),
     }
     return Session(**{**values, **fields})
 
@@ -57,10 +58,10 @@ def test_what_makes_a_worker_unready(fields, facts, reasons):
 @pytest.mark.parametrize(
     ("fields", "facts", "reason"),
     [
-        ({"emergency": EmergencyLevel.HALT}, {}, Reason.EMERGENCY),
-        ({"emergency": EmergencyLevel.FLATTEN}, {}, Reason.EMERGENCY),
+        ({"emergency": Switch(EmergencyLevel.HALT)}, {}, Reason.EMERGENCY),
+        ({"emergency": Switch(EmergencyLevel.FLATTEN)}, {}, Reason.EMERGENCY),
         ({"second_writer": True}, {}, Reason.SECOND_WRITER),
-        ({"halted": "losses"}, {}, Reason.RISK_HALTED),
+        ({"halt": Switch(EmergencyLevel.HALT, 1, "losses")}, {}, Reason.RISK_HALTED),
         ({"foreign": {"web": True}}, {}, Reason.FOREIGN_ACTIVITY),
         ({}, {"status": SymbolStatus.NOT_TRADING}, Reason.SYMBOL_NOT_TRADING),
         ({}, {"status": SymbolStatus.REDUCE_ONLY}, Reason.REDUCE_ONLY),

@@ -67,6 +67,7 @@ class Verdict(StrEnum):
     LOOK_AGAIN = "what we hold and what the exchange says differ"
     FAILING = "too many of the last requests failed"
     TROUBLE = "the exchange denies the account"
+    BANNED = "banned by the exchange"
 
 
 class Failures(msgspec.Struct):
@@ -130,6 +131,8 @@ class Account(msgspec.Struct):
             failing = self.failures.count(answer.refusal is not None, risk)
         if answer.refusal is Refusal.DENIED:
             return Verdict.TROUBLE
+        if answer.refusal is Refusal.BANNED:
+            return Verdict.BANNED
         if failing:
             return Verdict.FAILING
         return Verdict.LOOK_AGAIN if answer.refusal is Refusal.REDUCE_ONLY else Verdict.NOTHING

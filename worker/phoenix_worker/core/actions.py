@@ -154,9 +154,7 @@ class ReleaseLease(Action, frozen=True):
 
 
 class HandOver(Action, frozen=True):
-    """This leader cannot quote and has nothing resting: a warm standby, if there is one, shall. Otherwise nothing
-    changes.
-    """
+    """A leader that cannot quote, and has nothing resting, makes room for a warm standby, if there is one."""
 
     reason: str
 
@@ -184,6 +182,7 @@ class NoteKind(StrEnum):
     TRUTH = "truth"
     PARAMETERS = "parameters"
     HALT = "halt"
+    MEMORY = "memory"
     SHUTDOWN = "shutdown"
 
 

@@ -12,6 +12,7 @@ from phoenix_worker.core.inventory import NOTHING, Mask, Mode, mask_of, next_mod
 from phoenix_worker.core.liquidation import WAIT_FOR_CANCELS_NS
 from phoenix_worker.core.orders import Life, OwnOrder, Trigger, difference
 from phoenix_worker.core.pnl import unrealised
+from phoenix_worker.core.reservation import Need
 from phoenix_worker.core.risk import Denial, Pass
 from phoenix_worker.core.session import WITHDRAW_FOR
 from phoenix_worker.core.standing import Standing, standing
@@ -21,6 +22,8 @@ EVALUATE_NS = 250_000_000
 MARK_LASTS_NS = 10_000_000_000
 """The exchange tells the mark price every second."""
 ANYWHERE = 1 << 40
+_ENTRY_STANDS_WITHOUT = frozenset({Reason.COORDINATION_UNREACHABLE, Reason.LEASE_NOT_HELD, Reason.NOT_RECONCILED})
+"""Our entry in the ledger stays as it is while it cannot be changed, or the position is not known for certain."""
 
 _PURPOSES = {
     Mode.NORMAL: Purpose.QUOTE,
@@ -37,7 +40,7 @@ def decide(state: State, at: int, out: Out) -> None:
     state.dirty = False
     state.next_evaluation_ns = at + min(EVALUATE_NS, parameters.quote_interval_ns)
     _judge_guards(state, at)
-    unready = _not_ready(state, at)
+    unready = not_ready(state, at)
     forbidden = state.session.not_quoting(
         at,
         paused=parameters.paused,
@@ -53,13 +56,33 @@ def decide(state: State, at: int, out: Out) -> None:
         state.ladder = None
         state.market_low, state.market_high = -ANYWHERE, ANYWHERE
         _withdraw_quotes(state, out)
+        if _ENTRY_STANDS_WITHOUT.isdisjoint(unready):
+            _reserve(state, at, [], stands, 0, out)
         if state.liquidation.active:
             _liquidate(state, at, stands, out)
         return
     _quote(state, at, _mask(state, forbidden), stands, out)
 
 
-def _not_ready(state: State, at: int) -> list[Reason]:
+def changed(state: State, out: Out) -> None:
+    """Something about us changed: decide as soon as quotes may be touched again; at once where none may rest."""
+    state.dirty = True
+    if state.ladder is None:
+        decide(state, state.now_ns, out)
+    else:
+        consider(state, state.now_ns, out)
+
+
+def consider(state: State, at: int, out: Out) -> None:
+    """Decide, unless quotes were touched a moment ago: then as soon as they may be again."""
+    if at >= state.next_requote_ns:
+        decide(state, at, out)
+    else:
+        state.dirty = True
+
+
+def not_ready(state: State, at: int) -> list[Reason]:
+    """What keeps this worker from being able to quote, first things first."""
     return state.session.not_ready(
         at,
         book_synced=state.book.synced,
@@ -75,7 +98,7 @@ def _judge_guards(state: State, at: int) -> None:
     ratio = abs(position.steps) / state.parameters.net_max_steps
     mode = next_mode(state.mode, ratio, guards, _pnl_stop(state))
     state.mode = mode if position.steps else Mode.NORMAL
-    flatten = state.session.emergency is EmergencyLevel.FLATTEN and position.steps != 0
+    flatten = state.session.emergency.level is EmergencyLevel.FLATTEN and position.steps != 0
     state.liquidation.judge(state.mode is Mode.LIQUIDATE or flatten, at, guards)
 
 
@@ -145,17 +168,23 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
     state.ladder = ladder
     account.counters.layers_dropped += ladder.dropped
     facts = _pass(state, at, mask, stands)
-    if not _reserve(state, at, ladder, stands, out):
+    _reserve(state, at, ladder.targets, stands, state.parameters.base_size_steps, out)
+    if not state.reservation.buy_granted and not state.reservation.sell_granted:
         state.reasons.append(Reason.NOT_RESERVED)
-    beyond_grant = facts.buy_exposure > facts.buy_granted or facts.sell_exposure > facts.sell_granted
+    buys_beyond = facts.buy_exposure > facts.buy_granted
+    sells_beyond = facts.sell_exposure > facts.sell_granted
     shrink = (
-        beyond_grant
+        buys_beyond
+        or sells_beyond
         or facts.longest + facts.buy_exposure > facts.worst_case_limit
         or facts.sell_exposure - facts.shortest > facts.worst_case_limit
     )
     targets = ladder.targets
-    if state.reservation.answered and beyond_grant:
-        room = {Side.BUY: facts.buy_granted, Side.SELL: facts.sell_granted}
+    if buys_beyond or sells_beyond:
+        room = {
+            Side.BUY: facts.buy_granted if buys_beyond else ANYWHERE,
+            Side.SELL: facts.sell_granted if sells_beyond else ANYWHERE,
+        }
         targets = quoting.within_grant(targets, room, stuck, busy, state.instrument)
     change = difference(targets, stands.slots, shrink)
     mid = book.mid_half_ticks
@@ -167,18 +196,22 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
     ]
     wanted += [(_increases(state, target), target.layer, None, target) for target in change.places]
     if wanted and at < state.next_requote_ns:
-        state.dirty = True  # judged early, moved when quotes may be touched again
-        return
+        state.dirty = True  # judged early, moved when quotes may be touched again; what risk asks for does not wait
+        wanted = [each for each in wanted if shrink and _shrinks(each[2], each[3])]
     sent_before = account.counters.placed + account.counters.amended
     for _, _, live, target in sorted(wanted, key=_urgency):
-        if account.held.get(int(target.side), -1) >= book.touch_id:
-            continue
+        held = account.held.get(int(target.side), -1) >= book.touch_id
         if live is None:
-            _place(state, target, stuck, facts, out)
-        else:
-            _amend(state, live, target, facts, out)
+            if not held:
+                _place(state, target, stuck, facts, out)
+        elif not (not held and _amend(state, live, target, facts, out)) and shrink and _shrinks(live, target):
+            _cancel(state, live, out)  # what cannot be made smaller now must go
     if account.counters.placed + account.counters.amended > sent_before:
         state.next_requote_ns = at + state.parameters.min_requote_interval_ns
+
+
+def _shrinks(live: OwnOrder | None, target: quoting.Target) -> bool:
+    return live is not None and target.qty_steps < live.qty_steps - live.filled_steps
 
 
 def _increases(state: State, target: quoting.Target) -> bool:
@@ -193,7 +226,7 @@ def _pass(state: State, at: int, mask: Mask, stands: Standing) -> Pass:
         token=session.token,
         deadline_ns=session.deadline_ns,
         blocked_until_ns=session.blocked_until_ns,
-        emergency=session.emergency,
+        emergency=session.emergency.level,
         book_ok=book.synced and state.freshness.fresh,
         user_ok=session.streams.get(Stream.USER, False) and state.reconciliation.reconciled,
         mask=mask,
@@ -215,24 +248,28 @@ def _pass(state: State, at: int, mask: Mask, stands: Standing) -> Pass:
     )
 
 
-def _reserve(state: State, at: int, ladder: quoting.Ladder, stands: Standing, out: Out) -> bool:
-    """Reservation comes before the orders; false while nothing at all is granted."""
+def _reserve(state: State, at: int, targets: list[quoting.Target], stands: Standing, headroom: int, out: Out) -> None:
+    """Reservation comes before the orders. What is live is asked for in any case: only what the exchange has confirmed
+    as gone lowers our entry.
+    """
+    price = reference_price(state)
+    if price <= 0:
+        return
     need = dict(stands.stuck)
     for (side, _), steps in stands.busy.items():
         need[Side(side)] += steps
-    for target in ladder.targets:
+    for target in targets:
         need[target.side] += target.qty_steps
-    request = state.reservation.need(
-        at,
+    whole = Need(
         state.account.position.steps,
         max(need[Side.BUY], stands.buy_exposure),
         max(need[Side.SELL], stands.sell_exposure),
-        state.parameters.base_size_steps,
-        reference_price(state),
+        stands.buy_exposure,
+        stands.sell_exposure,
     )
+    request = state.reservation.ask(at, whole, headroom, price)
     if request is not None:
         out.append(request)
-    return bool(state.reservation.buy_granted or state.reservation.sell_granted)
 
 
 def _place(state: State, target: quoting.Target, stuck: dict[Side, int], facts: Pass, out: Out) -> None:
@@ -259,7 +296,7 @@ def _place(state: State, target: quoting.Target, stuck: dict[Side, int], facts: 
     _send(state, order, target.qty_steps, facts, out)
 
 
-def _amend(state: State, live: OwnOrder, target: quoting.Target, facts: Pass, out: Out) -> None:
+def _amend(state: State, live: OwnOrder, target: quoting.Target, facts: Pass, out: Out) -> bool:
     total = live.filled_steps + target.qty_steps
     order = WantedOrder(
         Request.AMEND,
@@ -274,13 +311,14 @@ def _amend(state: State, live: OwnOrder, target: quoting.Target, facts: Pass, ou
     )
     approved = _gate(state, order, max(0, total - live.qty_steps), facts)
     if approved is None:
-        return
+        return False
     live.on(Trigger.AMEND_ASKED)
     live.pending_price, live.pending_qty, live.asked_ns = target.price_ticks, total, state.now_ns
     live.amends += 1
     live.report_ahead = False
     state.account.counters.amended += 1
     out.append(Amend(approved))
+    return True
 
 
 def _send(state: State, order: WantedOrder, added: int, facts: Pass, out: Out) -> bool:
@@ -327,7 +365,7 @@ def _liquidate(state: State, at: int, stands: Standing, out: Out) -> None:
         return
     if stands.live and at - task.since_ns < WAIT_FOR_CANCELS_NS:
         return
-    whole = state.session.emergency is EmergencyLevel.FLATTEN
+    whole = state.session.emergency.level is EmergencyLevel.FLATTEN
     order = task.next_slice(
         _next_id(state, Purpose.LIQUIDATE),
         state.account.executed_position,

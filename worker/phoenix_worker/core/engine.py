@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from phoenix_worker.core import events as ev
-from phoenix_worker.core import memory, reconcile
+from phoenix_worker.core import memory, reconcile, shared
 from phoenix_worker.core.account import NEVER_JUDGED, Verdict
-from phoenix_worker.core.actions import AnyAction, Cancel, CancelAll, Exit, Note, NoteKind, RaiseEmergency
+from phoenix_worker.core.actions import AnyAction, Cancel, CancelAll, Exit, Note, NoteKind
 from phoenix_worker.core.book import Applied, Book
-from phoenix_worker.core.decision import decide
+from phoenix_worker.core.decision import changed, consider, decide
 from phoenix_worker.core.events import EmergencyLevel, Stream
 from phoenix_worker.core.freshness import Phase, Staleness
 from phoenix_worker.core.instrument import Instrument
@@ -22,7 +22,7 @@ from phoenix_worker.core.orders import Life
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.core.reconcile import Owner
 from phoenix_worker.core.state import Out, State
-from phoenix_worker.core.upkeep import SNAPSHOT_RETRY_NS, arm_dead_man, ask_snapshot, on_tick, went_stale
+from phoenix_worker.core.upkeep import SNAPSHOT_RETRY_NS, ask_snapshot, on_tick, went_stale
 from phoenix_worker.core.upkeep import reconcile as read_truth
 from phoenix_worker.core.view import View, view
 
@@ -47,12 +47,8 @@ class Engine(State):
         return msgspec.msgpack.encode(self)
 
     def remember(self) -> bytes:
-        """What the next process needs and the exchange cannot tell (see `memory`)."""
+        """What the symbol's next leader needs and the exchange cannot tell (see `memory`): its `Restored`."""
         return memory.remember(self)
-
-    def restore(self, data: bytes, age_ns: int) -> None:
-        """Before the first event. Raises `memory.ForeignMemoryError` and changes nothing where it does not fit."""
-        memory.restore(self, data, age_ns)
 
     def view(self) -> View:
         return view(self)
@@ -74,7 +70,7 @@ def _on_touch(state: State, event: ev.Touch, out: Out) -> None:
         if not book.synced:
             _book_lost(state, "the touch is crossed or has an empty side", out)
         elif state.dirty or not state.market_low <= book.touch_bid + book.touch_ask <= state.market_high:
-            _consider(state, event.at, out)
+            consider(state, event.at, out)
 
 
 def _on_depth(state: State, event: ev.Depth, out: Out) -> None:
@@ -84,7 +80,7 @@ def _on_depth(state: State, event: ev.Depth, out: Out) -> None:
     applied = book.on_depth(event)
     if applied is Applied.APPLIED:
         if state.dirty or not state.market_low <= book.touch_bid + book.touch_ask <= state.market_high:
-            _consider(state, event.at, out)
+            consider(state, event.at, out)
     elif applied is Applied.GAP:
         _book_lost(state, "a diff is missing or the book is crossed", out)
 
@@ -130,7 +126,7 @@ def _on_touch_answer(state: State, event: ev.TouchAnswer, out: Out) -> None:
         if state.freshness.phase is Phase.STALE:
             went_stale(state, out)
         else:
-            _changed(state, out)
+            changed(state, out)
 
 
 def _on_closes(state: State, event: ev.Closes, _: Out) -> None:
@@ -185,12 +181,11 @@ def _on_answer(state: State, event: ev.Answer, out: Out) -> None:
     match verdict:
         case Verdict.LOOK_AGAIN:
             state.reconciliation.need(f"{event.refusal}: {event.message}")
-        case Verdict.FAILING if not state.session.halted:
-            state.session.halted = f"{verdict}, the last by {event.refusal} {event.code}"
-            out.append(Note(NoteKind.HALT, state.session.halted))
-        case Verdict.TROUBLE:
-            out.append(RaiseEmergency(EmergencyLevel.HALT, f"{verdict}: {event.code} {event.message}"))
-    _changed(state, out)
+        case Verdict.FAILING:
+            shared.halt_symbol(state, f"{verdict}, the last by {event.refusal} {event.code}", out)
+        case Verdict.TROUBLE | Verdict.BANNED:
+            shared.raise_emergency(state, EmergencyLevel.HALT, f"{verdict}: {event.code} {event.message}", out)
+    changed(state, out)
 
 
 def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
@@ -211,7 +206,7 @@ def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
         price = state.instrument.price.text(fill.price_ticks)
         qty = state.instrument.quantity.text(fill.qty_steps)
         out.append(Note(NoteKind.FILL, f"{fill.side.name} {qty} @ {price} {event.order.client_id}"))
-    _changed(state, out)
+    changed(state, out)
 
 
 def _on_position_report(state: State, event: ev.PositionReport, out: Out) -> None:
@@ -220,7 +215,7 @@ def _on_position_report(state: State, event: ev.PositionReport, out: Out) -> Non
     if not state.reconciliation.reconciled:
         return
     state.account.position.on_report(event, event.at)
-    _changed(state, out)
+    changed(state, out)
 
 
 def _on_funding_paid(state: State, event: ev.FundingPaid, _: Out) -> None:
@@ -231,7 +226,7 @@ def _on_order_answer(state: State, event: ev.OrderAnswer, out: Out) -> None:
     state.reconciliation.activity += 1
     state.account.on_order_answer(event)
     _settle_liquidation(state)
-    _changed(state, out)
+    changed(state, out)
 
 
 def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
@@ -253,6 +248,7 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
     if path.phase is not reconcile.Phase.READING:
         return  # something was missed while it was being read: the next reading counts
     state.account.on_truth(event, path.open_when_asked, path.asked_ns, state.instrument)
+    memory.judge_unremembered(state)
     kept = path.completed(event.at)
     out.append(
         Note(
@@ -264,51 +260,14 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
     for report in kept:
         _HANDLERS[type(report)](state, msgspec.structs.replace(report, at=event.at), out)
     _settle_liquidation(state)
-    _changed(state, out)
-
-
-def _on_lease(state: State, event: ev.Lease, out: Out) -> None:
-    session = state.session
-    gained = event.token != session.token
-    session.token, session.deadline_ns = event.token, event.deadline_ns
-    session.installation = event.installation or session.installation
-    if not gained:
-        return
-    session.sequence = 0
-    state.account.orders.disown()
-    state.reservation.forget()
-    state.reconciliation.need("lease gained" if event.token else "lease lost")
-    if event.token:
-        arm_dead_man(state, out)
-        read_truth(state, out)
-    decide(state, event.at, out)
-
-
-def _on_reserved(state: State, event: ev.Reserved, out: Out) -> None:
-    if state.reservation.on_granted(event.sequence, event.buy_steps, event.sell_steps):
-        _changed(state, out)
-
-
-def _on_emergency(state: State, event: ev.Emergency, out: Out) -> None:
-    session = state.session
-    if event.level is EmergencyLevel.NONE and session.emergency is not EmergencyLevel.NONE:
-        session.second_writer = False  # a person has looked and resumed; if it is still there, it is found again
-    session.emergency, session.emergency_epoch = event.level, event.epoch
-    session.emergency_reason = event.reason
-    out.append(Note(NoteKind.HALT, f"emergency {event.level.name.lower()}: {event.reason}"))
-    decide(state, event.at, out)
-
-
-def _on_coordination(state: State, event: ev.Coordination, out: Out) -> None:
-    state.session.reachable, state.session.unreachable_reason = event.reachable, event.reason
-    decide(state, event.at, out)
+    changed(state, out)
 
 
 def _on_parameters(state: State, event: ev.ParametersSet, out: Out) -> None:
     state.parameters, state.revision = event.parameters, event.revision
     state.account.counters.parameters_set += 1
     out.append(Note(NoteKind.PARAMETERS, f"in force: {event.revision}"))
-    _changed(state, out)
+    changed(state, out)
 
 
 def _on_instrument(state: State, event: ev.InstrumentSet, out: Out) -> None:
@@ -325,7 +284,7 @@ def _on_instrument(state: State, event: ev.InstrumentSet, out: Out) -> None:
         out.append(Exit(1, "tick or step size has changed: quantities must be resolved anew"))
         return
     state.instrument = event.instrument
-    _changed(state, out)
+    changed(state, out)
 
 
 def _on_status(state: State, event: ev.StatusSet, out: Out) -> None:
@@ -346,7 +305,7 @@ def _on_clock(state: State, event: ev.ClockSynced, _: Out) -> None:
 def _on_dead_man(state: State, event: ev.DeadManArmed, out: Out) -> None:
     # Where arming failed, the timer that was armed before still stands.
     state.session.dead_man_until_ns = event.until_ns or state.session.dead_man_until_ns
-    _changed(state, out)
+    changed(state, out)
 
 
 def _on_budget(state: State, event: ev.Budget, out: Out) -> None:
@@ -443,9 +402,8 @@ def _judge_owner(state: State, order: ev.OpenOrder, out: Out) -> Owner:
         case Owner.SECOND_WRITER if session.token and order.state.is_open and not session.second_writer:
             session.second_writer = True
             out.append(Note(NoteKind.HALT, f"second writer: order {order.client_id}"))
-            out.append(
-                RaiseEmergency(EmergencyLevel.HALT, f"second writer of {state.instrument.symbol}: {order.client_id}")
-            )
+            why = f"second writer of {state.instrument.symbol}: {order.client_id}"
+            shared.raise_emergency(state, EmergencyLevel.HALT, why, out)
         case Owner.FOREIGN:
             if order.state.is_open:
                 session.foreign[order.client_id] = True
@@ -458,22 +416,6 @@ def _settle_liquidation(state: State) -> None:
     order = state.account.orders.get(state.liquidation.order_id)
     if state.liquidation.order_id and (order is None or order.life is Life.CLOSED):
         state.liquidation.ended(state.liquidation.order_id)
-
-
-def _changed(state: State, out: Out) -> None:
-    """Something about us changed: decide as soon as quotes may be touched again; at once where none may rest."""
-    state.dirty = True
-    if state.ladder is None:
-        decide(state, state.now_ns, out)
-    else:
-        _consider(state, state.now_ns, out)
-
-
-def _consider(state: State, at: int, out: Out) -> None:
-    if at >= state.next_requote_ns:
-        decide(state, at, out)
-    else:
-        state.dirty = True
 
 
 _HANDLERS: dict[type, Callable[[State, Any, Out], None]] = {
@@ -495,10 +437,12 @@ _HANDLERS: dict[type, Callable[[State, Any, Out], None]] = {
     ev.FundingPaid: _on_funding_paid,
     ev.OrderAnswer: _on_order_answer,
     ev.Truth: _on_truth,
-    ev.Lease: _on_lease,
-    ev.Reserved: _on_reserved,
-    ev.Emergency: _on_emergency,
-    ev.Coordination: _on_coordination,
+    ev.Lease: shared.on_lease,
+    ev.Restored: shared.on_restored,
+    ev.SymbolHalt: shared.on_symbol_halt,
+    ev.Reserved: shared.on_reserved,
+    ev.Emergency: shared.on_emergency,
+    ev.Coordination: shared.on_coordination,
     ev.ParametersSet: _on_parameters,
     ev.InstrumentSet: _on_instrument,
     ev.StatusSet: _on_status,

@@ -316,7 +316,7 @@ class Lease(Event, frozen=True):
 
 
 class Restored(Event, frozen=True):
-    """What the symbol's last leader remembered, `age_ns` ago; told before the `Lease` that makes this worker the leader.
+    """What the symbol's last leader remembered, `age_ns` ago; told before the `Lease` that makes a leader of us.
 
     `memory` is empty where nothing could be read: what it would have said fails closed.
     """

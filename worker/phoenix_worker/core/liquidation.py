@@ -42,6 +42,10 @@ class Liquidation(msgspec.Struct):
     def cooling(self, now_ns: int) -> bool:
         return now_ns < self.cooldown_until_ns
 
+    def cool_until(self, until_ns: int) -> None:
+        """A cool-down that somebody else began: never shorter than our own."""
+        self.cooldown_until_ns = max(self.cooldown_until_ns, until_ns)
+
     def ended(self, client_id: str) -> None:
         """The emergency order has come to its end, filled or not."""
         if client_id == self.order_id:

@@ -265,6 +265,13 @@ class OrderBook(msgspec.Struct):
         for order in self.orders.values():
             order.layer = NO_LAYER
 
+    def recount(self) -> None:
+        """Other accounts are in force: fills are told again from where they end, and until then each order counts
+        whole.
+        """
+        for order in self.orders.values():
+            order.filled_steps = 0
+
     def forget_settled(self) -> None:
         """Drops what is closed and wholly accounted for."""
         done = [

@@ -21,6 +21,8 @@ class Pnl(msgspec.Struct):
     bought_steps: int = 0
     sold_steps: int = 0
     last_funding_ms: int = 0
+    last_funding: int = 0
+    """What the newest settlement paid."""
     began_ms: int = 0
     """The exchange's time from which fills count (0: since this worker started)."""
 
@@ -40,8 +42,16 @@ class Pnl(msgspec.Struct):
     def on_funding(self, settled_ms: int, amount: int) -> None:
         """Books a settlement once: the exchange's times only grow."""
         if settled_ms > self.last_funding_ms:
-            self.last_funding_ms = settled_ms
+            self.last_funding_ms, self.last_funding = settled_ms, amount
             self.funding += amount
+
+    def followed_by(self, later: "Pnl") -> "Pnl":
+        """These accounts, and the settlement that was told since to a worker who did not keep them (there is at most
+        one: settlements are an hour apart).
+        """
+        accounts = msgspec.structs.replace(self)
+        accounts.on_funding(later.last_funding_ms, later.last_funding)
+        return accounts
 
 
 def unrealised(position_steps: int, entry_price: float, mark: float, instrument: Instrument) -> int:

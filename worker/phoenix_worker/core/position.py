@@ -65,6 +65,10 @@ class Position(msgspec.Struct):
             self.entry_price = report.entry_price
         self._compare(now_ns)
 
+    def recall(self, last_trade_id: int, newer_trades: list[int]) -> None:
+        """Which trades have been booked by whoever kept the accounts before; the position itself is read anew."""
+        self.last_trade_id, self.newer_trades = last_trade_id, dict.fromkeys(newer_trades, True)
+
     def account_for(self, trade_id: int) -> None:
         """The exchange agrees up to this trade: there is nothing older to be read, or remembered, any more."""
         if trade_id > self.last_trade_id:

@@ -1,17 +1,32 @@
 """Our entry in the account's exposure ledger: asked for before the orders go out, lowered only by what is confirmed."""
 
 import msgspec
+from phoenix_coordination.exposure import PRICE_BUFFER
 
 from phoenix_worker.core.actions import Reserve
 
 RENEW_NS = 10_000_000_000
 RETRY_NS = 1_000_000_000
-MARK_MOVED = 0.005
+MARK_MOVED = PRICE_BUFFER / 2
 """Half of the ledger's price buffer: beyond it the entry is valued wrongly."""
 
 
+class Need(msgspec.Struct):
+    """What must be covered, in steps: all that may rest soon, and what of it is live, in flight or unknown already."""
+
+    position: int
+    buys: int
+    sells: int
+    buys_live: int
+    sells_live: int
+
+
 class Reservation(msgspec.Struct):
-    """Granted pending buys and sells in steps, and what they were granted for."""
+    """Granted pending buys and sells in steps, and what they were granted for.
+
+    A grant may be lower than the one before, and than what is live. Then the ledger still counts the higher one, under
+    which orders may have been on their way, until it is asked again (`lowered`).
+    """
 
     sequence: int = 0
     buy_granted: int = 0
@@ -22,37 +37,43 @@ class Reservation(msgspec.Struct):
     mark: float = 0.0
     asked_ns: int = 0
     answered: bool = True
+    lowered: bool = False
 
     def forget(self) -> None:
         """The lease was lost: what was granted, or still will be, belonged to its token."""
         self.sequence += 1
         self.buy_granted = self.sell_granted = 0
         self.answered = True
+        self.lowered = False
         self.asked_ns = 0
 
     def on_granted(self, sequence: int, buy_steps: int, sell_steps: int) -> bool:
         """Takes the newest answer; older ones have been replaced in the ledger."""
         if sequence != self.sequence:
             return False
+        self.lowered = buy_steps < self.buy_granted or sell_steps < self.sell_granted
         self.buy_granted, self.sell_granted, self.answered = buy_steps, sell_steps, True
         return True
 
-    def need(self, now_ns: int, position: int, buys: int, sells: int, headroom: int, mark: float) -> Reserve | None:
-        """A new request where the need no longer fits, or the entry is old. `buys`, `sells`: all that must be
-        covered.
+    def ask(self, now_ns: int, need: Need, headroom: int, mark: float) -> Reserve | None:
+        """A new request where the need no longer fits, or the entry is old. `headroom` is asked for beyond it, so that
+        not every new layer needs a request of its own.
         """
         age = now_ns - self.asked_ns
-        asked_enough = buys <= self.buy_asked and sells <= self.sell_asked
+        asked_enough = need.buys <= self.buy_asked and need.sells <= self.sell_asked
         if self.answered:
-            short = buys > self.buy_granted or sells > self.sell_granted
-            moved = position != self.position or abs(mark - self.mark) > MARK_MOVED * mark
+            short = need.buys > self.buy_granted or need.sells > self.sell_granted
+            moved = need.position != self.position or abs(mark - self.mark) > MARK_MOVED * mark
             # A grant below what was asked is an answer: asking the same again at once would help nobody.
-            due = (short and not asked_enough) or ((short or moved) and age >= RETRY_NS) or age >= RENEW_NS
+            due = (short and not asked_enough) or age >= RENEW_NS
+            due = due or ((short or moved or self.lowered) and age >= RETRY_NS)
         else:
             due = not asked_enough or age >= RETRY_NS
         if not due:
             return None
         self.sequence += 1
-        self.position, self.mark, self.asked_ns, self.answered = position, mark, now_ns, False
-        self.buy_asked, self.sell_asked = buys + headroom, sells + headroom
-        return Reserve(self.sequence, position, self.buy_asked, self.sell_asked, mark)
+        self.position, self.mark, self.asked_ns, self.answered = need.position, mark, now_ns, False
+        self.buy_asked, self.sell_asked = need.buys + headroom, need.sells + headroom
+        return Reserve(
+            self.sequence, need.position, self.buy_asked, self.sell_asked, mark, need.buys_live, need.sells_live
+        )

@@ -5,6 +5,7 @@ from phoenix_coordination.state import Reason
 
 from phoenix_worker.core.events import Budget, EmergencyLevel, Refusal, Stream
 from phoenix_worker.core.instrument import SymbolStatus
+from phoenix_worker.core.switch import Switch
 
 WINDOW_10S_NS = 10_000_000_000
 WINDOW_1M_NS = 60_000_000_000
@@ -32,10 +33,10 @@ class Session(msgspec.Struct):
     installation: str = ""
     sequence: int = 0
     """Of client order ids: counts up within a token."""
-    emergency: EmergencyLevel = EmergencyLevel.HALT
+    emergency: Switch = msgspec.field(
+        default_factory=lambda: Switch(EmergencyLevel.HALT, 0, "the emergency switch has not been read yet")
+    )
     """Halt until somebody has said otherwise: a missing switch is not an open one."""
-    emergency_epoch: int = 0
-    emergency_reason: str = "the emergency switch has not been read yet"
     reachable: bool = False
     unreachable_reason: str = "what the account's workers share has not been reached yet"
     clock_offset_ns: int = 0
@@ -49,8 +50,10 @@ class Session(msgspec.Struct):
     restriction: SymbolStatus = SymbolStatus.TRADING
     """What the venue's refusals say of the symbol, until `restricted_until_ns`: its own status may tell it later."""
     restricted_until_ns: int = 0
-    halted: str = ""
-    """A risk halt of the symbol: reducing quotes and guards stay alive. Empty: none."""
+    halt: Switch = msgspec.field(default_factory=Switch)
+    """A risk halt of the symbol: reducing quotes and guards stay alive."""
+    unremembered: bool = True
+    """What an earlier leader knew has not been told (yet)."""
     second_writer: bool = False
     foreign: dict[str, bool] = {}
     """Open orders of the symbol that are not of this system, by client id."""
@@ -119,9 +122,9 @@ class Session(msgspec.Struct):
     ) -> list[Reason]:
         """What forbids some or all quotes of a worker that is ready: states of market, risk and people's will."""
         facts = (
-            (self.emergency is not EmergencyLevel.NONE, Reason.EMERGENCY),
+            (self.emergency.on, Reason.EMERGENCY),
             (self.second_writer, Reason.SECOND_WRITER),
-            (bool(self.halted), Reason.RISK_HALTED),
+            (self.halt.on, Reason.RISK_HALTED),
             (bool(self.foreign), Reason.FOREIGN_ACTIVITY),
             (status is SymbolStatus.NOT_TRADING, Reason.SYMBOL_NOT_TRADING),
             (status is SymbolStatus.REDUCE_ONLY, Reason.REDUCE_ONLY),
@@ -133,6 +136,21 @@ class Session(msgspec.Struct):
         )
         return [reason for holds, reason in facts if holds]
 
+
+CURABLE = frozenset(
+    {
+        Reason.BOOK_NOT_SYNCED,
+        Reason.PRICE_STALE,
+        Reason.USER_STREAM_OUT_OF_SYNC,
+        Reason.NOT_RECONCILED,
+        Reason.CLOCK_UNKNOWN,
+        Reason.DEAD_MAN_NOT_ARMED,
+    }
+)
+"""What makes one worker unready and another one, elsewhere and with connections of its own, perhaps not."""
+
+OF_THE_LEASE = frozenset({Reason.LEASE_NOT_HELD, Reason.NOT_RECONCILED, Reason.DEAD_MAN_NOT_ARMED})
+"""What a standby cannot have: who is unready for nothing else could quote at once."""
 
 WITHDRAW_FOR = frozenset(
     {

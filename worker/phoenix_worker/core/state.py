@@ -62,6 +62,8 @@ class State(msgspec.Struct):
     market_high: int = 0
     """While bid + ask (in ticks) stays in `market_low`..`market_high`, every quote stays in its keep band."""
     market_low: int = 0
+    unready_since_ns: int = 0
+    """Since when this leader cannot quote although another worker might (0: it can, or nobody could)."""
     dirty: bool = True
     next_requote_ns: int = 0
     """`minRequoteInterval` after orders were last placed or amended; a decision that moved nothing delays nothing."""

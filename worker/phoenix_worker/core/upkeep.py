@@ -8,17 +8,18 @@ from phoenix_worker.core.actions import (
     FetchSnapshot,
     FetchTouch,
     FetchTruth,
+    HandOver,
     Note,
     NoteKind,
     QueryOrder,
     Reconnect,
     ReleaseLease,
 )
-from phoenix_worker.core.decision import decide
+from phoenix_worker.core.decision import decide, not_ready
 from phoenix_worker.core.events import Stream, Tick
 from phoenix_worker.core.freshness import Phase
 from phoenix_worker.core.orders import QUERY_AGAIN_NS, Life
-from phoenix_worker.core.session import DEAD_MAN_MS
+from phoenix_worker.core.session import CURABLE, DEAD_MAN_MS
 from phoenix_worker.core.state import Out, State
 
 SNAPSHOT_RETRY_NS = 1_000_000_000
@@ -29,6 +30,8 @@ CALM_NS = 10_000_000_000
 """A stream that has been fresh for so long is believed to be healed: the next reconnect is at once again."""
 USER_RECONNECT_NS = 5_000_000_000
 """A user stream that lags is reconnected at most this often."""
+HANDOVER_AFTER_NS = 3_000_000_000
+"""Longer than a reconnect with all that follows it takes: a takeover costs as much. Asked again each time as long."""
 CANCEL_ALL_AFTER_NS = 2_000_000_000
 """A stop that single cancels have not finished by then sends cancel-all, and again each time as long has passed."""
 
@@ -42,6 +45,7 @@ def on_tick(state: State, event: Tick, out: Out) -> None:
         state.statistics.on_time(now, book.mid_half_ticks / 2 * state.instrument.tick)
     _watch_market(state, now, out)
     _watch_account(state, now, out)
+    _watch_leadership(state, now, out)
     if session.stopping:
         _withdraw_in_order(state, now, out)
     if now >= state.next_evaluation_ns or (state.dirty and now >= state.next_requote_ns):
@@ -86,6 +90,22 @@ def _watch_account(state: State, now: int, out: Out) -> None:
         out.append(Exit(1, "the user stream could not be opened again: never half-blind"))
     if session.token and session.dead_man_due(now) and _dead_man_may_be_armed(state, now):
         arm_dead_man(state, out)
+
+
+def _watch_leadership(state: State, now: int, out: Out) -> None:
+    """A leader that cannot quote, and has nothing resting, makes room for a standby that can.
+
+    Not while it works off an emergency, which needs neither book nor user stream, and is tracked to its end.
+    """
+    reasons = not_ready(state, now)
+    if not reasons or not CURABLE.issuperset(reasons):
+        state.unready_since_ns = 0
+        return
+    state.unready_since_ns = state.unready_since_ns or now
+    if now - state.unready_since_ns < HANDOVER_AFTER_NS or state.liquidation.active or state.account.orders.live():
+        return
+    state.unready_since_ns = now
+    out.append(HandOver(f"unready for {HANDOVER_AFTER_NS // 1_000_000_000} s: {', '.join(reasons)}"))
 
 
 def _lag(state: State, now: int) -> str:

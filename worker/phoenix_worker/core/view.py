@@ -7,12 +7,12 @@ import msgspec
 from phoenix_coordination.state import Reason, Role
 
 from phoenix_worker.core.counters import Counters
-from phoenix_worker.core.decision import reference_price
+from phoenix_worker.core.decision import not_ready, reference_price
 from phoenix_worker.core.events import EmergencyLevel, Side, Stream
 from phoenix_worker.core.inventory import Mode
 from phoenix_worker.core.orders import Life, OwnOrder
 from phoenix_worker.core.pnl import Pnl, unrealised
-from phoenix_worker.core.session import Session
+from phoenix_worker.core.session import OF_THE_LEASE, Session
 from phoenix_worker.core.state import State
 
 
@@ -29,11 +29,15 @@ class LiveOrder(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True):
-    """`reasons` are all reasons against quoting, `not_ready` those of them that make the worker unready."""
+    """`reasons` are all reasons against quoting, `not_ready` those of them that make the worker unready.
+
+    `warm`: leading is all that is missing; `halt_epoch` and `emergency_epoch` are what a resume has to name.
+    """
 
     role: Role
     reasons: list[Reason]
     not_ready: list[Reason]
+    warm: bool
     detail: str
     mode: Mode
     bid_ticks: int
@@ -67,6 +71,7 @@ class View(msgspec.Struct, frozen=True):
     emergency_epoch: int
     emergency_reason: str
     halted: str
+    halt_epoch: int
     liquidations: int
     orders_left: int
     streams: dict[Stream, bool]
@@ -79,17 +84,12 @@ class View(msgspec.Struct, frozen=True):
 def view(state: State) -> View:
     """The picture as of the last event."""
     now, session, account, book = state.now_ns, state.session, state.account, state.book
-    not_ready = session.not_ready(
-        now,
-        book_synced=book.synced,
-        stale=not state.freshness.fresh,
-        reconciled=state.reconciliation.reconciled,
-        user_ok=session.streams.get(Stream.USER, False),
-    )
+    unready = not_ready(state, now)
     return View(
         role=_role(session, truths=state.reconciliation.truths),
-        reasons=sorted({*state.reasons, *not_ready}, key=lambda reason: reason.severity),
-        not_ready=not_ready,
+        reasons=sorted({*state.reasons, *unready}, key=lambda reason: reason.severity),
+        not_ready=unready,
+        warm=OF_THE_LEASE.issuperset(unready) and state.statistics.warm,
         detail=_detail(state),
         mode=state.mode,
         bid_ticks=book.touch_bid,
@@ -121,10 +121,11 @@ def view(state: State) -> View:
         comparisons_failed=state.reconciliation.mismatches,
         token=session.token,
         deadline_ns=session.deadline_ns,
-        emergency=session.emergency,
-        emergency_epoch=session.emergency_epoch,
-        emergency_reason=session.emergency_reason,
-        halted=session.halted,
+        emergency=session.emergency.level,
+        emergency_epoch=session.emergency.epoch,
+        emergency_reason=session.emergency.reason,
+        halted=session.halt.reason if session.halt.on else "",
+        halt_epoch=session.halt.epoch,
         liquidations=state.liquidation.orders,
         orders_left=session.orders_left(now),
         streams=dict(session.streams),
@@ -154,9 +155,9 @@ def _detail(state: State) -> str:
         return str(state.freshness.why or "no fresh price yet")
     if not state.reconciliation.reconciled:
         return state.reconciliation.why
-    if session.emergency is not EmergencyLevel.NONE:
-        return session.emergency_reason
-    return session.halted
+    if session.emergency.on:
+        return session.emergency.reason
+    return session.halt.reason if session.halt.on else ""
 
 
 def _live(order: OwnOrder) -> LiveOrder:
