@@ -11,6 +11,7 @@ mm:{<account>}:[dry:]halt:<symbol>:changed    channel
 mm:{<account>}:[dry:]ledger                   hash: rebuilt, vacant, epoch, net_limit, gross_limit, e:<symbol>
 mm:{<account>}:[dry:]ledger:rebuilding        string: who rebuilds it
 mm:{<account>}:[dry:]snapshot:<symbol>        hash: schema, token, saved_wall_ns, memory
+mm:{<account>}:[dry:]steward                  hash like a snapshot: what the steward saw of the account
 mm:{<account>}:record:<symbol>:<holder>       string, lives as long as a record does
 mm:{<account>}:records                        sorted set of those keys, by the server's time in ms
 mm:{<account>}:orders                         hash: clock, blocked, b<slot>, r<seconds>, h:<holder>: see spend.lua
@@ -92,6 +93,10 @@ class AccountKeys(msgspec.Struct, frozen=True):
 
     def snapshot(self, symbol: str) -> str:
         return self._rehearsable(f"snapshot:{symbol}")
+
+    @property
+    def steward(self) -> str:
+        return self._rehearsable("steward")
 
     def record(self, symbol: str, holder: str) -> str:
         return self._key(f"record:{symbol}:{holder}")
