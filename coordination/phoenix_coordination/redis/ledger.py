@@ -12,6 +12,9 @@ import msgspec
 
 from phoenix_coordination.exposure import MAX_MICRO, PRICE_BUFFER, step_micro
 from phoenix_coordination.port import AccountTerms, Reservation
+from phoenix_coordination.redis.client import Redis, RedisFaultError
+from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.scripts import Script, call
 
 MICRO = 1_000_000
 
@@ -89,6 +92,82 @@ def rebuilt_entry(holding: Holding) -> list[str]:
 
 def _high(value: float) -> int:
     return step_micro(value) if value else 0
+
+
+async def settle(client: Redis, keys: AccountKeys, holder: str, token: int, holding: Holding) -> bool:
+    """Sets a symbol's entry to what the exchange holds of it, under the symbol's own lease; false without that lease.
+
+    For whom a symbol has lost its maker; a flat one without orders has no entry any more. Raises `ValueError` for a
+    value that is no number.
+    """
+    symbol, *amounts = rebuilt_entry(holding)
+    set_ = await call(client, Script.SETTLE, [keys.ledger, keys.lease(symbol)], [symbol, holder, token, *amounts])
+    return bool(set_)
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What one symbol counts in the account's three sums, in micro quote: position and pending, valued against us.
+
+    `token` 0: read from the exchange when the ledger was rebuilt, and no maker has asked since.
+    """
+
+    symbol: str
+    token: int
+    long_micro: int
+    short_micro: int
+    gross_micro: int
+    buys_micro: int
+    sells_micro: int
+
+
+class LedgerView(msgspec.Struct, frozen=True):
+    """The ledger at one moment. `rebuilt` false: nothing that opens risk is granted. Limits: those of the newest
+    reservation, `None` before the first.
+    """
+
+    rebuilt: bool
+    epoch: int
+    net_limit_micro: int | None
+    gross_limit_micro: int | None
+    entries: tuple[Entry, ...]
+
+    @property
+    def long_micro(self) -> int:
+        """Σ(q+pb)·mark."""
+        return sum(entry.long_micro for entry in self.entries)
+
+    @property
+    def short_micro(self) -> int:
+        """−Σ(q−ps)·mark."""
+        return sum(entry.short_micro for entry in self.entries)
+
+    @property
+    def gross_micro(self) -> int:
+        """Σ max(|q+pb|, |q−ps|)·mark."""
+        return sum(entry.gross_micro for entry in self.entries)
+
+
+async def read_ledger(client: Redis, keys: AccountKeys) -> LedgerView:
+    """Raises `RedisFaultError` for a ledger that no worker wrote, and what the world does to a connection."""
+    run = str((await client.execute_command("INFO", "server")).get("run_id", ""))
+    fields = await client.execute_command("HGETALL", keys.ledger)
+    try:
+        texts = {name.decode(): value.decode() for name, value in fields.items()}
+        entries = [_entry(name[2:], text) for name, text in sorted(texts.items()) if name.startswith("e:")]
+        return LedgerView(
+            bool(run) and texts.get("rebuilt", "").startswith(f"{run}:"),
+            int(texts.get("epoch", "0")),
+            int(texts["net_limit"]) if "net_limit" in texts else None,
+            int(texts["gross_limit"]) if "gross_limit" in texts else None,
+            tuple(entries),
+        )
+    except ValueError:
+        raise RedisFaultError(f"{keys.ledger} in Redis is no ledger of ours: move it away") from None
+
+
+def _entry(symbol: str, text: str) -> Entry:
+    _run, token, _sequence, long, short, gross, buys, sells = text.split()
+    return Entry(symbol, *map(int, (token, long, short, gross, buys, sells)))
 
 
 class Grants(msgspec.Struct):

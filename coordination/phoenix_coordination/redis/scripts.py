@@ -1,6 +1,7 @@
 """The atomic steps: Lua files beside this module, called by digest and loaded again after the server has lost them."""
 
 import hashlib
+from collections.abc import Sequence
 from enum import Enum
 from importlib import resources
 from typing import Any
@@ -17,6 +18,7 @@ class Script(Enum):
     RELEASE = "release"
     RESERVE = "reserve"
     REBUILD = "rebuild"
+    SETTLE = "settle"
     RAISE = "raise"
     MERGE = "merge"
     RESUME = "resume"
@@ -29,7 +31,7 @@ class Script(Enum):
         self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 
-async def call(client: Redis, script: Script, keys: list[str], arguments: list[str | int | bytes]) -> Any:  # noqa: ANN401 - what Lua gives
+async def call(client: Redis, script: Script, keys: Sequence[str], arguments: Sequence[str | int | bytes]) -> Any:  # noqa: ANN401 - what Lua gives
     """Its answer. A server that does not know it did nothing, so that loading and calling again is the first call."""
     try:
         return await client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)

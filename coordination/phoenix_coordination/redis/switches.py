@@ -11,7 +11,7 @@ from phoenix_coordination.redis.client import Redis, RedisFaultError
 from phoenix_coordination.redis.scripts import Script, call
 
 UNSEEDED = "the account's emergency switch has not been seeded: start the operator (locally the runner), which does"
-_UNNAMED = "no reason was given"
+UNNAMED = "no reason was given"
 
 
 class Switch(msgspec.Struct, frozen=True):
@@ -52,7 +52,7 @@ class SwitchMemory(msgspec.Struct):
         if level <= max((switch.level for switch in known), default=EmergencyLevel.NONE):
             return False
         epoch = max((switch.epoch for switch in known), default=0)
-        self.raising = Switch(level, max(0, epoch) + 1, reason or _UNNAMED, seeded=True)
+        self.raising = Switch(level, max(0, epoch) + 1, reason or UNNAMED, seeded=True)
         return True
 
     @property
@@ -67,15 +67,14 @@ async def settle(
     client: Redis, key: str, channel: str, memory: SwitchMemory, stored: Switch, source: str, now_ms: int
 ) -> None:
     """Tells Redis what it has forgotten, and what this worker has raised; then the memory has seen what Redis holds."""
-    arguments: list[str | int | bytes]
     better = memory.knows_better(stored)
     if better is not None:
-        arguments = [better.level.value, better.epoch, better.reason, source, now_ms, 0, channel]
-        stored = Switch.read(key, *await call(client, Script.MERGE, [key], arguments))
+        told = [better.level.value, better.epoch, better.reason, source, now_ms, 0, channel]
+        stored = Switch.read(key, *await call(client, Script.MERGE, [key], told))
     raising = memory.raising
     if raising is not None:
-        arguments = [raising.level.value, max(0, stored.epoch), raising.reason, source, now_ms, channel]
-        stored = Switch.read(key, *await call(client, Script.RAISE, [key], arguments))
+        told = [raising.level.value, max(0, stored.epoch), raising.reason, source, now_ms, channel]
+        stored = Switch.read(key, *await call(client, Script.RAISE, [key], told))
         if memory.raising is raising:
             memory.raising = None
     memory.seen = stored
@@ -103,4 +102,4 @@ def halt_of(memory: SwitchMemory) -> HaltChanged | None:
     if told is None:
         return None
     halted = told.level > EmergencyLevel.NONE
-    return HaltChanged(max(0, told.epoch), (told.reason or _UNNAMED) if halted else "")
+    return HaltChanged(max(0, told.epoch), (told.reason or UNNAMED) if halted else "")

@@ -201,3 +201,75 @@ def test_a_rebuild_that_does_not_hold_any_more_writes_nothing(lua, rebuild, spoi
     before = lua.client.hgetall(lua.keys.ledger)
     assert rebuild("XRPUSDT", 2, 3, 4, 5, 6) == b""
     assert lua.client.hgetall(lua.keys.ledger) == before
+
+
+# -- a symbol whose maker is gone ------------------------------------------------------------------
+
+
+@pytest.fixture
+def settle(lua):
+    lua.client.hset(lua.keys.lease("BTCUSDT"), mapping={"holder": HOLDER, "token": TOKEN, "released": ""})
+
+    def call(*amounts, holder=HOLDER, token=TOKEN):
+        keys = [lua.keys.ledger, lua.keys.lease("BTCUSDT")]
+        return lua.call(Script.SETTLE, keys, ["BTCUSDT", holder, token, *amounts])
+
+    return call
+
+
+def entry_of(lua):
+    return lua.client.hget(lua.keys.ledger, "e:BTCUSDT")
+
+
+def epoch_of(lua):
+    return int(lua.client.hget(lua.keys.ledger, "epoch") or 0)
+
+
+def test_what_a_maker_left_is_settled_to_what_the_exchange_holds(lua, reserve, settle):
+    reserve(sequence=9, buys=80, sells=80)
+    assert settle(30, -30, 30, 0, 0) == 1
+    assert entry_of(lua) == f"{lua.run:040x} {TOKEN} 0 30 -30 30 0 0".encode()
+    assert epoch_of(lua) == 0, "it counts less than before: nobody has to ask again"
+
+
+def test_a_flat_symbol_has_no_entry_any_more(lua, reserve, settle):
+    reserve(sequence=9, buys=80, sells=80)
+    assert settle(0, 0, 0, 0, 0) == 1
+    assert entry_of(lua) is None
+
+
+def test_everybody_asks_again_where_more_was_found_than_was_counted(lua, settle):
+    settle(30, -30, 30, 0, 0)
+    assert epoch_of(lua) == 1
+    settle(30, -30, 30, 0, 0)
+    assert epoch_of(lua) == 1
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda lua: lua.client.hset(lua.keys.lease("BTCUSDT"), "token", TOKEN + 1),
+        lambda lua: lua.client.hset(lua.keys.lease("BTCUSDT"), "holder", "pod/2"),
+        lambda lua: lua.client.hset(lua.keys.lease("BTCUSDT"), "released", f"{lua.run:040x}"),
+        lambda lua: lua.client.delete(lua.keys.lease("BTCUSDT")),
+    ],
+    ids=["newer token", "another holder", "released", "gone"],
+)
+def test_who_has_lost_the_lease_settles_nothing(lua, reserve, settle, spoil):
+    reserve(sequence=9, buys=80)
+    before = lua.client.hgetall(lua.keys.ledger)
+    spoil(lua)
+    assert settle(0, 0, 0, 0, 0) == 0
+    assert lua.client.hgetall(lua.keys.ledger) == before
+
+
+def test_the_next_leader_reserves_over_what_was_settled(lua, reserve, settle):
+    settle(30, -30, 30, 0, 0)
+    lua.client.hset(lua.keys.lease("BTCUSDT"), "token", TOKEN + 1)
+    assert reserve(token=TOKEN + 1, sequence=1, position=30, buys=50)[:2] == [b"granted", b"50"]
+
+
+def test_an_amount_that_the_ledger_cannot_count_is_refused(lua, settle):
+    with pytest.raises(Exception, match="2\\^53"):
+        settle(2**53, 0, 0, 0, 0)
+    assert entry_of(lua) is None

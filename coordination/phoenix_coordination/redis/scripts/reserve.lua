@@ -7,6 +7,7 @@
 --   * What only reduces the symbol's own position, up to its whole, is granted always, and is booked. Where that puts a
 --     sum further over its limit the ledger's epoch grows.
 --   * The entry never becomes less than `floor`: what may rest already, or may be sent until the answer is heard.
+--   * The limits that were heeded last can be read beside the entries.
 --   * No amount and no sum reaches 2^53; where one would, nothing is changed.
 --
 -- KEYS  ledger, lease
@@ -110,5 +111,5 @@ if worse(sum_long, entry_long, was[4], net_limit) or worse(sum_short, entry_shor
   redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch))
 end
 redis.call('HSET', KEYS[1], own, string.format('%s %.0f %.0f %.0f %.0f %.0f %.0f %.0f', run, token, sequence, entry_long,
-  entry_short, entry_gross, buy_booked, sell_booked))
+  entry_short, entry_gross, buy_booked, sell_booked), 'net_limit', ARGV[5], 'gross_limit', ARGV[6])
 return {'granted', string.format('%.0f', buy_granted), string.format('%.0f', sell_granted), string.format('%.0f', epoch)}

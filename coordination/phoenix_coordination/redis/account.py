@@ -1,0 +1,272 @@
+"""What a person, a runner or an operator does with an account: reads what is shared, stops it, resumes it.
+
+Nothing of this is a worker: it holds no lease and reserves nothing. Every fault is one `AccountError`.
+
+    async with account_tools(url) as tools:
+        account = await tools.open("local/main")
+        switch = await account.stop(EmergencyLevel.HALT, "looked odd", "anna")
+        await account.resume(switch.epoch, "anna")
+"""
+
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.client import FAULTS, Redis, check_server, connect, fault_of
+from phoenix_coordination.redis.keys import AccountKeys, identity_of
+from phoenix_coordination.redis.ledger import LedgerView, read_ledger
+from phoenix_coordination.redis.records import Published, read_records
+from phoenix_coordination.redis.scripts import Script, call
+from phoenix_coordination.redis.switches import UNNAMED
+
+TIMEOUT_S = 5.0
+_SCAN_COUNT = 1000
+
+
+class AccountError(Exception):
+    """One sentence for a person: what went wrong, and what to do."""
+
+
+class SwitchState(msgspec.Struct, frozen=True):
+    """A sticky switch as it lies in Redis. `at_ms`: wall time of its last change, 0 where nobody has touched it.
+
+    `seeded` false (the account's alone): every worker reads it as a halt, whatever `level` says.
+    """
+
+    level: EmergencyLevel
+    epoch: int
+    reason: str
+    source: str
+    at_ms: int
+    seeded: bool
+
+
+class HaltState(msgspec.Struct, frozen=True):
+    """A symbol's own risk halt, or what is left of one that was resumed (level none)."""
+
+    symbol: str
+    dry_run: bool
+    switch: SwitchState
+
+
+class LeaseState(msgspec.Struct, frozen=True):
+    """Whose a symbol is. A record alone does not say that its holder lives: only one that changes does."""
+
+    symbol: str
+    dry_run: bool
+    holder: str
+    token: int
+    beat: int
+    released: bool
+
+
+class AccountName(msgspec.Struct, frozen=True):
+    """`resource`: `namespace/name`; `identity`: the exchange's own name of the account."""
+
+    resource: str
+    identity: str
+
+
+class Account:
+    """One account by the exchange's identity of it. Methods raise `AccountError`."""
+
+    def __init__(self, client: Redis, identity: str) -> None:
+        self.identity = identity
+        self._client = client
+        try:
+            self._keys = {dry_run: AccountKeys(identity, dry_run) for dry_run in (False, True)}
+        except ValueError as error:
+            raise AccountError(f"{error}") from None
+        self._live = self._keys[False]
+
+    # -- the switch --------------------------------------------------------------------------------
+
+    async def switch(self) -> SwitchState:
+        """The account's sticky switch. What the resource declares (`spec.emergency`) is not in it."""
+        return await self._read_switch(self._live.emergency)
+
+    async def seed(self, level: EmergencyLevel, epoch: int, reason: str, source: str) -> SwitchState:
+        """Has the switch know what the account's status (locally the runner's file) remembers: it is in force from now
+        on. Nothing that is newer or higher is lost.
+        """
+        key = self._live.emergency
+        told = [level.value, epoch, reason, source, _now_ms(), 1, self._live.emergency_changed]
+        async with _faults():
+            await call(self._client, Script.MERGE, [key], told)
+        return await self._read_switch(key)
+
+    async def stop(self, level: EmergencyLevel, reason: str, source: str) -> SwitchState:
+        """Raises the switch; a level that is not higher changes nothing. Gives the switch as it is now."""
+        key = self._live.emergency
+        told = [level.value, 0, reason or UNNAMED, source, _now_ms(), self._live.emergency_changed]
+        async with _faults():
+            await call(self._client, Script.RAISE, [key], told)
+        return await self._read_switch(key)
+
+    async def resume(self, epoch: int, source: str) -> SwitchState:
+        """Lowers the switch; refused unless `epoch` is the present one of a switch that is seeded and raised."""
+        channel = self._live.emergency_changed
+        return await self._resume(self._live.emergency, channel, epoch, source, "the account", seeded=True)
+
+    async def halts(self) -> list[HaltState]:
+        """Of every symbol that was ever halted, by name."""
+        found = [
+            HaltState(symbol, dry_run, await self._read_switch(keys.halt(symbol)))
+            for dry_run, keys in self._keys.items()
+            for symbol in await _rest_of_names(self._client, keys.halt(""))
+        ]
+        return sorted(found, key=lambda halt: (halt.symbol, halt.dry_run))
+
+    async def resume_symbol(self, symbol: str, epoch: int, source: str, *, dry_run: bool = False) -> SwitchState:
+        """Lowers a symbol's own risk halt; refused unless `epoch` is the present one of a halt that is in force."""
+        keys = self._keys[dry_run]
+        return await self._resume(keys.halt(symbol), keys.halt_changed(symbol), epoch, source, symbol, seeded=False)
+
+    # -- what is shared ----------------------------------------------------------------------------
+
+    async def records(self) -> Published:
+        """What the workers of the account tell, rehearsals included; those that cannot be read are named."""
+        async with _faults():
+            return await read_records(self._client, self._live)
+
+    async def leases(self) -> list[LeaseState]:
+        """By symbol; a lease that nobody has taken since its record was lost is left out."""
+        found = [
+            lease
+            for dry_run, keys in self._keys.items()
+            for symbol in await _rest_of_names(self._client, keys.lease(""))
+            if (lease := await self._read_lease(symbol, dry_run=dry_run)) is not None
+        ]
+        return sorted(found, key=lambda lease: (lease.symbol, lease.dry_run))
+
+    async def ledger(self, *, dry_run: bool = False) -> LedgerView:
+        """What each symbol counts, and the account's three sums beside their limits."""
+        async with _faults():
+            return await read_ledger(self._client, self._keys[dry_run])
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    async def _read_switch(self, key: str) -> SwitchState:
+        async with _faults():
+            fields = await self._client.execute_command(
+                "HMGET", key, "level", "epoch", "reason", "source", "at_ms", "seeded"
+            )
+        level, epoch, reason, source, at_ms, seeded = (field or b"" for field in fields)
+        try:
+            return SwitchState(
+                EmergencyLevel(int(level or 0)),
+                int(epoch or 0),
+                reason.decode(errors="replace"),
+                source.decode(errors="replace"),
+                int(at_ms or 0),
+                seeded == b"1",
+            )
+        except ValueError:
+            raise AccountError(f"{key} in Redis holds no switch: move it away, it is not ours") from None
+
+    async def _read_lease(self, symbol: str, *, dry_run: bool) -> LeaseState | None:
+        key = self._keys[dry_run].lease(symbol)
+        async with _faults():
+            fields = await self._client.execute_command("HMGET", key, "holder", "token", "beat", "released")
+        holder, token, beat, released = (field or b"" for field in fields)
+        if not holder:
+            return None
+        try:
+            return LeaseState(symbol, dry_run, holder.decode(errors="replace"), int(token), int(beat), bool(released))
+        except ValueError:
+            raise AccountError(f"{key} in Redis holds no lease: move it away, it is not ours") from None
+
+    async def _resume(self, key: str, channel: str, epoch: int, source: str, what: str, *, seeded: bool) -> SwitchState:
+        told = (epoch, f"resumed by {source}", source, _now_ms(), channel, int(seeded))
+        async with _faults():
+            lowered, *_ = await call(self._client, Script.RESUME, [key], told)
+        now = await self._read_switch(key)
+        if lowered:
+            return now
+        if now.level is EmergencyLevel.NONE and (now.seeded or not seeded):
+            raise AccountError(f"{what} is not stopped (epoch {now.epoch}): there is nothing to resume")
+        if seeded and not now.seeded:
+            raise AccountError(f"the switch of {what} has not been seeded: start the runner, or the operator, first")
+        raise AccountError(
+            f"{what} is stopped under epoch {now.epoch}, not {epoch} ({now.reason}): "
+            f"look at why, then resume it with --epoch {now.epoch}"
+        )
+
+
+class AccountTools:
+    """All accounts of one Redis. Methods raise `AccountError`."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+
+    def account(self, identity: str) -> Account:
+        """By the exchange's identity."""
+        return Account(self._client, identity)
+
+    async def open(self, resource: str) -> Account:
+        """By the resource's `[namespace/]name`, as a worker has registered it; a bare name must be the only one."""
+        known = await self.accounts()
+        found = [name for name in known if name.resource == resource or name.resource.endswith(f"/{resource}")]
+        if len(found) == 1:
+            return Account(self._client, found[0].identity)
+        told = ", ".join(name.resource for name in found or known) or "none"
+        if found:
+            raise AccountError(f"account {resource!r} is in several namespaces: name one of {told}")
+        raise AccountError(f"no worker has registered account {resource!r} in this Redis; registered: {told}")
+
+    async def accounts(self) -> list[AccountName]:
+        """Every account that a worker has registered, by resource."""
+        names = await _rest_of_names(self._client, identity_of(""))
+        async with _faults():
+            found = await self._client.execute_command("MGET", *map(identity_of, names)) if names else []
+        return [
+            AccountName(name, identity.decode(errors="replace"))
+            for name, identity in zip(names, found, strict=True)
+            if identity is not None
+        ]
+
+
+@contextlib.asynccontextmanager
+async def account_tools(url: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[AccountTools]:
+    """A connection for as long as it takes, to a Redis that may be used; raises `AccountError`.
+
+    `url` has passed `client.check_url`.
+    """
+    client = connect(url, timeout_s)
+    try:
+        async with _faults():
+            await check_server(client)
+        yield AccountTools(client)
+    finally:
+        with contextlib.suppress(*FAULTS):
+            await client.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _faults() -> AsyncIterator[None]:
+    try:
+        yield
+    except FAULTS as error:
+        raise AccountError(fault_of(error)) from None
+
+
+async def _rest_of_names(client: Redis, prefix: str) -> list[str]:
+    """What follows the prefix, in every key that begins with it, in order."""
+    pattern = re.sub(r"([*?\[\]\\^])", r"\\\1", prefix) + "*"
+    names: set[str] = set()
+    cursor = 0
+    async with _faults():
+        while True:
+            told, page = await client.execute_command("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
+            names.update(name.decode(errors="replace").removeprefix(prefix) for name in page)
+            cursor = int(told)
+            if not cursor:
+                return sorted(names)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

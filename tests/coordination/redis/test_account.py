@@ -1,0 +1,177 @@
+"""What a person does with an account, on a real server: every answer typed, every refusal one sentence."""
+
+import pytest
+from phoenix_coordination.port import EmergencyChanged, EmergencyLevel, HaltChanged, LeaseGranted, Reservation, Reserved
+from phoenix_coordination.redis.account import AccountError, account_tools
+
+ACCOUNT = "binance-usdm:simulator:abc"
+NONE, HALT, FLATTEN = EmergencyLevel
+PREFIX = f"mm:{{{ACCOUNT}}}:"
+
+
+@pytest.fixture
+async def tools(redis_world):
+    async with account_tools(redis_world.server.url) as tools:
+        yield tools
+
+
+@pytest.fixture
+def account(tools):
+    return tools.account(ACCOUNT)
+
+
+async def leading(world, symbol="BTCUSDT", **options):
+    member = world.member(symbol, **options)
+    await member.coordinator.join(ACCOUNT)
+    await member.coordinator.start(member.sink)
+    await member.hears(LeaseGranted)
+    return member
+
+
+async def test_an_account_is_found_by_its_resource_with_and_without_the_namespace(redis_world, tools):
+    await leading(redis_world)
+    for name in ("local/main", "main"):
+        assert (await tools.open(name)).identity == ACCOUNT
+    assert [(name.resource, name.identity) for name in await tools.accounts()] == [("local/main", ACCOUNT)]
+
+
+async def test_an_account_that_nobody_has_registered_is_refused_with_those_that_are(redis_world, tools):
+    with pytest.raises(AccountError, match="registered: none"):
+        await tools.open("main")
+    await leading(redis_world)
+    with pytest.raises(AccountError, match="registered: local/main"):
+        await tools.open("ma?n")
+
+
+async def test_a_name_in_two_namespaces_needs_the_namespace(redis_world, tools):
+    for namespace in ("a", "b"):
+        await redis_world.client.execute_command("SET", f"mm:account:{namespace}/main", ACCOUNT)
+    with pytest.raises(AccountError, match="a/main, b/main"):
+        await tools.open("main")
+    assert await tools.open("b/main")
+
+
+async def test_a_stop_reaches_the_workers_and_only_its_epoch_resumes_them(redis_world, account):
+    member = await leading(redis_world)
+    heard = member.count
+    stopped = await account.stop(FLATTEN, "looked odd", "anna")
+    assert (stopped.level, stopped.epoch, stopped.reason, stopped.source) == (FLATTEN, 1, "looked odd", "anna")
+    assert stopped.at_ms > 0
+    assert await member.hears(EmergencyChanged, after=heard) == EmergencyChanged(FLATTEN, 1, "looked odd")
+    for epoch in (0, 2):
+        with pytest.raises(AccountError, match=r"under epoch 1, not \d \(looked odd\).*--epoch 1"):
+            await account.resume(epoch, "anna")
+    heard = member.count
+    assert (await account.resume(1, "anna")).level is NONE
+    assert (await member.hears(EmergencyChanged, after=heard)).level is NONE
+    with pytest.raises(AccountError, match="nothing to resume"):
+        await account.resume(2, "anna")
+
+
+async def test_a_second_stop_is_told_the_first(account):
+    await account.stop(FLATTEN, "first", "anna")
+    assert (await account.stop(HALT, "second", "ben")).reason == "first"
+
+
+async def test_the_seed_is_in_force_and_takes_nothing_back(unseeded_redis):
+    async with account_tools(unseeded_redis.server.url) as tools:
+        account = tools.account(ACCOUNT)
+        assert not (await account.switch()).seeded
+        await account.stop(HALT, "before anybody came", "anna")
+        with pytest.raises(AccountError, match="not been seeded"):
+            await account.resume(1, "anna")
+        seeded = await account.seed(NONE, 0, "", "runner")
+        assert (seeded.level, seeded.epoch, seeded.seeded) == (HALT, 1, True)
+        assert (await account.seed(FLATTEN, 7, "as the status says", "operator")).level is FLATTEN
+
+
+async def test_a_symbols_halt_is_seen_and_only_its_epoch_resumes_it(redis_world, account):
+    member = await leading(redis_world)
+    member.coordinator.halt_symbol("stop loss")
+    await member.hears(HaltChanged, after=member.count)
+    await member.hears(object, after=member.count)
+    (halt,) = await account.halts()
+    assert (halt.symbol, halt.dry_run, halt.switch.level, halt.switch.reason) == ("BTCUSDT", False, HALT, "stop loss")
+    with pytest.raises(AccountError, match="BTCUSDT is stopped under epoch 1, not 5"):
+        await account.resume_symbol("BTCUSDT", 5, "anna")
+    heard = member.count
+    await account.resume_symbol("BTCUSDT", 1, "anna")
+    assert await member.hears(HaltChanged, after=heard) == HaltChanged(2, "")
+    with pytest.raises(AccountError, match="ETHUSDT is not stopped"):
+        await account.resume_symbol("ETHUSDT", 0, "anna")
+
+
+async def test_leases_are_seen_and_rehearsals_apart(redis_world, account):
+    live = await leading(redis_world, "BTCUSDT")
+    await leading(redis_world, "BTCUSDT", dry_run=True)
+    await leading(redis_world, "ETHUSDT")
+    found = await account.leases()
+    assert [(lease.symbol, lease.dry_run, lease.released) for lease in found] == [
+        ("BTCUSDT", False, False),
+        ("BTCUSDT", True, False),
+        ("ETHUSDT", False, False),
+    ]
+    assert found[0].token == (await live.hears(LeaseGranted)).token
+    live.coordinator.release()
+    await live.coordinator.stop()
+    assert (await account.leases())[0].released
+
+
+async def test_the_ledger_is_seen_with_its_sums_beside_their_limits(redis_world, account):
+    assert (await account.ledger()).entries == ()
+    member = await leading(redis_world)
+    member.coordinator.reserve(Reservation(1, 10, 20, 30, 1.0, 0, 0))
+    await member.hears(Reserved)
+    ledger = await account.ledger()
+    (entry,) = ledger.entries
+    assert (entry.symbol, entry.buys_micro, entry.sells_micro) == ("BTCUSDT", 20_200_000, 30_300_000)
+    assert (ledger.long_micro, ledger.short_micro, ledger.gross_micro) == (30_300_000, 20_400_000, 30_300_000)
+    assert (ledger.net_limit_micro, ledger.gross_limit_micro) == (10_000 * 10**6, 20_000 * 10**6)
+    assert ledger.rebuilt
+
+
+@pytest.mark.parametrize(
+    ("spoil", "ask"),
+    [
+        (("SET", PREFIX + "emergency", "x"), lambda account: account.switch()),
+        (("HSET", PREFIX + "emergency", "level", "x"), lambda account: account.switch()),
+        (
+            ("HSET", PREFIX + "emergency", "level", "x"),
+            lambda account: account.stop(HALT, "", ""),
+        ),
+        (("SET", PREFIX + "emergency", "x"), lambda account: account.resume(1, "")),
+        (("SET", PREFIX + "halt:BTCUSDT", "x"), lambda account: account.halts()),
+        (("SET", PREFIX + "lease:BTCUSDT", "x"), lambda account: account.leases()),
+        (("HSET", PREFIX + "lease:BTCUSDT", "holder", "x"), lambda account: account.leases()),
+        (("SET", PREFIX + "ledger", "x"), lambda account: account.ledger()),
+        (("HSET", PREFIX + "ledger", "e:X", "x"), lambda account: account.ledger()),
+        (("SET", PREFIX + "records", "x"), lambda account: account.records()),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
+)
+async def test_what_no_worker_wrote_is_one_error_and_stays(redis_world, account, spoil, ask):
+    await redis_world.client.execute_command("DEL", spoil[1])
+    await redis_world.client.execute_command(*spoil)
+    with pytest.raises(AccountError, match="move it away"):
+        await ask(account)
+    assert await redis_world.client.execute_command("EXISTS", spoil[1]) == 1
+
+
+async def test_a_redis_that_is_not_there_is_one_error(redis_world):
+    redis_world.cut()
+    with pytest.raises(AccountError, match="cannot be reached"):
+        async with account_tools(redis_world.server.url):
+            pass
+
+
+async def test_a_redis_that_may_not_be_used_is_one_error(redis_world):
+    await redis_world.client.execute_command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    with pytest.raises(AccountError, match="noeviction"):
+        async with account_tools(redis_world.server.url):
+            pass
+
+
+@pytest.mark.parametrize("identity", ["", "a{b", "a}"])
+async def test_what_is_no_identity_is_refused(tools, identity):
+    with pytest.raises(AccountError, match="no name"):
+        tools.account(identity)
