@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from phoenix_worker.core.actions import Purpose, TimeInForce
 from phoenix_worker.core.events import Side
-from phoenix_worker.core.liquidation import RETRY_AFTER_REFUSAL_NS, Liquidation
+from phoenix_worker.core.liquidation import RETRY_NS, Liquidation
 from samples import BTCUSDT, GUARDS, SECOND
 
 
@@ -39,7 +39,7 @@ def test_a_slice_fits_the_market_lot_size():
 def test_nothing_is_left_to_close_or_one_is_alive():
     task = Liquidation()
     assert slice_of(task, 0) is None
-    task.sent("first")
+    task.sent("first", 5, 30)
     assert slice_of(task) is None
     assert task.orders == 1
     task.ended("another")
@@ -50,11 +50,11 @@ def test_nothing_is_left_to_close_or_one_is_alive():
 
 def test_after_a_refusal_a_limit_goes_out_after_a_breath():
     task = Liquidation()
-    task.sent("first")
+    task.sent("first", 5, 30)
     task.refused("another", 5, judged=True)
     assert task.order_id == "first"
     task.refused("first", 5, judged=True)
-    assert (task.order_id, task.market_refused, task.not_before_ns) == ("", True, 5 + RETRY_AFTER_REFUSAL_NS)
+    assert (task.order_id, task.market_refused, task.not_before_ns) == ("", True, 5 + RETRY_NS)
     assert slice_of(task).price_ticks > 0
 
 
@@ -92,7 +92,7 @@ def test_leaving_waits_for_the_emergency_orders_end_and_starts_the_cooldown():
     assert (task.active, task.since_ns) == (True, 10)
     task.judge(True, 20, GUARDS)
     assert task.since_ns == 10
-    task.sent("first")
+    task.sent("first", 5, 30)
     task.judge(False, 30, GUARDS)
     assert task.active
     task.ended("first")
@@ -111,6 +111,20 @@ def test_the_next_liquidation_begins_with_a_market_order_again():
 
 def test_an_emergency_order_that_nobody_judged_is_tried_again_as_it_was():
     task = Liquidation(active=True)
-    task.sent("first")
+    task.sent("first", 5, 30)
     task.refused("first", 5, judged=False)
-    assert (task.order_id, task.market_refused, task.not_before_ns) == ("", False, 5 + RETRY_AFTER_REFUSAL_NS)
+    assert (task.order_id, task.market_refused, task.not_before_ns) == ("", False, 5 + RETRY_NS)
+
+
+@pytest.mark.parametrize(
+    ("position", "after_ns", "waits"),
+    [(30, 1, True), (30, RETRY_NS - 1, True), (30, RETRY_NS, False), (20, 1, False)],
+    ids=["it got nothing", "not yet", "after a breath", "it got something"],
+)
+def test_an_order_that_moved_nothing_is_followed_after_a_breath(position, after_ns, waits):
+    """In a market without anybody a storm of orders finds no more than one."""
+    task = Liquidation()
+    task.sent("first", 5, 30)
+    assert task.waits(6, position), "while it is alive"
+    task.ended("first")
+    assert task.waits(5 + after_ns, position) is waits

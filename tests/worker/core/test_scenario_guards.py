@@ -310,3 +310,15 @@ def test_a_mark_of_the_past_liquidates_nothing():
     world.wait(1.0)
     assert emergency_orders(world.done) == []
     assert abs(before) < 0.01 * 57_500 * 0.02 * 1e8
+
+
+def test_an_emergency_that_finds_nobody_makes_no_storm():
+    world = World()
+    world.hold(112)
+    world.exchange.taker_share = 0.0
+    world.start()
+    orders = of_kind(world.wait(5.0), ac.Place)
+    assert 4 <= len(orders) <= 6
+    world.exchange.taker_share = 1.0
+    world.wait(1.5)
+    assert world.exchange.position == 0

@@ -169,7 +169,7 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
     account.counters.layers_dropped += ladder.dropped
     facts = _pass(state, at, mask, stands)
     _reserve(state, at, ladder.targets, stands, state.parameters.base_size_steps, out)
-    if not state.reservation.buy_granted and not state.reservation.sell_granted:
+    if ladder.targets and not state.reservation.buy_granted and not state.reservation.sell_granted:
         state.reasons.append(Reason.NOT_RESERVED)
     buys_beyond = facts.buy_exposure > facts.buy_granted
     sells_beyond = facts.sell_exposure > facts.sell_granted
@@ -361,21 +361,22 @@ def _next_id(state: State, purpose: Purpose) -> str:
 def _liquidate(state: State, at: int, stands: Standing, out: Out) -> None:
     """One tracked emergency order at a time, once the quotes are gone (or have had their time to go)."""
     task = state.liquidation
-    if task.order_id or at < task.not_before_ns or not state.reconciliation.truths or not state.session.token:
+    position = state.account.executed_position
+    if task.waits(at, position) or not state.reconciliation.truths or not state.session.token:
         return
     if stands.live and at - task.since_ns < WAIT_FOR_CANCELS_NS:
         return
     whole = state.session.emergency.level is EmergencyLevel.FLATTEN
     order = task.next_slice(
         _next_id(state, Purpose.LIQUIDATE),
-        state.account.executed_position,
+        position,
         1.0 if whole else state.parameters.guards.emergency_slice,
         state.instrument,
         (state.book.touch_bid, state.book.touch_ask),
         known_mark(state) * state.book.inverse_tick,
     )
     if order is not None and _send(state, order, order.qty_steps, _pass(state, at, NOTHING, stands), out):
-        task.sent(order.client_id)
+        task.sent(order.client_id, at, position)
 
 
 def _urgency(wanted: tuple[bool, int, OwnOrder | None, quoting.Target]) -> tuple[bool, int]:

@@ -15,7 +15,8 @@ from phoenix_worker.core.parameters import Guards
 
 WAIT_FOR_CANCELS_NS = 500_000_000
 """How long the emergency waits for the quotes to be gone: resting reduce-only orders can make the venue refuse it."""
-RETRY_AFTER_REFUSAL_NS = 1_000_000_000
+RETRY_NS = 1_000_000_000
+"""The breath after an emergency order that was refused or got nothing: a storm of them would find no more."""
 LIMIT_REACH = 0.005
 """How far through the touch the fallback limit may go (50 bps), inside the venue's own band."""
 
@@ -30,6 +31,9 @@ class Liquidation(msgspec.Struct):
     not_before_ns: int = 0
     cooldown_until_ns: int = 0
     orders: int = 0
+    tried_ns: int = 0
+    tried_steps: int = 0
+    """The position that the newest order was to close."""
 
     def judge(self, wanted: bool, now_ns: int, guards: Guards) -> None:
         """Enters and leaves; leaving waits for the emergency order's end and starts the cool-down."""
@@ -38,6 +42,11 @@ class Liquidation(msgspec.Struct):
         elif self.active and not wanted and not self.order_id:
             self.active = self.market_refused = False
             self.cooldown_until_ns = now_ns + guards.cooldown_ns
+
+    def waits(self, now_ns: int, position_steps: int) -> bool:
+        """Whether the next order has to: one is alive, was refused a moment ago, or has not moved the position."""
+        in_vain = position_steps == self.tried_steps and now_ns < self.tried_ns + RETRY_NS
+        return bool(self.order_id) or now_ns < self.not_before_ns or in_vain
 
     def cooling(self, now_ns: int) -> bool:
         return now_ns < self.cooldown_until_ns
@@ -56,7 +65,7 @@ class Liquidation(msgspec.Struct):
         if client_id == self.order_id:
             self.order_id = ""
             self.market_refused = self.market_refused or judged
-            self.not_before_ns = now_ns + RETRY_AFTER_REFUSAL_NS
+            self.not_before_ns = now_ns + RETRY_NS
 
     def next_slice(
         self,
@@ -81,8 +90,8 @@ class Liquidation(msgspec.Struct):
         qty = min(max(qty, instrument.min_qty_steps), held, instrument.max_qty_steps)
         return self._order(client_id, side, price, qty, TimeInForce.IMMEDIATE) if price else None
 
-    def sent(self, client_id: str) -> None:
-        self.order_id = client_id
+    def sent(self, client_id: str, now_ns: int, position_steps: int) -> None:
+        self.order_id, self.tried_ns, self.tried_steps = client_id, now_ns, position_steps
         self.orders += 1
 
     @staticmethod

@@ -151,7 +151,7 @@ class Closing(msgspec.Struct):
         )
         approved = approve(wanted, wanted.qty_steps, instrument, facts)
         if isinstance(approved, ApprovedOrder):
-            self.liquidation.sent(client_id)
+            self.liquidation.sent(client_id, now_ns, position_steps)
         return approved
 
     def heard(self, answer: Answer) -> None:
