@@ -66,7 +66,13 @@ class Budgets:
         """May be asked again while it refuses."""
         cap = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
         makers = EgressKeys(terms.egress).makers
-        arguments: list[str | int | bytes] = [self._holder, fixed_weight_1m, cap, MAKER_LIVES_MS, repr(self._clock.rate)]
+        arguments: list[str | int | bytes] = [
+            self._holder,
+            fixed_weight_1m,
+            cap,
+            MAKER_LIVES_MS,
+            repr(self._clock.rate),
+        ]
         try:
             admitted, taken, others = await call(self._client, Script.ADMIT, [makers], arguments)
         except FAULTS as error:
@@ -75,9 +81,9 @@ class Budgets:
             self._terms, self._fixed_weight = terms, fixed_weight_1m
             return Admission()
         return Admission(
-            f"this maker needs {fixed_weight_1m} of request weight a minute even when it does not quote; {int(taken)} of "
-            f"{cap} of egress {terms.egress} are taken by {others} others: run fewer makers from this address, name "
-            "another egress, or raise budgets.requestWeightShare of the account",
+            f"this maker needs {fixed_weight_1m} of request weight a minute even when it does not quote, and of the {cap} "
+            f"for makers of egress {terms.egress} {int(taken)} are taken by {others} others: run fewer makers from this "
+            "address, name another egress, or raise budgets.requestWeightShare of the account",
         )
 
     @property

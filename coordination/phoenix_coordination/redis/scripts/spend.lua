@@ -23,7 +23,8 @@
 --       (status: 'told', 'stale' or 'none')
 local SLOTS = 128
 local SILENCE_MS = 10000
-local TENTH = 0.1
+local SHORT_MS = 10000
+local TENTH, PACE = 0.1, 0.8
 
 local holder, rate, lives_ms, forget_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local fixed_weight, exchange_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -136,7 +137,7 @@ local function serve(key, speakers_key, short_key)
     redis.call('HDEL', key, 'h:' .. silent)
   end
   redis.call('ZREMRANGEBYSCORE', speakers_key, '-inf', now - longest * 2000)
-  redis.call('ZREMRANGEBYSCORE', short_key, '-inf', now - lives_ms)
+  redis.call('ZREMRANGEBYSCORE', short_key, '-inf', now - SHORT_MS)
 
   -- The back-off.
   local blocked_until = tonumber(redis.call('HGET', key, 'blocked') or '0')
@@ -165,30 +166,29 @@ local function serve(key, speakers_key, short_key)
   local active = math.max(1, redis.call('ZCOUNT', speakers_key, string.format('(%.0f', now - forget_ms), '+inf'))
   local short = redis.call('ZCARD', short_key)
   if redis.call('ZSCORE', short_key, holder) then short = short - 1 end
-  local granted, would_use = wanted, wanted
-  local room = math.huge
-  local line = ''
-  for index, window in ipairs(windows) do
-    local use = sent
+  local granted, would_use, room, line = wanted, wanted, math.huge, ''
+  local pace = math.huge
+  for index = #windows, 1, -1 do
+    local window, use = windows[index], sent
     if own then use = use + own[4 + index] * math.exp(-math.max(0, now - own[#own]) / (window.seconds * 1000)) end
-    line = line .. string.format(' %.3f', use)
+    line = string.format(' %.3f', use) .. line
     local used = used_in(ring, now, window.seconds, heed_report(key, now, window.seconds, window.reported, sent))
-    local free = window.cap - used
+    local cap = math.min(window.cap, pace * window.seconds)
+    local free = cap - used
+    pace = PACE * (window.cap + math.max(0, window.cap - used)) / window.seconds
     room = math.min(room, free)
-    if index == 1 then would_use = math.min(wanted, math.max(least, math.ceil(window.cap / (4 * active)), math.ceil(2 * use))) end
-    granted = math.min(granted, would_use, free)
-    if short > 0 then granted = math.min(granted, window.cap / (short + 1) - use) end
-    if use + granted > window.cap / active then
-      granted = math.max(math.min(granted, window.cap / active - use), math.min(granted, free - TENTH * window.cap))
+    if index == 1 then would_use = math.min(wanted, math.max(least, math.ceil(cap / (4 * active)), math.ceil(2 * use))) end
+    granted = math.min(granted, free)
+    if short > 0 then granted = math.min(granted, cap / (short + 1) - use) end
+    if use + granted > cap / active then
+      granted = math.max(math.min(granted, cap / active - use), math.min(granted, free - TENTH * cap))
     end
   end
-  granted = math.max(0, math.floor(granted))
+  granted = math.max(0, math.floor(math.min(granted, would_use)))
   if left_ms > 0 or now - since < lives_ms then
     granted = 0
   elseif granted < would_use then
     redis.call('ZADD', short_key, string.format('%.0f', now), holder)
-  else
-    redis.call('ZREM', short_key, holder)
   end
   return 'told', granted, left_ms, room, function(final)
     -- Until it hears the answer the worker may use what it has.
