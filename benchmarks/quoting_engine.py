@@ -53,6 +53,7 @@ PARAMETERS = Parameters(
     late_after_ns=3_600 * SECOND,
     ack_lag_ns=SECOND,
     give_up_after_ns=60 * SECOND,
+    handover_after_ns=3 * SECOND,
     funding_sensitivity=2.2,
     funding_alpha=0.3,
     guards=Guards(0.70, 0.95, 1.00, 1.10, 0.02, 0.05, 1.0, 60 * SECOND, 4.0),

@@ -77,6 +77,7 @@ MAKER = Parameters(
     late_after_ns=2 * SECOND,
     ack_lag_ns=1 * SECOND,
     give_up_after_ns=60 * SECOND,
+    handover_after_ns=3 * SECOND,
     funding_sensitivity=2.2,
     funding_alpha=0.3,
     guards=GUARDS,

@@ -56,6 +56,8 @@ class Parameters(msgspec.Struct, frozen=True):
     late_after_ns: int
     ack_lag_ns: int
     give_up_after_ns: int
+    handover_after_ns: int
+    """How long a leader may be unready before it makes room for a warm standby."""
     funding_sensitivity: float
     funding_alpha: float
     guards: Guards

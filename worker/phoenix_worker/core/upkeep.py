@@ -30,8 +30,6 @@ CALM_NS = 10_000_000_000
 """A stream that has been fresh for so long is believed to be healed: the next reconnect is at once again."""
 USER_RECONNECT_NS = 5_000_000_000
 """A user stream that lags is reconnected at most this often."""
-HANDOVER_AFTER_NS = 3_000_000_000
-"""Longer than a reconnect with all that follows it takes: a takeover costs as much. Asked again each time as long."""
 CANCEL_ALL_AFTER_NS = 2_000_000_000
 """A stop that single cancels have not finished by then sends cancel-all, and again each time as long has passed."""
 
@@ -102,10 +100,11 @@ def _watch_leadership(state: State, now: int, out: Out) -> None:
         state.unready_since_ns = 0
         return
     state.unready_since_ns = state.unready_since_ns or now
-    if now - state.unready_since_ns < HANDOVER_AFTER_NS or state.liquidation.active or state.account.orders.live():
+    patience = state.parameters.handover_after_ns
+    if now - state.unready_since_ns < patience or state.liquidation.active or state.account.orders.live():
         return
-    state.unready_since_ns = now
-    out.append(HandOver(f"unready for {HANDOVER_AFTER_NS // 1_000_000_000} s: {', '.join(reasons)}"))
+    state.unready_since_ns = now  # said again when as long has passed: somebody may be warm then
+    out.append(HandOver(f"unready for {patience / 1e9:g} s: {', '.join(reasons)}"))
 
 
 def _lag(state: State, now: int) -> str:

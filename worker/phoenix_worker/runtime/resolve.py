@@ -101,6 +101,7 @@ def _quoting(spec: MarketMakerSpec) -> Quoting:
         late_after_ns=spec.late_after.ns,
         ack_lag_ns=spec.user_stream.ack_lag.ns,
         give_up_after_ns=spec.user_stream.give_up_after.ns,
+        handover_after_ns=spec.handover_after.ns,
         funding_sensitivity=float(spec.funding.sensitivity),
         funding_alpha=float(spec.funding.alpha),
         guards=Guards(

@@ -52,6 +52,7 @@ class Quoting(msgspec.Struct, frozen=True):
     late_after_ns: int
     ack_lag_ns: int
     give_up_after_ns: int
+    handover_after_ns: int
     funding_sensitivity: float
     funding_alpha: float
     guards: Guards
