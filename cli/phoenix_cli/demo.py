@@ -1,8 +1,8 @@
 """Trade on a simulated exchange, on this machine, with nothing else installed.
 
-Starts the exchange and one worker for each symbol of configs/, probes them, starts them again where they die, and stops
-everything in order on Ctrl-C, after --for or at the end of a recording. The report compares what the workers say with
-the exchange's own books.
+Starts a Redis, the exchange and one worker for each symbol of configs/, all on one account; probes them, starts them
+again where they die, and stops everything in order on Ctrl-C, after --for or at the end of a recording. The report
+compares what the workers say with the exchange's own books. `phoenix stop` and `phoenix resume` act on it meanwhile.
 
 Times (--for, KIND@T) are of the run's own clock: at --speed 5 a minute takes 12 s. Ends with 1 where worker and
 exchange disagree, the exchange's audit found a violation, an order still rests, or a worker did not end in order.
@@ -32,6 +32,7 @@ from phoenix_cli.local.layout import StateDirectory, default_state_directory, wr
 from phoenix_cli.local.maker import WORKER, Launch, Maker
 from phoenix_cli.local.parameters import Parameters
 from phoenix_cli.local.process import Guardian, Process
+from phoenix_cli.local.redis import own_redis
 from phoenix_cli.local.report import Report, build_report, encode
 from phoenix_cli.local.runner import RUN, Output, Runner, http_session
 from phoenix_cli.local.view import Mood, RunView
@@ -137,7 +138,8 @@ async def demo(options: Options, output: Output) -> tuple[Report, list[str]]:
             )
             runner = Runner(directory, clock, guardian, http, output, blurb, env)
             with output:
-                async with runner.ended_by_signals():
+                async with runner.ended_by_signals(), own_redis(directory, guardian, runner.tell) as redis:
+                    runner.redis, runner.redis_argument = redis, redis.url
                     process, url = await start_exchange(
                         options.exchange, _exchange_options(options), directory, guardian, env
                     )
@@ -180,14 +182,16 @@ async def _trade(
             program=options.worker,
             parameters=place,
             credentials=credentials,
+            redis=runner.redis_argument,
             state=runner.directory.state,
             log=runner.directory.log(maker.metadata.name),
             env=runner.env,
         )
         runner.makers.append(Maker(maker, assignment.venue, launch, runner.guardian, runner.tell))
+    runner.share(fleet, {assignment.account.metadata.name: credentials for assignment in fleet})
     for fault in options.faults:
         target(fault, runner.makers)  # a fault that can hit nobody is refused before anything trades
-    injector = Injector(runner, control, parameters)
+    injector = Injector(runner, control, key.api_key)
     runner.begin()
     runner.tell(RUN, f"exchange at {control.url}, logs in {runner.directory.root / 'logs'}")
     await runner.run(
@@ -250,7 +254,19 @@ def _promises(fleet: Sequence[Assignment], key: Key, speed: float) -> dict[str, 
             }
             for assignment in fleet
         ],
+        **_shared_limits(fleet),
         "graces": graces(speed),
+    }
+
+
+def _shared_limits(fleet: Sequence[Assignment]) -> dict[str, object]:
+    """The account's limits, where there is one: the exchange knows the demo's makers as one account."""
+    accounts = {assignment.account.metadata.name: assignment.account for assignment in fleet}
+    if len(accounts) > 1:
+        return {}
+    limits = fleet[0].account.spec.limits
+    return {
+        "accountLimit": {"maxNetNotional": str(limits.net_notional), "maxGrossNotional": str(limits.gross_notional)}
     }
 
 

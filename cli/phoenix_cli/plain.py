@@ -5,7 +5,7 @@ import time
 from typing import Self, TextIO
 
 from phoenix_cli.local.report import Report
-from phoenix_cli.local.view import MakerView, RunEvent, RunView, clock_text
+from phoenix_cli.local.view import AccountView, MakerView, RunEvent, RunView, clock_text
 
 _EVERY_S = 5.0
 
@@ -31,6 +31,8 @@ class PlainOutput:
         if now_s < self._next_s:
             return
         self._next_s = now_s + _EVERY_S
+        for account in view.accounts:
+            self._line(f"{clock_text(view.elapsed_s)} {account_line(account)}")
         for maker in view.makers:
             self._line(f"{clock_text(view.elapsed_s)} {maker_line(maker)}")
 
@@ -48,6 +50,24 @@ def maker_line(maker: MakerView) -> str:
         f"{maker.symbol} {maker.health} {touch} quotes {len(maker.bids)}×{len(maker.asks)}"
         f" position {position} of {maker.net_max:f}{worst}{pnl} fills {maker.fills} restarts {maker.restarts}"
     )
+
+
+def account_line(account: AccountView) -> str:
+    """`account default emergency None epoch 0 long 1200/25000 short 900/25000 gross 2100/50000 steward btcusdt`."""
+    level = f"{account.level} epoch {account.epoch}" if account.level else "not known"
+    reason = f" ({account.reason})" if account.reason and account.level not in {"", "None"} else ""
+    words = [f"account {account.name} emergency {level}{reason}"]
+    shared = account.exposure
+    if shared is not None:
+        sums = (("long", shared.net_long, account.net_limit), ("short", shared.net_short, account.net_limit))
+        for name, value, limit in (*sums, ("gross", shared.gross, account.gross_limit)):
+            words.append(f"{name} {value:.0f}" + (f"/{limit:.0f}" if limit is not None else ""))
+    words += [f"halted {halt.symbol} epoch {halt.epoch} ({halt.reason})" for halt in account.halts]
+    if account.steward:
+        words.append(f"steward {account.steward}")
+    if account.trouble:
+        words.append(account.trouble)
+    return " ".join(words)
 
 
 def summary(report: Report) -> str:

@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from phoenix_cli.local.view import MakerView, Mood, QuoteView, RunEvent, RunView, clock_text
+from phoenix_cli.local.view import AccountView, MakerView, Mood, QuoteView, RunEvent, RunView, clock_text
 
 _STYLES = {Mood.PLAIN: "", Mood.GOOD: "green", Mood.WARNING: "yellow", Mood.BAD: "bold red"}
 
@@ -19,6 +19,8 @@ _LADDER_WIDTH = 32
 _NARROWEST_EVENTS = 44
 _FEWEST_EVENT_ROWS = 5
 _FRAME_ROWS = 2
+_ACCOUNT_ROWS = 2
+_LIMIT_BAR = 5
 _FRAME_COLUMNS = 4
 
 
@@ -32,9 +34,14 @@ class Screen:
         view, width, height = self._view, options.max_width, options.height or console.height
         layout = Layout()
         body = Layout()
-        table_rows = len(view.makers) + 2
-        layout.split_column(Layout(_header(view), size=1), Layout(_makers(view, width), size=table_rows), body)
-        rows = height - 1 - table_rows
+        table_rows, account_rows = len(view.makers) + 2, _ACCOUNT_ROWS * len(view.accounts)
+        layout.split_column(
+            Layout(_header(view), size=1),
+            *((Layout(_accounts(view), size=account_rows),) if account_rows else ()),
+            Layout(_makers(view, width), size=table_rows),
+            body,
+        )
+        rows = height - 1 - account_rows - table_rows
         ladders_width = len(view.makers) * _LADDER_WIDTH
         beside = 0 < ladders_width <= width - _NARROWEST_EVENTS
         ladder_rows = min(_ladder_rows(view), rows - _FEWEST_EVENT_ROWS - _FRAME_ROWS)
@@ -71,6 +78,53 @@ def _header(view: RunView) -> Text:
             text.append(f"  {label} ", style="dim")
             text.append(value)
     return text
+
+
+def _accounts(view: RunView) -> Text:
+    """Two lines for each: the switch and who looks after it; what all its makers together may come to hold."""
+    return Text("\n", no_wrap=True, overflow="ellipsis").join(
+        line for account in view.accounts for line in (_switch(account), _exposure(account))
+    )
+
+
+def _switch(account: AccountView) -> Text:
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(" account ", style="dim").append(account.name, style="bold")
+    text.append("  emergency ", style="dim")
+    if account.level == "None":
+        text.append("none", style="green")
+    else:
+        told = f"{account.level.upper()} epoch {account.epoch}: {account.reason}" if account.level else "not known"
+        text.append(told, style="bold red")
+    text.append("  redis ", style="dim")
+    text.append(account.trouble or "ok", style="bold red" if account.trouble else "green")
+    text.append("  steward ", style="dim").append(account.steward or "–")
+    for halt in account.halts:
+        text.append(f"  {halt.symbol} halted, epoch {halt.epoch}: {halt.reason}", style="yellow")
+    return text
+
+
+def _exposure(account: AccountView) -> Text:
+    text = Text(" exposure ", style="dim", no_wrap=True, overflow="ellipsis")
+    shared = account.exposure
+    if shared is None:
+        return text.append("–")
+    sums = ((" long ", shared.net_long, account.net_limit), ("  short ", shared.net_short, account.net_limit))
+    for label, value, limit in (*sums, ("  gross ", shared.gross, account.gross_limit)):
+        text.append(label, style="dim")
+        text.append_text(limit_bar(value, limit))
+        text.append(f" {max(value, Decimal(0)):,.0f}")
+        if limit is not None:
+            text.append(f"/{limit:,.0f}", style="dim")
+    return text
+
+
+def limit_bar(value: Decimal, limit: Decimal | None) -> Text:
+    """How much of a limit is used; full at the limit, red beyond it. Below zero nothing is used."""
+    ratio = float(value / limit) if limit else 0.0
+    filled = max(0, min(_LIMIT_BAR, round(ratio * _LIMIT_BAR)))
+    style = "bold red" if ratio > 1 else "yellow" if ratio >= 0.7 else "cyan"
+    return Text.assemble(("█" * filled, style), ("·" * (_LIMIT_BAR - filled), "dim"))
 
 
 def _makers(view: RunView, width: int) -> Table:

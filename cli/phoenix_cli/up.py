@@ -1,5 +1,6 @@
 """Run your own manifests on this machine: one worker for each maker, against a simulator, the testnet or production.
 
+Without --redis it brings a Redis of its own, whose data stay in the state directory: a stop outlives the run.
 Workers are probed and started again as the operator would, and stopped in order on Ctrl-C. Manifests that change while
 it runs are validated whole and put in force without a restart; one that does not validate is refused and said. The key
 of an account is read from a directory with the files apiKey and apiSecret (or privateKey), named like its
@@ -9,7 +10,8 @@ credentialsSecretRef; on a simulator without one it is made there.
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from phoenix_cli.local.layout import StateDirectory, default_state_directory, wr
 from phoenix_cli.local.maker import WORKER, Launch, Maker
 from phoenix_cli.local.parameters import Parameters
 from phoenix_cli.local.process import Guardian
+from phoenix_cli.local.redis import absolute_file, check_redis, own_redis
 from phoenix_cli.local.runner import RUN, Output, Runner, http_session
 from phoenix_cli.local.view import Mood, RunView
 from phoenix_cli.plain import PlainOutput
@@ -43,6 +46,7 @@ class Options:
     paths: tuple[str, ...]
     credentials: Path
     state_directory: Path
+    redis: str | None = None
     worker: Sequence[str] = WORKER
 
 
@@ -58,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="manifests of makers and their accounts: files, directories, - for standard input",
     )
-    add("--redis", metavar="URL", help="comes with the release of shared coordination; refused now")
+    add("--redis", metavar="URL|@FILE", help="what all makers of the account share (default: a Redis of its own)")
     add(
         "--credentials", type=Path, metavar="DIR", help="a directory for each Secret name (default <state>/credentials)"
     )
@@ -67,14 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.redis is not None:
-        raise Refused(
-            "--redis: shared coordination is not part of this release; leave it out: the workers of one machine"
-            " coordinate through the state directory"
-        )
     state_directory = (args.state_dir or default_state_directory("up")).absolute()
     options = Options(
-        tuple(args.paths), (args.credentials or state_directory / "credentials").absolute(), state_directory
+        tuple(args.paths),
+        (args.credentials or state_directory / "credentials").absolute(),
+        state_directory,
+        absolute_file(args.redis),
     )
     output: Output = PlainOutput() if args.plain or not sys.stdout.isatty() else ScreenOutput(Console())
     problem = asyncio.run(up(options, output))
@@ -92,10 +94,15 @@ async def up(options: Options, output: Output) -> str:
             blurb = RunView(title="up", elapsed_s=0, market=", ".join(sorted({each.venue for each in fleet})))
             runner = Runner(directory, Clock(), guardian, http, output, blurb)
             parameters = Parameters(directory)
-            for assignment in fleet:
-                runner.makers.append(await _maker(assignment, fleet, options, runner, parameters))
             with output:
-                async with runner.ended_by_signals():
+                async with runner.ended_by_signals(), _redis(options, runner):
+                    accounts = {assignment.account.metadata.name: assignment.account for assignment in fleet}
+                    credentials = {
+                        name: await _credentials(account, fleet, options, runner) for name, account in accounts.items()
+                    }
+                    for assignment in fleet:
+                        runner.makers.append(_maker(assignment, options, runner, parameters, credentials))
+                    runner.share(fleet, credentials)
                     runner.begin()
                     runner.tell(RUN, f"logs in {directory.root / 'logs'}")
                     await runner.run(beside=[_follow_manifests(options.paths, runner, parameters)])
@@ -103,14 +110,32 @@ async def up(options: Options, output: Output) -> str:
             return runner.problem or "; ".join(unorderly)
 
 
-async def _maker(
-    assignment: Assignment, fleet: Sequence[Assignment], options: Options, runner: Runner, parameters: Parameters
+@asynccontextmanager
+async def _redis(options: Options, runner: Runner) -> AsyncIterator[None]:
+    """The Redis that was named, looked at before anything trades, or one of the run's own."""
+    if options.redis is not None:
+        await check_redis(options.redis)
+        runner.redis_argument = options.redis
+        yield
+        return
+    async with own_redis(runner.directory, runner.guardian, runner.tell) as redis:
+        runner.redis, runner.redis_argument = redis, redis.url
+        yield
+
+
+def _maker(
+    assignment: Assignment,
+    options: Options,
+    runner: Runner,
+    parameters: Parameters,
+    credentials: Mapping[str, Path],
 ) -> Maker:
     maker, directory = assignment.maker, runner.directory
     launch = Launch(
         program=options.worker,
         parameters=parameters.put(maker, assignment.account),
-        credentials=await _credentials(assignment.account, fleet, options, runner),
+        credentials=credentials[assignment.account.metadata.name],
+        redis=runner.redis_argument,
         state=directory.state,
         log=directory.log(maker.metadata.name),
         env=runner.env,

@@ -1,7 +1,7 @@
 """`KIND@T` and `KIND:SYMBOL@T`: what may be made to fail in a run, and when.
 
 T counts in the run's own time from the moment the run begins. Without a SYMBOL a fault hits the first maker of the run;
-`outage` and `stop` hit everyone.
+`outage`, `stop` and what happens to Redis hit everyone.
 """
 
 import argparse
@@ -22,6 +22,8 @@ class FaultKind(StrEnum):
     UNKNOWN_ORDER = "unknown-order"
     KILL = "kill"
     PAUSE = "pause"
+    REDIS_RESTART = "redis-restart"
+    REDIS_FLUSH = "redis-flush"
     STOP = "stop"
 
 
@@ -33,11 +35,12 @@ DESCRIPTIONS = {
     FaultKind.UNKNOWN_ORDER: "the next orders and amends are executed, their answers are lost",
     FaultKind.KILL: "the worker is killed (SIGKILL)",
     FaultKind.PAUSE: "the worker is frozen (SIGSTOP) for longer than its lease",
-    FaultKind.STOP: "the account's emergency switch goes to Halt",
+    FaultKind.REDIS_RESTART: "the run's Redis is killed and comes back with what it had",
+    FaultKind.REDIS_FLUSH: "the run's Redis forgets everything",
+    FaultKind.STOP: "the account's emergency switch goes to Halt, where it stays until `phoenix resume`",
 }
 
-EVERYONE = frozenset({FaultKind.OUTAGE, FaultKind.STOP})
-_NEEDS_REDIS = frozenset({"redis-restart", "redis-flush"})
+EVERYONE = frozenset({FaultKind.OUTAGE, FaultKind.REDIS_RESTART, FaultKind.REDIS_FLUSH, FaultKind.STOP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,6 @@ def parse_fault(text: str) -> Fault:
     name, colon, symbol = what.partition(":")
     if not at or (colon and not symbol):
         raise argparse.ArgumentTypeError(f'"{text}": write KIND@T or KIND:SYMBOL@T, for example stale@20s')
-    if name in _NEEDS_REDIS:
-        raise argparse.ArgumentTypeError(
-            f'"{name}" needs the shared Redis, which this release does not have: its workers coordinate in-process'
-        )
     try:
         kind = FaultKind(name)
     except ValueError:
@@ -106,5 +105,5 @@ def venue_faults(kind: FaultKind, symbol: str) -> list[dict[str, Any]]:
                 {"kind": "answer-lost", "endpoint": endpoint, "symbol": symbol, "count": _LOST_ANSWERS}
                 for endpoint in ("order.place", "order.modify")
             ]
-        case FaultKind.KILL | FaultKind.PAUSE | FaultKind.STOP:
+        case FaultKind.KILL | FaultKind.PAUSE | FaultKind.REDIS_RESTART | FaultKind.REDIS_FLUSH | FaultKind.STOP:
             raise ValueError(f"{kind} is not a fault of the venue")

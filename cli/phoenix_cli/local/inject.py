@@ -1,21 +1,28 @@
 """Makes the faults of a run happen: at the exchange, to a worker, or by the account's emergency switch."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from phoenix_crds import Emergency
+from phoenix_coordination.port import EmergencyLevel, LeaseTimes
+from phoenix_coordination.redis.account import AccountError
 
 from phoenix_cli.local.exchange import Control
 from phoenix_cli.local.faults import DESCRIPTIONS, PAUSE_S, Fault, FaultKind, venue_faults
-from phoenix_cli.local.maker import POLL_S, Maker
-from phoenix_cli.local.parameters import Parameters
+from phoenix_cli.local.maker import Maker
+from phoenix_cli.local.redis import LocalRedis
 from phoenix_cli.local.runner import RUN, Runner
 from phoenix_cli.local.view import Mood
 from phoenix_cli.refusal import Refused
 
-_SWITCH_READ_S = 10.0
-"""Life's time within which every worker knows the switch: it validates a changed file in a process of its own."""
+STOP_REASON = "fault of the demo"
+_KNOWN_S = LeaseTimes().renew_s
+"""A message of the switch that is lost costs a worker one renewal, in the run's time."""
+_HELD_S = 5.0
+"""So long the audit counts what opens after a stop; a person may resume a moment later."""
+_EMPTY_S = 5.0
+_LOOK_S = 0.005
 
 
 def target(fault: Fault, makers: Sequence[Maker]) -> Maker:
@@ -35,7 +42,7 @@ class Injector:
 
     runner: Runner
     control: Control
-    parameters: Parameters
+    api_key: str
 
     async def play(self, fault: Fault) -> None:
         """The fault at its time; returns when it is over, as far as this side knows."""
@@ -51,18 +58,41 @@ class Injector:
                 await self.runner.clock.sleep(PAUSE_S)
                 maker.thaw()
                 self.runner.tell(maker.symbol, "the frozen worker runs again")
+            case FaultKind.REDIS_RESTART:
+                self._redis().kill()
+            case FaultKind.REDIS_FLUSH:
+                await self._redis().forget()
             case FaultKind.STOP:
-                self.parameters.set_emergency(Emergency.HALT)
-                await self._switch_read()
-                await self.control.declare({"stop": {}})
-                self.runner.tell(RUN, "every worker had its time to read the switch: the audit holds them to it now")
+                await self._stop()
             case kind:
                 for told in venue_faults(kind, maker.symbol):
                     await self.control.schedule_fault(told)
 
-    async def _switch_read(self) -> None:
-        """Waits until every worker says that it knows, and no longer than a stop may take to be known."""
-        for _ in range(int(_SWITCH_READ_S / POLL_S)):
-            if all(maker.emergency not in {"", "None"} for maker in self.runner.makers):
-                return
-            await asyncio.sleep(POLL_S)
+    def _redis(self) -> LocalRedis:
+        if self.runner.redis is None:
+            raise RuntimeError("this run has no Redis of its own")
+        return self.runner.redis
+
+    async def _stop(self) -> None:
+        """Raises the switch, says how long the exchange still had orders of ours, and holds the workers to it."""
+        began_s = time.perf_counter()
+        for account in self.runner.accounts:
+            try:
+                await account.stop(EmergencyLevel.HALT, STOP_REASON)
+            except AccountError as error:
+                raise Refused(f"--fault stop: {account.name}: {error}") from None
+        known = asyncio.create_task(self.runner.clock.sleep(_KNOWN_S))
+        if await self._book_empties():
+            took_ms = (time.perf_counter() - began_s) * 1e3
+            self.runner.tell(RUN, f"nothing of ours rests on the exchange {took_ms:.0f} ms after the stop", Mood.GOOD)
+        await known
+        await self.control.declare({"stop": {}})
+        await self.runner.clock.sleep(_HELD_S)
+        await self.control.declare({"stop": {"lift": True}})
+
+    async def _book_empties(self) -> bool:
+        for _ in range(int(_EMPTY_S / _LOOK_S)):
+            if not any(books.open_orders for books in (await self.control.books(self.api_key)).values()):
+                return True
+            await asyncio.sleep(_LOOK_S)
+        return False

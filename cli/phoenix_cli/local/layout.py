@@ -8,7 +8,9 @@
   logs/<name>.log             one per process, rotated
   accounts/<name>/            credentials (0700), as the pod would mount them
   parameters/<name>/          maker.yaml and account.yaml of a maker, resolved; hot
-  state/                      what the workers keep: installation, leases, snapshots, flight recordings
+  redis/                      the run's own Redis: its socket and its append-only file
+  switch.json                 the emergency switches as last seen: what an empty Redis is told (see `account`)
+  state/                      what the workers keep: installation, last records, flight recordings
 ```
 """
 
@@ -22,7 +24,7 @@ from pathlib import Path
 
 from phoenix_cli.refusal import Refused
 
-_PARTS = ("accounts", "logs", "parameters", "state")
+_PARTS = ("accounts", "logs", "parameters", "redis", "state", "switch.json")
 
 
 def default_state_directory(kind: str) -> Path:
@@ -56,6 +58,14 @@ class StateDirectory:
         return self._private("parameters", maker)
 
     @property
+    def redis(self) -> Path:
+        return self._private("redis")
+
+    @property
+    def switch_file(self) -> Path:
+        return self.root / "switch.json"
+
+    @property
     def state(self) -> Path:
         return self._private("state")
 
@@ -74,7 +84,8 @@ class StateDirectory:
         marker.touch()
         for name in left:
             shutil.rmtree(self.root / name, ignore_errors=True)
-        self.run_file.unlink(missing_ok=True)
+        for file in (self.switch_file, self.run_file):
+            file.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -59,6 +59,7 @@ class Launch:
     program: Sequence[str]
     parameters: Path
     credentials: Path
+    redis: str
     state: Path
     log: Path
     env: Mapping[str, str]
@@ -69,6 +70,7 @@ class Launch:
             *("--maker", str(self.parameters / "maker.yaml")),
             *("--account", str(self.parameters / "account.yaml")),
             *("--credentials", str(self.credentials)),
+            *("--redis", self.redis),
             *("--state-dir", str(self.state)),
             *("--http", f"127.0.0.1:{port}"),
         ]

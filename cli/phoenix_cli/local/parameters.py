@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from phoenix_crds import Emergency, MarketMaker, TradingAccount, write_resolved
+from phoenix_crds import MarketMaker, TradingAccount, write_resolved
 
 from phoenix_cli.local.layout import StateDirectory
 
@@ -27,12 +27,6 @@ class Parameters:
             write_resolved(place, *resolved)
             self._written[maker.metadata.name] = resolved
         return place
-
-    def set_emergency(self, level: Emergency) -> None:
-        """Turns the switch of every account of the run."""
-        for maker, account in list(self._written.values()):
-            spec = account.spec.model_copy(update={"emergency": level})
-            self.put(maker, account.model_copy(update={"spec": spec}))
 
 
 def _as_local(maker: MarketMaker, generation: int) -> MarketMaker:

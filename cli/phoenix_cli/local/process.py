@@ -16,8 +16,8 @@ LOG_LIMIT_BYTES = 16 * 1024 * 1024
 LOG_GENERATIONS = 3
 TAIL_BYTES = 8192
 
-WORKER_RANK, EXCHANGE_RANK = 0, 1
-"""Order of stopping: a worker needs the exchange to withdraw."""
+WORKER_RANK, EXCHANGE_RANK, REDIS_RANK = 0, 1, 2
+"""Order of stopping: a worker needs the exchange to withdraw, and Redis to give its lease up."""
 
 
 class Guardian:

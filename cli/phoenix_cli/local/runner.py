@@ -1,23 +1,29 @@
 """The run: makers kept alive side by side until somebody ends it, and what a person sees of it meanwhile."""
 
 import asyncio
+import os
 import signal
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, Self
 
 import aiohttp
 import msgspec
+from phoenix_crds.maker import Mode
 from phoenix_worker.runtime.clock import Clock
 
+from phoenix_cli.local.account import AccountWatch, SwitchFile
 from phoenix_cli.local.describe import ending
+from phoenix_cli.local.fleet import Assignment
 from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.maker import Maker
 from phoenix_cli.local.process import Guardian, Process
+from phoenix_cli.local.redis import LocalRedis
 from phoenix_cli.local.restarts import Restarts
-from phoenix_cli.local.runfile import EVENTS_KEPT, write_run_file
+from phoenix_cli.local.runfile import EVENTS_KEPT, AccountFiles, RunFile, write_run_file
 from phoenix_cli.local.view import Mood, RunEvent, RunView
 from phoenix_cli.refusal import Refused
 
@@ -51,6 +57,7 @@ class Output(Protocol):
 class Runner:
     """One run. `blurb` is the fixed part of its view; `env` is what every child gets (the run's clock).
 
+    `redis_argument` is what workers are told of their Redis; `redis` is the server where it is the run's own.
     `violations` is what the audit has found, where there is one; `problem` is why the run failed.
     """
 
@@ -61,6 +68,10 @@ class Runner:
     output: Output
     blurb: RunView
     env: Mapping[str, str] = field(default_factory=dict)
+    redis_argument: str = ""
+    redis: LocalRedis | None = None
+    accounts: list[AccountWatch] = field(default_factory=list)
+    account_files: list[AccountFiles] = field(default_factory=list)
     makers: list[Maker] = field(default_factory=list)
     violations: int | None = None
     problem: str = ""
@@ -75,6 +86,24 @@ class Runner:
     def elapsed_s(self) -> float:
         """Since the run began, in its own time."""
         return (self.clock.monotonic_ns() - self._began_ns) / 1e9
+
+    def share(self, fleet: Sequence[Assignment], credentials: Mapping[str, Path]) -> None:
+        """Watches what the makers of each account share, and tells other commands where the account's files are."""
+        memory = SwitchFile(self.directory.switch_file)
+        for name in dict.fromkeys(assignment.account.metadata.name for assignment in fleet):
+            its = [assignment for assignment in fleet if assignment.account.metadata.name == name]
+            rehearses = all(assignment.maker.spec.mode is Mode.DRY_RUN for assignment in its)
+            self.accounts.append(
+                AccountWatch(
+                    its[0].account, self.redis_argument, memory, self.tell, self._maker_of, rehearses=rehearses
+                )
+            )
+            place = self.directory.parameters(its[0].maker.metadata.name)
+            self.account_files.append(AccountFiles(name, str(place), str(credentials[name])))
+
+    def _maker_of(self, holder: str) -> str:
+        """The name of the maker whose present worker this is, in whatever office; else the holder's own."""
+        return next((maker.name for maker in self.makers if maker.holder and maker.holder in holder), holder)
 
     def begin(self) -> None:
         """From now on the run's time counts: what it runs on is ready."""
@@ -137,11 +166,14 @@ class Runner:
                 group.create_task(maker.supervise())
             helpers = [
                 *(group.create_task(maker.watch(self.http)) for maker in self.makers),
+                *(group.create_task(account.follow()) for account in self.accounts),
                 *(group.create_task(self._refused_is_the_end(work)) for work in beside),
                 group.create_task(self._show()),
                 group.create_task(self._keep_run_file(exchange)),
                 group.create_task(self._replace_stale()),
             ]
+            if self.redis is not None:
+                helpers.append(group.create_task(self.redis.supervise()))
             if length_s is not None:
                 helpers.append(group.create_task(self._end_at(length_s)))
             if exchange is not None:
@@ -185,9 +217,12 @@ class Runner:
 
     async def _keep_run_file(self, exchange: Process | None) -> None:
         while True:
-            write_run_file(self.directory, self.view())
+            run = RunFile(os.getpid(), self.view(), self.redis_argument, dict(self.env), tuple(self.account_files))
+            write_run_file(self.directory, run)
             if exchange is not None:
                 exchange.rotate_log()
+            if self.redis is not None:
+                self.redis.rotate_log()
             await asyncio.sleep(_RUN_FILE_S)
 
     async def _replace_stale(self) -> None:
@@ -211,6 +246,7 @@ class Runner:
             self.blurb,
             elapsed_s=self.elapsed_s,
             violations=self.violations,
+            accounts=tuple(account.view() for account in self.accounts),
             makers=tuple(maker.view() for maker in self.makers),
             events=tuple(self._events),
         )

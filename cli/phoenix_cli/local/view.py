@@ -52,6 +52,45 @@ class MakerView(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
 
 
+class Exposure(msgspec.Struct, frozen=True):
+    """What could be held if every live order of one side filled: quote units at mark, price buffer included.
+
+    `net_long` is Σ(q+pb)·mark, `net_short` −Σ(q−ps)·mark, `gross` the larger of the two of each symbol, summed.
+    """
+
+    net_long: Decimal
+    net_short: Decimal
+    gross: Decimal
+
+
+class HaltView(msgspec.Struct, frozen=True):
+    """A symbol's own risk halt, which a person resumes by its epoch."""
+
+    symbol: str
+    epoch: int
+    reason: str
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the makers of one account share, as last read. None: not known.
+
+    `level` is the switch's, `None`, `Halt` or `Flatten`, and empty while it cannot be read; `trouble` says why.
+    `steward` is the maker whose worker looks after what belongs to no symbol.
+    """
+
+    name: str
+    trouble: str = ""
+    level: str = ""
+    epoch: int = 0
+    reason: str = ""
+    halts: tuple[HaltView, ...] = ()
+    steward: str = ""
+    exposure: Exposure | None = None
+    net_limit: Decimal | None = None
+    gross_limit: Decimal | None = None
+    symbols: dict[str, Exposure] = {}
+
+
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run at one moment."""
 
@@ -63,6 +102,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     exchange: str = ""
     violations: int | None = None
     """What the exchange's audit has found; None where no audit can be asked (a real venue)."""
+    accounts: tuple[AccountView, ...] = ()
     makers: tuple[MakerView, ...] = ()
     events: tuple[RunEvent, ...] = ()
 

@@ -1,0 +1,163 @@
+"""What the makers of one account share, watched by the run: the switch is seeded, remembered and told, sums are shown.
+
+In a cluster the operator does this for the account resource, whose status remembers the switch. Here the state
+directory does: a Redis that comes back empty is told again, and until it has been told nobody trades.
+"""
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.account import Account, AccountError, AccountTools, SwitchState, account_tools
+from phoenix_coordination.redis.client import read_url
+from phoenix_coordination.redis.ledger import Entry, LedgerView
+from phoenix_coordination.redis.steward import OFFICE
+from phoenix_crds import TradingAccount
+
+from phoenix_cli.local.layout import write_private
+from phoenix_cli.local.maker import Tell
+from phoenix_cli.local.parameters import NAMESPACE
+from phoenix_cli.local.view import AccountView, Exposure, HaltView, Mood
+
+SOURCE = "local runner"
+LEVELS = {EmergencyLevel.NONE: "None", EmergencyLevel.HALT: "Halt", EmergencyLevel.FLATTEN: "Flatten"}
+_LOOK_S = 0.25
+_ANSWER_S = 1.0
+_MICRO = Decimal("0.000001")
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """A switch as last seen."""
+
+    level: EmergencyLevel
+    epoch: int
+    reason: str
+
+
+class SwitchFile:
+    """The switches of the run's accounts on disk, by the exchange's identity of the account."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Remembered] = {}
+        self._unread = Remembered(EmergencyLevel.NONE, 0, "")
+        try:
+            self._known = msgspec.json.decode(path.read_bytes(), type=dict[str, Remembered])
+        except FileNotFoundError:
+            pass  # the first run here
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            # It may have held a stop of any account. Where Redis still knows, it knows better: its epochs are higher.
+            self._unread = Remembered(EmergencyLevel.HALT, 1, f"{path} cannot be read: {error}")
+
+    def read(self, identity: str) -> Remembered:
+        """What was seen last; nothing seen is none."""
+        return self._known.get(identity, self._unread)
+
+    def write(self, identity: str, switch: Remembered) -> None:
+        if self._known.get(identity) != switch:
+            self._known[identity] = switch
+            write_private(self._path, msgspec.json.encode(self._known).decode())
+
+
+class AccountWatch:
+    """One account of the run. `rehearses`: all its makers do; `maker_of`: the maker whose worker a holder is."""
+
+    def __init__(
+        self,
+        account: TradingAccount,
+        redis_argument: str,
+        memory: SwitchFile,
+        tell: Tell,
+        maker_of: Callable[[str], str],
+        *,
+        rehearses: bool,
+    ) -> None:
+        self.name = account.metadata.name
+        self.identity = ""
+        """The exchange's own name of it; empty until a worker has told it."""
+        self._url = read_url(redis_argument)
+        self._memory = memory
+        self._tell = tell
+        self._maker_of = maker_of
+        self._rehearses = rehearses
+        self._told = (EmergencyLevel.NONE, 0)
+        self._view = AccountView(
+            name=self.name,
+            trouble="waits for a worker to name the account",
+            net_limit=account.spec.limits.net_notional,
+            gross_limit=account.spec.limits.gross_notional,
+        )
+
+    def view(self) -> AccountView:
+        return self._view
+
+    async def follow(self) -> None:
+        """Looks again and again, until it is cancelled. Of what cannot be read it says why, and not what it was."""
+        while True:
+            try:
+                async with account_tools(self._url, _ANSWER_S) as tools:
+                    while True:
+                        await self._look(tools)
+                        await asyncio.sleep(_LOOK_S)
+            except AccountError as error:
+                self._view = msgspec.structs.replace(self._view, level="", trouble=str(error))
+            await asyncio.sleep(_LOOK_S)
+
+    async def stop(self, level: EmergencyLevel, reason: str) -> SwitchState:
+        """Raises the switch; raises `AccountError` where that cannot be done."""
+        async with account_tools(self._url, _ANSWER_S) as tools:
+            return await tools.account(self.identity).stop(level, reason, SOURCE)
+
+    async def _look(self, tools: AccountTools) -> None:
+        if not self.identity:
+            known = {account.resource: account.identity for account in await tools.accounts()}
+            self.identity = known.get(f"{NAMESPACE}/{self.name}", "")
+            if not self.identity:
+                return
+        account = tools.account(self.identity)
+        switch = await self._settled(account)
+        self._tell_change(switch)
+        leases = await account.leases()
+        halts = [halt for halt in await account.halts() if halt.switch.level > EmergencyLevel.NONE]
+        ledger, office = await account.ledger(dry_run=self._rehearses), (OFFICE, self._rehearses)
+        self._view = msgspec.structs.replace(
+            self._view,
+            trouble="" if ledger.rebuilt else "its ledger is not rebuilt yet: nothing that opens risk is granted",
+            level=LEVELS[switch.level],
+            epoch=switch.epoch,
+            reason=switch.reason,
+            halts=tuple(HaltView(halt.symbol, halt.switch.epoch, halt.switch.reason) for halt in halts),
+            steward=next((self._maker_of(each.holder) for each in leases if (each.symbol, each.dry_run) == office), ""),
+            exposure=exposure_of(ledger),
+            symbols={entry.symbol: exposure_of(entry) for entry in ledger.entries},
+        )
+
+    async def _settled(self, account: Account) -> SwitchState:
+        """What Redis holds, once it knows what the state directory remembers; which from then on remembers that."""
+        switch, known = await account.switch(), self._memory.read(self.identity)
+        if not switch.seeded or (switch.epoch, switch.level) < (known.epoch, known.level):
+            switch = await account.seed(known.level, known.epoch, known.reason, SOURCE)
+        self._memory.write(self.identity, Remembered(switch.level, switch.epoch, switch.reason))
+        return switch
+
+    def _tell_change(self, switch: SwitchState) -> None:
+        before, self._told = self._told, (switch.level, switch.epoch)
+        if before == self._told:
+            return
+        if switch.level is EmergencyLevel.NONE:
+            self._tell(self.name, f"no emergency, epoch {switch.epoch}: {switch.reason}", Mood.GOOD)
+            return
+        resume = f"`phoenix resume {self.name} --epoch {switch.epoch}` lets it trade again"
+        self._tell(
+            self.name,
+            f"emergency {LEVELS[switch.level]}, epoch {switch.epoch}, by {switch.source}: {switch.reason}; {resume}",
+            Mood.BAD,
+        )
+
+
+def exposure_of(counted: LedgerView | Entry) -> Exposure:
+    """Micro quote → quote."""
+    return Exposure(counted.long_micro * _MICRO, counted.short_micro * _MICRO, counted.gross_micro * _MICRO)
