@@ -8,6 +8,9 @@ from redis.exceptions import ResponseError
 
 from phoenix_coordination.port import (
     AccountTerms,
+    Admission,
+    BudgetNeed,
+    BudgetTerms,
     Clock,
     EmergencyChanged,
     EmergencyLevel,
@@ -22,8 +25,9 @@ from phoenix_coordination.port import (
 )
 from phoenix_coordination.redis import records
 from phoenix_coordination.redis.beat import Beat
+from phoenix_coordination.redis.budgets import Budgets
 from phoenix_coordination.redis.campaign import Campaign, LeaseMessage
-from phoenix_coordination.redis.client import FAULTS, check_server, connect
+from phoenix_coordination.redis.client import FAULTS, check_server, connect, fault_of
 from phoenix_coordination.redis.keys import AccountKeys, identity_of
 from phoenix_coordination.redis.ledger import ReadHoldings
 from phoenix_coordination.redis.news import News
@@ -82,6 +86,7 @@ class RedisCoordinator:
         self._writes = Writes(self._request_ended)
         self._keys: AccountKeys | None = None
         self._reservations: Reservations | None = None
+        self._budgets: Budgets | None = None
         self._campaign: Campaign | None = None
         self._news: News | None = None
 
@@ -103,7 +108,16 @@ class RedisCoordinator:
             lambda: self._terms,
             lambda error: self._request_ended("reservations", error),
         )
-        campaign = self._campaign = Campaign(
+        self._budgets = Budgets(
+            self._client,
+            keys,
+            self._holder,
+            self._clock,
+            self._times,
+            self._tell,
+            lambda error: self._request_ended("budgets", error),
+        )
+        self._campaign = Campaign(
             self._client,
             keys,
             self._symbol,
@@ -117,19 +131,31 @@ class RedisCoordinator:
             failed=self._beat_failed,
             settle=lambda: self._writes.settled("memory"),
         )
+
+    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int) -> Admission:
+        if self._budgets is None:
+            raise RuntimeError("join() comes first")
+        try:
+            await self._check()
+        except FAULTS as error:
+            return Admission(fault_of(error), reachable=False)
+        return await self._budgets.admit(terms, fixed_weight_1m)
+
+    async def start(self, sink: Sink) -> None:
+        keys, reservations, budgets, campaign = self._keys, self._reservations, self._budgets, self._campaign
+        if keys is None or reservations is None or budgets is None or campaign is None:
+            raise RuntimeError("join() comes first")
+        self._sink = sink
+        reservations.start()
+        budgets.start()
+        campaign.start()
         channels = {
             keys.emergency_changed: 0.0,
             keys.halt_changed(self._symbol): 0.0,
             keys.freed(self._symbol): _FREED_WAIT_S,
+            **dict.fromkeys(budgets.channels, 0.0),
         }
-        self._news = News(self._client, channels, self._answer_s, campaign.beat_now)
-
-    async def start(self, sink: Sink) -> None:
-        if self._reservations is None or self._campaign is None or self._news is None:
-            raise RuntimeError("join() comes first")
-        self._sink = sink
-        self._reservations.start()
-        self._campaign.start()
+        self._news = News(self._client, channels, self._answer_s, self._look_anew)
         self._news.start()
 
     async def stop(self) -> None:
@@ -139,6 +165,8 @@ class RedisCoordinator:
         self._sink = None
         if self._reservations is not None:
             await self._reservations.stop()
+        if self._budgets is not None:
+            await self._budgets.stop()
         if self._news is not None:
             await self._news.stop()
         with contextlib.suppress(*FAULTS):
@@ -153,6 +181,10 @@ class RedisCoordinator:
     def reserve(self, reservation: Reservation) -> None:
         if self._reservations is not None:
             self._reservations.ask(reservation)
+
+    def spend(self, need: BudgetNeed) -> None:
+        if self._budgets is not None:
+            self._budgets.spend(need)
 
     def release(self) -> None:
         if self._campaign is not None:
@@ -190,6 +222,13 @@ class RedisCoordinator:
             asyncio.get_running_loop().call_soon(self._tell_switches)
             if self._campaign is not None:
                 self._campaign.beat_now()
+
+    def _look_anew(self) -> None:
+        """Somebody has said something of the switches, the lease or a back-off: what it is stands there."""
+        if self._campaign is not None:
+            self._campaign.beat_now()
+        if self._budgets is not None:
+            self._budgets.again()
 
     # -- the heartbeat -----------------------------------------------------------------------------
 
