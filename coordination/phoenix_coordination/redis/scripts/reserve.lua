@@ -35,17 +35,8 @@ local token, sequence, net_limit, gross_limit = amounts[3], amounts[4], amounts[
 local long, short, size = amounts[7], amounts[8], amounts[9]
 local buys, sells, buy_floor, sell_floor = amounts[10], amounts[11], amounts[12], amounts[13]
 
--- An entry: run, token, sequence, long, short, size (all as booked), buys, sells.
-local function parse(text)
-  local entry = {}
-  for word in string.gmatch(text, '%S+') do
-    entry[#entry + 1] = tonumber(word) or word
-  end
-  for index = 2, 8 do
-    if type(entry[index]) ~= 'number' then return nil end
-  end
-  return #entry == 8 and entry or nil
-end
+-- An entry: run, token, sequence, long, short, gross (all as booked), buys, sells.
+local ENTRY = '^%x+ (%d+) (%d+) (%-?%d+) (%-?%d+) (%d+) (%d+) (%d+)$'
 
 local own = 'e:' .. ARGV[1]
 local before
@@ -55,15 +46,17 @@ local epoch, mark = 0, ''
 for index = 1, #fields, 2 do
   local name, text = fields[index], fields[index + 1]
   if string.sub(name, 1, 2) == 'e:' then
-    local entry = parse(text)
-    if not entry then
+    local token_then, sequence_then, long_then, short_then, gross_then, buys_then, sells_then = string.match(text, ENTRY)
+    if not token_then then
       return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' ' .. name .. ' is no entry of a ledger: it is not ours')
     end
     if name == own then
-      before = entry
+      before = {token = tonumber(token_then), sequence = tonumber(sequence_then), long = tonumber(long_then),
+        short = tonumber(short_then), gross = tonumber(gross_then), buys = tonumber(buys_then),
+        sells = tonumber(sells_then)}
     else
-      sum_long, sum_short, sum_gross = sum_long + entry[4], sum_short + entry[5], sum_gross + entry[6]
-      if math.max(math.abs(sum_long), math.abs(sum_short), math.abs(sum_gross)) >= LIMIT then
+      sum_long, sum_short, sum_gross = sum_long + long_then, sum_short + short_then, sum_gross + gross_then
+      if sum_gross >= LIMIT or sum_long >= LIMIT or sum_long <= -LIMIT or sum_short >= LIMIT or sum_short <= -LIMIT then
         return {'overflow'}
       end
     end
@@ -76,12 +69,12 @@ end
 if not epoch then
   return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' epoch is no number: it is not ours')
 end
-if before and (token < before[2] or (token == before[2] and sequence <= before[3])) then
+if before and (token < before.token or (token == before.token and sequence <= before.sequence)) then
   return {'stale'}
 end
 if ARGV[14] ~= '1' and before then
-  buy_floor = math.max(buy_floor, math.min(before[7], buys))
-  sell_floor = math.max(sell_floor, math.min(before[8], sells))
+  buy_floor = math.max(buy_floor, math.min(before.buys, buys))
+  sell_floor = math.max(sell_floor, math.min(before.sells, sells))
 end
 
 local buy_room, sell_room = 0, 0
@@ -104,9 +97,9 @@ end
 local function worse(others, now, then_, limit)
   return others + now > limit and now > then_
 end
-local was = before or {0, 0, 0, 0, 0, 0, 0, 0}
-if worse(sum_long, entry_long, was[4], net_limit) or worse(sum_short, entry_short, was[5], net_limit)
-  or worse(sum_gross, entry_gross, was[6], gross_limit) then
+local was = before or {long = 0, short = 0, gross = 0}
+if worse(sum_long, entry_long, was.long, net_limit) or worse(sum_short, entry_short, was.short, net_limit)
+  or worse(sum_gross, entry_gross, was.gross, gross_limit) then
   epoch = epoch + 1
   redis.call('HSET', KEYS[1], 'epoch', string.format('%.0f', epoch))
 end
