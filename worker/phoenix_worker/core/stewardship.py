@@ -21,6 +21,10 @@ from phoenix_worker.core.risk import Denial, Pass, approve
 HALT_RATIO = 0.5
 FLATTEN_RATIO = 0.7
 """Maintenance margin of the margin balance: at 1 the exchange liquidates."""
+REVALUED_BEYOND = 0.03
+"""A makerless position is valued anew when it has moved by this much: beyond the ledger's own price buffer, so that it
+comes to rest.
+"""
 WHOLE = 1.0
 """Who closes for somebody else does not come back every minute: all of it at once, within the exchange's largest
 market order.
@@ -92,6 +96,11 @@ def duty_of(symbol: Leaderless, level: EmergencyLevel) -> Duty:
     if symbol.marked:
         return Duty.WITHDRAW
     return Duty.SETTLE if symbol.unsettled else Duty.NONE
+
+
+def is_outdated(counted: float, held: float) -> bool:
+    """Whether what a position counts in the account's ledger is no longer what it is worth (quote units, unsigned)."""
+    return abs(counted - held) > REVALUED_BEYOND * max(counted, held)
 
 
 def is_marked(client_id: str, installation: str) -> bool:

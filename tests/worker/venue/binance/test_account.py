@@ -188,7 +188,7 @@ async def test_whether_assets_are_joined_is_the_accounts_own_setting(account, ex
     [
         {"totalMarginBalance": "NaN"},
         {"assets": [{"asset": "USDT", "marginBalance": "Infinity", "maintMargin": "0"}]},
-        {"positions": [{"symbol": "AUSDT", "positionAmt": "1e99"}]},
+        {"positions": [{"symbol": "AUSDT", "positionAmt": "1e99", "notional": "1"}]},
         {"assets": None},
     ],
     ids=["total", "asset", "position", "shape"],

@@ -121,13 +121,14 @@ class AssetMargin(Struct, frozen=True):
 
 
 class BusySymbol(Struct, frozen=True):
-    """A symbol with a position or open orders; `qty` is signed, in base units."""
+    """A symbol with a position or open orders. Both are signed: base units, and their value at mark."""
 
     symbol: str
     qty: Decimal = field(name="positionAmt")
+    notional: Decimal
 
     def __post_init__(self) -> None:
-        _within_reason(self.qty)
+        _within_reason(self.qty, self.notional)
 
 
 class AccountState(Struct, frozen=True):
@@ -199,7 +200,7 @@ class AccountReader:
         """What one unit of each asset is worth: dollar tokens count as equal, all others by their mark in USDT."""
         rates = {}
         for asset in assets:
-            if "USD" in asset:
+            if is_dollar(asset):
                 rates[asset] = Decimal(1)
             else:
                 parameters: Parameters = [("symbol", f"{asset}USDT")]
@@ -214,6 +215,11 @@ class AccountReader:
             return replies.decode(kind, reply.body)
         except (RestError, DecodeError) as error:
             raise AccountUnreadableError(f"{path}: {error}") from error
+
+
+def is_dollar(asset: str) -> bool:
+    """Whether one unit counts as one of the account's limits' units."""
+    return "USD" in asset
 
 
 def _of(symbol: str) -> Parameters:

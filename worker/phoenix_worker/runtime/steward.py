@@ -1,0 +1,234 @@
+"""The steward: the one worker of an account that looks after what belongs to no symbol, or to one without a leader.
+
+Every few seconds it reads the account: margin that runs short raises the emergency, which a person ends. Symbols whose
+lease nobody has kept for a while, though something of theirs is left at the exchange or counts in the account's ledger,
+are put in order. A steward that cannot read the account leaves the office to another worker, who perhaps can.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from phoenix_coordination.redis.client import FAULTS, fault_of
+from phoenix_coordination.redis.ledger import MICRO
+from phoenix_coordination.redis.steward import Sight, StewardOffice, StewardReport, SymbolReport
+
+from phoenix_worker.core.events import EmergencyLevel
+from phoenix_worker.core.stewardship import (
+    Duty,
+    Leaderless,
+    Margin,
+    called_for,
+    duty_of,
+    is_marked,
+    is_outdated,
+)
+from phoenix_worker.runtime.attendance import Attendance
+from phoenix_worker.runtime.clock import Clock
+from phoenix_worker.runtime.logs import SAMPLED, Log
+from phoenix_worker.venue.binance.account import (
+    AccountPosition,
+    AccountReader,
+    AccountState,
+    AccountUnreadableError,
+    BusySymbol,
+    is_dollar,
+)
+from phoenix_worker.venue.binance.caretaker import Caretaker
+
+POLL_S = 5.0
+POLLS_PER_POSITIONS = 3
+"""Liquidation distances are for people and alarms: the ratio that acts is read each time."""
+WEIGHT_1M = 12 * 5 + 4 * 5
+"""What the office costs of the request weight, a minute."""
+MODE_S = 3600.0
+UNREADABLE_S = 30.0
+SETTLE_AFTER_S = 30.0
+"""What only counts too much in the ledger harms nobody while a successor may be on its way."""
+RETRY_S = 10.0
+NS = 1_000_000_000
+
+
+class Steward:
+    """`acts` false (rehearsal): it looks and reports, raises nothing and touches nothing."""
+
+    def __init__(
+        self,
+        office: StewardOffice,
+        account: AccountReader,
+        caretaker: Callable[[str], Caretaker],
+        installation: str,
+        level: Callable[[], EmergencyLevel],
+        raise_emergency: Callable[[EmergencyLevel, str], None],
+        clock: Clock,
+        log: Log,
+        *,
+        acts: bool,
+        poll_s: float = POLL_S,
+    ) -> None:
+        self._office = office
+        self._account = account
+        self._caretaker = caretaker
+        self._installation = installation
+        self._level = level
+        self._raise_emergency = raise_emergency
+        self._clock = clock
+        self._log = log
+        self._acts = acts
+        self._poll_s = poll_s
+        self._polls = 0
+        self._multi_assets: bool | None = None
+        self._mode_read_ns = 0
+        self._read_ns = 0
+        self._positions: dict[str, AccountPosition] = {}
+        self._attending: dict[str, asyncio.Task[None]] = {}
+        self._not_before_ns: dict[str, int] = {}
+        self._running: asyncio.Task[None] | None = None
+        self.report: StewardReport | None = None
+        """What was seen last; `None` while another worker holds the office."""
+
+    def start(self) -> None:
+        self._office.start()
+        self._running = asyncio.create_task(self._run(), name="steward")
+        self._running.add_done_callback(_told_when_it_fails)
+
+    async def stop(self) -> None:
+        """Leaves the office; a symbol that is being attended is given back, or its lease runs out."""
+        tasks = [task for task in (self._running, *self._attending.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._office.stop()
+
+    async def _run(self) -> None:
+        while True:
+            await self._clock.sleep(self._poll_s)
+            if not self._office.held:
+                self.report, self._read_ns = None, 0
+                continue
+            try:
+                await self._look()
+            except AccountUnreadableError as error:
+                await self._could_not_read(str(error))
+            except FAULTS as error:
+                self._log.warning("steward: Redis does not answer", text=fault_of(error), **{SAMPLED: "steward"})
+
+    # -- the account -------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        self._read_ns = self._read_ns or now_ns
+        state = await self._account.state()
+        if self._multi_assets is None or now_ns - self._mode_read_ns >= MODE_S * NS:
+            self._multi_assets, self._mode_read_ns = await self._account.is_multi_assets(), now_ns
+        if self._polls % POLLS_PER_POSITIONS == 0:
+            self._positions = {row.symbol: row for row in await self._account.positions()}
+        self._polls += 1
+        self._read_ns = self._clock.monotonic_ns()
+        margins = state.margins(multi_assets=self._multi_assets)
+        level, reason = called_for(margins)
+        if self._acts and level > self._level():
+            self._log.error("steward: emergency", level=level.name, reason=reason)
+            self._raise_emergency(level, reason)
+        sights = await self._office.look([row.symbol for row in state.busy])
+        await self._tell(self._reported(state, margins, sights))
+        if self._acts:
+            for symbol, sight in sights.items():
+                await self._consider(symbol, sight, state)
+
+    async def _could_not_read(self, problem: str) -> None:
+        """What nobody reads nobody judges: after a while another worker shall try, from another place."""
+        self._log.warning("steward: account unreadable", text=problem, **{SAMPLED: "steward"})
+        if self._clock.monotonic_ns() - self._read_ns < UNREADABLE_S * NS:
+            return
+        self._log.error("steward: leaves the office", text=problem)
+        try:
+            await self._tell(StewardReport("", 0, 0, problem=problem))
+        except FAULTS as error:
+            self._log.warning("steward: Redis does not answer", text=fault_of(error))
+        await self._office.resign()
+        self.report, self._read_ns = None, 0
+        await self._clock.sleep(UNREADABLE_S)
+        self._office.start()
+
+    def _reported(self, state: AccountState, margins: list[Margin], sights: dict[str, Sight]) -> StewardReport:
+        fullest = max(margins, key=lambda margin: margin.ratio, default=Margin("", 0.0, 0.0))
+        rows = [
+            SymbolReport(
+                row.symbol,
+                float(row.qty),
+                float(row.notional),
+                _distance_bps(self._positions.get(row.symbol)),
+                led=not sights[row.symbol].leaderless,
+                ours=bool(sights[row.symbol].holder),
+            )
+            for row in state.busy
+        ]
+        ratio = min(fullest.ratio, 1e9)  # JSON has no infinity
+        return StewardReport("", 0, 0, fullest.asset, ratio, fullest.balance, fullest.maintenance, rows)
+
+    async def _tell(self, report: StewardReport) -> None:
+        self.report = await self._office.publish(report)
+
+    # -- symbols without a leader ------------------------------------------------------------------
+
+    async def _consider(self, symbol: str, sight: Sight, state: AccountState) -> None:
+        """Begins a visit where one is due. The orders of a symbol are only asked for while nobody leads it."""
+        now_ns = self._clock.monotonic_ns()
+        if not sight.leaderless or symbol in self._attending or now_ns < self._not_before_ns.get(symbol, 0):
+            return
+        busy = next((row for row in state.busy if row.symbol == symbol), None)
+        orders = await self._account.open_orders(symbol) if busy is not None else []
+        marked = sum(is_marked(order.client_id, self._installation) for order in orders)
+        seen = Leaderless(
+            led=bool(sight.holder),
+            marked=marked,
+            others=len(orders) - marked,
+            held=busy is not None and bool(busy.qty),
+            unsettled=sight.for_s >= SETTLE_AFTER_S and self._counts_wrongly(sight, busy, resting=bool(orders)),
+        )
+        if duty_of(seen, self._level()) is Duty.NONE:
+            return
+        task = asyncio.create_task(self._attend(symbol), name=f"attending {symbol}")
+        task.add_done_callback(_told_when_it_fails)
+        self._attending[symbol] = task
+
+    def _counts_wrongly(self, sight: Sight, busy: BusySymbol | None, *, resting: bool) -> bool:
+        """A maker's entry after the maker has gone; later, one whose position has another value, or is not there."""
+        if not sight.settled:
+            return True
+        if resting:
+            return False
+        if sight.entry is None or busy is None:
+            return sight.entry is not None or (busy is not None and bool(busy.qty))
+        known = self._positions.get(busy.symbol)
+        in_dollars = known is not None and is_dollar(known.margin_asset)
+        return in_dollars and is_outdated(sight.entry.gross_micro / MICRO, abs(float(busy.notional)))
+
+    async def _attend(self, symbol: str) -> None:
+        try:
+            visit = Attendance(
+                self._office.borrow(symbol),
+                self._caretaker(symbol),
+                self._account,
+                self._installation,
+                self._level,
+                self._clock,
+                self._log,
+            )
+            if await visit.run():
+                self._log.info("steward: symbol in order", symbol=symbol)
+        finally:
+            self._not_before_ns[symbol] = self._clock.monotonic_ns() + int(RETRY_S * NS)
+            del self._attending[symbol]
+
+
+def _distance_bps(position: AccountPosition | None) -> float:
+    """From the mark to the liquidation price; -1 where there is none."""
+    if position is None or not position.liquidation_price or not position.mark_price:
+        return -1.0
+    return float(abs(position.liquidation_price / position.mark_price - 1) * 10_000)
+
+
+def _told_when_it_fails(done: asyncio.Task[None]) -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        done.get_loop().call_exception_handler({"message": f"task {done.get_name()}", "exception": error})
