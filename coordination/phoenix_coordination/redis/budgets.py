@@ -81,9 +81,9 @@ class Budgets:
             self._terms, self._fixed_weight = terms, fixed_weight_1m
             return Admission()
         return Admission(
-            f"this maker needs {fixed_weight_1m} of request weight a minute even when it does not quote; "
-            f"{int(taken)} of {cap} of egress {terms.egress} are taken by {others} other makers: run fewer from this IP, name another "
-            "egress, or raise budgets.requestWeightShare of the account"
+            f"this maker needs {fixed_weight_1m} of request weight a minute even when it does not quote; {int(taken)} "
+            f"of {cap} of egress {terms.egress} are taken by {others} other makers: run fewer from this IP, name "
+            "another egress, or raise budgets.requestWeightShare of the account"
         )
 
     @property
