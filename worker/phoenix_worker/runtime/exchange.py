@@ -57,16 +57,21 @@ def endpoints_of(resolved: Resolved, clock: Clock) -> Endpoints:
     return endpoints
 
 
-def client(endpoints: Endpoints, resolved: Resolved, key: Key, clock: Clock, holder: str) -> BinanceVenue:
-    """The client of the account; raises `ForbiddenError` for a kind of key that cannot be used."""
+def credentials_of(key: Key) -> Credentials:
+    """What signs requests; raises `ForbiddenError` for a kind of key that cannot be used."""
     if not key.api_secret:
         raise ForbiddenError(
             "the key is Ed25519 (privateKey), not part of this release: create an HMAC key (apiKey and apiSecret)"
         )
+    return Credentials(key.api_key, HmacSigner(key.api_secret))
+
+
+def client(endpoints: Endpoints, resolved: Resolved, key: Key, clock: Clock, holder: str) -> BinanceVenue:
+    """The client of the account; raises `ForbiddenError` for a kind of key that cannot be used."""
     settings = resolved.settings
     return BinanceVenue(
         endpoints,
-        Credentials(key.api_key, HmacSigner(key.api_secret)),
+        credentials_of(key),
         resolved.symbol,
         Settings(
             net_max=resolved.quoting.net_max,
