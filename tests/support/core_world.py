@@ -5,6 +5,7 @@ state. Every event is kept, so that a run can be played again.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from phoenix_worker.core.actions import AnyAction, Purpose, WantedOrder, encode_
 from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.events import EmergencyLevel, Request, Side, Stream
 from phoenix_worker.core.instrument import Instrument, SymbolStatus
+from phoenix_worker.core.orders import Life
 from phoenix_worker.core.parameters import Parameters
 from samples import BTCUSDT, MAKER, MS, SECOND
 
@@ -27,6 +29,35 @@ LEVELS = 10
 TICK_NS = 50 * MS
 
 ActionKind = TypeVar("ActionKind", bound=ac.Action)
+
+
+@dataclass
+class Run:
+    """One process: its engine from its first event on, and all that happened to it."""
+
+    parameters: Parameters
+    instrument: Instrument
+    born_ns: int
+    last_token: int = 0
+    """Under which it led last."""
+    events: list[ev.AnyEvent] = field(default_factory=list)
+    transcript: list[bytes] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.engine = self.fresh_engine()
+
+    def fresh_engine(self) -> Engine:
+        return Engine.new(self.parameters, self.instrument, self.born_ns, dry_run=False, revision="first")
+
+    def replay(self) -> None:
+        """The same events give the same actions, from the beginning and from a keyframe in the middle."""
+        again = self.fresh_engine()
+        middle = len(self.events) // 2
+        for number, event in enumerate(self.events):
+            if number == middle:
+                again = Engine.from_keyframe(again.keyframe())
+            assert encode_actions(again.on(event)) == self.transcript[number], f"event {number}: {event}"
+        assert again.keyframe() == self.engine.keyframe()
 
 
 class World:
@@ -41,18 +72,18 @@ class World:
         automatic: bool = True,
     ) -> None:
         self.now = START_NS
-        self.engine = Engine.new(parameters, instrument, START_NS, dry_run=False, revision="first")
+        self.run = Run(parameters, instrument, START_NS)
         self.exchange = ModelExchange(instrument, bid, bid + 1, self.exchange_ms)
-        self._first = (parameters, instrument)
         self.automatic = automatic
         self.done: list[AnyAction] = []
-        self.events: list[ev.AnyEvent] = []
-        self.transcript: list[bytes] = []
         # what the engine was told, kept apart from what it made of it
-        self.token = self.deadline = 0
+        self.token = self.newest_token = self.deadline = 0
         self.emergency = EmergencyLevel.HALT
-        self.switch_epoch = self.halt_epoch = 1
-        """Of the emergency and of the symbol's halt, as the account's workers share them."""
+        self.switch, self.switch_epoch = EmergencyLevel.NONE, 1
+        self.halt, self.halt_epoch = "", 1
+        """The emergency and the symbol's halt, as the account's workers share them."""
+        self.granted = {Side.BUY: 0, Side.SELL: 0}
+        self.reservation = 0
         self.blocked_until = 0
         self.book_known = self.user_known = False
         self.status = instrument.status
@@ -69,6 +100,10 @@ class World:
         """Questions that nobody answers yet (not automatic)."""
         self.truth_asked_while_up = 0
 
+    @property
+    def engine(self) -> Engine:
+        return self.run.engine
+
     # -- time and telling --------------------------------------------------------------------------
 
     @property
@@ -79,13 +114,15 @@ class World:
         """One event, now; returns what the engine asked for (and, where automatic, lets it happen)."""
         event = msgspec.structs.replace(event, at=self.now)
         self._note_facts(event)
-        self.events.append(event)
+        self.run.events.append(event)
         actions = self.engine.on(event)
-        self.transcript.append(encode_actions(actions))
+        self.run.transcript.append(encode_actions(actions))
         self.done += actions
         for action in actions:
             self._begin(action)
         self.check()
+        if isinstance(event, ev.Reserved):
+            self._check_grant()
         if self.automatic:
             self.settle()
         return actions
@@ -173,7 +210,7 @@ class World:
 
     # -- people and workers --------------------------------------------------------------------------
 
-    def start(self, token: int = TOKEN, memory: bytes | None = None) -> "World":
+    def start(self, token: int = TOKEN, memory: bytes | None = None, age_ns: int = 0) -> "World":
         """Everything that must hold before the first quote, in the order in which a process gets it.
 
         `memory`: what the last leader left; by default one that tells nothing, none at all where it is empty.
@@ -181,17 +218,43 @@ class World:
         self.tell(ev.ClockSynced(0, OFFSET_NS, 1 * MS))
         self.tell(ev.FeesSet(0, 2.0, 5.0))
         self.tell(ev.Coordination(0, reachable=True))
-        self.tell(ev.Emergency(0, EmergencyLevel.NONE, self.switch_epoch, ""))
-        self.tell(ev.SymbolHalt(0, self.halt_epoch, ""))
+        self.tell(ev.Emergency(0, self.switch, self.switch_epoch, ""))
+        self.tell(ev.SymbolHalt(0, self.halt_epoch, self.halt))
         self.tell(ev.Mark(0, self.exchange_ms, self.exchange.bid * self.tick_size, 0.0, 0.0001, 0))
         self.tell(ev.Tick(0))
         self.open(Stream.BOOK)
         self.open(Stream.USER)
         self.open(Stream.MARKET)
         if token:
-            self.tell(ev.Restored(0, self.engine.remember() if memory is None else memory, 0))
+            self.tell(ev.Restored(0, self.engine.remember() if memory is None else memory, age_ns))
         self.lease(token)
         return self
+
+    def take_over(self, by: Run | None, token: int, memory: bytes, age_ns: int) -> None:
+        """Another process leads from here on: `by` one that has led before, otherwise a new one.
+
+        What the one before had sent has arrived, or never will: its receive windows end with its lease.
+        """
+        self.pending.clear()
+        self.blocked_until = 0
+        self.user_known = self.book_known = False
+        self.truth_asked_while_up = 0
+        first = by is None
+        self.run = by or Run(self.engine.parameters, self.engine.instrument, self.now)
+        if first:
+            self.token = 0
+            self.start(token, memory, age_ns)
+            return
+        for stream in Stream:
+            self.close(stream)
+            self.open(stream)
+        self.tell(ev.Emergency(0, self.switch, self.switch_epoch, ""))
+        self.tell(ev.SymbolHalt(0, self.halt_epoch, self.halt))
+        self.tell(ev.Budget(0, 1_000, 10_000, 2_000, 0))
+        self.tell(ev.StatusSet(0, self.status))
+        if memory:
+            self.tell(ev.Restored(0, memory, age_ns))
+        self.lease(token)
 
     def open(self, stream: Stream) -> list[AnyAction]:
         if stream is Stream.USER:
@@ -266,11 +329,13 @@ class World:
             case ac.ReleaseLease():
                 self._quietly(ev.Lease(0, 0, 0, INSTALLATION))
             case ac.RaiseEmergency():
-                self.switch_epoch += 1
-                self._quietly(ev.Emergency(0, action.level, self.switch_epoch, action.reason))
+                if action.level > self.switch:
+                    self.switch, self.switch_epoch = action.level, self.switch_epoch + 1
+                self._quietly(ev.Emergency(0, self.switch, self.switch_epoch, action.reason))
             case ac.HaltSymbol():
-                self.halt_epoch += 1
-                self._quietly(ev.SymbolHalt(0, self.halt_epoch, action.reason))
+                if not self.halt:
+                    self.halt, self.halt_epoch = action.reason, self.halt_epoch + 1
+                self._quietly(ev.SymbolHalt(0, self.halt_epoch, self.halt))
 
     def _reconnect(self, stream: Stream) -> None:
         automatic, self.automatic = self.automatic, False
@@ -300,6 +365,9 @@ class World:
         self.exchange.position = steps
         self.exchange.entry_price = self.price(price or self.exchange.bid) if steps else 0.0
 
+    def replay(self) -> None:
+        self.run.replay()
+
     # -- looking -------------------------------------------------------------------------------------
 
     def ours(self, side: Side | None = None) -> list[Order]:
@@ -314,11 +382,8 @@ class World:
     # -- the audit -----------------------------------------------------------------------------------
 
     def _note_facts(self, event: ev.AnyEvent) -> None:
+        self._note_shared(event)
         match event:
-            case ev.Lease():
-                self.token, self.deadline = event.token, event.deadline_ns
-            case ev.Emergency():
-                self.emergency = event.level
             case ev.Budget():
                 self.blocked_until = event.blocked_until_ns
             case ev.StatusSet():
@@ -332,10 +397,26 @@ class World:
             case ev.Truth() if not event.problem and event.request_id >= self.truth_asked_while_up:
                 self.user_known = self.exchange.stream_up
 
+    def _note_shared(self, event: ev.AnyEvent) -> None:
+        match event:
+            case ev.Lease():
+                if event.token != self.token:
+                    self.granted = {Side.BUY: 0, Side.SELL: 0}
+                self.token, self.deadline = event.token, event.deadline_ns
+                self.run.last_token = event.token or self.run.last_token
+                self.newest_token = max(self.newest_token, event.token)
+            case ev.Reserved(sequence=sequence) if sequence == self.reservation:
+                self.granted = {Side.BUY: event.buy_steps, Side.SELL: event.sell_steps}
+            case ev.Emergency():
+                self.emergency = self.switch = event.level
+                self.switch_epoch = max(self.switch_epoch, event.epoch)
+            case ev.SymbolHalt():
+                self.halt, self.halt_epoch = event.reason, max(self.halt_epoch, event.epoch)
+
     def _begin(self, action: AnyAction) -> None:
         match action:
             case ac.Place(approved=approved) | ac.Amend(approved=approved):
-                self._audit(approved.order, approved.deadline_ns)
+                self._audit(kind_of(action), approved.order, approved.deadline_ns)
                 self.exchange.requests.append(action)
             case ac.Cancel():
                 self.exchange.requests.append(action)
@@ -345,10 +426,15 @@ class World:
                 if not self.user_known:
                     self.truth_asked_while_up = action.request_id
                 self.pending.append(action)
+            case ac.Reserve():
+                self.reservation = action.sequence
+                for side, live in ((Side.BUY, action.buy_live_steps), (Side.SELL, action.sell_live_steps)):
+                    assert live >= self.exchange.pending(side), "what may rest is told with each reservation"
+                self.pending.append(action)
             case _:
                 self.pending.append(action)
 
-    def _audit(self, order: WantedOrder, deadline_ns: int) -> None:
+    def _audit(self, kind: Request, order: WantedOrder, deadline_ns: int) -> None:
         """What must hold of every order, whatever happens."""
         ident = order_id.parse(order.client_id)
         assert ident is not None
@@ -366,6 +452,14 @@ class World:
         assert self.book_known, "no quote on a broken book"
         assert self.user_known, "no quote with the user stream out of sync"
         self._audit_crossing(order)
+        for side, worst in ((Side.BUY, self.engine.account.worst_long), (Side.SELL, self.engine.account.worst_short)):
+            assert worst >= self.exchange.worst(side), f"{side.name}: something that rests or was filled is not known"
+        grows = order.qty_steps
+        if kind is Request.AMEND:
+            grows -= self.exchange.orders[order.client_id].qty
+        if grows > 0 and not order.reduce_only:
+            pending = self.exchange.pending(order.side) + grows
+            assert pending <= self.granted[order.side], f"{pending} pending, {self.granted} granted"
 
     def _audit_crossing(self, order: WantedOrder) -> None:
         """Never two of our own crossed, whatever of what is on its way arrives."""
@@ -390,15 +484,12 @@ class World:
                 f"the worst case of {side.name} is {worst} of {self.limit} steps"
             )
 
-    def replay(self) -> None:
-        """The same events give the same actions, from the beginning and from a keyframe in the middle."""
-        again = Engine.new(*self._first, START_NS, dry_run=False, revision="first")
-        middle = len(self.events) // 2
-        for number, event in enumerate(self.events):
-            if number == middle:
-                again = Engine.from_keyframe(again.keyframe())
-            assert encode_actions(again.on(event)) == self.transcript[number], f"event {number}: {event}"
-        assert again.keyframe() == self.engine.keyframe()
+    def _check_grant(self) -> None:
+        """Beyond a grant nothing is left to rest; what is on its way already is judged when it has arrived."""
+        for side, granted in self.granted.items():
+            resting = [order for order in self.engine.account.orders.live() if order.side is side]
+            beyond = sum(o.exposure_steps for o in resting if o.life is Life.OPEN and not o.reduce_only)
+            assert beyond <= granted, f"{beyond} of {side.name} rest, {granted} are granted"
 
 
 def kind_of(request: ac.Place | ac.Amend | ac.Cancel) -> Request:

@@ -265,6 +265,17 @@ class ModelExchange:
 
     # -- the worst case, as it really is -------------------------------------------------------------
 
+    def pending(self, side: Side) -> int:
+        """All that rests or is on its way of the side, reduce-only orders too."""
+        amends = {r.approved.order.client_id: r.approved.order.qty_steps for r in self.requests if isinstance(r, Amend)}
+        resting = sum(
+            max(order.qty, amends.get(order.client_id, 0)) - order.filled
+            for order in self.open_orders
+            if order.side is side
+        )
+        places = [r.approved.order for r in self.requests if isinstance(r, Place)]
+        return resting + sum(order.qty_steps for order in places if order.side is side)
+
     def worst(self, side: Side) -> int:
         """The position in the direction of the side if all that rests or is on its way filled.
 

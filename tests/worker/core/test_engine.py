@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from core_world import TOKEN, World, of_kind, sent
+from core_world import World, of_kind, sent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from phoenix_coordination.state import Reason
@@ -64,7 +64,7 @@ def reopen(stream):
 
 def take_over(world, _):
     world.lease(0)
-    world.lease(TOKEN + len(world.events))
+    world.lease(world.newest_token + 1)
 
 
 HAPPENINGS = {

@@ -4,7 +4,7 @@
 """
 
 import msgspec
-from core_world import TICK_NS, TOKEN, World, client_id_of, kind_of, of_kind, sent
+from core_world import TICK_NS, Run, World, client_id_of, kind_of, of_kind, sent
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -37,6 +37,12 @@ class Interleavings(RuleBasedStateMachine):
         self.told: list[ev.AnyEvent] = []
         self.read: list[ev.Truth] = []
         """Truths that have been read, and are on their way."""
+        self.others: list[Run] = []
+        """Processes that have led before, and may again."""
+        self.saved: tuple[int, int, bytes] = (0, 0, b"")
+        """The newest memory that a leader has saved: its token, when, and what."""
+        self.knows = True
+        """The present leader has seen, since it took over, what there is at the exchange."""
 
     @initialize(position=st.sampled_from([0, 0, 30, -60, 85, -112]))
     def quoting(self, position):
@@ -204,11 +210,52 @@ class Interleavings(RuleBasedStateMachine):
     @rule()
     def the_lease_is_gained(self):
         if not self.world.token:
-            self.world.lease(max(TOKEN, self.world.engine.session.token) + len(self.world.events))
+            self.world.lease(self.world.newest_token + 1)
 
     @rule(level=st.sampled_from([EmergencyLevel.NONE, *EmergencyLevel]))
     def the_switch_is_told(self, level):
-        self.world.tell(ev.Emergency(0, level, 1, "a test"))
+        self.world.tell(ev.Emergency(0, level, self.world.switch_epoch + 1, "a test"))
+
+    @rule(reason=st.sampled_from(["", "a test"]))
+    def the_symbol_is_halted_or_resumed(self, reason):
+        self.world.tell(ev.SymbolHalt(0, self.world.halt_epoch + 1, reason))
+
+    # -- other leaders -------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.world.token)
+    @rule()
+    def the_memory_is_saved(self):
+        """At any instant: what happens afterwards, the next leader must find out by itself."""
+        self.saved = (self.world.token, self.world.now, self.world.engine.remember())
+
+    @rule(pick=PICK, arrives=st.booleans(), seconds=st.integers(0, 90))
+    def another_worker_takes_over(self, pick, arrives, seconds):
+        """The leader has died, or has lost the lease and learns so only later; then it may lead again itself."""
+        world = self.world
+        left = world.run
+        world.lease(0)
+        for request in list(self.exchange.requests):
+            if id(request) not in self.zombies:
+                world.tell(unanswered(kind_of(request), client_id_of(request)))
+            if arrives:
+                self.exchange.execute(request)
+            else:
+                self.exchange.requests.remove(request)
+        for answer in self.exchange.answers:
+            world.tell(unanswered(answer.request, answer.client_id))
+        for gone in (self.exchange.answers, self.zombies, self.read, self.told):
+            gone.clear()
+        world.now += seconds * SECOND
+        self.exchange.now_ms = max(self.exchange.now_ms, world.exchange_ms)
+        candidates = [None, *self.others]
+        by = candidates[pick % len(candidates)]
+        token, saved_ns, memory = self.saved
+        if by is not None and by.last_token >= token:
+            memory = b""  # what it knows itself is newer
+        self.knows = False
+        self.others = [run for run in [*self.others, left] if run is not by]
+        world.take_over(by, world.newest_token + 1, memory, world.now - saved_ns)
+        self.the_memory_is_saved()
 
     @rule(buys=st.integers(0, 200), sells=st.integers(0, 200))
     def the_ledger_has_so_much_room(self, buys, sells):
@@ -233,6 +280,9 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def what_may_fill_is_counted(self):
         """Every order of ours that rests or may still arrive is known to the engine as live, at its full size."""
+        self.knows = self.knows or self.world.engine.reconciliation.reconciled
+        if not self.knows:
+            return
         account = self.world.engine.account
         amends = {
             r.approved.order.client_id: r.approved.order.qty_steps
@@ -253,9 +303,10 @@ class Interleavings(RuleBasedStateMachine):
                 assert own.exposure_steps >= request.approved.order.qty_steps
 
     def teardown(self):
-        if self.world.events:
+        if self.world.run.events:
             self._heal()
-            self.world.replay()
+            for run in (self.world.run, *self.others):
+                run.replay()
 
     def _heal(self):
         """Whatever happened: healed, the ladder settles, and both sides hold the same."""
@@ -267,13 +318,14 @@ class Interleavings(RuleBasedStateMachine):
             world.tick()
         world.automatic = True
         world.settle()
-        world.tell(ev.Emergency(0, EmergencyLevel.NONE, 9, ""))
+        world.tell(ev.Emergency(0, EmergencyLevel.NONE, world.switch_epoch + 1, ""))
+        world.tell(ev.SymbolHalt(0, world.halt_epoch + 1, ""))
         world.tell(ev.StatusSet(0, SymbolStatus.TRADING))
         world.tell(ev.Budget(0, 1_000, 10_000, 2_000, 0))
         world.tell(ev.ParametersSet(0, QUICK, "healed"))
         world.open(Stream.USER)
         if not world.token:
-            world.lease(TOKEN + len(world.events))
+            world.lease(world.newest_token + 1)
         world.open(Stream.BOOK)
         world.wait(8.0)
         world.tell(world.next_diff())
@@ -281,6 +333,9 @@ class Interleavings(RuleBasedStateMachine):
         view = world.engine.view()
         assert view.not_ready == [], view.not_ready
         assert view.position_steps == world.exchange.position
+        fills = world.exchange.fills
+        assert view.pnl.fills == len(fills), "every fill is in the accounts once, whoever led when it happened"
+        assert view.pnl.bought_steps - view.pnl.sold_steps == sum(fill.side * fill.qty_steps for fill in fills)
         assert {order.client_id for order in view.orders} == {order.client_id for order in world.ours()}
         assert {order.client_id for order in world.exchange.open_orders} == {o.client_id for o in world.ours()}
         slots = [(order.side, order.layer) for order in view.orders]

@@ -1,13 +1,12 @@
 """The whole engine takes over: what the leader before has left at the exchange, in memory, and in what is shared."""
 
 import pytest
-from core_world import INSTALLATION, TOKEN, World, of_kind, sent
+from core_world import INSTALLATION, TOKEN, Run, World, of_kind, sent
 from model_exchange import refused
 from phoenix_coordination import order_id
 from phoenix_coordination.state import Reason
 from phoenix_worker.core import actions as ac
 from phoenix_worker.core import events as ev
-from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.events import EmergencyLevel, Refusal, Request, Side, Stream
 from samples import MAKER, SECOND, changed
 
@@ -21,12 +20,10 @@ def steps_of(actions):
 
 
 def successor_of(world, age_s=1):
-    """Another process takes over what the first one has left; the exchange is the same."""
+    """Another process, which is to take over what the first one has left; the exchange is the same."""
     successor = World(world.engine.parameters, world.exchange.instrument)
     successor.now = world.now + age_s * SECOND
-    successor.engine = Engine.new(
-        world.engine.parameters, world.exchange.instrument, successor.now, dry_run=False, revision="second"
-    )
+    successor.run = Run(world.engine.parameters, world.exchange.instrument, successor.now)
     successor.exchange = world.exchange
     successor.levels = successor._levels()
     return successor
