@@ -29,6 +29,9 @@ def needs(reservation, after_ns=1, position=0, buys=20, sells=20, mark=60_000.0)
         ({"buys": 29}, True),
         ({"sells": 29}, True),
         ({"position": 5}, False),
+        ({"position": 8, "sells": 28}, False),
+        ({"position": 9}, True),
+        ({"position": -9}, True),
         ({"position": 5, "after_ns": RETRY_NS}, True),
         ({"mark": 60_400.0, "after_ns": RETRY_NS}, True),
         ({"mark": 60_200.0, "after_ns": RETRY_NS}, False),
@@ -41,6 +44,9 @@ def needs(reservation, after_ns=1, position=0, buys=20, sells=20, mark=60_000.0)
         "more buys",
         "more sells",
         "the position moved just now",
+        "what was bought since still fits",
+        "what was bought since no longer fits",
+        "what was sold since no longer fits",
         "the position moved",
         "the mark moved by half the buffer",
         "the mark moved less",
@@ -64,6 +70,26 @@ def test_while_an_answer_is_awaited_only_more_is_asked(granted):
     assert needs(granted, after_ns=2, buys=48) is None
     assert needs(granted, after_ns=3, buys=49) is not None
     assert needs(granted, after_ns=3 + RETRY_NS) is not None, "nobody answered"
+
+
+@pytest.mark.parametrize(
+    ("position", "room"),
+    [
+        pytest.param(0, (28, 28), id="as it was"),
+        pytest.param(5, (23, 28), id="bought"),
+        pytest.param(-5, (28, 23), id="sold"),
+        pytest.param(40, (0, 28), id="bought more than was granted"),
+    ],
+)
+def test_what_was_filled_since_is_off_the_room_of_its_side(granted, position, room):
+    assert granted.room(position) == room
+
+
+def test_the_room_is_beside_the_position_of_the_grant_until_the_next_one_is_heard(granted):
+    asked = needs(granted, position=20)
+    assert granted.room(20) == (8, 28)
+    granted.on_granted(asked.sequence, 28, 28)
+    assert granted.room(20) == (28, 28)
 
 
 def test_only_the_newest_answer_counts(granted):

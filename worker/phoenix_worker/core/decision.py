@@ -220,6 +220,7 @@ def _increases(state: State, target: quoting.Target) -> bool:
 
 def _pass(state: State, at: int, mask: Mask, stands: Standing) -> Pass:
     account, session, book = state.account, state.session, state.book
+    buy_room, sell_room = state.reservation.room(account.position.steps)
     return Pass(
         now_ns=at,
         trigger_ns=at,
@@ -235,8 +236,8 @@ def _pass(state: State, at: int, mask: Mask, stands: Standing) -> Pass:
         buy_exposure=stands.buy_exposure,
         sell_exposure=stands.sell_exposure,
         worst_case_limit=state.parameters.worst_case_steps,
-        buy_granted=state.reservation.buy_granted,
-        sell_granted=state.reservation.sell_granted,
+        buy_granted=buy_room,
+        sell_granted=sell_room,
         bid_ticks=book.touch_bid,
         ask_ticks=book.touch_ask,
         mark_ticks=known_mark(state) * book.inverse_tick,

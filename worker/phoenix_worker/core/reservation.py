@@ -26,6 +26,9 @@ class Reservation(msgspec.Struct):
 
     A grant may be lower than the one before, and than what is live. Then the ledger still counts the higher one, under
     which orders may have been on their way, until it is asked again (`lowered`).
+
+    It was given beside a position: the entry covers `position + buys` and no more. What has been bought since is off the
+    room for buys (see `room`), or each fill with its successor would take the position further than anybody counts.
     """
 
     sequence: int = 0
@@ -34,6 +37,7 @@ class Reservation(msgspec.Struct):
     buy_asked: int = 0
     sell_asked: int = 0
     position: int = 0
+    granted_position: int = 0
     mark: float = 0.0
     asked_ns: int = 0
     answered: bool = True
@@ -53,16 +57,29 @@ class Reservation(msgspec.Struct):
             return False
         self.lowered = buy_steps < self.buy_granted or sell_steps < self.sell_granted
         self.buy_granted, self.sell_granted, self.answered = buy_steps, sell_steps, True
+        self.granted_position = self.position
         return True
+
+    def room(self, position: int) -> tuple[int, int]:
+        """(buys, sells) that may be pending beside this position, in steps.
+
+        It never grows with the position: the entry that is asked for next may be the smaller one.
+        """
+        moved = position - self.granted_position
+        return max(0, self.buy_granted - max(0, moved)), max(0, self.sell_granted - max(0, -moved))
 
     def ask(self, now_ns: int, need: Need, headroom: int, mark: float) -> Reserve | None:
         """A new request where the need no longer fits, or the entry is old. `headroom` is asked for beyond it, so that
         not every new layer needs a request of its own.
         """
         age = now_ns - self.asked_ns
-        asked_enough = need.buys <= self.buy_asked and need.sells <= self.sell_asked
+        moved_by = need.position - self.position
+        asked_enough = (
+            need.buys + max(0, moved_by) <= self.buy_asked and need.sells + max(0, -moved_by) <= self.sell_asked
+        )
         if self.answered:
-            short = need.buys > self.buy_granted or need.sells > self.sell_granted
+            buys, sells = self.room(need.position)
+            short = need.buys > buys or need.sells > sells
             moved = need.position != self.position or abs(mark - self.mark) > MARK_MOVED * mark
             # A grant below what was asked is an answer: asking the same again at once would help nobody.
             due = (short and not asked_enough) or age >= RENEW_NS
