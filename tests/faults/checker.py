@@ -19,6 +19,7 @@ class Rule(StrEnum):
     LIMITS = "the account's limits hold"
     STOP = "a stop stops"
     NOTHING_FORGOTTEN = "nothing is forgotten"
+    RECOVERY = "what has healed quotes again"
 
 
 class Violation(msgspec.Struct, frozen=True):

@@ -1,0 +1,120 @@
+"""The simulated exchange of a cell, in the cell's own process, and what it accepts as facts."""
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+
+import msgspec
+from history import Accepted, AnyFact, Filled, Gone, Marked
+from market import SteadySource
+from phoenix_coordination import order_id
+from phoenix_simulator.api.gateway import Answer, Arrival, Operation
+from phoenix_simulator.api.limits import LimitSettings
+from phoenix_simulator.audit.books import Graces
+from phoenix_simulator.audit.declared import AccountLimit, Declaration, Pattern
+from phoenix_simulator.clock import Clock
+from phoenix_simulator.exchange.events import ExchangeEvent, MarkChanged, OrderUpdated
+from phoenix_simulator.exchange.orders import ExecutionType
+from phoenix_simulator.exchange.symbols import BUILT_IN, SymbolSpec
+from phoenix_simulator.scenario import Scenario, VenueChoices
+from phoenix_simulator.server import CANARY_SYMBOL, Server, ServerConfig
+
+_AGENT = "phoenix/"
+_UNLIMITED = 10_000_000
+"""Requests and orders a minute: the workers of a storm start over and over; budgets have tests of their own."""
+
+
+class ExchangeOfCell:
+    """`hear` gets a fact for everything that changes what our account has at the exchange."""
+
+    def __init__(self, symbols: Sequence[str], seed: int, hear: Callable[[AnyFact], None]) -> None:
+        self._hear = hear
+        self.clock = Clock()
+        limits = LimitSettings(
+            weight_per_minute=_UNLIMITED,
+            orders_per_10_seconds=_UNLIMITED,
+            orders_per_minute=_UNLIMITED,
+            ban_after=_UNLIMITED,
+        )
+        config = ServerConfig(symbols=tuple(symbols), scenario=Scenario(venue=VenueChoices(limits=limits)))
+        specs = {symbol: spec_of(symbol) for symbol in (*symbols, CANARY_SYMBOL)}
+        BUILT_IN.update(specs)
+        sources = {symbol: SteadySource(spec, seed) for symbol, spec in specs.items()}
+        self.server = Server(config, self.clock, sources)
+        self._holder: ContextVar[str] = ContextVar("holder", default="")
+        self._perform = self.server.gateway.perform
+        self.server.gateway.perform = self._watched  # type: ignore[method-assign] # the one door of both transports
+        self.server.exchange.listeners.append(self._heard)
+        now_ns = self.clock.monotonic_ns()
+        for listing in self.server.exchange.listings.values():
+            hear(_marked(now_ns, listing.spec, listing.mark_e8))
+        self.account = ""
+
+    def open_account(self, label: str, quote_assets: Sequence[str], balance_e8: int) -> tuple[str, str]:
+        """(API key, secret) of the one account of the cell."""
+        now_ms = self.clock.now_ms()
+        self.account = label
+        self.server.exchange.open_account(label, dict.fromkeys(quote_assets, balance_e8), now_ms, -1)
+        credentials = self.server.keys.issue(label, label, now_ms, may_withdraw=False)
+        return credentials.api_key, credentials.secret
+
+    def declare_limits(self, account_limit: AccountLimit) -> None:
+        declaration = Declaration(
+            pattern=Pattern(regex=order_id.PATTERN),
+            account_limit=account_limit,
+            graces=Graces(silent_seconds=4.0, confirmed_seconds=14.0, gap_seconds=2.0, disconnected_seconds=2.0),
+        )
+        self.server.audit.declare(declaration, self.account, self.clock.monotonic_ns(), self.clock.now_ms())
+
+    def resting(self, symbol: str) -> int:
+        return len(self.server.exchange.open_orders(self.account, symbol))
+
+    def position(self, symbol: str) -> int:
+        """Signed steps."""
+        holding = self.server.exchange.account(self.account).holdings.get(symbol)
+        return holding.position.steps if holding is not None else 0
+
+    async def _watched(self, operation: Operation, arrival: Arrival) -> Answer:
+        self._holder.set(arrival.holder)
+        return await self._perform(operation, arrival)
+
+    def _heard(self, event: ExchangeEvent) -> None:
+        if isinstance(event, OrderUpdated) and event.account_id == self.account:
+            self._order(event)
+        elif isinstance(event, MarkChanged):
+            spec = self.server.exchange.listing(event.symbol).spec
+            self._hear(_marked(self.clock.monotonic_ns(), spec, event.mark_e8))
+
+    def _order(self, event: OrderUpdated) -> None:
+        order, at_ns = event.order, self.clock.monotonic_ns()
+        match event.execution:
+            case ExecutionType.NEW | ExecutionType.AMENDMENT:
+                self._hear(
+                    Accepted(
+                        at_ns=at_ns,
+                        symbol=order.symbol,
+                        order=order.order_id,
+                        client_id=order.client_order_id,
+                        holder=self._holder.get().removeprefix(_AGENT),
+                        side=order.side.sign,
+                        leaves=order.leaves_steps,
+                        reduce_only=order.reduce_only,
+                    )
+                )
+            case ExecutionType.TRADE | ExecutionType.CALCULATED:
+                steps = event.fill.qty_steps if event.fill is not None else 0
+                self._hear(
+                    Filled(at_ns=at_ns, symbol=order.symbol, order=order.order_id, side=order.side.sign, steps=steps)
+                )
+            case ExecutionType.CANCELED | ExecutionType.EXPIRED:
+                self._hear(Gone(at_ns=at_ns, symbol=order.symbol, order=order.order_id))
+
+
+def spec_of(symbol: str) -> SymbolSpec:
+    """A listed contract; one that the venue does not list is like ETHUSDT under another name."""
+    return BUILT_IN.get(symbol) or msgspec.structs.replace(
+        BUILT_IN["ETHUSDT"], symbol=symbol, base_asset=symbol.removesuffix("USDT")
+    )
+
+
+def _marked(at_ns: int, spec: SymbolSpec, mark_e8: int) -> Marked:
+    return Marked(at_ns=at_ns, symbol=spec.symbol, step_micro=mark_e8 / 1e8 * (spec.step_e8 / 1e8) * 1e6)

@@ -1,0 +1,47 @@
+"""The makers of a cell: those of `configs/`, with an account whose limits do not admit all that they want at once."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+from cell import Plot
+from mutations import Mutation
+from phoenix_cli.local.fleet import at_endpoint, load_fleet, of_symbols
+from phoenix_cli.local.layout import StateDirectory
+from phoenix_cli.local.parameters import Parameters
+from phoenix_worker.runtime.resolve import resolve
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+TEMPLATE = "ETHUSDT"
+NET, GROSS = Decimal(1500), Decimal(2500)
+"""Two makers that are flat want to have some 1700 on either side."""
+
+
+def two_makers(root: Path, mutation: Mutation = Mutation.NONE) -> Plot:
+    return _plot(root, ("ETHUSDT", "SOLUSDT"), NET, GROSS, 2, mutation)
+
+
+def many_makers(root: Path, count: int) -> Plot:
+    """Makers of `count` contracts that are all like ETHUSDT; the account's limits are wide."""
+    names = tuple(f"X{number:02d}USDT" for number in range(count))
+    plot = _plot(root, (TEMPLATE,), Decimal(1_000_000), Decimal(2_000_000), 1, Mutation.NONE)
+    like, files = plot.resolved[TEMPLATE], plot.files[TEMPLATE]
+    resolved = {name: msgspec.structs.replace(like, symbol=name, maker=name.lower()) for name in names}
+    return Plot(resolved, dict.fromkeys(names, files), plot.net, plot.gross, slots=1)
+
+
+def _plot(
+    root: Path, symbols: tuple[str, ...], net: Decimal, gross: Decimal, slots: int, mutation: Mutation
+) -> Plot:
+    parameters = Parameters(StateDirectory(root))
+    resolved, files = {}, {}
+    for item in of_symbols(load_fleet([CONFIGS / "accounts", CONFIGS / "makers"]), symbols):
+        account = at_endpoint(item.account, "http://127.0.0.1:9")
+        limits = account.spec.limits.model_copy(update={"net_notional": net, "gross_notional": gross})
+        account = account.model_copy(update={"spec": account.spec.model_copy(update={"limits": limits})})
+        risk = item.maker.spec.risk.model_copy(update={"capital": Decimal(1_000_000)})
+        maker = item.maker.model_copy(update={"spec": item.maker.spec.model_copy(update={"risk": risk})})
+        place = parameters.put(maker, account)
+        files[item.symbol] = (place / "maker.yaml", place / "account.yaml")
+        resolved[item.symbol] = resolve(*files[item.symbol])
+    return Plot(resolved, files, net, gross, slots, mutation)
