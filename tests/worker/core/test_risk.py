@@ -99,6 +99,7 @@ DENIALS = [
     (Denial.OWN_CROSS, wanted(Side.SELL), {"highest_own_buy": ASK + 10}),
     (Denial.OPEN_ORDERS, wanted(), {"open_orders": 200}),
     (Denial.BUDGET, wanted(), {"orders_left": ORDERS_KEPT_FOR_REDUCING}),
+    (Denial.BUDGET, wanted(request=Request.AMEND), {"orders_left": ORDERS_KEPT_FOR_REDUCING, "added": 0}),
     (Denial.BUDGET, wanted(Side.SELL, **REDUCING), {"orders_left": 0, "shortest": 20, "longest": 20}),
 ]
 

@@ -89,7 +89,7 @@ def approve(order: WantedOrder, added_steps: int, instrument: Instrument, facts:
         or _shape(order, instrument)
         or _exposure(order, added_steps, facts)
         or _price(order, instrument, facts)
-        or _capacity(order, added_steps, instrument, facts)
+        or _capacity(order, instrument, facts)
     )
     if denial is not None:
         return denial
@@ -190,10 +190,10 @@ def _price(order: WantedOrder, instrument: Instrument, facts: Pass) -> Denial | 
     return Denial.OWN_CROSS if crosses else None
 
 
-def _capacity(order: WantedOrder, added_steps: int, instrument: Instrument, facts: Pass) -> Denial | None:
+def _capacity(order: WantedOrder, instrument: Instrument, facts: Pass) -> Denial | None:
     if order.request is _PLACE and facts.open_orders >= instrument.max_open_orders:
         return Denial.OPEN_ORDERS
-    kept = 0 if order.reduce_only or added_steps <= 0 else ORDERS_KEPT_FOR_REDUCING
+    kept = 0 if order.reduce_only else ORDERS_KEPT_FOR_REDUCING
     if facts.orders_left <= kept:
         return Denial.BUDGET
     return None
