@@ -27,8 +27,8 @@ class Reservation(msgspec.Struct):
     A grant may be lower than the one before, and than what is live. Then the ledger still counts the higher one, under
     which orders may have been on their way, until it is asked again (`lowered`).
 
-    It was given beside a position: the entry covers `position + buys` and no more. What has been bought since is off the
-    room for buys (see `room`), or each fill with its successor would take the position further than anybody counts.
+    It was given beside a position: the entry covers `position + buys` and no more. What has been bought since is off
+    the room for buys (see `room`), or each fill with its successor would take us further than anybody counts.
     """
 
     sequence: int = 0
