@@ -21,6 +21,7 @@ from phoenix_coordination.redis.keys import AccountKeys, identity_of
 from phoenix_coordination.redis.ledger import LedgerView, read_ledger
 from phoenix_coordination.redis.records import Published, read_records
 from phoenix_coordination.redis.scripts import Script, call
+from phoenix_coordination.redis.steward import StewardReport, read_report
 from phoenix_coordination.redis.switches import UNNAMED
 
 TIMEOUT_S = 5.0
@@ -148,6 +149,11 @@ class Account:
         async with _faults():
             return await read_ledger(self._client, self._keys[dry_run])
 
+    async def steward(self, *, dry_run: bool = False) -> StewardReport | None:
+        """What the account's steward saw last; `None` where nobody has been it yet."""
+        async with _faults():
+            return await read_report(self._client, self._keys[dry_run])
+
     # -- helpers -----------------------------------------------------------------------------------
 
     async def _read_switch(self, key: str) -> SwitchState:
@@ -209,10 +215,14 @@ class AccountTools:
 
     async def open(self, resource: str) -> Account:
         """By the resource's `[namespace/]name`, as a worker has registered it; a bare name must be the only one."""
+        return Account(self._client, (await self.find(resource)).identity)
+
+    async def find(self, resource: str) -> AccountName:
+        """The whole name and the identity of what `open` opens."""
         known = await self.accounts()
         found = [name for name in known if name.resource == resource or name.resource.endswith(f"/{resource}")]
         if len(found) == 1:
-            return Account(self._client, found[0].identity)
+            return found[0]
         told = ", ".join(name.resource for name in found or known) or "none"
         if found:
             raise AccountError(f"account {resource!r} is in several namespaces: name one of {told}")

@@ -6,7 +6,7 @@ import msgspec
 
 from phoenix_coordination.port import Snapshot
 from phoenix_coordination.redis.client import Redis
-from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.keys import AccountKeys, identity_of
 from phoenix_coordination.redis.scripts import Script, call
 from phoenix_coordination.state import TTL_MS, ForeignSchemaError, StateRecord, decode, encode
 
@@ -23,12 +23,16 @@ class Published(msgspec.Struct, frozen=True):
 
 
 async def publish(client: Redis, keys: AccountKeys, record: StateRecord, rate: float) -> None:
-    """Replaces the holder's record, which then lives `TTL_MS` of the run's time; drops dead ones from the index."""
+    """Replaces the holder's record, which then lives `TTL_MS` of the run's time; drops dead ones from the index.
+
+    Says which account it is, too: a person finds it by its resource, also after Redis has forgotten everything.
+    """
     key = keys.record(record.symbol, record.holder)
     lives_ms = max(1, int(TTL_MS / rate))
     seconds, micros = await client.execute_command("TIME")
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     async with client.pipeline(transaction=False) as pipeline:
+        pipeline.execute_command("SET", identity_of(record.account), keys.account)
         pipeline.execute_command("SET", key, encode(record), "PX", lives_ms)
         pipeline.execute_command("ZADD", keys.records, now_ms, key)
         pipeline.execute_command("ZREMRANGEBYSCORE", keys.records, "-inf", now_ms - lives_ms)

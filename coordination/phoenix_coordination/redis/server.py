@@ -18,7 +18,7 @@ _LONGEST_SOCKET = 100
 
 
 def find_server() -> Path | None:
-    """The program beside this Python (brought where PATH had none that is new enough), else on PATH; `None`: neither."""
+    """The program beside this Python (where PATH had none new enough), else the one on PATH; `None`: neither."""
     places = (sysconfig.get_path("scripts"), os.environ.get("PATH"))
     for place in places:
         for program in _PROGRAMS:
