@@ -273,7 +273,7 @@ class TestBudget:
     async def test_quotes_stop_at_the_reserve_and_cancels_go_on(self, run_venue, approve):
         running = await run_venue()
         now = running.clock.monotonic_ns()
-        running.venue._budget.orders_reported(now, 10, 200)
+        running.venue.budget.orders_reported(now, 10, 200)
         running.venue.perform(Place(approve(deadline_ns=running.in_one_second())))
         told = await answer(running)
         assert (told.refusal, told.sent_ns) == (Refusal.RATE_LIMIT, 0)

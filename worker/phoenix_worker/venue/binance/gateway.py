@@ -51,6 +51,8 @@ from phoenix_worker.venue.clock import NS_PER_MS, NS_PER_S, Clock
 from phoenix_worker.venue.port import Preflight, Sink, VenueAction
 
 BUDGET_EVERY_S = 1.0
+BUDGET_TOLD_AGAIN_NS = 5 * NS_PER_S
+"""Though nothing has changed: what was told long ago limits nothing in the core."""
 CANCEL_ALL_ATTEMPTS = 3
 CANCEL_ALL_PAUSE_S = 0.3
 CANCEL_ALL_LAST_S = 1.5
@@ -115,13 +117,13 @@ class BinanceVenue:
         self._user_agent = user_agent
         self._dry_run = dry_run
         self._time = ExchangeTime(clock)
-        self._budget = RequestBudget(settings.limits)
+        self.budget = RequestBudget(settings.limits)
         self._counts = Counts()
         self._rest = Rest(
             endpoints.rest,
             credentials,
             self._time,
-            self._budget,
+            self.budget,
             user_agent,
             self._on_error,
             settings.recv_window_ms,
@@ -140,7 +142,7 @@ class BinanceVenue:
     async def prepare(self) -> Preflight:
         """May be asked again while it refuses."""
         checks = Checks(
-            self._symbol, self._settings, self._endpoints, rest=self._rest, time=self._time, budget=self._budget
+            self._symbol, self._settings, self._endpoints, rest=self._rest, time=self._time, budget=self.budget
         )
         self._preflight = await checks.run()
         return self._preflight
@@ -212,12 +214,12 @@ class BinanceVenue:
 
     def caretaker(self, symbol: str) -> Caretaker:
         """Hands for a symbol that has lost its leader: for the account's steward, under that symbol's lease."""
-        return Caretaker(symbol, self._rest, self._time, self._budget, self._settings.recv_window_ms, self._on_error)
+        return Caretaker(symbol, self._rest, self._time, self.budget, self._settings.recv_window_ms, self._on_error)
 
     def statistics(self) -> Statistics:
         """A snapshot; order latencies are handed out once."""
         counts, parts = self._counts, self._parts
-        used_10s, used_1m, weight = self._budget.usage(self._clock.monotonic_ns())
+        used_10s, used_1m, weight = self.budget.usage(self._clock.monotonic_ns())
         streams = {} if parts is None else {Stream.BOOK: parts.book, Stream.MARKET: parts.market}
         kept = {} if parts is None else parts.kept()
         return Statistics(
@@ -252,7 +254,7 @@ class BinanceVenue:
             sink,
             rest=rest,
             time=time,
-            budget=self._budget,
+            budget=self.budget,
             random=random,
         )
         wsapi = None
@@ -262,7 +264,7 @@ class BinanceVenue:
             wsapi,
             rest,
             time,
-            self._budget,
+            self.budget,
             lambda: reference.instrument,
             settings.recv_window_ms,
             sink,
@@ -392,20 +394,21 @@ class BinanceVenue:
         if verdict.refusal is Refusal.CLOCK:
             self._parts.reference.clock_is_off()
         elif verdict.refusal in (Refusal.RATE_LIMIT, Refusal.BANNED):
-            asyncio.get_running_loop().call_soon(self._tell_budget)
+            asyncio.get_running_loop().call_soon(self.tell_budget)
 
     # -- budget ------------------------------------------------------------------------------------
 
     async def _keep_budget(self) -> None:
         while True:
-            self._tell_budget()
+            self.tell_budget()
             await self._clock.sleep(BUDGET_EVERY_S)
 
-    def _tell_budget(self) -> None:
-        """Only what changed is an event."""
-        budget = self._budget.view(self._clock.monotonic_ns())
+    def tell_budget(self) -> None:
+        """What is left now, where that is news."""
+        now_ns = self._clock.monotonic_ns()
+        budget = self.budget.view(now_ns)
         told = self._told_budget
-        if told is None or replace(budget, at=told.at) != told:
+        if told is None or now_ns - told.at > BUDGET_TOLD_AGAIN_NS or replace(budget, at=told.at) != told:
             self._told_budget = budget
             self._emit(budget)
 

@@ -136,7 +136,7 @@ class Orders:
             case Sent.NOT_CONNECTED:
                 self._send_over_http(command)
             case Sent.WRITTEN if command.request is Request.CANCEL:
-                self._budget.weight_sent(now_ns, 1)
+                self._budget.weight_sent(now_ns, 1, Urgency.CANCEL)
             case Sent.WRITTEN:
                 self._budget.order_sent(now_ns)
 

@@ -37,14 +37,20 @@ async def measure_clock(rest: Rest, time: ExchangeTime) -> ClockOffset:
 
 async def read_fees(rest: Rest, symbol: str) -> tuple[float, float]:
     """Maker and taker fee in bps; raises `RestError` or `DecodeError`."""
-    reply = await rest.get("/fapi/v1/commissionRate", [("symbol", symbol)], weight=20, security=Security.SIGNED)
+    reply = await rest.get(
+        "/fapi/v1/commissionRate",
+        [("symbol", symbol)],
+        weight=20,
+        security=Security.SIGNED,
+        urgency=Urgency.REDUCE,
+    )
     rate = replies.decode(replies.CommissionRate, reply.body)
     return rate.maker * 1e4, rate.taker * 1e4
 
 
 async def read_exchange_info(rest: Rest) -> replies.ExchangeInfo:
     """Raises `RestError` or `DecodeError`."""
-    reply = await rest.get("/fapi/v1/exchangeInfo", weight=1)
+    reply = await rest.get("/fapi/v1/exchangeInfo", weight=1, urgency=Urgency.REDUCE)
     return replies.decode(replies.ExchangeInfo, reply.body)
 
 
@@ -215,7 +221,7 @@ class Checks:
         rows = replies.decode(
             list[replies.SymbolBrackets], (await self._signed("/fapi/v1/leverageBracket", parameters, weight=1)).body
         )
-        reply = await self._rest.get("/fapi/v1/premiumIndex", parameters, weight=1)
+        reply = await self._rest.get("/fapi/v1/premiumIndex", parameters, weight=1, urgency=Urgency.REDUCE)
         mark = replies.decode(replies.MarkPrice, reply.body).mark
         room = max((row.room(self._settings.leverage) for row in rows if row.symbol == self._symbol), default=0.0)
         needed = float(ROOM_FACTOR * self._settings.net_max) * mark

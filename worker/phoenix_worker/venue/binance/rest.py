@@ -24,6 +24,7 @@ from phoenix_worker.venue.binance.signing import Credentials
 
 TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 3.0
+OVERLOADED = -1008
 FIREWALL = 403
 FIREWALL_BACK_OFF_S = 120.0
 """The exchange's firewall takes us for an attacker: stop for minutes (documentation: HTTP return codes)."""
@@ -179,7 +180,7 @@ class Rest:
             query += f"&signature={self._credentials.signer.sign(query.encode())}"
         headers = {"X-MBX-APIKEY": self._credentials.api_key} if security is not Security.NONE else {}
         url = URL(f"{base_url}{path}?{query}" if query else f"{base_url}{path}", encoded=True)
-        self._budget.weight_sent(sent_ns, weight)
+        self._budget.weight_sent(sent_ns, weight, urgency)
         timeout = aiohttp.ClientTimeout(
             total=timeout_s / clock.rate, sock_connect=min(timeout_s, CONNECT_TIMEOUT_S) / clock.rate
         )
@@ -241,7 +242,9 @@ class Rest:
                 seconds = max((int(until[1]) - self._time.now_ms()) / 1000, seconds or 0.0)
             self._budget.banned(now_ns, seconds)
         elif code == -1015:
-            self._budget.orders_limited(now_ns)
+            self._budget.orders_limited(now_ns, seconds)
+        elif code == OVERLOADED:
+            self._budget.overloaded(now_ns)
         elif status == FIREWALL:
             self._budget.rate_limited(now_ns, FIREWALL_BACK_OFF_S)
         elif status == 429 or code == -1003:

@@ -1,0 +1,33 @@
+"""What a worker costs of the request weight even when it does not quote: so many makers fit behind one IP.
+
+A test holds this against what the simulated exchange counts while a worker is idle.
+"""
+
+import math
+
+from phoenix_worker.core.reconcile import IDLE_COMPARE_NS
+from phoenix_worker.core.session import DEAD_MAN_REFRESH_NS
+from phoenix_worker.venue.binance.preflight import CLOCK_SAMPLES
+from phoenix_worker.venue.binance.reference import CLOCK_EVERY_S, JITTER, RELOAD_EVERY_S
+from phoenix_worker.venue.binance.user_stream import EXTEND_EVERY_S
+from phoenix_worker.venue.clock import NS_PER_S
+
+DEAD_MAN = 10
+TRUTH = 5 + 5 + 1 + 5 + 5
+"""Trades, position, open orders, trades and position again: a comparison that finds no difference."""
+CLOCK = CLOCK_SAMPLES
+REFERENCE = 1 + 20
+"""Filters and fees."""
+LISTEN_KEY = 1
+
+
+def fixed_weight_1m() -> int:
+    """Weight a minute of a leader without orders, rounded up; what is jittered counts at its most frequent."""
+    every_s = (
+        (DEAD_MAN, DEAD_MAN_REFRESH_NS / NS_PER_S),
+        (TRUTH, IDLE_COMPARE_NS / NS_PER_S),
+        (CLOCK, CLOCK_EVERY_S * (1 - JITTER)),
+        (REFERENCE, RELOAD_EVERY_S * (1 - JITTER)),
+        (LISTEN_KEY, EXTEND_EVERY_S),
+    )
+    return math.ceil(sum(weight * 60 / seconds for weight, seconds in every_s))
