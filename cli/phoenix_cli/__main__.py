@@ -49,7 +49,27 @@ COMMANDS = (
         "say what is wrong with manifests, scenarios and captures: file, line, field, what to do",
         "phoenix check -f configs/",
     ),
-    Command("top", "phoenix_cli.top", "watch the makers of a run, live", "phoenix top"),
+    Command("top", "phoenix_cli.top", "watch accounts and makers of a run, live", "phoenix top"),
+    Command(
+        "status",
+        "phoenix_cli.status",
+        "accounts and makers, or one maker and why it does not quote",
+        "phoenix status btcusdt",
+    ),
+    Command("orders", "phoenix_cli.orders", "open orders, as the exchange itself says", "phoenix orders default"),
+    Command("positions", "phoenix_cli.positions", "positions, as the exchange itself says", "phoenix positions"),
+    Command(
+        "stop",
+        "phoenix_cli.stop",
+        "stop an account: quotes out, and nothing opens until somebody resumes it",
+        'phoenix stop default --reason "spreads look wrong"',
+    ),
+    Command(
+        "resume",
+        "phoenix_cli.resume",
+        "let a stopped account, or a halted symbol, trade again",
+        "phoenix resume default --epoch 3",
+    ),
     Command(
         "replay",
         "phoenix_cli.replay",

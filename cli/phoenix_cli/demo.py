@@ -33,7 +33,7 @@ from phoenix_cli.local.maker import WORKER, Launch, Maker
 from phoenix_cli.local.parameters import Parameters
 from phoenix_cli.local.process import Guardian, Process
 from phoenix_cli.local.redis import own_redis
-from phoenix_cli.local.report import Report, build_report, encode
+from phoenix_cli.local.report import Report, build_report
 from phoenix_cli.local.runner import RUN, Output, Runner, http_session
 from phoenix_cli.local.view import Mood, RunView
 from phoenix_cli.plain import PlainOutput, summary
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     plain = args.plain or as_json or not sys.stdout.isatty()
     output: Output = PlainOutput(sys.stderr if as_json else sys.stdout) if plain else ScreenOutput(Console())
     report, problems = asyncio.run(demo(options, output))
-    text = encode(report)
+    text = as_json(report)
     if options.report is not None:
         try:
             options.report.write_text(text, encoding="utf-8")

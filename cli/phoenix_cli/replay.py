@@ -7,10 +7,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import msgspec
 from phoenix_worker.runtime.recording import BadRecordingError
 from phoenix_worker.runtime.replay import Difference, Report, replay
 
+from phoenix_cli.printing import as_json
 from phoenix_cli.refusal import Refused
 
 
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     except BadRecordingError as error:
         raise Refused(str(error)) from None
     if args.output == "json":
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
+        sys.stdout.write(as_json(report))
     else:
         sys.stdout.write(summary(report))
     return 0 if report.same else 1

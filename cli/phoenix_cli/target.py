@@ -1,14 +1,19 @@
 """Which Redis, and which run of this machine, a command is about: the one named, else the run that is going on."""
 
 import argparse
+import getpass
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from phoenix_coordination.redis.account import Account, AccountError, account_tools
 from phoenix_coordination.redis.client import RedisUrlError, read_url
 
 from phoenix_cli.local.layout import StateDirectory, default_state_directory
 from phoenix_cli.local.parameters import NAMESPACE
-from phoenix_cli.local.runfile import KINDS, RunFile, is_held, read_run_file
+from phoenix_cli.local.runfile import KINDS, AccountFiles, RunFile, is_held, read_run_file
 from phoenix_cli.refusal import Refused
 
 
@@ -18,6 +23,12 @@ class Target:
 
     url: str
     run: RunFile | None
+
+    def files_of(self, resource: str) -> AccountFiles | None:
+        """Where the run has the account's files; None where it is no account of a run on this machine."""
+        if self.run is None:
+            return None
+        return next((files for files in self.run.accounts if full_name(files.account) == resource), None)
 
 
 def add_target_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +57,28 @@ def target_of(args: argparse.Namespace) -> Target:
         raise Refused(f"--redis: {error}") from None
 
 
+@asynccontextmanager
+async def opened(target: Target, name: str) -> AsyncIterator[tuple[str, Account]]:
+    """The account of that `[namespace/]name`, with its whole name; raises `Refused` where it cannot be reached."""
+    try:
+        async with account_tools(target.url) as tools:
+            # Without a namespace one of this machine's run is meant; elsewhere a name that is the only one of its kind.
+            local = target.run is not None and "/" not in name
+            found = await tools.find(full_name(name) if local else name)
+            yield found.resource, tools.account(found.identity)
+    except AccountError as error:
+        raise Refused(str(error)) from None
+
+
+def whoami() -> str:
+    """Who types this, for whoever reads the switch later."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
 def find_run(state_directory: Path | None) -> StateDirectory:
     """The state directory of the run that is going on; raises `Refused` where there is none, or more than one: what is
     stopped, resumed or read must be what was meant.
@@ -59,6 +92,29 @@ def find_run(state_directory: Path | None) -> StateDirectory:
         choice = " or ".join(str(each.root) for each in running)
         raise Refused(f"{len(running)} runs are going on: choose with --state-dir {choice}")
     return running[0]
+
+
+def last_run(state_directory: Path | None) -> RunFile:
+    """The run that is going on, else the last `up` that has ended: a demo's exchange ends with it, that of an `up` goes
+    on. Raises `Refused` where there is neither.
+    """
+    place = StateDirectory(state_directory or default_state_directory("up"))
+    try:
+        return read_run(find_run(state_directory))
+    except Refused:
+        ended = None if is_held(place) else read_run_file(place.run_file)
+        if ended is None or ended.view.title != "up":
+            raise
+        return ended
+
+
+def accounts_of(run: RunFile, name: str | None) -> list[AccountFiles]:
+    """All accounts of the run, or the one of that `[namespace/]name`; raises `Refused` for one that is not of it."""
+    found = [files for files in run.accounts if name is None or full_name(files.account) == full_name(name)]
+    if not found:
+        told = ", ".join(files.account for files in run.accounts) or "none yet"
+        raise Refused(f"account {name} is not of this run; there are: {told}" if name else "the run has no account yet")
+    return found
 
 
 def read_run(directory: StateDirectory) -> RunFile:

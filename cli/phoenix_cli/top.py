@@ -4,12 +4,12 @@ import argparse
 import sys
 import time
 
-import msgspec
 from rich.console import Console
 
 from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.runfile import is_held, read_run_file
 from phoenix_cli.plain import account_line, maker_line
+from phoenix_cli.printing import as_json
 from phoenix_cli.screen import ScreenOutput
 from phoenix_cli.target import add_state_directory, find_run, read_run
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     directory = find_run(args.state_dir)
     found = read_run(directory)
     if args.output == "json":
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found.view), indent=2).decode() + "\n")
+        sys.stdout.write(as_json(found.view))
     elif args.plain or not sys.stdout.isatty():
         sys.stdout.writelines(f"{account_line(account)}\n" for account in found.view.accounts)
         sys.stdout.writelines(f"{maker_line(maker)}\n" for maker in found.view.makers)

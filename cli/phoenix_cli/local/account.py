@@ -26,7 +26,7 @@ SOURCE = "local runner"
 LEVELS = {EmergencyLevel.NONE: "None", EmergencyLevel.HALT: "Halt", EmergencyLevel.FLATTEN: "Flatten"}
 _LOOK_S = 0.25
 _ANSWER_S = 1.0
-_MICRO = Decimal("0.000001")
+MICRO = Decimal("0.000001")
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -160,4 +160,4 @@ class AccountWatch:
 
 def exposure_of(counted: LedgerView | Entry) -> Exposure:
     """Micro quote → quote."""
-    return Exposure(counted.long_micro * _MICRO, counted.short_micro * _MICRO, counted.gross_micro * _MICRO)
+    return Exposure(counted.long_micro * MICRO, counted.short_micro * MICRO, counted.gross_micro * MICRO)

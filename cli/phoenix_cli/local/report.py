@@ -83,14 +83,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
-
-
-def encode(report: Report) -> str:
-    """The JSON that `--report` writes."""
-    return msgspec.json.format(_encoder.encode(report), indent=2).decode() + "\n"
-
-
 class Told(msgspec.Struct, frozen=True):
     """What the workers of one maker tell of the figures that the exchange tells as well."""
 

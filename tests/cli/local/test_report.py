@@ -4,7 +4,8 @@ from decimal import Decimal
 
 import pytest
 from phoenix_cli.local.exchange import Audit, Books
-from phoenix_cli.local.report import build_report, encode
+from phoenix_cli.local.report import build_report
+from phoenix_cli.printing import as_json
 from phoenix_coordination.state import Latency
 
 AGREED = Books(position=Decimal("0.004"), fills=3, filled=Decimal("0.012"), fees=Decimal("0.12345678"))
@@ -44,7 +45,7 @@ def report(records, books=AGREED, violations=None, restarts=0):
 
 
 def test_the_report_has_every_field_that_others_rely_on(worker_record):
-    told = json.loads(encode(report([worker_record])))
+    told = json.loads(as_json(report([worker_record])))
     assert told == {
         "duration_s": 40.0,
         "speed": 1.0,
@@ -96,7 +97,7 @@ def test_any_difference_to_the_last_decimal_is_a_disagreement(worker_record, boo
 
 
 def test_numbers_are_written_without_exponent_or_trailing_zeros(record):
-    told = encode(report([record(activity={"volume": "7000.00000000"}, pnl={"funding": "0.00000000"})]))
+    told = as_json(report([record(activity={"volume": "7000.00000000"}, pnl={"funding": "0.00000000"})]))
     assert '"volume": 7000,' in told
     assert '"funding": 0\n' in told
 

@@ -156,6 +156,10 @@ class AccountReader:
         self._rest = rest
         self._time = time
 
+    def now_ms(self) -> int:
+        """The exchange's time."""
+        return self._time.now_ms()
+
     async def state(self) -> AccountState:
         """Margin, and which symbols are busy. Weight 5."""
         return await self._read(AccountState, "/fapi/v3/account", [], weight=5)

@@ -1,0 +1,27 @@
+"""What commands print: columns for people and pipes, whole however narrow the terminal is, and JSON for programs."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_NUMBER_STARTS = frozenset("0123456789+-.")
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The header in capitals and the rows below it; columns of numbers stand at the right. Ends with a newline."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    right = [bool(rows) and all(row[index][:1] in _NUMBER_STARTS for row in rows) for index in range(len(header))]
+    lines = []
+    for row in ([name.upper() for name in header], *rows):
+        cells = [
+            cell.rjust(width) if at_right else cell.ljust(width)
+            for cell, width, at_right in zip(row, widths, right, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def as_json(value: object) -> str:
+    """Structs as indented JSON; decimals are numbers, exact."""
+    return msgspec.json.format(_encoder.encode(value), indent=2).decode() + "\n"

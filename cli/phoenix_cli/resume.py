@@ -1,0 +1,61 @@
+"""Let an account trade again after a stop, or a symbol after its own risk halt.
+
+The epoch is the one that `phoenix stop`, `phoenix status` and `phoenix top` show: whoever resumes has seen the very
+stop that is lifted, and no later one is lifted by accident.
+"""
+
+import argparse
+import asyncio
+import sys
+
+import msgspec
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.account import Account, SwitchState
+
+from phoenix_cli.printing import as_json
+from phoenix_cli.target import Target, add_target_arguments, opened, short_name, target_of, whoami
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """What `-o json` prints; `symbol` is empty where the whole account was resumed."""
+
+    account: str
+    symbol: str
+    epoch: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("account", metavar="ACCOUNT", help="[namespace/]name of the account, for example default")
+    parser.add_argument("--epoch", required=True, type=int, metavar="N", help="of the stop that is to end")
+    parser.add_argument("--symbol", metavar="S", help="only this symbol's risk halt (default: the account's switch)")
+    add_target_arguments(parser)
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
+
+
+def run(args: argparse.Namespace) -> int:
+    symbol = (args.symbol or "").upper()
+    told = asyncio.run(resume(target_of(args), args.account, symbol, args.epoch))
+    if args.output == "json":
+        sys.stdout.write(as_json(told))
+    else:
+        what = " ".join(filter(None, (short_name(told.account), told.symbol)))
+        sys.stdout.write(f"{what} may trade again, epoch {told.epoch}; `phoenix status` shows what each maker does\n")
+    return 0
+
+
+async def resume(target: Target, name: str, symbol: str, epoch: int) -> Resumed:
+    """Raises `Refused` where the epoch is not the present one, or nothing is stopped."""
+    async with opened(target, name) as (resource, account):
+        if symbol:
+            switch = await _resume_symbol(account, symbol, epoch)
+        else:
+            switch = await account.resume(epoch, whoami())
+        return Resumed(resource, symbol, switch.epoch)
+
+
+async def _resume_symbol(account: Account, symbol: str, epoch: int) -> SwitchState:
+    """The halt of the live maker, or of the rehearsing one where only that is halted."""
+    halts = [halt for halt in await account.halts() if halt.symbol == symbol]
+    raised = [halt for halt in halts if halt.switch.level > EmergencyLevel.NONE]
+    dry_run = bool(raised) and all(halt.dry_run for halt in raised)
+    return await account.resume_symbol(symbol, epoch, whoami(), dry_run=dry_run)

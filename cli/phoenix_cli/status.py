@@ -1,0 +1,240 @@
+"""Accounts and makers, or one maker and why it does not quote.
+
+Everything comes from the Redis that the makers share; what a worker has told of itself lives there for 15 s.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+import msgspec
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.account import Account, AccountError, AccountName, account_tools
+from phoenix_coordination.redis.steward import StewardReport
+from phoenix_coordination.state import Quote, Reason, StateRecord
+
+from phoenix_cli.local.account import LEVELS, MICRO, exposure_of
+from phoenix_cli.local.describe import health, pnl_total
+from phoenix_cli.local.view import Exposure
+from phoenix_cli.printing import aligned, as_json
+from phoenix_cli.refusal import Refused
+from phoenix_cli.target import add_target_arguments, short_name, target_of
+
+
+class Halted(msgspec.Struct, frozen=True):
+    """A symbol's own risk halt that is in force."""
+
+    symbol: str
+    epoch: int
+    reason: str
+    source: str
+    dry_run: bool
+
+
+class AccountStatus(msgspec.Struct, frozen=True):
+    """One account as its makers share it; limits in quote units, None before the first reservation.
+
+    `seeded` false: every worker halts, whatever `emergency` says. `makers`: the records of all workers, as published.
+    `problems`: records that cannot be read.
+    """
+
+    account: str
+    identity: str
+    emergency: str
+    epoch: int
+    reason: str
+    source: str
+    seeded: bool
+    halts: list[Halted]
+    exposure: Exposure
+    net_limit: Decimal | None
+    gross_limit: Decimal | None
+    rebuilt: bool
+    steward: StewardReport | None
+    makers: list[StateRecord]
+    problems: list[str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a maker or its symbol (default: everything)")
+    add_target_arguments(parser)
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
+
+
+def run(args: argparse.Namespace) -> int:
+    accounts = asyncio.run(read_all(target_of(args).url))
+    if args.name is not None:
+        accounts = of_maker(accounts, args.name)
+    if args.output == "json":
+        sys.stdout.write(as_json(accounts))
+    elif args.name is not None:
+        sys.stdout.writelines(f"{line}\n" for account in accounts for line in _maker_lines(account))
+    else:
+        sys.stdout.writelines(_account_text(account) for account in accounts)
+        if not accounts:
+            sys.stdout.write("no worker has told anything to this Redis yet\n")
+    return 0
+
+
+async def read_all(url: str) -> list[AccountStatus]:
+    """Every account that a worker has registered in this Redis."""
+    try:
+        async with account_tools(url) as tools:
+            return [await _read(name, tools.account(name.identity)) for name in await tools.accounts()]
+    except AccountError as error:
+        raise Refused(str(error)) from None
+
+
+async def _read(name: AccountName, account: Account) -> AccountStatus:
+    switch, published, ledger = await account.switch(), await account.records(), await account.ledger()
+    makers = sorted(published.records, key=lambda record: (record.namespace, record.maker, record.holder))
+    return AccountStatus(
+        account=name.resource,
+        identity=name.identity,
+        emergency=LEVELS[switch.level],
+        epoch=switch.epoch,
+        reason=switch.reason,
+        source=switch.source,
+        seeded=switch.seeded,
+        halts=[
+            Halted(halt.symbol, halt.switch.epoch, halt.switch.reason, halt.switch.source, halt.dry_run)
+            for halt in await account.halts()
+            if halt.switch.level > EmergencyLevel.NONE
+        ],
+        exposure=exposure_of(ledger),
+        net_limit=None if ledger.net_limit_micro is None else ledger.net_limit_micro * MICRO,
+        gross_limit=None if ledger.gross_limit_micro is None else ledger.gross_limit_micro * MICRO,
+        rebuilt=ledger.rebuilt,
+        steward=await account.steward(),
+        makers=[record for record in makers if record.account == name.resource],
+        problems=published.problems,
+    )
+
+
+def of_maker(accounts: Sequence[AccountStatus], name: str) -> list[AccountStatus]:
+    """The accounts with only that maker left in each; raises `Refused` where there is none."""
+    wanted = name.lower()
+    found = [
+        msgspec.structs.replace(account, makers=makers)
+        for account in accounts
+        if (makers := [record for record in account.makers if wanted in _names(record)])
+    ]
+    if not found:
+        there = ", ".join(sorted({record.maker for account in accounts for record in account.makers})) or "none"
+        raise Refused(f"no worker of a maker {name} tells anything; there are: {there}")
+    return found
+
+
+def _names(record: StateRecord) -> tuple[str, ...]:
+    return record.maker, f"{record.namespace}/{record.maker}", record.symbol.lower()
+
+
+# -- for people ------------------------------------------------------------------------------------
+
+
+def _account_text(account: AccountStatus) -> str:
+    header = ("maker", "symbol", "role", "quotes", "position", "worst", "pnl", "fills", "health")
+    rows = [
+        (
+            record.maker,
+            record.symbol,
+            str(record.role),
+            f"{len(record.quotes.bids)}×{len(record.quotes.asks)}",
+            record.position.qty,
+            f"{_worst(record):.2f}",
+            f"{pnl_total(record):+.2f}",
+            str(record.activity.fills),
+            health(record),
+        )
+        for record in account.makers
+    ]
+    lines = [f"account {short_name(account.account)} ({account.identity})", *_shared_lines(account)]
+    return "\n".join([*lines, aligned(header, rows) if rows else "no worker tells anything\n"]) + "\n"
+
+
+def _shared_lines(account: AccountStatus) -> Iterator[str]:
+    yield f"  {emergency_line(account)}"
+    name = short_name(account.account)
+    for halt in account.halts:
+        resume = f"phoenix resume {name} --symbol {halt.symbol} --epoch {halt.epoch}"
+        yield f"  {halt.symbol} is halted, epoch {halt.epoch}: {halt.reason}; to lift it: {resume}"
+    sums = (
+        ("long", account.exposure.net_long, account.net_limit),
+        ("short", account.exposure.net_short, account.net_limit),
+        ("gross", account.exposure.gross, account.gross_limit),
+    )
+    told = ", ".join(f"{what} {value:.0f}" + (f" of {most:.0f}" if most else "") for what, value, most in sums)
+    yield f"  exposure: {told}" + ("" if account.rebuilt else "; being rebuilt, nothing that opens risk is granted")
+    if account.steward is not None:
+        report = account.steward
+        margin = f"margin {report.margin_ratio:.1%} of {report.margin_balance:.2f} {report.margin_asset} in use"
+        yield f"  steward {report.holder}: {report.problem or margin}"
+    for problem in account.problems:
+        yield f"  not readable: {problem}"
+
+
+def emergency_line(account: AccountStatus) -> str:
+    """The switch, and how a person lifts it."""
+    if account.emergency != LEVELS[EmergencyLevel.NONE]:
+        resume = f"phoenix resume {short_name(account.account)} --epoch {account.epoch}"
+        told = f"emergency {account.emergency}, epoch {account.epoch}, by {account.source}: {account.reason}"
+        return f"{told}; to lift it: {resume}"
+    if not account.seeded:
+        return "emergency not seeded, everybody halts: start the operator, or on one machine the runner"
+    return f"emergency none, epoch {account.epoch}"
+
+
+def _worst(record: StateRecord) -> float:
+    """The larger worst case, as a share of netMax."""
+    net_max = Decimal(record.position.net_max)
+    worst = max(abs(Decimal(record.position.worst_case_long)), abs(Decimal(record.position.worst_case_short)))
+    return float(worst / net_max) if net_max else 0.0
+
+
+def _maker_lines(account: AccountStatus) -> Iterator[str]:
+    for record in account.makers:
+        quoting = record.reason is Reason.QUOTING
+        why = "quotes" if quoting else f"does not quote: {health(record)}"
+        yield f"{record.maker} ({record.symbol}, account {short_name(account.account)}) {why}"
+        others = [str(reason) for reason in record.reasons_not_ready if reason is not record.reason]
+        if others:
+            yield f"  also: {', '.join(others)}"
+        yield from _remedies(account, record)
+        yield f"  for {record.ages.reason / 1000:.0f} s; worker up {record.ages.running / 1000:.0f} s, {record.role}"
+        yield f"  worker {record.holder}, build {record.build}, token {record.token}, mode {record.mode}"
+        touch = f"{record.prices.bid or '–'}/{record.prices.ask or '–'}"
+        yield f"  price {touch}, book {_age(record.ages.book)}, user stream {_age(record.ages.user)}"
+        yield f"  bids {_quotes(record.quotes.bids)}"
+        yield f"  asks {_quotes(record.quotes.asks)}"
+        position = record.position
+        yield (
+            f"  position {position.qty} of {position.net_max}, worst case {position.worst_case_short}"
+            f" … {position.worst_case_long}, guard {record.guard or 'none'}"
+        )
+        yield f"  pnl {pnl_total(record):+.4f} (fees {Decimal(record.pnl.fees):.4f}), {record.activity.fills} fills"
+
+
+def _remedies(account: AccountStatus, record: StateRecord) -> Iterator[str]:
+    """What stands against quoting that a person can change."""
+    if account.emergency != LEVELS[EmergencyLevel.NONE] or not account.seeded:
+        yield f"  {emergency_line(account)}"
+    elif record.emergency.level != LEVELS[EmergencyLevel.NONE]:
+        yield f"  emergency {record.emergency.level}: {record.emergency.reason}"
+    for halt in account.halts:
+        if halt.symbol == record.symbol:
+            resume = f"phoenix resume {short_name(account.account)} --symbol {halt.symbol} --epoch {halt.epoch}"
+            yield f"  halted under epoch {halt.epoch}: {halt.reason}; to lift it: {resume}"
+    if record.configuration.refused:
+        yield f"  parameters refused: {record.configuration.refused}"
+    if record.configuration.needs_restart:
+        yield f"  waits for a restart: {', '.join(record.configuration.needs_restart)}"
+
+
+def _age(milliseconds: int | None) -> str:
+    return "never seen" if milliseconds is None else f"{milliseconds} ms old"
+
+
+def _quotes(quotes: Sequence[Quote]) -> str:
+    return " ".join(f"{quote.price}×{quote.qty}" for quote in quotes) or "none"
