@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from phoenix_coordination.port import Clock, LeaseLost, LeaseTimes
 from phoenix_coordination.redis.beat import Beat
 from phoenix_coordination.redis.campaign import Campaign, LeaseMessage
-from phoenix_coordination.redis.client import FAULTS, Redis, check_server, connect
+from phoenix_coordination.redis.client import FAULTS, Credentials, Redis, check_server, connect
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.lease import NS, Watch
 from phoenix_coordination.redis.ledger import Entry, Holding, read_ledger, settle
@@ -151,14 +151,14 @@ class StewardOffice:
         times: LeaseTimes,
         *,
         dry_run: bool,
+        credentials: Credentials | None = None,
     ) -> None:
         self.holder = holder
         self.clock = clock
         self.times = times
         self.keys = AccountKeys(identity, dry_run)
         self._answer_s = max(0.05, (times.ttl_s - times.margin_s) / clock.rate / 2)
-        self.client = connect(url, self._answer_s)
-        self._checked = False
+        self.client = connect(url, self._answer_s, credentials)
         self._watches: dict[str, Watch] = {}
         self._office: Campaign | None = None
         self._token = 0
@@ -256,14 +256,11 @@ class StewardOffice:
 
     # -- the campaign ------------------------------------------------------------------------------
 
-    async def _check(self) -> None:
-        if not self._checked:
-            await check_server(self.client)
-            self._checked = True
+    async def _check(self) -> str:
+        return (await check_server(self.client)).run
 
     def _failed(self, _: Exception) -> None:
         """The worker's own campaign tells that Redis is away."""
-        self._checked = False
         for watch in self._watches.values():
             watch.restart()
 
