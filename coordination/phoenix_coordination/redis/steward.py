@@ -138,8 +138,8 @@ class Tenure:
 
 
 class StewardOffice:
-    """Campaigns for the office. `changed` hears whether it is held; it has a connection of its own, so that whatever
-    is asked here never stands before a worker's own lease.
+    """Campaigns for the office. It has a connection of its own, so that nothing that is asked here ever stands before a
+    worker's own lease.
     """
 
     def __init__(
@@ -163,7 +163,6 @@ class StewardOffice:
         self._office: Campaign | None = None
         self._token = 0
         self._deadline_ns = 0
-        self._back_ns = 0
 
     @property
     def held(self) -> bool:
