@@ -18,7 +18,7 @@ from phoenix_cli.target import accounts_of, add_state_directory, last_run
 
 
 class Position(msgspec.Struct, frozen=True):
-    """One symbol's position: base units, signed; values in the margin asset. `liquidation_price`: None: there is none."""
+    """One symbol's position: base units, signed; values in the margin asset. No liquidation price: no danger."""
 
     account: str
     symbol: str

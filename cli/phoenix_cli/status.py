@@ -15,9 +15,9 @@ from phoenix_coordination.redis.account import Account, AccountError, AccountNam
 from phoenix_coordination.redis.steward import StewardReport
 from phoenix_coordination.state import Quote, Reason, StateRecord
 
-from phoenix_cli.local.account import LEVELS, MICRO, exposure_of
+from phoenix_cli.local.account import MICRO, exposure_of
 from phoenix_cli.local.describe import health, pnl_total
-from phoenix_cli.local.view import Exposure
+from phoenix_cli.local.view import LEVELS, Exposure
 from phoenix_cli.printing import aligned, as_json
 from phoenix_cli.refusal import Refused
 from phoenix_cli.target import add_target_arguments, short_name, target_of
@@ -210,8 +210,8 @@ def _maker_lines(account: AccountStatus) -> Iterator[str]:
         yield f"  asks {_quotes(record.quotes.asks)}"
         position = record.position
         yield (
-            f"  position {position.qty} of {position.net_max}, worst case {position.worst_case_short}"
-            f" … {position.worst_case_long}, guard {record.guard or 'none'}"
+            f"  position {position.qty} of {position.net_max}, worst case long {position.worst_case_long}"
+            f" short {position.worst_case_short}, guard {record.guard or 'none'}"
         )
         yield f"  pnl {pnl_total(record):+.4f} (fees {Decimal(record.pnl.fees):.4f}), {record.activity.fills} fills"
 

@@ -13,8 +13,7 @@ import msgspec
 from phoenix_coordination.order_id import parse
 from phoenix_coordination.port import EmergencyLevel
 
-from phoenix_cli.local.account import LEVELS
-from phoenix_cli.local.signed import reader_of
+from phoenix_cli.local.view import LEVELS
 from phoenix_cli.printing import as_json
 from phoenix_cli.refusal import Refused
 from phoenix_cli.target import Target, add_target_arguments, opened, short_name, target_of, whoami
@@ -83,6 +82,9 @@ async def stop(target: Target, name: str, level: EmergencyLevel, reason: str, *,
 
 async def _left(target: Target, resource: str) -> int | None:
     """Orders of ours on the exchange, as soon as there are none, or after the last look; None: nobody to ask."""
+    # What reads the exchange takes half a second to import: the stop has left by now, and that is why it is here.
+    from phoenix_cli.local.signed import reader_of  # noqa: PLC0415 - see above
+
     files = target.files_of(resource)
     if target.run is None or files is None:
         return None
@@ -104,7 +106,7 @@ def _sentences(told: Stopped) -> str:
         else f"{name} was stopped already: {told.level}, epoch {told.epoch}, by {told.source}: {told.reason}"
     ]
     if told.left == 0:
-        lines.append(f"no order of ours rests on the exchange, {told.looked_ms} ms later")
+        lines.append(f"no order of ours rests on the exchange (looked {told.looked_ms} ms after the stop)")
     elif told.left:
         lines.append(f"{told.left} orders of ours still rest after {told.looked_ms / 1000:.1f} s: see `phoenix orders`")
     if told.problem:

@@ -11,8 +11,7 @@ from pathlib import Path
 from phoenix_coordination.redis.account import Account, AccountError, account_tools
 from phoenix_coordination.redis.client import RedisUrlError, read_url
 
-from phoenix_cli.local.layout import StateDirectory, default_state_directory
-from phoenix_cli.local.parameters import NAMESPACE
+from phoenix_cli.local.layout import NAMESPACE, StateDirectory, default_state_directory
 from phoenix_cli.local.runfile import KINDS, AccountFiles, RunFile, is_held, read_run_file
 from phoenix_cli.refusal import Refused
 

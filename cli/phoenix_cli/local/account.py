@@ -17,13 +17,11 @@ from phoenix_coordination.redis.ledger import Entry, LedgerView
 from phoenix_coordination.redis.steward import OFFICE
 from phoenix_crds import TradingAccount
 
-from phoenix_cli.local.layout import write_private
+from phoenix_cli.local.layout import NAMESPACE, write_private
 from phoenix_cli.local.maker import Tell
-from phoenix_cli.local.parameters import NAMESPACE
-from phoenix_cli.local.view import AccountView, Exposure, HaltView, Mood
+from phoenix_cli.local.view import LEVELS, AccountView, Exposure, HaltView, Mood
 
 SOURCE = "local runner"
-LEVELS = {EmergencyLevel.NONE: "None", EmergencyLevel.HALT: "Halt", EmergencyLevel.FLATTEN: "Flatten"}
 _LOOK_S = 0.25
 _ANSWER_S = 1.0
 MICRO = Decimal("0.000001")

@@ -24,6 +24,8 @@ from pathlib import Path
 
 from phoenix_cli.refusal import Refused
 
+NAMESPACE = "local"
+"""Of all that runs on this machine: a local run has no other."""
 _PARTS = ("accounts", "logs", "parameters", "redis", "state", "switch.json")
 
 

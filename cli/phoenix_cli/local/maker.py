@@ -16,7 +16,7 @@ from phoenix_coordination.state_directory import final_record_path
 from phoenix_crds import MarketMaker
 
 from phoenix_cli.local.describe import changes, ending, maker_view
-from phoenix_cli.local.parameters import NAMESPACE
+from phoenix_cli.local.layout import NAMESPACE
 from phoenix_cli.local.process import WORKER_RANK, Guardian, Process
 from phoenix_cli.local.view import MakerView, Mood
 

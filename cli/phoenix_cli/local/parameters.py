@@ -5,9 +5,7 @@ from pathlib import Path
 
 from phoenix_crds import MarketMaker, TradingAccount, write_resolved
 
-from phoenix_cli.local.layout import StateDirectory
-
-NAMESPACE = "local"
+from phoenix_cli.local.layout import NAMESPACE, StateDirectory
 
 
 @dataclass(slots=True)

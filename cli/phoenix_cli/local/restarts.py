@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from phoenix_operator.plan.restarts import History, Plan, Settings, plan_restarts
 
+from phoenix_cli.local.layout import NAMESPACE
 from phoenix_cli.local.maker import Maker
-from phoenix_cli.local.parameters import NAMESPACE
 
 
 @dataclass(slots=True)

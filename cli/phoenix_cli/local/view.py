@@ -4,6 +4,10 @@ from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
+from phoenix_coordination.port import EmergencyLevel
+
+LEVELS = {EmergencyLevel.NONE: "None", EmergencyLevel.HALT: "Halt", EmergencyLevel.FLATTEN: "Flatten"}
+"""The levels of the emergency switch as resources spell them."""
 
 
 class Mood(StrEnum):
