@@ -34,7 +34,7 @@ from phoenix_coordination.state import decode
 from phoenix_coordination.state_directory import final_record_path
 from phoenix_simulator.api.account_data import alias_of
 from phoenix_simulator.audit.declared import AccountLimit
-from phoenix_simulator.exchange.orders import Side
+from phoenix_simulator.exchange.orders import OrderRef, Side
 from phoenix_simulator.server import serve
 from phoenix_worker.runtime.resolved import Resolved, encode
 from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
@@ -186,7 +186,7 @@ class Cell:
         self.switch = SwitchWritten(at_ns=0, level=0, epoch=0, seeded=False)
         self.status = (0, 0)
         """What the account's resource would hold: the highest level and epoch, until somebody resumes."""
-        self.lost_memory = False
+        self.was_foreign = False
         self._url = ""
         self._zygote: asyncio.subprocess.Process | None = None
         self._ended: dict[int, asyncio.Event] = {}
@@ -226,9 +226,6 @@ class Cell:
                 self.status = (0 if fact.resumed else max(level, fact.level), max(epoch, fact.epoch))
             case KeysLost():
                 self.switch = msgspec.structs.replace(self.switch, seeded=False)
-                self.lost_memory = True
-            case KeysOld():
-                self.lost_memory = True
             case _:
                 pass
 
@@ -240,6 +237,15 @@ class Cell:
         level, epoch = self.status
         arguments = [level, epoch, "as the account's status has it", "operator", 0, 1, self.keys.emergency_changed]
         await call(self.client, Script.MERGE, [self.keys.emergency], arguments)
+
+    async def seed_other(self) -> None:
+        """The switch of another installation's own Redis: another database of the same server."""
+        other = connect(f"{self.redis.url}?db=1", 1.0)
+        try:
+            told = [0, 0, "", "operator", 0, 1, self.keys.emergency_changed]
+            await call(other, Script.MERGE, [self.keys.emergency], told)
+        finally:
+            await other.aclose()
 
     async def stop_account(self, level: int) -> None:
         """What `phoenix stop` does. Raises what the world does to a connection."""
@@ -294,7 +300,24 @@ class Cell:
         slot.directory = self.directory / name
         slot.directory.mkdir()
         self.slots[name] = slot
+        self.was_foreign = self.was_foreign or uid != OUR_UID
         return slot
+
+    def remove_slot(self, slot: Slot) -> None:
+        slot.wanted = False
+        slot.redis.close()
+        slot.exchange.close()
+        del self.slots[slot.name]
+
+    async def cancel_foreign(self, symbol: str) -> None:
+        """What a person does at the exchange with orders that nobody of ours knows."""
+        exchange = self.exchange.server.exchange
+        for order in exchange.open_orders(self.exchange.account, symbol):
+            parsed = order_id.parse(order.client_order_id)
+            if parsed is None or parsed.installation != self.installation:
+                exchange.cancel(
+                    self.exchange.account, symbol, OrderRef(order_id=order.order_id), self.exchange.clock.now_ms()
+                )
 
     async def start(self, slot: Slot) -> None:
         """A new process in the slot; returns when it runs."""
@@ -451,10 +474,9 @@ class Cell:
         """What the exchange's own audit found; another installation's orders are what they are."""
         found = []
         at_ns = time.monotonic_ns()
-        foreign = any(slot.uid != OUR_UID for slot in self.slots.values())
         for violation in self.exchange.server.audit.report().examples:
             rule = _AUDITED.get(violation.kind.value)
-            if rule is None or (foreign and rule is not Rule.STOP):
+            if rule is None or (self.was_foreign and rule is not Rule.STOP):
                 continue
             found.append(Violation(rule, at_ns, violation.symbol, f"{violation.kind}: {violation.detail}"))
         return found

@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
-import phoenix_coordination.redis.beat
-import phoenix_coordination.redis.coordinator
-import phoenix_coordination.redis.reservations
 import uvloop
 from controls import Controls, Deed, Failpoint
 from mutations import Mutation, mutate
 from phoenix_coordination.port import LeaseGranted, LeaseTimes, Message
 from phoenix_coordination.redis import scripts
 from phoenix_coordination.redis.scripts import Script
+from phoenix_worker.core import statistics
 from phoenix_worker.core.actions import Amend, Cancel, CancelAll, Place
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.logs import open_log
@@ -126,6 +124,7 @@ def _leave(status: int) -> NoReturn:
 
 def _run(launch: Launch) -> int:
     controls = Controls.open(Path(launch.controls))
+    statistics.WARM_SAMPLES = 1  # the market of a cell began a moment ago, and has no history to preload
     os.environ["POD_UID"] = launch.name
     mutate(launch.mutation)
     _wrap(controls)
@@ -187,7 +186,7 @@ def _wrap(controls: Controls) -> None:
     Shell.hear = heard  # type: ignore[method-assign] # a failpoint
 
 
-def _wrap_venue(at: Any) -> None:  # noqa: ANN401 - a function of this module
+def _wrap_venue(at: Any) -> None:
     perform, send = BinanceVenue.perform, Connection.send
 
     def performed(venue: BinanceVenue, action: VenueAction) -> None:
@@ -223,10 +222,10 @@ _BEFORE = {
 _AFTER = {Script.BEAT: Failpoint.BEATEN, Script.RESERVE: Failpoint.RESERVED}
 
 
-def _wrap_scripts(at: Any) -> None:  # noqa: ANN401 - a function of this module
+def _wrap_scripts(at: Any) -> None:
     call = scripts.call
 
-    async def called(client: Any, script: Script, *rest: Any) -> Any:  # noqa: ANN401 - as the original
+    async def called(client: Any, script: Script, *rest: Any) -> Any:
         if script in _BEFORE:
             at(_BEFORE[script])
         answer = await call(client, script, *rest)

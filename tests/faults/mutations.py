@@ -13,7 +13,7 @@ class Mutation(StrEnum):
     NONE = "none"
     NO_FENCE = "no-fence"
     """An order is checked against no deadline once it is approved, and its receive window does not end there."""
-    NO_TOKEN_CHECK = "no-token-check"  # noqa: S105 - a fencing token
+    NO_TOKEN_CHECK = "no-token-check"
     """`reserve.lua` looks at neither the lease's holder and token nor the sequence."""
     NO_REBUILT_CHECK = "no-rebuilt-check"
     """`reserve.lua` grants from a ledger that nobody has rebuilt."""

@@ -30,9 +30,7 @@ def many_makers(root: Path, count: int) -> Plot:
     return Plot(resolved, dict.fromkeys(names, files), plot.net, plot.gross, slots=1)
 
 
-def _plot(
-    root: Path, symbols: tuple[str, ...], net: Decimal, gross: Decimal, slots: int, mutation: Mutation
-) -> Plot:
+def _plot(root: Path, symbols: tuple[str, ...], net: Decimal, gross: Decimal, slots: int, mutation: Mutation) -> Plot:
     parameters = Parameters(StateDirectory(root))
     resolved, files = {}, {}
     for item in of_symbols(load_fleet([CONFIGS / "accounts", CONFIGS / "makers"]), symbols):

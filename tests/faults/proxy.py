@@ -33,16 +33,22 @@ class _End(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._peer_is_full = False
         self._is_paused = False
+        self._kept: list[bytes] = []
+        """What came in although nobody was to read: a loop begins to read before it can be told not to."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from it
+        loop = asyncio.get_running_loop()
         if self._near:
             self._link.pairs.add(self._pair)
-            self._pair.opening = asyncio.get_running_loop().create_task(self._pair.open())
-        self.settle()
+            self._pair.opening = loop.create_task(self._pair.open())
+        loop.call_soon(self.settle)
 
     def data_received(self, data: bytes) -> None:
-        self._pair.pass_on(data, from_near=self._near)
+        if self._waits:
+            self._kept.append(data)
+        else:
+            self._pair.pass_on(data, from_near=self._near)
 
     def pause_writing(self) -> None:
         self._pair.other(self).choke(full=True)
@@ -54,13 +60,21 @@ class _End(asyncio.Protocol):
         self._peer_is_full = full
         self.settle()
 
-    def settle(self) -> None:
-        """Reads, or does not: what is not read waits in the kernel, and then at the sender."""
-        if self.transport is None or self.transport.is_closing():
-            return
+    @property
+    def _waits(self) -> bool:
         weather = self._link.weather
         held = weather is Weather.HELD or weather is (Weather.MUTE if self._near else Weather.DEAF)
-        wants_pause = held or self._peer_is_full or not self._pair.is_open
+        return held or not self._pair.is_open
+
+    def settle(self) -> None:
+        """Reads, or does not: what is not read waits in the kernel, and then at the sender."""
+        if not self._waits and self._kept:
+            kept, self._kept = self._kept, []
+            for data in kept:
+                self._pair.pass_on(data, from_near=self._near)
+        if self.transport is None or self.transport.is_closing():
+            return
+        wants_pause = self._waits or self._peer_is_full
         if wants_pause and not self._is_paused:
             self.transport.pause_reading()
         elif not wants_pause and self._is_paused:

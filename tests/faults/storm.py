@@ -1,0 +1,371 @@
+"""The storm of one cell, as a process: does to it what the plan says, then has the history judged."""
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+
+import msgspec
+import uvloop
+from cell import OUR_UID, THEIR_UID, Cell, Slot, open_cell
+from checker import Violation
+from crowd import reserve_at_once
+from figures import Timings, timings
+from history import FaultBegan, FaultEnded, write
+from mutations import Mutation
+from phoenix_coordination.redis.client import FAULTS
+from phoenix_simulator.faults import RateLimit
+from plan import DEEDS, Fault, Kind, draw
+from plots import two_makers
+from proxy import Weather
+
+_AT_ONCE = 3
+_RECOVERS_WITHIN_S = 8.0
+_MEETS_WITHIN_S = 1.5
+_LOOK_S = 0.01
+_PERSON_S = 0.25
+_KILLS = frozenset({Kind.REDIS_RESTART, Kind.REDIS_EMPTY, Kind.REDIS_OLD})
+
+
+class Result(msgspec.Struct):
+    """What one cell tells: its last line."""
+
+    cell: int
+    faults: dict[str, int]
+    violations: list[str]
+    timings: Timings
+    accepted: int
+    fills: int
+
+
+class Storm:
+    """`begun` counts what was done, by kind."""
+
+    def __init__(self, cell: Cell, seed: str) -> None:
+        self._cell = cell
+        self._random = Random(seed)  # noqa: S311 - a storm, not a secret
+        self.begun: Counter[Kind] = Counter()
+        self._busy: set[str] = set()
+        """Slots that a fault is acting on."""
+        self._redis = asyncio.Lock()
+        """One thing at a time happens to the server itself."""
+        self._alone = asyncio.Lock()
+        """And one at a time to the account as a whole."""
+
+    async def run(self, plan: list[Fault]) -> None:
+        person = asyncio.create_task(self._person(), name="a person")
+        acting: set[asyncio.Task[None]] = set()
+        try:
+            for fault in plan:
+                while len(acting) >= _AT_ONCE:
+                    _, acting = await asyncio.wait(acting, return_when=asyncio.FIRST_COMPLETED)
+                acting.add(asyncio.create_task(self._do(fault), name=str(fault)))
+                if fault.pause_s >= 0:
+                    await asyncio.sleep(fault.pause_s)
+                    continue
+                await asyncio.wait(acting)
+                _raise(acting)
+                acting.clear()
+                await self._cell.quoting(_RECOVERS_WITHIN_S)
+            if acting:
+                await asyncio.wait(acting)
+            _raise(acting)
+        finally:
+            person.cancel()
+            for task in acting:
+                task.cancel()
+
+    async def _do(self, fault: Fault) -> None:
+        slot = await self._free_slot(fault)
+        if person := slot is None:
+            slot = list(self._cell.slots.values())[fault.slot]
+        try:
+            await self._acts()[fault.kind](fault, slot)
+        finally:
+            if not person:
+                self._busy.discard(slot.name)
+
+    def _acts(self) -> dict[Kind, Callable[[Fault, Slot], Awaitable[None]]]:
+        return {
+            Kind.FREEZE: self._freeze,
+            Kind.FREEZE_AT: self._at_failpoint,
+            Kind.KILL: self._kill,
+            Kind.KILL_AT: self._at_failpoint,
+            Kind.ROLL: self._roll,
+            Kind.OFF_REDIS: self._off,
+            Kind.OFF_EXCHANGE: self._off,
+            Kind.REDIS_PAUSE: self._redis_pause,
+            Kind.REDIS_RESTART: self._redis_restart,
+            Kind.REDIS_EMPTY: self._redis_restart,
+            Kind.REDIS_OLD: self._redis_restart,
+            Kind.FLUSH: self._flush,
+            Kind.STOP: self._stop,
+            Kind.BAN: self._ban,
+            Kind.SECOND_INSTALLATION: self._second_installation,
+            Kind.CLOCK: self._clock,
+            Kind.CROWD: self._crowd,
+        }
+
+    # -- bookkeeping -------------------------------------------------------------------------------
+
+    async def _free_slot(self, fault: Fault) -> Slot | None:
+        """The worker that the plan names, or the next one that nothing is being done to; `None` where it needs none."""
+        if fault.kind not in _OF_WORKERS:
+            return None
+        slots = [slot for slot in self._cell.slots.values() if slot.uid == OUR_UID]
+        while True:
+            for number in range(len(slots)):
+                slot = slots[(fault.slot + number) % len(slots)]
+                if slot.pid and slot.name not in self._busy:
+                    self._busy.add(slot.name)
+                    return slot
+            await asyncio.sleep(_LOOK_S)
+
+    def _begin(self, fault: Fault, target: str = "") -> None:
+        self.begun[fault.kind] += 1
+        began = FaultBegan(at_ns=time.monotonic_ns(), number=fault.number, kind=str(fault), target=target)
+        self._cell.hear(began)
+
+    def _end(self, fault: Fault) -> None:
+        self._cell.hear(FaultEnded(at_ns=time.monotonic_ns(), number=fault.number))
+
+    # -- a worker ----------------------------------------------------------------------------------
+
+    async def _freeze(self, fault: Fault, slot: Slot) -> None:
+        pid = slot.pid
+        self._begin(fault, slot.process)
+        slot.signal(signal.SIGSTOP)
+        await asyncio.sleep(fault.seconds)
+        if slot.pid == pid:
+            slot.signal(signal.SIGCONT)
+        self._end(fault)
+
+    async def _at_failpoint(self, fault: Fault, slot: Slot) -> None:
+        """Counted where the worker came by in time."""
+        pid, controls = slot.pid, slot.controls
+        assert controls is not None
+        controls.arm(fault.failpoint, DEEDS[fault.kind])
+        deadline = time.monotonic() + _MEETS_WITHIN_S
+        while not controls.acted and slot.pid == pid and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_S)
+        controls.disarm()
+        if not controls.acted:
+            return
+        self._begin(fault, slot.process)
+        await asyncio.sleep(fault.seconds)
+        if slot.pid == pid:
+            slot.signal(signal.SIGCONT)
+        self._end(fault)
+
+    async def _kill(self, fault: Fault, slot: Slot) -> None:
+        self._begin(fault, slot.process)
+        pid = slot.pid
+        slot.signal(signal.SIGKILL)
+        await self._cell.ended(pid)
+        self._end(fault)
+
+    async def _roll(self, fault: Fault, slot: Slot) -> None:
+        """As a rolling update does it: SIGTERM, and another one comes."""
+        self._begin(fault, slot.process)
+        pid = slot.pid
+        slot.signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(25):
+                await self._cell.ended(pid)
+        except TimeoutError:
+            slot.signal(signal.SIGKILL)
+        self._end(fault)
+
+    async def _off(self, fault: Fault, slot: Slot) -> None:
+        link = slot.redis if fault.kind is Kind.OFF_REDIS else slot.exchange
+        self._begin(fault, slot.process)
+        link.change(fault.weather)
+        await asyncio.sleep(fault.seconds)
+        link.change(Weather.FAIR)
+        self._end(fault)
+
+    async def _clock(self, fault: Fault, slot: Slot) -> None:
+        controls = slot.controls
+        assert controls is not None
+        self._begin(fault, slot.process)
+        controls.jump(int(fault.jump_s * 1e9))
+        await asyncio.sleep(min(fault.seconds, 0.5))
+        self._end(fault)
+
+    # -- Redis -------------------------------------------------------------------------------------
+
+    async def _redis_pause(self, fault: Fault, _: Slot) -> None:
+        async with self._redis:
+            assert self._cell.redis.process is not None
+            self._begin(fault)
+            self._cell.redis.process.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(fault.seconds)
+            self._cell.redis.process.send_signal(signal.SIGCONT)
+            self._end(fault)
+
+    async def _redis_restart(self, fault: Fault, _: Slot) -> None:
+        async with self._redis:
+            if fault.kind is Kind.REDIS_OLD and self._cell.switch.level:
+                return  # a stop that was lost with the disk is the account's status' to remember, not a worker's
+            self._begin(fault)
+            async with self._cell.redis_gone():
+                if fault.kind is Kind.REDIS_EMPTY:
+                    self._cell.redis.forget()
+                elif fault.kind is Kind.REDIS_OLD:
+                    self._cell.redis.go_back(fault.seconds)
+                await asyncio.sleep(fault.seconds / 2)
+            self._end(fault)
+
+    async def _flush(self, fault: Fault, _: Slot) -> None:
+        async with self._redis:
+            self._begin(fault)
+            with contextlib.suppress(*FAULTS):
+                await self._cell.client.execute_command("FLUSHALL")
+            self._end(fault)
+
+    # -- the account -------------------------------------------------------------------------------
+
+    async def _stop(self, fault: Fault, _: Slot) -> None:
+        """The person who resumes is another task."""
+        self._begin(fault)
+        with contextlib.suppress(*FAULTS):
+            await self._cell.stop_account(fault.level)
+        await asyncio.sleep(fault.seconds)
+        self._end(fault)
+
+    async def _ban(self, fault: Fault, _: Slot) -> None:
+        """Everybody behind one address is banned for a second."""
+        self._begin(fault)
+        exchange = self._cell.exchange
+        banned = RateLimit(
+            status=418,
+            retry_after_seconds=1,
+            duration_seconds=fault.seconds,
+            holder=f"phoenix/{self._cell.name}-*",
+        )
+        exchange.server.faults.schedule(banned, exchange.clock.monotonic_ns())
+        await asyncio.sleep(fault.seconds + 1.0)
+        self._end(fault)
+
+    async def _second_installation(self, fault: Fault, slot: Slot) -> None:
+        """Somebody else's worker with our key: it shares nothing with ours but the exchange."""
+        async with self._alone:
+            name = f"other-{fault.number}"
+            other = await self._cell.add_slot(name, slot.symbol, uid=THEIR_UID, database=1)
+            other.wanted = False
+            await self._cell.seed_other()
+            self._begin(fault, name)
+            await self._cell.start(other)
+            await asyncio.sleep(fault.seconds)
+            pid = other.pid
+            other.signal(signal.SIGKILL)
+            if pid:
+                await self._cell.ended(pid)
+            self._cell.remove_slot(other)
+            await self._cell.cancel_foreign(slot.symbol)
+            self._end(fault)
+
+    async def _crowd(self, fault: Fault, _: Slot) -> None:
+        async with self._alone:
+            self._begin(fault)
+            answered = await reserve_at_once(self._cell)
+            self._cell.note(f"{answered} of the crowd were answered")
+            self._end(fault)
+
+    # -- who looks after it ------------------------------------------------------------------------
+
+    async def _person(self) -> None:
+        """The operator that seeds what was lost, and the person who looks and resumes."""
+        while True:
+            await asyncio.sleep(_PERSON_S)
+            with contextlib.suppress(*FAULTS):
+                if not self._cell.switch.seeded:
+                    await asyncio.sleep(self._random.uniform(0, 0.5))
+                    await self._cell.seed()
+                elif self._cell.switch.level:
+                    await asyncio.sleep(self._random.uniform(0.3, 1.5))
+                    await self._cell.resume()
+                await self._cell.resume_symbols()
+
+
+_OF_WORKERS = frozenset(
+    {
+        *(Kind.FREEZE, Kind.FREEZE_AT, Kind.KILL, Kind.KILL_AT, Kind.ROLL),
+        *(Kind.OFF_REDIS, Kind.OFF_EXCHANGE, Kind.CLOCK),
+    }
+)
+
+
+def _raise(tasks: set[asyncio.Task[None]]) -> None:
+    """A fault that could not be done is a defect of the storm."""
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            raise RuntimeError(f"{task.get_name()} could not be done") from error
+
+
+async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutation) -> Result:
+    """One cell; where something was violated, its logs, plan and history are kept."""
+    directory = Path(tempfile.mkdtemp(prefix="pxf-"))
+    plot = two_makers(directory / "makers", mutation)
+    name = f"c{number}"
+    plan = draw(f"{seed}/{number}", count, len(plot.symbols) * plot.slots)
+    began = time.monotonic_ns()
+    try:
+        async with open_cell(name, directory / name, plot, number) as cell:
+            await cell.quoting(30.0)
+            storm = Storm(cell, f"{seed}/{number}/person")
+            await storm.run(plan)
+            violations = await cell.finish()
+        if violations:
+            _keep(keep, directory / name, cell, plan, violations, began)
+        facts = [type(fact).__name__ for fact in cell.facts]
+        return Result(
+            number,
+            {kind.value: count for kind, count in storm.begun.items()},
+            [str(violation) for violation in violations],
+            timings(cell.facts, cell.terms),
+            facts.count("Accepted"),
+            facts.count("Filled"),
+        )
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _keep(
+    place: Path, directory: Path, cell: Cell, plan: list[Fault], violations: list[Violation], began_ns: int
+) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    write(cell.facts, place / "history.jsonl")
+    (place / "plan.txt").write_text("\n".join(f"{fault.number}: {fault}" for fault in plan) + "\n")
+    told = [f"{violation} ({(violation.at_ns - began_ns) / 1e9:.3f} s after the start)" for violation in violations]
+    (place / "violations.txt").write_text("\n".join(told) + "\n")
+    for log in directory.glob("*/log"):
+        shutil.copy(log, place / f"{log.parent.name}.log")
+    for recordings in directory.glob("*/state/recordings"):
+        shutil.copytree(recordings, place / "recordings" / recordings.parents[1].name)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", required=True)
+    parser.add_argument("--cell", type=int, required=True)
+    parser.add_argument("--faults", type=int, required=True)
+    parser.add_argument("--keep", type=Path, required=True)
+    parser.add_argument("--mutation", type=Mutation, default=Mutation.NONE)
+    arguments = parser.parse_args()
+    result = uvloop.run(storm(arguments.seed, arguments.cell, arguments.faults, arguments.keep, arguments.mutation))
+    sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
