@@ -29,13 +29,21 @@ async def open_arena(tmp_path: Path) -> AsyncIterator[OpenArena]:
     """Opens an exchange with an account; `speed` is the clock of all its processes. No worker runs yet."""
     async with AsyncExitStack() as stack:
 
-        async def opened(*symbols: str, speed: float = 1.0, seed: int = 7, **spec: object) -> Arena:
+        async def opened(
+            *symbols: str,
+            speed: float = 1.0,
+            seed: int = 7,
+            net_and_gross: tuple[int, int] | None = None,
+            **spec: object,
+        ) -> Arena:
             config = ServerConfig(symbols=symbols, seed=seed)
             sources = {symbol: PausableMarket(BUILT_IN[symbol], seed) for symbol in (*symbols, CANARY_SYMBOL)}
             url, server = await stack.enter_async_context(run_server(config, Clock(speed), sources))
             http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)))
             redis = await stack.enter_async_context(redis_server())
-            arena = await Arena.open(server, url, redis, http, tmp_path / "run", symbols, **spec)
+            arena = await Arena.open(
+                server, url, redis, http, tmp_path / "run", symbols, net_and_gross=net_and_gross, **spec
+            )
             stack.push_async_callback(arena.kill_all)
             return arena
 

@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -32,8 +32,11 @@ from phoenix_cli.local.layout import StateDirectory, write_key
 from phoenix_cli.local.parameters import NAMESPACE, Parameters
 from phoenix_cli.local.report import disagreements, told
 from phoenix_coordination import order_id
-from phoenix_coordination.state import Reason, StateRecord, decode
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.account import Account, account_tools
+from phoenix_coordination.state import Reason, Role, StateRecord, decode
 from phoenix_coordination.state_directory import final_record_path
+from phoenix_crds import TradingAccount
 from phoenix_simulator.api.account_data import alias_of
 from phoenix_simulator.clock import ENVIRONMENT_VARIABLE, Clock
 from phoenix_simulator.exchange.orders import Side
@@ -74,20 +77,24 @@ class Arena:
         http: aiohttp.ClientSession,
         root: Path,
         symbols: tuple[str, ...],
+        *,
+        net_and_gross: tuple[int, int] | None = None,
         **spec: object,
     ) -> "Arena":
         """An account with play money whose switch is open, the makers of `configs/` for the symbols, and what the audit
         holds them to.
 
-        `spec`: fields of the makers that differ from `configs/`, by their Python names.
+        `net_and_gross`: the account's limits, where they are not those of `configs/`; `spec`: fields of the makers that
+        differ from there, by their Python names.
         """
         fleet = [
             Assignment(
                 item.maker.model_copy(update={"spec": item.maker.spec.model_copy(update=spec)}),
-                at_endpoint(item.account, url),
+                _limited(at_endpoint(item.account, url), net_and_gross),
             )
             for item in of_symbols(load_fleet([CONFIGS / "accounts", CONFIGS / "makers"]), symbols)
         ]
+        shared = fleet[0].account.spec.limits
         venue = Venue(server, url, http)
         balances = {quote_asset(symbol): _BALANCE for symbol in symbols}
         made = json.loads(await venue.control("POST", "/sim/account", {"label": "arena", "balances": balances}))
@@ -103,6 +110,10 @@ class Arena:
             apiKey=venue.api_key,
             pattern={"regex": order_id.PATTERN, "tokenBase": 36},
             symbolLimits=limits,
+            accountLimit={
+                "maxNetNotional": str(shared.net_notional),
+                "maxGrossNotional": str(shared.gross_notional),
+            },
             graces=graces(server.clock.rate),
         )
         directory = StateDirectory(root)
@@ -111,8 +122,13 @@ class Arena:
         arena = cls(venue, redis, identity, server.clock, directory, Parameters(directory), http, fleet)
         for item in fleet:
             arena.parameters.put(item.maker, item.account)
-        await redis.seed(identity)
+        await arena.seed()
         return arena
+
+    async def seed(self) -> None:
+        """What the local runner does: opens an account's switch that nobody has turned yet."""
+        async with self.shared() as account:
+            await account.seed(EmergencyLevel.NONE, 0, "", "the test")
 
     @property
     def symbol(self) -> str:
@@ -134,11 +150,28 @@ class Arena:
         """Where the maker's `maker.yaml` and `account.yaml` lie."""
         return self.directory.parameters(self.name_of(symbol or self.symbol))
 
+    @asynccontextmanager
+    async def shared(self) -> AsyncIterator[Account]:
+        """What the account's workers share, as the commands for people reach it."""
+        async with account_tools(self.redis.url) as tools:
+            yield tools.account(self.identity)
+
     # -- workers -----------------------------------------------------------------------------------
 
     async def start(self, symbol: str | None = None) -> WorkerProcess:
         """Another worker of the maker; it becomes the maker's."""
         symbol = symbol or self.symbol
+        worker = self.workers[symbol] = await self.launch(symbol)
+        return worker
+
+    async def standby(self) -> WorkerProcess:
+        """A second worker of the first maker, once it is warm. The one before stays the maker's."""
+        worker = await self.launch(self.symbol)
+        await worker.until(lambda record: record.role is Role.STANDBY and record.ready, "it stands by, warm")
+        return worker
+
+    async def launch(self, symbol: str, *, redis: str = "", state: Path | None = None) -> WorkerProcess:
+        """A worker process that listens; it has the run's own Redis and state directory where no others are named."""
         files = self.files(symbol)
         log = self.directory.root / f"worker-{len(self._started)}.log"
         with log.open("wb") as out:
@@ -146,14 +179,14 @@ class Arena:
                 *(sys.executable, "-m", "phoenix_worker"),
                 *("--maker", str(files / "maker.yaml"), "--account", str(files / "account.yaml")),
                 *("--credentials", str(self.directory.credentials("arena"))),
-                *("--redis", self.redis.url, "--state-dir", str(self.directory.state), "--http", "127.0.0.1:0"),
+                *("--redis", redis or self.redis.url, "--state-dir", str(state or self.directory.state)),
+                *("--http", "127.0.0.1:0"),
                 stdout=out,
                 stderr=out,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | self._clock_env(),
             )
         worker = WorkerProcess(process, log, self.http)
         self._started.append(worker)
-        self.workers[symbol] = worker
         await worker.listening()
         return worker
 
@@ -358,6 +391,14 @@ def _ladders(engine: Engine) -> tuple[dict[int, int], dict[int, int]]:
         {ticks: round(engine.book.bids[ticks] / step) for ticks in best_bids[:COMPARED_LEVELS]},
         {ticks: round(engine.book.asks[ticks] / step) for ticks in best_asks[:COMPARED_LEVELS]},
     )
+
+
+def _limited(account: TradingAccount, net_and_gross: tuple[int, int] | None) -> TradingAccount:
+    if net_and_gross is None:
+        return account
+    net, gross = net_and_gross
+    limits = account.spec.limits.model_copy(update={"net_notional": Decimal(net), "gross_notional": Decimal(gross)})
+    return account.model_copy(update={"spec": account.spec.model_copy(update={"limits": limits})})
 
 
 def _same_prices(seen: tuple[str | None, str | None], touch: tuple[str, str]) -> bool:

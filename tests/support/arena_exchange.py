@@ -74,6 +74,8 @@ class Venue:
         self._http = http
         self.api_key = self.api_secret = self.account = ""
         self.accepted: list[Accepted] = []
+        self.cancelled: list[tuple[int, Order]] = []
+        """With the exchange's monotonic clock, ns."""
         self.asked: list[Asked] = []
         self._diffs: dict[str, list[DepthChanged]] = {}
         self._first_books = {
@@ -94,6 +96,8 @@ class Venue:
     def _hear(self, event: ExchangeEvent) -> None:
         if isinstance(event, OrderUpdated) and event.execution in {ExecutionType.NEW, ExecutionType.AMENDMENT}:
             self.accepted.append(Accepted(self.server.clock.monotonic_ns(), event.execution, event.order))
+        elif isinstance(event, OrderUpdated) and event.execution is ExecutionType.CANCELED:
+            self.cancelled.append((self.server.clock.monotonic_ns(), event.order))
         elif isinstance(event, DepthChanged):
             self._diffs.setdefault(event.symbol, []).append(event)
 

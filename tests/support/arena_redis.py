@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from phoenix_coordination.redis.keys import AccountKeys
-from phoenix_coordination.redis.scripts import Script
 from phoenix_coordination.redis.server import find_server, server_arguments, server_socket, server_url
 from redis import exceptions
 from redis.asyncio import Redis
@@ -38,12 +36,11 @@ class RedisServer:
         )
         deadline = time.monotonic() + _STARTS_WITHIN_S
         while True:
-            try:
+            with suppress(exceptions.ConnectionError, exceptions.BusyLoadingError):
                 await self.command("PING")
-                return
-            except (exceptions.ConnectionError, exceptions.BusyLoadingError):
-                assert time.monotonic() < deadline, "redis-server did not start"
-                await asyncio.sleep(_LOOK_S)
+                break
+            assert time.monotonic() < deadline, "redis-server did not start"
+            await asyncio.sleep(_LOOK_S)
 
     async def command(self, *words: str | int) -> Any:
         """One command over a connection of its own: those before a restart are gone."""
@@ -57,14 +54,6 @@ class RedisServer:
         await self.command("CONFIG", "SET", "requirepass", password)
         self._password = password
         await self.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-
-    async def seed(self, identity: str, level: int = 0, epoch: int = 0, reason: str = "") -> None:
-        """What the operator, or the local runner, does: the account's switch as its status has it."""
-        keys = AccountKeys(identity)
-        await self.command(
-            *("EVAL", Script.MERGE.source, 1, keys.emergency),
-            *(level, epoch, reason, "the test", 0, 1, keys.emergency_changed),
-        )
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None

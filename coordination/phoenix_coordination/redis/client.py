@@ -9,19 +9,21 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Protocol, cast
-from urllib.parse import unquote, urlsplit
+from typing import Any, NamedTuple, Protocol, cast
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit, urlunsplit
 
 import redis.asyncio as aioredis
 from redis import exceptions
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
 
 OLDEST = (6, 2)
 _CONNECTIONS = 8
 _SENTINEL_PORT = 26_379
 _SCHEMES = frozenset({"redis", "rediss", "unix"})
+_USER_AND_PASSWORD = ("username", "password")
 _ENCRYPTED = frozenset({"rediss", "rediss+sentinel", "unix"})
 
 
@@ -52,11 +54,20 @@ def read_url(argument: str) -> str:
     return argument
 
 
+def credentials_of(url: str) -> tuple[str, ...]:
+    """User name and password, a password alone, or nothing."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    user, password = (
+        unquote(written or "") or query.get(name, "")
+        for written, name in zip((parts.username, parts.password), _USER_AND_PASSWORD, strict=True)
+    )
+    return (user, password) if user and password else (password,) if password else ()
+
+
 def passwords_of(url: str) -> list[str]:
     """What nobody may be told of a URL, as it is written there and as it is meant."""
-    parts = urlsplit(url)
-    written = [parts.password or "", *re.findall(r"(?:^|&)password=([^&]*)", parts.query)]
-    return [text for password in written for text in {password, unquote(password)} if text]
+    return [written for meant in credentials_of(url)[-1:] for written in {meant, quote(meant), quote_plus(meant)}]
 
 
 def check_url(url: str, what: str = "the URL", *, require_tls: bool = False) -> None:
@@ -89,9 +100,38 @@ class Redis(Protocol):
     async def aclose(self) -> None: ...
 
 
-def connect(url: str, timeout_s: float) -> Redis:
-    """A client that connects when first used. `timeout_s`: how long a connection, or an answer, may take."""
+Credentials = Callable[[], tuple[str, ...]]
+"""User name and password, a password alone, or nothing, as they are now. May raise `RedisUrlError`."""
+
+
+class _Present(CredentialProvider):
+    """Asked for each connection."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        try:
+            # Of an empty one nothing is sent, which redis-py's type does not tell.
+            return cast("tuple[str]", self._credentials())
+        except RedisUrlError as error:
+            raise RedisFaultError(str(error)) from None
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        return self.get_credentials()
+
+
+def connect(url: str, timeout_s: float, credentials: Credentials | None = None) -> Redis:
+    """A client that connects when first used. `timeout_s`: how long a connection, or an answer, may take.
+
+    `credentials` are asked for each connection, so that changed ones need no restart; without, the URL's count.
+    """
+    parts = urlsplit(url)
+    present = credentials_of(url)
+    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name not in _USER_AND_PASSWORD])
+    url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query))
     options: dict[str, Any] = {
+        "credential_provider": _Present(credentials or (lambda: present)),
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "max_connections": _CONNECTIONS,
@@ -100,7 +140,6 @@ def connect(url: str, timeout_s: float) -> Redis:
         "driver_info": None,
         "protocol": 2,
     }
-    parts = urlsplit(url)
     if not parts.scheme.endswith("+sentinel"):
         return cast("Redis", aioredis.Redis.from_url(url, **options))
     hosts, service, database = _sentinels(url)
@@ -109,9 +148,7 @@ def connect(url: str, timeout_s: float) -> Redis:
     # redis-py leaves this constructor untyped.
     new_sentinel: Callable[..., Sentinel] = Sentinel
     sentinel = new_sentinel(hosts, sentinel_kwargs={"socket_timeout": timeout_s, "retry": Retry(NoBackoff(), 0)})
-    username, password = (unquote(part) if part else None for part in (parts.username, parts.password))
-    client = sentinel.master_for(service, db=database, username=username, password=password, **options)
-    return cast("Redis", client)
+    return cast("Redis", sentinel.master_for(service, db=database, **options))
 
 
 def _sentinels(url: str) -> tuple[list[tuple[str, int]], str, int]:
@@ -129,11 +166,15 @@ def _sentinels(url: str) -> tuple[list[tuple[str, int]], str, int]:
     return addresses, path[0], int(path[1]) if len(path) == 2 else 0
 
 
-async def check_server(client: Redis) -> list[str]:
-    """Raises `RedisFaultError` for a server that could forget what we keep there, or is not the one that counts.
+class FitServer(NamedTuple):
+    """A server that may be used: which of its lives this is, and what a person should know all the same (or empty)."""
 
-    Gives what a person should know of one that may be used all the same.
-    """
+    run: str
+    warning: str
+
+
+async def check_server(client: Redis) -> FitServer:
+    """Raises `RedisFaultError` for a server that could forget what we keep there, or is not the one that counts."""
     told = await client.execute_command("INFO")
     version = tuple(int(part) for part in re.findall(r"\d+", str(told.get("redis_version", "")))[:2])
     if version < OLDEST:
@@ -147,11 +188,14 @@ async def check_server(client: Redis) -> list[str]:
         raise RedisFaultError(_REPLICA)
     if told.get("cluster_enabled"):
         raise RedisFaultError("this is a Redis Cluster, which is not supported: name a single Redis, or Sentinels")
-    if not told.get("aof_enabled"):
-        return ["Redis keeps no append-only file: what it forgets is rebuilt, but makers stand still for as long"]
-    return []
+    warning = "" if told.get("aof_enabled") else _NO_APPEND_ONLY_FILE
+    return FitServer(str(told.get("run_id", "")), warning)
 
 
+_NO_APPEND_ONLY_FILE = (
+    "Redis keeps no append-only file: after a restart makers stand still until what it forgot is rebuilt"
+    " (set appendonly yes)"
+)
 _WRONG_KEY = "Redis refuses the user name or password: put the right one into the URL's file"
 _REPLICA = "Redis is a replica here: name its master, or the Sentinels that know it"
 _NO_ANSWER = "Redis does not answer in time"

@@ -27,7 +27,7 @@ from phoenix_coordination.redis import records
 from phoenix_coordination.redis.beat import Beat
 from phoenix_coordination.redis.budgets import Budgets
 from phoenix_coordination.redis.campaign import Campaign, LeaseMessage
-from phoenix_coordination.redis.client import FAULTS, check_server, connect, fault_of
+from phoenix_coordination.redis.client import FAULTS, Credentials, check_server, connect, fault_of
 from phoenix_coordination.redis.keys import AccountKeys, identity_of
 from phoenix_coordination.redis.ledger import ReadHoldings
 from phoenix_coordination.redis.news import News
@@ -62,6 +62,7 @@ class RedisCoordinator:
         dry_run: bool,
         read_holdings: ReadHoldings,
         times: LeaseTimes | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self._symbol = symbol
         self._holder = holder
@@ -74,9 +75,8 @@ class RedisCoordinator:
         self._times = times or LeaseTimes()
         usable_s = (self._times.ttl_s - self._times.margin_s) / clock.rate
         self._answer_s = max(_SHORTEST_ANSWER_S, usable_s / 2)
-        self._client = connect(url, self._answer_s)
-        self._checked = False
-        self._warnings: frozenset[str] = frozenset()
+        self._client = connect(url, self._answer_s, credentials)
+        self._warning = ""
         self._sink: Sink | None = None
         self._emergency = SwitchMemory()
         self._halt = SwitchMemory()
@@ -232,17 +232,15 @@ class RedisCoordinator:
 
     # -- the heartbeat -----------------------------------------------------------------------------
 
-    async def _check(self) -> None:
-        """After each loss of the connection: it may be another server, or another configuration."""
-        if self._checked or self._keys is None:
-            return
-        warnings = frozenset(await check_server(self._client))
-        for warning in warnings - self._warnings:
-            _log.warning("%s", warning)
-        self._warnings = warnings
-        if self._account:
+    async def _check(self) -> str:
+        """The run of a server that may be used, which hears whose account this is."""
+        fit = await check_server(self._client)
+        if fit.warning and fit.warning != self._warning:
+            _log.warning("%s", fit.warning)
+        self._warning = fit.warning
+        if self._account and self._keys is not None:
             await self._client.execute_command("SET", identity_of(self._account), self._keys.account)
-        self._checked = True
+        return fit.run
 
     async def _hear(self, beat: Beat) -> None:
         """Switches and ledger come before the lease that was renewed in the same instant."""
@@ -264,7 +262,6 @@ class RedisCoordinator:
         reservations.saw(beat.generation, rebuilt=beat.rebuilt, epoch=beat.ledger_epoch)
 
     def _beat_failed(self, error: Exception) -> None:
-        self._checked = False
         if self._news is not None:
             self._news.listen_anew()
         if self._reservations is not None:
@@ -272,10 +269,9 @@ class RedisCoordinator:
         self._request_ended(BEAT, error)
 
     def _request_ended(self, kind: str, error: Exception | None) -> None:
+        """What Redis refuses makes it unreachable until it is done; a lost connection is the beat's to tell."""
         if error is None or kind == BEAT or isinstance(error, ResponseError):
             self._reachability.ended(kind, error)
-        else:
-            self._checked = False  # a lost connection is the beat's to tell
 
     # -- what is told ------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Which Redis is used, and what a person is told of one that is not."""
 
 import pytest
-from phoenix_coordination.redis.client import RedisUrlError, check_url, fault_of, read_url
+from phoenix_coordination.redis.client import RedisUrlError, check_url, credentials_of, fault_of, passwords_of, read_url
 from redis import exceptions
 
 
@@ -83,3 +83,25 @@ def test_a_password_in_a_file_is_read(tmp_path):
 )
 def test_a_fault_is_one_sentence(error, told):
     assert told in fault_of(error)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        pytest.param("redis://host", (), id="none"),
+        pytest.param("redis://user@host", (), id="a user without a password is nobody"),
+        pytest.param("redis://:se%2Fcret@host", ("se/cret",), id="a password alone, decoded"),
+        pytest.param("rediss://user:se%40cret@host:6380/1", ("user", "se@cret"), id="a user of an access list"),
+        pytest.param("unix:///run/redis.sock?db=2&password=se%2Fcret", ("se/cret",), id="in the query"),
+        pytest.param("redis+sentinel://user:secret@a,b/main", ("user", "secret"), id="beside Sentinels"),
+    ],
+)
+def test_who_connects_and_what_nobody_may_be_told(url, found):
+    assert credentials_of(url) == found
+    hidden = passwords_of(url)
+    assert set(found[-1:]) <= set(hidden)
+    for password in found[-1:]:
+        left = url
+        for written in hidden:
+            left = left.replace(written, "")
+        assert password.removeprefix("se").strip("/@") not in left

@@ -274,7 +274,9 @@ async def test_memory_is_saved_before_the_lease_is_given_up(assembled, clock):
     "what",
     [
         pytest.param(lambda shell, clock: shell.sink(tick(clock)), id="the engine halts"),
-        pytest.param(lambda shell, _: shell.hear(port.HaltChanged(4, "x")), id="another halted it, or a person resumed"),
+        pytest.param(
+            lambda shell, _: shell.hear(port.HaltChanged(4, "x")), id="another halted it, or a person resumed"
+        ),
     ],
 )
 async def test_memory_is_saved_with_each_halt(assembled, clock, what):

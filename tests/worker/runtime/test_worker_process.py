@@ -10,6 +10,8 @@ import sys
 import aiohttp
 import pytest
 from arena_redis import redis_server
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.account import account_tools
 from phoenix_coordination.state import Reason, Role, decode
 from phoenix_simulator.api.account_data import alias_of
 from phoenix_worker import __main__ as program
@@ -208,7 +210,9 @@ async def world(processes, files, tmp_path):
             (credentials / name).write_text(account[name])
         files.edit(files.account, ENDPOINT, url)
         async with redis_server() as redis:
-            await redis.seed(account_identity(Endpoints.at(url), alias_of(account["account"])))
+            identity = account_identity(Endpoints.at(url), alias_of(account["account"]))
+            async with account_tools(redis.url) as tools:
+                await tools.account(identity).seed(EmergencyLevel.NONE, 0, "", "the test")
             yield World(processes, files, credentials, redis, tmp_path / "state", session, account)
 
 

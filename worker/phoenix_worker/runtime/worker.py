@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 from phoenix_coordination.port import BudgetGranted, LeaseTimes
+from phoenix_coordination.redis.client import credentials_of, passwords_of, read_url
 from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.state import Mode, Reason, StateRecord, encode
 from phoenix_coordination.state_directory import final_record_path, installation_in
@@ -169,6 +170,7 @@ class Worker:
             dry_run=dry_run,
             read_holdings=exchange.holdings,
             times=self._times,
+            credentials=self._redis_credentials,
         )
         self._coordinator = coordinator
         await coordinator.join(preflight.identity)
@@ -203,6 +205,12 @@ class Worker:
                     raise RefusedError(str(error)) from None
                 self._wait_for(Reason.CREDENTIALS_MISSING, str(error))
             await asyncio.sleep(1.0)
+
+    def _redis_credentials(self) -> tuple[str, ...]:
+        """As the file says now: a password that was changed there needs no restart."""
+        url = read_url(self._options.redis)
+        self._redact.hide(passwords_of(url))
+        return credentials_of(url)
 
     async def _preflight(self, venue: Venue) -> tuple[Preflight, Instrument]:
         """Asks until the venue admits quoting; raises `RefusedError` for what does not heal by itself."""
