@@ -152,7 +152,7 @@ async def test_every_message_of_the_account_s_workers_is_an_event(assembled, mes
 
 async def test_a_share_of_the_budgets_is_the_venue_s_to_use(assembled, granted):
     shell, engine, _ = assembled(lambda _: [])
-    grant = port.BudgetGranted(10, 100, 5)
+    grant = port.BudgetGranted(sequence=1, orders=10, weight=100, until_ns=5)
     shell.hear(grant)
     assert granted == [grant]
     assert engine.seen == []
