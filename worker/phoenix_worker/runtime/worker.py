@@ -17,8 +17,10 @@ from typing import Any
 
 import msgspec
 from phoenix_coordination.port import BudgetGranted, LeaseTimes
+from phoenix_coordination.port import EmergencyLevel as SharedLevel
 from phoenix_coordination.redis.client import credentials_of, passwords_of, read_url
 from phoenix_coordination.redis.coordinator import RedisCoordinator
+from phoenix_coordination.redis.steward import StewardOffice
 from phoenix_coordination.state import Mode, Reason, StateRecord, encode
 from phoenix_coordination.state_directory import final_record_path, installation_in
 
@@ -42,6 +44,7 @@ from phoenix_worker.runtime.redaction import Redactor, stack_of
 from phoenix_worker.runtime.resolved import InvalidConfigurationError, Resolved, load, parameters
 from phoenix_worker.runtime.shell import Shell
 from phoenix_worker.runtime.status import Running, Status
+from phoenix_worker.runtime.steward import Steward
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 from phoenix_worker.venue.dry_run import DryRun
 from phoenix_worker.venue.port import Preflight, Venue
@@ -102,6 +105,7 @@ class Worker:
         self._venue: Venue | None = None
         self._coordinator: RedisCoordinator | None = None
         self._recorder: Recorder | None = None
+        self._steward: Steward | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._life: asyncio.Task[int] | None = None
         self._stopping = ""
@@ -184,6 +188,8 @@ class Worker:
         shell.start_ticking()
         self._spawn(self._hot.watch(instrument, self._applied, self._refused), "hot parameters")
         self._spawn(self._publish(shell, coordinator, shell.recorder), "publisher")
+        self._steward = self._new_steward(preflight.identity, installation, exchange, coordinator, shell)
+        self._steward.start()
         return await shell.ended
 
     async def _open_probes(self) -> None:
@@ -263,6 +269,37 @@ class Worker:
         self._status.running = Running(shell, instrument, exchange, recorder)
         return shell
 
+    def _new_steward(
+        self,
+        identity: str,
+        installation: str,
+        exchange: BinanceVenue,
+        coordinator: RedisCoordinator,
+        shell: Shell,
+    ) -> Steward:
+        """Every worker stands ready to be the account's steward; one of them is."""
+        live = self._resolved.mode is not Mode.DRY_RUN
+        office = StewardOffice(
+            self._redis_url,
+            identity,
+            self._holder,
+            self._clock,
+            self._times or LeaseTimes(),
+            dry_run=not live,
+            credentials=self._redis_credentials,
+        )
+        return Steward(
+            office,
+            exchange.account,
+            exchange.caretaker,
+            installation,
+            lambda: shell.engine.session.emergency.level,
+            lambda level, reason: coordinator.raise_emergency(SharedLevel(level), reason),
+            self._clock,
+            self._log,
+            acts=live,
+        )
+
     # -- while it runs -----------------------------------------------------------------------------
 
     async def _publish(self, shell: Shell, coordinator: RedisCoordinator, recorder: Recorder) -> None:
@@ -339,6 +376,8 @@ class Worker:
         closing: list[asyncio.Task[None]] = []
         if self._venue is not None:
             closing.append(asyncio.create_task(self._venue.close(), name="exchange"))
+        if self._steward is not None:
+            closing.append(asyncio.create_task(self._steward.stop(), name="steward"))
         if self._coordinator is not None:
             closing.append(asyncio.create_task(self._coordinator.stop(), name="coordination"))
         if self._recorder is not None:
