@@ -258,9 +258,9 @@ class Coordinator(Protocol):
         """Halts the symbol until a person resumes it: whoever leads it next, too."""
         ...
 
-    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int) -> Admission:
-        """Registers what this worker costs even when it does not quote, in weight a minute. Between `join` and `start`;
-        to be asked again while it is refused.
+    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int, account_weight_1m: int) -> Admission:
+        """Registers what this worker costs even when it does not quote, in weight a minute, and what its account costs
+        once, however many workers it has. Between `join` and `start`; to be asked again while it is refused.
         """
         ...
 

@@ -54,7 +54,7 @@ class Budgets:
         self._tell = tell
         self._ended = ended
         self._terms: BudgetTerms | None = None
-        self._fixed_weight = 0
+        self._fixed_weight = self._account_weight = 0
         self._need: BudgetNeed | None = None
         self._orders = _Total()
         self._weight = _Total()
@@ -62,7 +62,7 @@ class Budgets:
         self._asked = asyncio.Event()
         self._asking: asyncio.Task[None] | None = None
 
-    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int) -> Admission:
+    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int, account_weight_1m: int) -> Admission:
         """May be asked again while it refuses."""
         cap = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
         makers = EgressKeys(terms.egress).makers
@@ -78,7 +78,7 @@ class Budgets:
         except FAULTS as error:
             return Admission(fault_of(error), reachable=False)
         if admitted:
-            self._terms, self._fixed_weight = terms, fixed_weight_1m
+            self._terms, self._fixed_weight, self._account_weight = terms, fixed_weight_1m, account_weight_1m
             return Admission()
         return Admission(
             f"this maker needs {fixed_weight_1m} of request weight a minute even when it does not quote; {int(taken)} "
@@ -152,7 +152,7 @@ class Budgets:
             [*orders_scope, *weight_scope, keys.makers],
             [
                 *(self._holder, repr(self._clock.rate), self._lives_ms, int(self._renew_ms * FORGET_RENEWALS)),
-                *(self._fixed_weight, need.exchange_ms),
+                *(need.exchange_ms, self._fixed_weight, self._account_line, self._account_weight),
                 *(_NO_ORDERS if self._keys.dry_run else self._calls, orders_told, self._orders.acknowledged),
                 *(need.orders_wanted, need.orders_unused, _ms(need.account_blocked_ns), self._keys.back_off),
                 *(LEAST_ORDERS, 2),
@@ -175,6 +175,10 @@ class Budgets:
             account_blocked_until_ns=self._until_ns(int(answer[2])),
             egress_blocked_until_ns=self._until_ns(int(answer[5])),
         )
+
+    @property
+    def _account_line(self) -> str:
+        return f"account:{self._keys.account}"
 
     @property
     def _lives_ms(self) -> int:

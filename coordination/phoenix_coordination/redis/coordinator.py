@@ -132,14 +132,14 @@ class RedisCoordinator:
             settle=lambda: self._writes.settled("memory"),
         )
 
-    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int) -> Admission:
+    async def admit(self, terms: BudgetTerms, fixed_weight_1m: int, account_weight_1m: int) -> Admission:
         if self._budgets is None:
             raise RuntimeError("join() comes first")
         try:
             await self._check()
         except FAULTS as error:
             return Admission(fault_of(error), reachable=False)
-        return await self._budgets.admit(terms, fixed_weight_1m)
+        return await self._budgets.admit(terms, fixed_weight_1m, account_weight_1m)
 
     async def start(self, sink: Sink) -> None:
         keys, reservations, budgets, campaign = self._keys, self._reservations, self._budgets, self._campaign

@@ -6,12 +6,14 @@
 --   * A line that a clock had written in the future counts as written now.
 --
 -- KEYS  makers (hash)
--- ARGV  holder, fixed weight, cap, ms that a line lives (of the run's time), rate of the run's clock
--- gives {1 (admitted) or 0, what the others take, how many they are}
+-- ARGV  holder, fixed weight, cap, ms that a line lives (of the run's time), rate of the run's clock,
+--       line of the account, its weight (what an account costs once, however many makers it has)
+-- gives {1 (admitted) or 0, what is taken, by how many makers}
 local fixed, cap, lives_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local account, account_weight = ARGV[6], tonumber(ARGV[7])
 local time = redis.call('TIME')
 local now = math.floor((tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)) * tonumber(ARGV[5]))
-local taken, makers = 0, 0
+local taken, makers, account_is_there = 0, 0, false
 local lines = redis.call('HGETALL', KEYS[1])
 for index = 1, #lines, 2 do
   local name = lines[index]
@@ -25,13 +27,20 @@ for index = 1, #lines, 2 do
   end
   if now - at > lives_ms then
     redis.call('HDEL', KEYS[1], name)
+  elseif name == account then
+    taken, account_is_there = taken + weight, true
   elseif name ~= ARGV[1] then
-    taken, makers = taken + weight, makers + 1
+    taken = taken + weight
+    if string.sub(name, 1, 8) ~= 'account:' then makers = makers + 1 end
   end
 end
+if not account_is_there then fixed = fixed + account_weight end
 if taken + fixed > cap then
   redis.call('HDEL', KEYS[1], ARGV[1])
   return {0, string.format('%.0f', taken), makers}
 end
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %.0f', fixed, now))
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %.0f', tonumber(ARGV[2]), now))
+if account_weight > 0 then
+  redis.call('HSET', KEYS[1], account, string.format('%.0f %.0f', account_weight, now))
+end
 return {1, string.format('%.0f', taken), makers}

@@ -16,7 +16,7 @@
 --
 -- KEYS  for each scope (orders, weight): window (hash), speakers, short (sorted sets); then makers (hash)
 -- ARGV  holder, rate of the run's clock, ms that a grant lives, ms after which a silent holder is forgotten,
---       fixed weight, exchange's time in ms,
+--       exchange's time in ms, fixed weight (0: it leaves), line of the account, its weight,
 --       for each scope: sequence (0: leave it alone), total sent, total acknowledged, wanted, held, blocked ms, channel,
 --       least that anybody may hold, count of windows, and for each window: seconds, cap, reported (-1: none)
 -- gives {status of orders, granted, blocked ms left, status of weight, granted, blocked ms left}
@@ -27,10 +27,10 @@ local SHORT_MS = 10000
 local TENTH, PACE = 0.1, 0.8
 
 local holder, rate, lives_ms, forget_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local fixed_weight, exchange_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+local exchange_ms, fixed_weight, account, account_weight = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 local time = redis.call('TIME')
 local server_ms = math.floor((tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)) * rate)
-local next_argument = 7
+local next_argument = 9
 
 local function argument()
   next_argument = next_argument + 1
@@ -211,6 +211,9 @@ end
 if book_orders then book_orders(orders) end
 if fixed_weight > 0 then
   redis.call('HSET', KEYS[7], holder, string.format('%.0f %.0f', fixed_weight, server_ms))
+  if account_weight > 0 then
+    redis.call('HSET', KEYS[7], account, string.format('%.0f %.0f', account_weight, server_ms))
+  end
 end
 return {orders_status, string.format('%.0f', orders), string.format('%.0f', orders_blocked_ms),
   weight_status, string.format('%.0f', weight), string.format('%.0f', weight_blocked_ms)}

@@ -1,0 +1,160 @@
+"""Between the venue, which sends, and the workers who share its limits: what was sent is told, what is granted is used.
+
+Asked with each renewal, and sooner where little is left; at once where the exchange wants to hear nothing for a while,
+and where the lease comes or goes. Nothing waits for an answer: without one the last grant lapses, and with it quoting.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from phoenix_coordination.port import (
+    BudgetGranted,
+    BudgetNeed,
+    BudgetTerms,
+    Coordinator,
+    EmergencyLevel,
+    LeaseGranted,
+    LeaseLost,
+    Message,
+    Sink,
+)
+
+from phoenix_worker.runtime.clock import Clock
+from phoenix_worker.venue.binance.limits import Limits, RequestBudget, Usage
+
+ORDERS_WANTED = 200
+"""What a leader could use at most until it asks again. What it holds depends on what it has used: see the script."""
+WEIGHT_WANTED = 20
+SOONEST_SECONDS = 0.1
+"""Between two needs: who sends as fast as it can asks ten times a second."""
+BANNED = "banned by the exchange (418): it wanted to hear nothing and was not heeded; find out why, then resume"
+
+
+class Budgets:
+    """`told` is called after each grant: the engine should see it. `renew_s`: how often a need is told, at least.
+
+    A rehearsal (`orders` false) reads, and sends no orders.
+    """
+
+    def __init__(
+        self,
+        budget: RequestBudget,
+        coordinator: Coordinator,
+        told: Callable[[], None],
+        clock: Clock,
+        renew_s: float,
+        *,
+        orders: bool,
+    ) -> None:
+        self._budget = budget
+        self._coordinator = coordinator
+        self._told = told
+        self._clock = clock
+        self._renew_s = renew_s
+        self._orders = orders
+        self._leads = False
+        self._banned = False
+        self._sequence = 0
+        self._answered = 0
+        self._asked: dict[int, Usage] = {}
+        self._last: Usage | None = None
+        self._asked_ns = 0
+        self._due: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """From now on quoting needs a grant."""
+        self._budget.share(orders=self._orders)
+        self._budget.on_low = self._running_low
+        self._budget.on_blocked = self._blocked
+        self._ask()
+
+    def stop(self) -> None:
+        """Asks no more; what the venue sends from now on is told to nobody."""
+        if self._due is not None:
+            self._due.cancel()
+        self._budget.on_low = self._budget.on_blocked = lambda: None
+
+    def heard_by(self, sink: Sink) -> Sink:
+        """A sink that hears the lease come and go on its way to the worker."""
+
+        def hear(message: Message) -> None:
+            sink(message)
+            if isinstance(message, LeaseGranted | LeaseLost):
+                self._leads = isinstance(message, LeaseGranted)
+                self._ask()
+
+        return hear
+
+    def granted(self, grant: BudgetGranted) -> None:
+        """What has been sent since the need was told is of this grant already."""
+        asked = self._asked.get(grant.sequence)
+        if asked is None or grant.sequence < self._answered:
+            return
+        self._answered = grant.sequence
+        for sequence in [sequence for sequence in self._asked if sequence < grant.sequence]:
+            del self._asked[sequence]
+        now = self._budget.to_tell(self._clock.monotonic_ns())
+        self._budget.granted(
+            max(0, grant.orders - (now.orders_sent - asked.orders_sent)),
+            max(0, grant.weight - (now.weight_sent - asked.weight_sent)),
+            grant.until_ns,
+        )
+        self._budget.others_blocked(grant.account_blocked_until_ns, grant.egress_blocked_until_ns)
+        self._told()
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        self._asked_ns = self._clock.monotonic_ns()
+        usage, last = self._budget.to_tell(self._asked_ns), self._last
+        self._sequence += 1
+        self._asked[self._sequence] = self._last = usage
+        if len(self._asked) > 100:  # nobody has answered for long
+            del self._asked[next(iter(self._asked))]
+        self._coordinator.spend(
+            BudgetNeed(
+                sequence=self._sequence,
+                orders_sent=usage.orders_sent - (last.orders_sent if last is not None else 0),
+                orders_wanted=ORDERS_WANTED if self._leads and self._orders else 0,
+                orders_unused=usage.orders_left,
+                weight_sent=usage.weight_sent - (last.weight_sent if last is not None else 0),
+                weight_wanted=WEIGHT_WANTED,
+                weight_unused=usage.weight_left,
+                exchange_ms=usage.exchange_ms,
+                orders_10s_reported=usage.orders_10s_reported,
+                orders_1m_reported=usage.orders_1m_reported,
+                weight_1m_reported=usage.weight_1m_reported,
+                account_blocked_ns=usage.account_blocked_ns,
+                egress_blocked_ns=usage.egress_blocked_ns,
+            )
+        )
+        self._ask_in(self._renew_s)
+
+    def _ask_in(self, seconds: float) -> None:
+        if self._due is not None:
+            self._due.cancel()
+        self._due = self._clock.call_later(seconds, self._ask)
+
+    def _running_low(self) -> None:
+        """In the middle of the engine's turn: asked in a later one, and not too often."""
+        passed_s = (self._clock.monotonic_ns() - self._asked_ns) / 1e9
+        self._ask_in(max(0.0, SOONEST_SECONDS - passed_s))
+
+    def _blocked(self) -> None:
+        self._ask_in(0.0)
+        banned = self._clock.monotonic_ns() < self._budget.banned_until_ns
+        if banned and not self._banned:
+            self._coordinator.raise_emergency(EmergencyLevel.HALT, BANNED)
+        self._banned = banned
+
+
+def terms_of(egress: str, limits: Limits) -> BudgetTerms:
+    return BudgetTerms(
+        egress=egress,
+        orders_10s=limits.orders_10s,
+        orders_1m=limits.orders_1m,
+        weight_1m=limits.weight_1m,
+        order_share=limits.order_share,
+        weight_share=limits.weight_share,
+        reserve_share=limits.reserve_share,
+    )
