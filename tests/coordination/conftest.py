@@ -19,6 +19,7 @@ from phoenix_coordination.redis.scripts import Script, call
 from phoenix_coordination.redis.server import find_server, server_arguments, server_url
 
 ACCOUNT = "binance-usdm:simulator:abc"
+TIMES = LeaseTimes(ttl_s=5.0, renew_s=0.5, margin_s=1.0)
 TERMS = AccountTerms(net_micro=10_000 * 10**6, gross_micro=20_000 * 10**6, emergency=EmergencyLevel.NONE)
 
 
@@ -125,7 +126,14 @@ class RedisWorld:
         told = [level.value, epoch, reason, "runner", 0, 1, self.keys.emergency_changed]
         await call(self.client, Script.MERGE, [self.keys.emergency], told)
 
-    def member(self, symbol: str = "BTCUSDT", *, dry_run: bool = False, terms: AccountTerms = TERMS) -> Member:
+    def member(
+        self,
+        symbol: str = "BTCUSDT",
+        *,
+        dry_run: bool = False,
+        terms: AccountTerms = TERMS,
+        times: LeaseTimes = TIMES,
+    ) -> Member:
         coordinator = RedisCoordinator(
             self.server.url,
             symbol,
@@ -136,7 +144,7 @@ class RedisWorld:
             self.clock,
             dry_run=dry_run,
             read_holdings=self.read_holdings,
-            times=LeaseTimes(ttl_s=5.0, renew_s=0.5, margin_s=1.0),
+            times=times,
         )
         member = Member(coordinator)
         self._members.append(member)

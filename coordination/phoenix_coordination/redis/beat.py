@@ -16,7 +16,10 @@ from phoenix_coordination.redis.switches import Switch
 
 
 class Beat(msgspec.Struct, frozen=True):
-    """One instant at the server. `standby`: another candidate is warm; `memory`: only with a lease that was taken."""
+    """One instant at the server, in the life that `run` names.
+
+    `standby`: another candidate is warm; `memory`: only with a lease that was taken.
+    """
 
     status: str
     token: int
@@ -28,6 +31,7 @@ class Beat(msgspec.Struct, frozen=True):
     rebuilt: bool
     ledger_epoch: int
     memory: Snapshot | None
+    run: str
 
 
 async def beat(
@@ -58,7 +62,7 @@ async def beat(
             *(int(warm), courtesy_ms),
         ],
     )
-    status, token, fingerprint, standby, emergency, halt, (generation, rebuilt, epoch), memory = told
+    status, token, fingerprint, standby, emergency, halt, (generation, rebuilt, epoch), memory, run = told
     return Beat(
         status.decode(),
         int(token),
@@ -70,4 +74,5 @@ async def beat(
         bool(rebuilt),
         int(epoch),
         snapshot_of(symbol, *memory) if memory else None,
+        run.decode(),
     )

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from phoenix_coordination.port import Clock, LeaseGranted, LeaseLost, LeaseRenewed, LeaseTimes
 from phoenix_coordination.redis.beat import Beat, beat
-from phoenix_coordination.redis.client import FAULTS, Redis
+from phoenix_coordination.redis.client import FAULTS, Redis, RedisFaultError
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.lease import Change, Lease
 from phoenix_coordination.redis.scripts import Script, call
@@ -29,9 +29,10 @@ LeaseMessage = LeaseGranted | LeaseRenewed | LeaseLost
 class Campaign:
     """Takes the lease of `symbol` when it is free, and keeps it.
 
-    `prepare` is awaited before a beat and `heard` after it, before its lease counts: both may raise what the world does
-    to a connection, and then nothing was heard. `tell` hears of the lease, `failed` of each beat that failed;
-    `settle` is awaited before a lease is given away.
+    `prepare` finds the server fit and gives its run: before the first beat, after one that failed, and when another run
+    answers. `heard` is awaited after a beat, before its lease counts. Both may raise what the world does to a
+    connection, and then nothing was heard. `tell` hears of the lease, `failed` of each beat that failed; `settle` is
+    awaited before a lease is given away.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Campaign:
         times: LeaseTimes,
         *,
         answer_s: float,
-        prepare: Callable[[], Awaitable[None]],
+        prepare: Callable[[], Awaitable[str]],
         heard: Callable[[Beat], Awaitable[None]],
         tell: Callable[[LeaseMessage], None],
         failed: Callable[[Exception], None],
@@ -63,6 +64,7 @@ class Campaign:
         self._failed = failed
         self._settle = settle
         self._lease = Lease(times)
+        self._fit_run = ""
         self._warm = False
         self._standby = False
         self._given = 0
@@ -138,8 +140,9 @@ class Campaign:
         lease = self._lease
         self._expire_if_due()  # this process may have slept, and its timers with it
         try:
-            await self._prepare()
-            self._expire_if_due()
+            if not self._fit_run:
+                self._fit_run = await self._prepare()
+                self._expire_if_due()
             asked = lease.ask(self._clock.monotonic_ns())
             answer = await beat(
                 self._client,
@@ -151,6 +154,10 @@ class Campaign:
                 warm=self._warm,
                 courtesy_ms=self._courtesy_ms,
             )
+            if answer.run != self._fit_run:  # it was restarted, or replaced, without that a connection told us
+                self._fit_run = await self._prepare()
+                if answer.run != self._fit_run:
+                    raise RedisFaultError("Redis was restarted between two questions")
             await self._heard(answer)
         except FAULTS as error:
             return self._fail(error)
@@ -195,6 +202,7 @@ class Campaign:
         """Life's seconds until the next attempt: jittered, longer each time, but early while a lease can be saved."""
         # Who has not looked without a gap has not watched.
         self._lease.watch.restart()
+        self._fit_run = ""
         self._standby = False
         self._failed(error)
         self._failures += 1

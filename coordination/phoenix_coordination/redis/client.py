@@ -176,6 +176,8 @@ class FitServer(NamedTuple):
 async def check_server(client: Redis) -> FitServer:
     """Raises `RedisFaultError` for a server that could forget what we keep there, or is not the one that counts."""
     told = await client.execute_command("INFO")
+    if told.get("loading"):  # until it is done it does not say of itself what it will be
+        raise RedisFaultError(_LOADING)
     version = tuple(int(part) for part in re.findall(r"\d+", str(told.get("redis_version", "")))[:2])
     if version < OLDEST:
         raise RedisFaultError(f"Redis is {told.get('redis_version')}: use 6.2 or newer, or Valkey")
@@ -196,6 +198,7 @@ _NO_APPEND_ONLY_FILE = (
     "Redis keeps no append-only file: after a restart makers stand still until what it forgot is rebuilt"
     " (set appendonly yes)"
 )
+_LOADING = "Redis is loading its data"
 _WRONG_KEY = "Redis refuses the user name or password: put the right one into the URL's file"
 _REPLICA = "Redis is a replica here: name its master, or the Sentinels that know it"
 _NO_ANSWER = "Redis does not answer in time"
@@ -206,7 +209,7 @@ _SENTENCES: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.AuthorizationError, "", _WRONG_KEY),
     (exceptions.NoPermissionError, "", "Redis: this user may not do what workers need: {error}"),
     (exceptions.ReadOnlyError, "", _REPLICA),
-    (exceptions.BusyLoadingError, "", "Redis is loading its data"),
+    (exceptions.BusyLoadingError, "", _LOADING),
     (MasterNotFoundError, "", "the Sentinels know no master of this service, or none answers"),
     (exceptions.TimeoutError, "", _NO_ANSWER),
     (TimeoutError, "", _NO_ANSWER),

@@ -11,6 +11,7 @@ from phoenix_coordination.port import (
     LeaseGranted,
     LeaseLost,
     LeaseRenewed,
+    LeaseTimes,
     Reachable,
     Reservation,
     Reserved,
@@ -25,15 +26,15 @@ from phoenix_coordination.state import SCHEMA, Mode, Reason, Role, StateRecord, 
 ACCOUNT = "binance-usdm:simulator:abc"
 
 
-async def begun(world, symbol="BTCUSDT"):
-    member = world.member(symbol)
+async def begun(world, symbol="BTCUSDT", **options):
+    member = world.member(symbol, **options)
     await member.coordinator.join(ACCOUNT)
     await member.coordinator.start(member.sink)
     return member
 
 
-async def leading(world, symbol="BTCUSDT"):
-    member = await begun(world, symbol)
+async def leading(world, symbol="BTCUSDT", **options):
+    member = await begun(world, symbol, **options)
     await member.hears(LeaseGranted)
     return member
 
@@ -152,6 +153,34 @@ async def test_a_server_that_may_not_be_used_is_said_and_nothing_is_taken(redis_
     await member.hears(LeaseGranted)
     kinds = [type(message) for message in member.told]
     assert kinds.index(Unreachable) < kinds.index(Reachable) < kinds.index(LeaseGranted)
+
+
+async def test_a_server_that_comes_back_unfit_before_anybody_missed_it_is_found_out(redis_world):
+    world = redis_world
+    member = await leading(world, times=LeaseTimes(ttl_s=100.0, renew_s=50.0, margin_s=20.0))
+    heard = member.count
+    world.server.kill()
+    world.server.start("--maxmemory-policy", "allkeys-lru")
+    assert "noeviction" in (await member.hears(Unreachable, after=heard)).reason
+    assert not any(isinstance(told, LeaseRenewed) for told in member.told[heard:])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(["--appendonly", "no"], 1), ([], 0)],
+    ids=["kept in memory alone", "kept on disk"],
+)
+async def test_a_server_that_forgets_when_it_restarts_is_used_and_the_log_says_once_what_that_means(
+    redis_world, caplog, options, told
+):
+    world = redis_world
+    world.server.kill()
+    world.server.start(*options)
+    member = await leading(world)
+    world.server.kill()
+    world.server.start(*options)
+    await member.hears((LeaseGranted, LeaseRenewed), after=member.count)
+    assert caplog.text.count("set appendonly yes") == told
 
 
 async def test_the_limits_are_shared_however_many_ask_at_once(redis_world):

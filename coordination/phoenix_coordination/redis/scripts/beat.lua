@@ -17,7 +17,7 @@
 -- ARGV  holder, token (0: candidate), watched (empty: nothing long enough), floor, nonce, max_token, warm (1 or 0), courtesy
 -- gives {'held'|'taken'|'lost'|'watch', token, fingerprint, another warm candidate (1 or 0),
 --        {level, epoch, reason, seeded} of the account, the same of the symbol,
---        {generation, rebuilt (1 or 0), epoch} of the ledger, {schema, token, saved_wall_ns, memory} with 'taken'}
+--        {generation, rebuilt (1 or 0), epoch} of the ledger, {schema, token, saved_wall_ns, memory} with 'taken', run}
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 if not run then
   return redis.error_reply('FOREIGN INFO server names no run_id')
@@ -131,4 +131,4 @@ end
 return {status, string.format('%.0f', token), fingerprint, standby,
   {switch[1] or '', switch[2] or '', switch[3] or '', switch[4] or ''},
   {halt[1] or '', halt[2] or '', halt[3] or '', halt[4] or ''},
-  {generation, rebuilt and 1 or 0, ledger[3] or '0'}, memory}
+  {generation, rebuilt and 1 or 0, ledger[3] or '0'}, memory, run}
