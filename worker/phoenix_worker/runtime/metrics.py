@@ -98,8 +98,11 @@ ENGINE_GAUGES: tuple[tuple[str, str, EngineFigure], ...] = (
     ),
     ("mm_lease_held", "1 while this worker holds the symbol's lease.", lambda v, _: float(bool(v.token))),
     ("mm_lease_token", "Fencing token of the lease, 0 without.", lambda v, _: float(v.token)),
+    ("mm_standby_warm", "1 while leading is all that this worker lacks to quote.", lambda v, _: float(v.warm)),
     ("mm_emergency_level", "The account's switch: 0 none, 1 halt, 2 flatten.", lambda v, _: float(v.emergency)),
+    ("mm_emergency_epoch", "What a resume of the account has to name.", lambda v, _: float(v.emergency_epoch)),
     ("mm_risk_halted", "1 while the symbol is halted by risk.", lambda v, _: float(bool(v.halted))),
+    ("mm_risk_halt_epoch", "What a resume of the symbol has to name.", lambda v, _: float(v.halt_epoch)),
     (
         "mm_fresh_connection_silent",
         "1 while a fresh connection is silent too: the cause is upstream.",
