@@ -14,7 +14,7 @@ mm:{<account>}:[dry:]snapshot:<symbol>        hash: schema, token, saved_wall_ns
 mm:{<account>}:[dry:]steward                  hash like a snapshot: what the steward saw of the account
 mm:{<account>}:record:<symbol>:<holder>       string, lives as long as a record does
 mm:{<account>}:records                        sorted set of those keys, by the server's time in ms
-mm:{<account>}:orders                         hash: clock, blocked, b<slot>, r<seconds>, h:<holder>: see spend.lua
+mm:{<account>}:orders                         hash: window, h:<holder> (msgpack): see spend.lua
 mm:{<account>}:orders:speakers                sorted set: who spoke when
 mm:{<account>}:orders:short                   sorted set: who got less than it would use, and when
 mm:{<account>}:orders:back-off                channel
