@@ -72,10 +72,11 @@ def test_a_foreign_memory_is_told_of_and_counts_as_none(memory, alter, says):
     assert fresh.session.unremembered
 
 
-def test_a_foreign_memory_is_none_for_a_worker_that_has_led_before(memory):
+@pytest.mark.parametrize("unusable", [b"", b"junk"], ids=["none", "foreign"])
+def test_none_that_can_be_used_is_none_for_a_worker_that_has_led_before_too(memory, unusable):
     fresh = restored(memory)
     assert not fresh.session.unremembered
-    fresh.on(ev.Restored(fresh.now_ns, b"", 0))
+    fresh.on(ev.Restored(fresh.now_ns, unusable, 0))
     assert fresh.session.unremembered
     assert fresh.account.pnl.fills == 1, "what it knows itself it keeps"
 

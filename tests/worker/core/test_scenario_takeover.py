@@ -65,6 +65,23 @@ def test_a_timer_from_leading_before_does_not_count(world):
     assert world.ours() == []
 
 
+def test_an_order_of_ours_under_an_older_token_is_never_amended_but_goes():
+    """Its cancel is refused at first, so it rests on, in the place of a quote that is wanted."""
+    world = World(changed(MAKER, failure_window=1_000)).start()
+    world.wait(1.0)
+    world.exchange.refuse = {Request.CANCEL: [(Refusal.OTHER, -1001)] * 20}
+    world.lease(0)
+    mark = len(world.done)
+    world.lease(TOKEN + 1)
+    world.wait(1.0)
+    world.market(world.exchange.bid + 400)
+    world.wait(4.0)
+    amended = {order_id.parse(amend.approved.order.client_id).token for amend in of_kind(world.since(mark), ac.Amend)}
+    assert amended <= {TOKEN + 1}
+    assert {order_id.parse(order.client_id).token for order in world.ours()} == {TOKEN + 1}
+    assert len(world.ours()) == 10
+
+
 def test_a_position_that_the_last_leader_built_is_reduced_by_the_next(world):
     world.fill(world.ours(Side.BUY)[0])
     successor = successor_of(world).start(TOKEN + 1, world.engine.remember())
@@ -142,6 +159,16 @@ def test_without_a_memory_a_position_cools_down_and_a_flat_symbol_does_not(posit
     assert all(order.reduce_only for order in world.ours()) is cools
     world.wait(60.0)
     assert world.ours(grows)
+
+
+def test_a_position_that_was_built_since_does_not_cool_down_at_the_next_reading():
+    world = World().start(memory=b"")
+    world.wait(1.0)
+    world.fill(world.ours(Side.BUY)[0])
+    world.close(Stream.USER)
+    world.open(Stream.USER)
+    world.wait(1.0)
+    assert world.engine.view().reasons == []
 
 
 def test_a_worker_that_was_never_told_of_a_memory_fails_closed_too():
@@ -296,6 +323,14 @@ def test_a_switch_that_has_forgotten_an_emergency_does_not_lift_it(world):
     assert world.engine.view().emergency is EmergencyLevel.NONE
 
 
+def test_an_emergency_that_was_raised_again_and_resumed_between_two_looks_is_over(world):
+    world.tell(ev.Emergency(0, EmergencyLevel.HALT, 5, "a person"))
+    world.automatic = False
+    for epoch in (0, 2):  # forgotten; 1 was the halt that we raised again
+        world.tell(ev.Emergency(0, EmergencyLevel.NONE, epoch, ""))
+    assert world.engine.view().emergency is EmergencyLevel.NONE
+
+
 # -- making room -----------------------------------------------------------------------------------------------
 
 
@@ -359,6 +394,15 @@ def test_once_it_can_quote_again_it_keeps_the_lease(world):
     renewing(world, 2.0)
     book_lost(world)
     assert of_kind(renewing(world, 2.5), ac.HandOver) == []
+
+
+def test_a_leader_has_three_seconds_from_when_it_leads(world):
+    book_lost(world)
+    renewing(world, 2.8)
+    world.lease(0)
+    world.lease(TOKEN + 1)
+    assert of_kind(renewing(world, 2.5), ac.HandOver) == []
+    assert len(of_kind(renewing(world, 1.0), ac.HandOver)) == 1
 
 
 @pytest.mark.parametrize(
@@ -434,24 +478,60 @@ def test_what_is_live_is_told_with_each_reservation_reduce_only_too():
     assert (asked.buy_live_steps, asked.sell_live_steps) == (0, sum(order.qty for order in world.ours()))
 
 
-def test_a_grant_below_what_is_live_withdraws_at_once_however_lately_quotes_were_touched(world):
-    world.automatic = False
+@pytest.fixture
+def touched(world):
+    """The quotes were moved a moment ago, and must not be again so soon; the market has gone on since."""
     world.now += SECOND
     world.renew()
     world.tell(world.next_diff())
+    mark = len(world.done)
     world.market(600_400)
-    assert of_kind(world.done[-12:], ac.Amend), "touched a moment ago"
-    world.automatic = True
-    world.settle()
+    assert of_kind(world.since(mark), ac.Amend)
     world.automatic = False
-    newest = world.engine.reservation.sequence
-    actions = world.tell(ev.Reserved(0, newest, 9, 200))
-    gone = of_kind(actions, ac.Cancel, ac.Amend)
-    assert gone
-    world.automatic = True
-    world.settle()
-    assert sum(order.qty for order in world.ours(Side.BUY)) <= 9
-    assert len(world.ours(Side.SELL)) == 5
+    assert sent(world.market(600_800)) == []
+    return world
+
+
+def left_of(world, side, actions):
+    """Steps that rest once these have been done, by layer."""
+    sizes = {order.client_id: order.qty for order in world.ours(side)}
+    for cancel in of_kind(actions, ac.Cancel):
+        sizes.pop(cancel.client_id, None)
+    moved = {amend.approved.order.client_id: amend.approved.order.qty_steps for amend in of_kind(actions, ac.Amend)}
+    return [moved.get(client_id, qty) for client_id, qty in sizes.items()]
+
+
+@pytest.mark.parametrize("granted", range(0, 21, 2))
+def test_a_grant_below_what_is_live_withdraws_at_once_however_lately_quotes_were_touched(touched, granted):
+    world = touched
+    before = {order.client_id: order.qty for order in world.ours()}
+    assert sum(order.qty for order in world.ours(Side.BUY)) == 21
+    actions = world.tell(ev.Reserved(0, world.engine.reservation.sequence, granted, 200))
+    assert sum(left_of(world, Side.BUY, actions)) <= granted
+    assert left_of(world, Side.SELL, actions) == [order.qty for order in world.ours(Side.SELL)]
+    for amend in of_kind(actions, ac.Amend):
+        order = amend.approved.order
+        assert order.qty_steps < before[order.client_id], "whatever does not shrink waits"
+
+
+@pytest.mark.parametrize("granted", range(2, 21, 2))
+def test_what_a_grant_still_admits_goes_on_resting_nearest_first(world, granted):
+    world.automatic = False
+    actions = world.tell(ev.Reserved(0, world.engine.reservation.sequence, granted, 200))
+    left = left_of(world, Side.BUY, actions)
+    assert granted - 1 <= sum(left) <= granted, "all but what would be too small for an order"
+    assert left[:-1] == [order.qty for order in world.ours(Side.BUY)][: len(left) - 1]
+
+
+def test_what_rests_on_the_side_that_fits_is_not_disturbed_by_the_other(world):
+    sells = [order.qty for order in world.ours(Side.SELL)]
+    world.automatic = False
+    world.tell(ev.Reserved(0, world.engine.reservation.sequence, 9, sum(sells)))
+    larger = changed(MAKER, base_size_steps=3 * MAKER.base_size_steps)
+    mark = len(world.done)
+    world.tell(ev.ParametersSet(0, larger, "larger"))
+    world.wait(0.5)
+    assert left_of(world, Side.SELL, world.since(mark)) == sells
 
 
 def test_a_grant_that_fell_is_kept_to_while_a_newer_request_is_unanswered(world):
@@ -461,16 +541,14 @@ def test_a_grant_that_fell_is_kept_to_while_a_newer_request_is_unanswered(world)
     assert len(of_kind(world.done[-12:], ac.Cancel)) == 10
 
 
-def test_what_cannot_be_made_smaller_is_cancelled(world):
+@pytest.mark.parametrize("granted", range(0, 21, 2))
+def test_what_cannot_be_made_smaller_is_cancelled(world, granted):
     """No order may be sent any more, so none can be amended either; a cancel always may."""
     world.tell(ev.Budget(0, 0, 0, 2_000))
     world.automatic = False
-    actions = world.tell(ev.Reserved(0, world.engine.reservation.sequence, 9, 200))
+    actions = world.tell(ev.Reserved(0, world.engine.reservation.sequence, granted, 200))
     assert of_kind(actions, ac.Amend) == []
-    left = sum(order.qty for order in world.ours(Side.BUY)) - sum(
-        world.exchange.orders[action.client_id].qty for action in of_kind(actions, ac.Cancel)
-    )
-    assert left <= 9
+    assert sum(left_of(world, Side.BUY, actions)) <= granted
 
 
 def test_reducing_orders_need_no_grant():
