@@ -202,6 +202,12 @@ _LOADING = "Redis is loading its data"
 _WRONG_KEY = "Redis refuses the user name or password: put the right one into the URL's file"
 _REPLICA = "Redis is a replica here: name its master, or the Sentinels that know it"
 _NO_ANSWER = "Redis does not answer in time"
+_UNTRUSTED = (
+    "Redis has a certificate that is not trusted: name its authority (rediss://…?ssl_ca_certs=FILE),"
+    " and the host as the certificate does: {error}"
+)
+_NO_MEMORY = "Redis is out of memory (maxmemory): give it more, it must not forget"
+_CLOSED = "Redis closes the connection: if it goes on to, it may want TLS (rediss://)"
 # The first that fits: subclasses come before what they are made of.
 _SENTENCES: tuple[tuple[type[Exception], str, str], ...] = (
     (RedisFaultError, "", "{error}"),
@@ -213,9 +219,14 @@ _SENTENCES: tuple[tuple[type[Exception], str, str], ...] = (
     (MasterNotFoundError, "", "the Sentinels know no master of this service, or none answers"),
     (exceptions.TimeoutError, "", _NO_ANSWER),
     (TimeoutError, "", _NO_ANSWER),
+    (exceptions.ConnectionError, "CERTIFICATE_VERIFY_FAILED", _UNTRUSTED),
+    (exceptions.ConnectionError, "closed by server", _CLOSED),
     (exceptions.ConnectionError, "", "Redis cannot be reached: {error}"),
     (OSError, "", "Redis cannot be reached: {error}"),
     (exceptions.ResponseError, "FOREIGN ", "Redis holds what no worker wrote: {error}"),
+    (exceptions.ResponseError, "NOREPLICAS", "Redis has too few replicas to write: what it took could be lost"),
+    (exceptions.OutOfMemoryError, "", _NO_MEMORY),
+    (exceptions.ResponseError, "OOM ", _NO_MEMORY),  # told by a script
     (exceptions.ResponseError, "WRONGTYPE", "Redis holds a foreign value under one of our keys (mm:…): move it away"),
     (exceptions.ResponseError, "NOAUTH", _WRONG_KEY),
     (exceptions.ResponseError, "WRONGPASS", _WRONG_KEY),

@@ -1,7 +1,16 @@
 """Which Redis is used, and what a person is told of one that is not."""
 
 import pytest
-from phoenix_coordination.redis.client import RedisUrlError, check_url, credentials_of, fault_of, passwords_of, read_url
+from phoenix_coordination.redis.client import (
+    RedisFaultError,
+    RedisUrlError,
+    check_server,
+    check_url,
+    credentials_of,
+    fault_of,
+    passwords_of,
+    read_url,
+)
 from redis import exceptions
 
 
@@ -75,6 +84,9 @@ def test_a_password_in_a_file_is_read(tmp_path):
             "what no worker wrote: mm:x is not",
         ),
         (exceptions.ResponseError("WRONGTYPE Operation against"), "foreign value"),
+        (exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."), "too few replicas"),
+        (exceptions.ResponseError("OOM command not allowed when used memory > 'maxmemory'."), "out of memory"),
+        (exceptions.NoPermissionError("NOPERM this user has no permissions"), "may not do"),
         (exceptions.ReadOnlyError("x"), "replica"),
         (exceptions.BusyLoadingError("x"), "loading"),
         (ConnectionRefusedError("x"), "cannot be reached"),
@@ -105,3 +117,53 @@ def test_who_connects_and_what_nobody_may_be_told(url, found):
         for written in hidden:
             left = left.replace(written, "")
         assert password.removeprefix("se").strip("/@") not in left
+
+
+class Told:
+    """A server as its INFO tells of it: of versions and kinds that cannot be run here."""
+
+    def __init__(self, **info) -> None:
+        fit = {
+            "redis_version": "6.2.14",
+            "maxmemory_policy": "noeviction",
+            "role": "master",
+            "aof_enabled": 1,
+            "run_id": "a",
+        }
+        self._info = {**fit, **info}
+
+    async def execute_command(self, *words):
+        assert words == ("INFO",)
+        return self._info
+
+
+@pytest.mark.parametrize("version", ["6.2.0", "7.0.15", "7.4.1", "8.0.0", "10.0.0"])
+async def test_a_version_that_has_what_is_needed_is_used(version):
+    assert await check_server(Told(redis_version=version)) == ("a", "")
+
+
+async def test_a_valkey_calls_itself_by_the_version_of_redis_that_it_stands_for():
+    assert await check_server(Told(redis_version="7.2.4", server_name="valkey", valkey_version="8.1.0")) == ("a", "")
+
+
+@pytest.mark.parametrize(
+    ("info", "told"),
+    [
+        ({"redis_version": "6.0.16"}, "Redis is 6.0.16: use 6.2 or newer, or Valkey"),
+        ({"redis_version": "5.0.14"}, "use 6.2 or newer"),
+        ({"redis_version": ""}, "use 6.2 or newer"),
+        ({"maxmemory_policy": "volatile-ttl"}, "evicts what it holds (maxmemory-policy volatile-ttl)"),
+        ({"role": "slave"}, "name its master"),
+        ({"cluster_enabled": 1}, "Cluster, which is not supported"),
+        ({"loading": 1}, "loading its data"),
+    ],
+    ids=["old", "older", "nameless", "evicting", "replica", "cluster", "loading"],
+)
+async def test_a_server_that_may_not_be_used_is_one_sentence(info, told):
+    with pytest.raises(RedisFaultError) as refused:
+        await check_server(Told(**info))
+    assert told in fault_of(refused.value)
+
+
+async def test_a_server_that_keeps_nothing_is_used_with_a_word_of_warning():
+    assert "appendonly yes" in (await check_server(Told(aof_enabled=0))).warning

@@ -139,8 +139,14 @@ async def test_a_switch_that_no_worker_wrote_is_said(redis_world, switch):
 
 @pytest.mark.parametrize(
     ("options", "told"),
-    [(["--maxmemory-policy", "allkeys-lru"], "noeviction"), (["--requirepass", "secret"], "user name or password")],
-    ids=["evicting", "password"],
+    [
+        (["--maxmemory-policy", "allkeys-lru"], "noeviction"),
+        (["--requirepass", "secret"], "user name or password"),
+        (["--replicaof", "127.0.0.1", "1"], "replica"),
+        (["--maxmemory", "1"], "out of memory"),
+        (["--min-replicas-to-write", "1"], "too few replicas"),
+    ],
+    ids=["evicting", "password", "replica", "full", "replicas missing"],
 )
 async def test_a_server_that_may_not_be_used_is_said_and_nothing_is_taken(redis_world, options, told):
     world = redis_world
@@ -157,7 +163,7 @@ async def test_a_server_that_may_not_be_used_is_said_and_nothing_is_taken(redis_
 
 async def test_a_server_that_comes_back_unfit_before_anybody_missed_it_is_found_out(redis_world):
     world = redis_world
-    member = await leading(world, times=LeaseTimes(ttl_s=100.0, renew_s=50.0, margin_s=20.0))
+    member = await leading(world, times=LeaseTimes(ttl_s=20.0, renew_s=10.0, margin_s=4.0))
     heard = member.count
     world.server.kill()
     world.server.start("--maxmemory-policy", "allkeys-lru")
