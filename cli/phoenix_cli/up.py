@@ -94,12 +94,12 @@ async def up(options: Options, output: Output) -> str:
             blurb = RunView(title="up", elapsed_s=0, market=", ".join(sorted({each.venue for each in fleet})))
             runner = Runner(directory, Clock(), guardian, http, output, blurb)
             parameters = Parameters(directory)
+            accounts = {assignment.account.metadata.name: assignment.account for assignment in fleet}
+            credentials = {
+                name: await _credentials(account, fleet, options, runner) for name, account in accounts.items()
+            }
             with output:
                 async with runner.ended_by_signals(), _redis(options, runner):
-                    accounts = {assignment.account.metadata.name: assignment.account for assignment in fleet}
-                    credentials = {
-                        name: await _credentials(account, fleet, options, runner) for name, account in accounts.items()
-                    }
                     for assignment in fleet:
                         runner.makers.append(_maker(assignment, options, runner, parameters, credentials))
                     runner.share(fleet, credentials)

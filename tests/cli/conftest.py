@@ -1,9 +1,15 @@
 import json
+import shutil
+import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
+import redis
 from phoenix_coordination import state
+from phoenix_coordination.redis.server import find_server, server_arguments, server_socket
 
 STANDINS = Path(__file__).parent / "local" / "standins"
 
@@ -16,6 +22,44 @@ AGREED_BOOKS = {
 def _house_path(monkeypatch) -> None:
     """Child processes find our packages where this one finds them."""
     monkeypatch.setenv("PYTHONPATH", ":".join(entry for entry in sys.path if entry))
+
+
+@pytest.fixture(scope="session")
+def _redis_server():
+    """A client of a real server, in a directory whose name is short enough for a socket."""
+    program = find_server()
+    if program is None:
+        pytest.skip("no redis-server here")
+    directory = Path(tempfile.mkdtemp(prefix="px-cli-"))
+    process = subprocess.Popen(server_arguments(program, directory), stdout=subprocess.DEVNULL)
+    client = redis.Redis(unix_socket_path=str(server_socket(directory)))
+    try:
+        until = time.monotonic() + 20
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError:
+                assert time.monotonic() < until, "redis-server does not answer"
+                time.sleep(0.02)
+        yield client
+    finally:
+        client.close()
+        process.terminate()
+        process.wait(10)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def shared_redis(_redis_server):
+    """An empty Redis: a client of it."""
+    _redis_server.flushall()
+    return _redis_server
+
+
+@pytest.fixture
+def redis_url(shared_redis) -> str:
+    return f"unix://{shared_redis.connection_pool.connection_kwargs['path']}"
 
 
 @pytest.fixture

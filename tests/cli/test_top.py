@@ -6,17 +6,21 @@ from decimal import Decimal
 import pytest
 from phoenix_cli import top
 from phoenix_cli.local.layout import StateDirectory
-from phoenix_cli.local.runfile import RunFile, is_held, read_run_file, write_run_file
-from phoenix_cli.local.view import MakerView, Mood, RunView
+from phoenix_cli.local.runfile import AccountFiles, RunFile, is_held, read_run_file, write_run_file
+from phoenix_cli.local.view import AccountView, MakerView, Mood, RunView
 from phoenix_cli.refusal import Refused
-from phoenix_cli.top import find_run
+from phoenix_cli.target import find_run
 
 VIEW = RunView(
     title="demo",
     elapsed_s=12.5,
+    accounts=(AccountView(name="default", level="Halt", epoch=3, reason="looked odd"),),
     makers=(
         MakerView(name="btcusdt", symbol="BTCUSDT", health="Quoting", mood=Mood.GOOD, net_max=Decimal("0.1"), fills=3),
     ),
+)
+RUN = RunFile(
+    os.getpid(), VIEW, "unix:///run/redis.sock", {"PHOENIX_CLOCK": "1:2:5"}, (AccountFiles("default", "p", "c"),)
 )
 
 
@@ -36,15 +40,18 @@ def attach(*arguments: str) -> int:
 def test_a_run_is_found_by_its_lock_and_shown(state, capsys):
     directory = StateDirectory(state / "demo")
     with directory.locked():
-        write_run_file(directory, VIEW)
+        write_run_file(directory, RUN)
         assert attach("--plain") == 0
-    assert capsys.readouterr().out == "BTCUSDT Quoting –/– quotes 0×0 position – of 0.1 fills 3 restarts 0\n"
+    assert capsys.readouterr().out == (
+        "account default emergency Halt epoch 3 (looked odd)\n"
+        "BTCUSDT Quoting –/– quotes 0×0 position – of 0.1 fills 3 restarts 0\n"
+    )
 
 
 def test_all_of_it_is_there_as_json(state, capsys):
     directory = StateDirectory(state / "up")
     with directory.locked():
-        write_run_file(directory, VIEW)
+        write_run_file(directory, RUN)
         assert attach("-o", "json") == 0
     assert json.loads(capsys.readouterr().out)["makers"][0]["symbol"] == "BTCUSDT"
 
@@ -52,7 +59,7 @@ def test_all_of_it_is_there_as_json(state, capsys):
 def test_a_run_that_has_ended_is_not_shown(state):
     directory = StateDirectory(state / "demo")
     with directory.locked():
-        write_run_file(directory, VIEW)
+        write_run_file(directory, RUN)
     assert not is_held(directory)
     with pytest.raises(Refused, match=r"no run is going on in .*phoenix demo"):
         find_run(None)
@@ -73,7 +80,7 @@ def test_a_run_that_has_just_begun_says_to_try_again(state):
 
 def test_a_run_file_round_trips_and_a_broken_one_is_none(tmp_path):
     directory = StateDirectory(tmp_path)
-    write_run_file(directory, VIEW)
-    assert read_run_file(directory.run_file) == RunFile(pid=os.getpid(), view=VIEW)
+    write_run_file(directory, RUN)
+    assert read_run_file(directory.run_file) == RUN
     directory.run_file.write_text("{")
     assert read_run_file(directory.run_file) is None

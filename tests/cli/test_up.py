@@ -52,7 +52,7 @@ async def simulator(tmp_path, standin_exchange):
 @pytest.fixture
 def options(tmp_path, standin_worker):
     def make(manifest: str) -> Options:
-        return Options((manifest,), tmp_path / "credentials", tmp_path / "state", standin_worker)
+        return Options((manifest,), tmp_path / "credentials", tmp_path / "state", worker=standin_worker)
 
     return make
 

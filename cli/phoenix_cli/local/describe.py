@@ -83,7 +83,7 @@ def pnl_total(record: StateRecord) -> Decimal:
 
 def changes(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str, Mood]]:
     """What somebody who watches wants to hear of, between two records of one worker."""
-    if before is None or before.ready != now.ready:
+    if before is None or before.ready != now.ready or (now.ready and before.role is not now.role):
         if now.ready:
             yield f"ready, {now.role}", Mood.GOOD
         elif before is not None:

@@ -32,6 +32,11 @@ def test_becoming_ready_and_unready_is_told_with_the_reason(record):
     assert said(record(**UNREADY), record()) == ["ready, leading"]
 
 
+def test_a_standby_that_takes_over_is_told(record):
+    assert said(record(role=Role.STANDBY), record()) == ["ready, leading"]
+    assert said(record(**UNREADY, role=Role.STANDBY), record(**UNREADY)) == []
+
+
 def test_another_reason_while_unready_is_told(record):
     later = record(ready=False, reason=Reason.BOOK_NOT_SYNCED)
     assert said(record(**UNREADY), later) == ["not ready: BookNotSynced"]

@@ -36,7 +36,7 @@ class Watched:
 
 
 @pytest.fixture
-async def watched(tmp_path, standin_worker, monkeypatch):
+async def watched(tmp_path, standin_worker, redis_url, monkeypatch):
     """Starts the maker in a body: `async with` would hide what happens when it is stopped."""
     monkeypatch.setattr(maker_module, "POLL_S", 0.05)
     configs = find_configs()
@@ -51,6 +51,7 @@ async def watched(tmp_path, standin_worker, monkeypatch):
                 program=standin_worker,
                 parameters=Parameters(directory).put(assignment.maker, assignment.account),
                 credentials=directory.credentials("default"),
+                redis=redis_url,
                 state=directory.state,
                 log=directory.log("btcusdt"),
                 env={},

@@ -34,9 +34,10 @@ def test_what_has_not_changed_is_no_new_generation(parameters, assignment):
     assert read(place)[0].metadata.generation == 1
 
 
-def test_the_switch_reaches_the_files_as_a_new_generation_and_nothing_else_changes(parameters, assignment):
-    place = parameters.put(assignment.maker, assignment.account)
-    parameters.set_emergency(Emergency.HALT)
+def test_a_changed_account_reaches_the_files_as_a_new_generation_and_nothing_else_changes(parameters, assignment):
+    parameters.put(assignment.maker, assignment.account)
+    spec = assignment.account.spec.model_copy(update={"emergency": Emergency.HALT})
+    place = parameters.put(assignment.maker, assignment.account.model_copy(update={"spec": spec}))
     maker, account = read(place)
     assert account.spec.emergency is Emergency.HALT
     assert account.metadata.generation == maker.metadata.generation == 2

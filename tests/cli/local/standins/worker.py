@@ -1,5 +1,7 @@
 """A stand-in for a worker: its command line, its state record, its signals. It trades nothing.
 
+It names its account in Redis, and tells the switch that lies there.
+
 STANDIN_WORKER chooses what goes wrong: `refuses` (ends at once, saying why), `deaf` (ignores SIGTERM), `unready`
 (its price is stale for ever), `mute` (serves nothing), `fails-late` (ends with 1 when it is stopped).
 """
@@ -14,10 +16,16 @@ from pathlib import Path
 
 from aiohttp import web
 from phoenix_coordination import state
+from phoenix_coordination.redis.client import connect, read_url
+from phoenix_coordination.redis.keys import AccountKeys, identity_of
 from phoenix_crds import read_resolved
 
+IDENTITY = "binance-usdm:simulator:standin"
 
-def record(maker_file: Path, account_file: Path, role: state.Role, began: float) -> state.StateRecord:
+
+def record(
+    maker_file: Path, account_file: Path, role: state.Role, began: float, emergency: state.EmergencyState
+) -> state.StateRecord:
     maker, account = read_resolved(maker_file, account_file)
     stale = os.environ.get("STANDIN_WORKER") == "unready"
     reason = state.Reason.PRICE_STALE if stale else state.Reason.QUOTING
@@ -42,7 +50,7 @@ def record(maker_file: Path, account_file: Path, role: state.Role, began: float)
         fresh_connection_silent=False,
         published_ms=time.time_ns() // 1_000_000,
         configuration=state.Configuration(generation=maker.metadata.generation or 0),
-        emergency=state.EmergencyState(level=str(account.spec.emergency)),
+        emergency=emergency if emergency.level != "None" else state.EmergencyState(str(account.spec.emergency)),
         prices=state.Prices(bid="61234.5", ask="61234.6", mid=61234.55),
         quotes=state.Quotes(bids=[state.Quote("61230.0", "0.004", "q")], asks=[state.Quote("61240.0", "0.004", "q")]),
         position=state.Position(qty="0.004", net_max=str(maker.spec.net_max), max_worst_case_ratio=0.4),
@@ -70,9 +78,16 @@ async def serve(args: argparse.Namespace) -> int:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: wrong == "deaf" or stopped.set())
 
+    redis, keys = connect(read_url(args.redis), 5.0), AccountKeys(IDENTITY)
+    account = read_resolved(args.maker, args.account)[1].metadata
+    await redis.execute_command("SET", identity_of(f"{account.namespace}/{account.name}"), IDENTITY)
+
     async def answer(_: web.Request) -> web.Response:
         role = state.Role.DRAINING if stopped.is_set() else state.Role.LEADING
-        return web.Response(body=state.encode(record(args.maker, args.account, role, began)))
+        told = await redis.execute_command("HMGET", keys.emergency, "level", "epoch", "reason")
+        level, epoch, reason = (field or b"0" for field in told)
+        emergency = state.EmergencyState(("None", "Halt", "Flatten")[int(level)], int(epoch), reason.decode())
+        return web.Response(body=state.encode(record(args.maker, args.account, role, began, emergency)))
 
     app = web.Application()
     app.router.add_get("/state", answer)
@@ -84,6 +99,7 @@ async def serve(args: argparse.Namespace) -> int:
     await stopped.wait()
     await asyncio.sleep(0.2)  # withdrawing takes a moment
     await runner.cleanup()
+    await redis.aclose()
     return 1 if wrong == "fails-late" else 0
 
 
@@ -91,6 +107,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     for option in ("--maker", "--account", "--credentials", "--state-dir"):
         parser.add_argument(option, type=Path, required=True)
+    parser.add_argument("--redis", required=True)
     parser.add_argument("--http", required=True)
     args = parser.parse_args()
     if os.environ.get("STANDIN_WORKER") == "refuses":

@@ -1,0 +1,196 @@
+"""What a run does for its accounts: seeds the switch, remembers it, tells it, and shows what the makers share."""
+
+import asyncio
+import contextlib
+from decimal import Decimal
+
+import pytest
+from phoenix_cli.demo import find_configs
+from phoenix_cli.local.account import AccountWatch, Remembered, SwitchFile
+from phoenix_cli.local.fleet import load_fleet
+from phoenix_cli.local.view import Exposure, HaltView
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.keys import AccountKeys, identity_of
+
+IDENTITY = "binance-usdm:simulator:abc"
+KEYS = AccountKeys(IDENTITY)
+NONE, HALT, FLATTEN = EmergencyLevel
+
+
+@pytest.fixture
+def account():
+    configs = find_configs()
+    return load_fleet([configs / "accounts", configs / "makers"])[0].account
+
+
+class Watched:
+    """A watch that looks on, and what it has told."""
+
+    def __init__(self, watch: AccountWatch, told: list[str], redis) -> None:
+        self.watch = watch
+        self.told = told
+        self.redis = redis
+
+    @property
+    def view(self):
+        return self.watch.view()
+
+    def switch(self) -> dict[str, str]:
+        return {name.decode(): value.decode() for name, value in self.redis.hgetall(KEYS.emergency).items()}
+
+    async def until(self, holds) -> None:
+        async with asyncio.timeout(20):
+            while not holds():  # noqa: ASYNC110 - the watch looks four times a second
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def watching(account, shared_redis, redis_url, tmp_path):
+    """Begins to watch; in a body, because a run begins and ends within a test."""
+    shared_redis.set(identity_of("local/default"), IDENTITY)
+
+    @contextlib.asynccontextmanager
+    async def begin():
+        told: list[str] = []
+        memory = SwitchFile(tmp_path / "switch.json")
+        watch = AccountWatch(
+            account,
+            redis_url,
+            memory,
+            lambda subject, text, _: told.append(f"{subject} {text}"),
+            lambda holder: {"pod/1": "btcusdt"}.get(holder, holder),
+            rehearses=False,
+        )
+        looking = asyncio.create_task(watch.follow())
+        try:
+            yield Watched(watch, told, shared_redis)
+        finally:
+            looking.cancel()
+            await asyncio.wait({looking})
+
+    return begin
+
+
+async def test_until_a_worker_has_named_the_account_nothing_is_known_of_it(watching, shared_redis):
+    shared_redis.delete(identity_of("local/default"))
+    async with watching() as it:
+        await asyncio.sleep(0.3)
+        assert (it.view.level, it.view.trouble) == ("", "waits for a worker to name the account")
+        assert it.switch() == {}
+        shared_redis.set(identity_of("local/default"), IDENTITY)
+        await it.until(lambda: it.view.level == "None")
+
+
+async def test_a_switch_that_nobody_has_seeded_is_seeded_with_none(watching):
+    async with watching() as it:
+        await it.until(lambda: it.view.level == "None")
+        assert (it.switch()["seeded"], it.switch()["level"], it.switch()["source"]) == ("1", "0", "local runner")
+        assert it.told == []
+
+
+async def test_a_stop_is_told_once_with_the_command_that_lifts_it_and_so_is_its_end(watching):
+    async with watching() as it:
+        await it.until(lambda: it.view.level == "None")
+        await it.watch.stop(HALT, "looked odd")
+        await it.until(lambda: it.view.level == "Halt")
+        assert (it.view.epoch, it.view.reason) == (1, "looked odd")
+        it.redis.hset(KEYS.emergency, mapping={"level": 0, "epoch": 2, "reason": "resumed by anna"})
+        await it.until(lambda: it.view.level == "None")
+        raised, lifted = it.told
+        assert raised.startswith("default emergency Halt, epoch 1, by local runner: looked odd; ")
+        assert raised.endswith("`phoenix resume default --epoch 1` lets it trade again")
+        assert lifted == "default no emergency, epoch 2: resumed by anna"
+
+
+async def test_a_redis_that_comes_back_empty_is_told_the_stop_again(watching):
+    async with watching() as it:
+        await it.until(lambda: it.view.level == "None")
+        await it.watch.stop(FLATTEN, "looked odd")
+        await it.until(lambda: it.view.level == "Flatten")
+        it.redis.flushall()
+        await it.until(lambda: it.switch() != {})
+        await it.until(lambda: it.switch().get("seeded") == "1")
+        assert (it.switch()["level"], it.switch()["epoch"], it.switch()["reason"]) == ("2", "1", "looked odd")
+
+
+async def test_a_stop_outlives_the_run_and_its_redis(watching):
+    async with watching() as it:
+        await it.until(lambda: it.view.level == "None")
+        await it.watch.stop(HALT, "looked odd")
+        await it.until(lambda: it.view.level == "Halt")
+    it.redis.flushall()
+    it.redis.set(identity_of("local/default"), IDENTITY)
+    async with watching() as later:
+        await later.until(lambda: later.view.level == "Halt")
+        assert later.switch()["seeded"] == "1"
+        assert "looked odd" in later.told[0]
+
+
+async def test_what_was_resumed_while_the_run_was_away_stays_resumed(watching):
+    async with watching() as it:
+        await it.until(lambda: it.view.level == "None")
+        await it.watch.stop(HALT, "looked odd")
+        await it.until(lambda: it.view.level == "Halt")
+    it.redis.hset(KEYS.emergency, mapping={"level": 0, "epoch": 2})
+    async with watching() as later:
+        await later.until(lambda: later.view.level == "None")
+        assert later.view.epoch == 2
+
+
+async def test_what_the_makers_share_is_shown(watching, shared_redis):
+    run = shared_redis.info("server")["run_id"]
+    micro = 1_000_000
+    shared_redis.hset(
+        KEYS.ledger,
+        mapping={
+            "rebuilt": f"{run}:x",
+            "epoch": 3,
+            "e:BTCUSDT": f"{run} 17 1 {700 * micro} {-200 * micro} {700 * micro} {200 * micro} 0",
+            "e:ETHUSDT": f"{run} 18 1 {100 * micro} {300 * micro} {300 * micro} 0 {200 * micro}",
+        },
+    )
+    shared_redis.hset(KEYS.lease("steward"), mapping={"holder": "pod/1", "token": 5, "beat": 0, "released": ""})
+    shared_redis.hset(KEYS.halt("ETHUSDT"), mapping={"level": 1, "epoch": 4, "reason": "daily loss", "seeded": ""})
+    async with watching() as it:
+        await it.until(lambda: it.view.exposure is not None)
+        assert it.view.exposure == Exposure(Decimal(800), Decimal(100), Decimal(1000))
+        assert it.view.symbols["ETHUSDT"] == Exposure(Decimal(100), Decimal(300), Decimal(300))
+        assert (it.view.net_limit, it.view.gross_limit) == (Decimal(25000), Decimal(50000))
+        assert it.view.steward == "btcusdt"
+        assert it.view.halts == (HaltView("ETHUSDT", 4, "daily loss"),)
+        assert it.view.trouble == ""
+
+
+async def test_a_redis_that_cannot_be_used_leaves_nothing_known(watching, shared_redis):
+    async with watching() as it:
+        await it.until(lambda: it.view.level == "None")
+        shared_redis.set(KEYS.ledger, "somebody else's")
+        await it.until(lambda: it.view.level == "")
+        assert "foreign value under one of our keys" in it.view.trouble
+        shared_redis.delete(KEYS.ledger)
+        await it.until(lambda: it.view.level == "None")
+
+
+HALTED = Remembered(HALT, 7, "looked odd")
+
+
+def test_the_file_remembers_the_switch_of_each_account(tmp_path):
+    path = tmp_path / "switch.json"
+    SwitchFile(path).write("one", HALTED)
+    SwitchFile(path).write("two", Remembered(NONE, 2, ""))
+    assert [SwitchFile(path).read(name) for name in ("one", "two", "three")] == [
+        HALTED,
+        Remembered(NONE, 2, ""),
+        Remembered(NONE, 0, ""),
+    ]
+
+
+@pytest.mark.parametrize("text", ["{", '{"one": 3}', '{"one": {"level": 9, "epoch": 1, "reason": ""}}', "\udcff"])
+def test_a_file_that_cannot_be_read_counts_as_a_halt_of_every_account_of_the_run(tmp_path, text):
+    path = tmp_path / "switch.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    memory = SwitchFile(path)
+    assert memory.read("one").level is HALT
+    memory.write("one", HALTED)
+    assert memory.read("two").level is HALT, "what it held of the others is still not known"
+    assert "switch.json cannot be read" in memory.read("two").reason

@@ -1,0 +1,197 @@
+"""`phoenix stop` and `phoenix resume` as a person types them, on a real Redis."""
+
+import json
+import os
+import re
+
+import pytest
+from phoenix_cli.__main__ import main
+from phoenix_cli.local.layout import StateDirectory
+from phoenix_cli.local.runfile import RunFile, write_run_file
+from phoenix_cli.local.view import RunView
+from phoenix_coordination.redis.keys import AccountKeys, identity_of
+
+KEYS = AccountKeys("binance-usdm:simulator:abc")
+OTHER = AccountKeys("binance-usdm:production:xyz")
+
+
+@pytest.fixture(autouse=True)
+def _state_home(tmp_path, monkeypatch):
+    """A machine on which nothing runs."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+@pytest.fixture
+def redis(shared_redis):
+    """A seeded account, as the worker of a run has named it."""
+    shared_redis.set(identity_of("local/default"), KEYS.account)
+    shared_redis.hset(KEYS.emergency, mapping={"level": 0, "epoch": 4, "reason": "", "seeded": "1"})
+    return shared_redis
+
+
+@pytest.fixture
+def phoenix(_redis_server, redis, capsys):
+    """Types a command about that Redis: (status, standard output, standard error)."""
+
+    def typed(*arguments: str) -> tuple[int, str, str]:
+        status = main([*arguments, "--redis", _redis_server[1]])
+        return status, *capsys.readouterr()
+
+    return typed
+
+
+def switch(redis, key=KEYS.emergency) -> tuple[str, str, str]:
+    return tuple(field.decode() for field in redis.hmget(key, "level", "epoch", "reason"))
+
+
+def test_a_stop_says_its_epoch_and_how_to_resume(phoenix, redis):
+    status, out, _ = phoenix("stop", "default", "--reason", "spreads look wrong")
+    assert status == 0
+    assert out.splitlines() == [
+        "default is stopped: Halt, epoch 5",
+        "it trades again after `phoenix resume default --epoch 5`",
+    ]
+    assert switch(redis) == ("1", "5", "spreads look wrong")
+    assert redis.hget(KEYS.emergency, "source").decode().count("@") == 1, "who has typed it"
+
+
+def test_a_stop_that_flattens_is_higher_than_one_that_halts(phoenix, redis):
+    phoenix("stop", "default", "--reason", "first")
+    status, out, _ = phoenix("stop", "default", "--flatten", "--reason", "second")
+    assert (status, out.splitlines()[0]) == (0, "default is stopped: Flatten, epoch 6")
+    assert switch(redis) == ("2", "6", "second")
+
+
+def test_a_stop_of_what_is_stopped_says_by_whom_and_changes_nothing(phoenix, redis):
+    redis.hset(KEYS.emergency, mapping={"level": 2, "epoch": 5, "reason": "account drawdown", "source": "pod/1"})
+    status, out, _ = phoenix("stop", "default", "--reason", "mine")
+    assert status == 0
+    assert out.splitlines()[0] == "default was stopped already: Flatten, epoch 5, by pod/1: account drawdown"
+    assert switch(redis) == ("2", "5", "account drawdown")
+
+
+def test_a_stop_is_in_force_before_anybody_has_seeded_the_switch(phoenix, redis):
+    redis.delete(KEYS.emergency)
+    assert phoenix("stop", "default", "--reason", "now")[0] == 0
+    assert switch(redis) == ("1", "1", "now")
+
+
+def test_only_the_present_epoch_resumes(phoenix, redis):
+    phoenix("stop", "default", "--reason", "spreads look wrong")
+    for epoch in ("4", "6"):
+        status, out, err = phoenix("resume", "default", "--epoch", epoch)
+        assert (status, out) == (1, "")
+        assert err == (
+            f"phoenix resume: the account is stopped under epoch 5, not {epoch} (spreads look wrong):"
+            " look at why, then resume it with --epoch 5\n"
+        )
+        assert switch(redis)[:2] == ("1", "5")
+    status, out, _ = phoenix("resume", "default", "--epoch", "5")
+    assert (status, out.split(";")[0]) == (0, "default may trade again, epoch 6")
+    assert switch(redis)[:2] == ("0", "6")
+
+
+def test_a_symbols_halt_is_resumed_by_its_own_epoch_and_the_switch_stays(phoenix, redis):
+    phoenix("stop", "default", "--reason", "all")
+    redis.hset(KEYS.halt("BTCUSDT"), mapping={"level": 1, "epoch": 2, "reason": "daily loss", "seeded": ""})
+    assert phoenix("resume", "default", "--symbol", "BTCUSDT", "--epoch", "5")[0] == 1
+    status, out, _ = phoenix("resume", "default", "--symbol", "btcusdt", "--epoch", "2")
+    assert (status, out.split(";")[0]) == (0, "default BTCUSDT may trade again, epoch 3")
+    assert switch(redis, KEYS.halt("BTCUSDT"))[:2] == ("0", "3")
+    assert switch(redis)[0] == "1"
+
+
+def test_the_halt_of_a_maker_that_only_rehearses_is_found(phoenix, redis):
+    rehearsed = AccountKeys(KEYS.account, dry_run=True).halt("BTCUSDT")
+    redis.hset(rehearsed, mapping={"level": 1, "epoch": 2, "reason": "stop loss", "seeded": ""})
+    assert phoenix("resume", "default", "--symbol", "BTCUSDT", "--epoch", "2")[0] == 0
+    assert switch(redis, rehearsed)[0] == "0"
+
+
+def test_the_answer_is_there_as_json(phoenix):
+    _, out, _ = phoenix("stop", "local/default", "--reason", "why", "-o", "json")
+    told = json.loads(out)
+    assert (told["account"], told["level"], told["epoch"], told["raised"]) == ("local/default", "Halt", 5, True)
+    assert told["left"] is None, "without a run there is no key to ask the exchange with"
+    _, out, _ = phoenix("resume", "default", "--epoch", "5", "-o", "json")
+    assert json.loads(out) == {"account": "local/default", "symbol": "", "epoch": 6}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(
+            ["stop", "defualt", "--reason", "x"], "no worker has registered account .* local/default", id="name"
+        ),
+        pytest.param(["stop", "default", "--reason", " "], "--reason is empty", id="no-reason"),
+        pytest.param(["resume", "default", "--epoch", "4"], r"not stopped \(epoch 4\)", id="nothing-to-resume"),
+        pytest.param(
+            ["resume", "default", "--symbol", "BTCUSDT", "--epoch", "1"], "BTCUSDT is not stopped", id="symbol"
+        ),
+        pytest.param(
+            ["stop", "default", "--reason", "x", "--state-dir", "/x"], "leave one of them out", id="two-targets"
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_line(phoenix, redis, arguments, said):
+    before = switch(redis)
+    status, out, err = phoenix(*arguments)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert re.search(said, err), err
+    assert switch(redis) == before
+
+
+def test_a_switch_that_nobody_has_seeded_cannot_be_resumed(phoenix, redis):
+    redis.hset(KEYS.emergency, mapping={"level": 1, "epoch": 5, "reason": "x", "seeded": ""})
+    status, _, err = phoenix("resume", "default", "--epoch", "5")
+    assert status == 1
+    assert "has not been seeded: start the runner" in err
+
+
+def test_a_redis_that_is_not_there_is_said(capsys):
+    assert main(["stop", "default", "--reason", "x", "--redis", "redis://127.0.0.1:1/0"]) == 1
+    err = capsys.readouterr().err
+    assert "Redis cannot be reached" in err
+    assert "Traceback" not in err
+
+
+@pytest.fixture
+def run(tmp_path, _redis_server, redis):
+    """A demo that is going on."""
+    directory = StateDirectory(tmp_path / "phoenix" / "demo")
+    with directory.locked():
+        write_run_file(directory, RunFile(os.getpid(), RunView(title="demo", elapsed_s=1), _redis_server[1]))
+        yield directory
+
+
+@pytest.mark.usefixtures("run")
+def test_without_a_redis_the_run_on_this_machine_is_meant_and_its_namespace(redis, capsys):
+    redis.set(identity_of("production/default"), OTHER.account)
+    assert main(["stop", "default", "--reason", "mine alone"]) == 0
+    assert capsys.readouterr().out.startswith("default is stopped: Halt, epoch 5")
+    assert switch(redis)[0] == "1"
+    assert not redis.exists(OTHER.emergency)
+
+
+def test_a_name_in_two_namespaces_needs_the_namespace(phoenix, redis):
+    redis.set(identity_of("production/default"), OTHER.account)
+    status, _, err = phoenix("stop", "default", "--reason", "x")
+    assert status == 1
+    assert "local/default, production/default" in err
+    assert phoenix("stop", "production/default", "--reason", "x")[0] == 0
+    assert switch(redis)[0] == "0"
+
+
+def test_without_a_run_it_says_so(capsys):
+    assert main(["stop", "default", "--reason", "x"]) == 1
+    assert "no run is going on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["stop", "default"], ["resume", "default"], ["resume", "default", "--epoch", "x"]]
+)
+def test_what_has_to_be_said_is_asked_for(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: phoenix" in capsys.readouterr().err
