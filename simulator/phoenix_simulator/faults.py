@@ -8,7 +8,8 @@ seam           asked by                                    kinds
 frames         the stream hub, per frame and connection    silence, gap, duplicate, late, reorder, outage
 requests       the gateway, per REST or WebSocket request  rate-limit, unavailable, answer-lost, reject, delay, outage
 connections    the handshake of a WebSocket                refuse, outage
-moments        the run loop, when the fault begins         disconnect, clock-skew, partial-fill, listen-key-expiry
+moments        the run loop, when the fault begins         disconnect, clock-skew, partial-fill, listen-key-expiry,
+                                                           server-shutdown
 =============  ==========================================  =====================================================
 
 Every match field is a glob (``*``, ``?``) without regard to case; an absent one matches all. Times are seconds of the
@@ -191,6 +192,15 @@ class ListenKeyExpiry(FaultKind, frozen=True, tag="listen-key-expiry"):
     api_key: str | None = None
 
 
+class ServerShutdown(FaultKind, frozen=True, tag="server-shutdown"):
+    """Maintenance: matching stream connections hear `serverShutdown` when the fault begins, and are closed
+    `graceSeconds` later. Connections made meanwhile are on another server and live on.
+    """
+
+    route: Route | None = None
+    grace_seconds: Seconds = 600.0
+
+
 Fault = (
     Silence
     | Gap
@@ -208,8 +218,9 @@ Fault = (
     | ClockSkew
     | PartialFill
     | ListenKeyExpiry
+    | ServerShutdown
 )
-MomentFault = Disconnect | ClockSkew | PartialFill | ListenKeyExpiry
+MomentFault = Disconnect | ClockSkew | PartialFill | ListenKeyExpiry | ServerShutdown
 
 
 class Scheduled:
@@ -282,7 +293,7 @@ class Faults:
                 self._active.append(scheduled)
                 self.begin(scheduled.fault)
             over = scheduled.end_ns is not None and now_ns >= scheduled.end_ns
-            instant = isinstance(scheduled.fault, Disconnect | PartialFill | ListenKeyExpiry)
+            instant = isinstance(scheduled.fault, Disconnect | PartialFill | ListenKeyExpiry | ServerShutdown)
             if scheduled.started and (over or scheduled.exhausted or instant):
                 self._remove(scheduled)
 

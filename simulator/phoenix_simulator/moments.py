@@ -2,14 +2,26 @@
 
 from fnmatch import fnmatchcase
 
+import orjson
+
 from phoenix_simulator.api.auth import KeyRing
+from phoenix_simulator.api.connection import Connection
 from phoenix_simulator.api.hub import Hub
 from phoenix_simulator.api.user_stream import UserStreams
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.listing import Listing
 from phoenix_simulator.exchange.orders import Order, Side
-from phoenix_simulator.faults import ClockSkew, Disconnect, Fault, Faults, ListenKeyExpiry, PartialFill
+from phoenix_simulator.faults import (
+    ClockSkew,
+    Disconnect,
+    Fault,
+    Faults,
+    ListenKeyExpiry,
+    PartialFill,
+    Route,
+    ServerShutdown,
+)
 from phoenix_simulator.market.source import PrintUpdate, TakerUpdate
 
 
@@ -35,6 +47,8 @@ class Moments:
                 self._fill_partly(fault)
             case ListenKeyExpiry(api_key=api_key):
                 self._expire(api_key)
+            case ServerShutdown():
+                self._announce_shutdown(fault)
             case _:
                 pass
 
@@ -42,12 +56,25 @@ class Moments:
         if isinstance(fault, ClockSkew):
             self._clock.skew_ms = 0
 
+    def _announce_shutdown(self, fault: ServerShutdown) -> None:
+        payload = orjson.dumps({"e": "serverShutdown", "E": self._clock.reported_ms()})
+        for connection in self._matching(fault):
+            # The documentation knows the event for streams only.
+            if connection.route is not Route.WS_API:
+                connection.reply(payload)
+                connection.retire(fault.grace_seconds)
+
+    def _matching(self, fault: Disconnect | ServerShutdown) -> list[Connection]:
+        """Connections of the fault's route and holder."""
+        return [
+            connection
+            for connection in self._hub.connections
+            if fault.route in {None, connection.route}
+            and (fault.holder is None or fnmatchcase(connection.holder.lower(), fault.holder.lower()))
+        ]
+
     def _disconnect(self, fault: Disconnect) -> None:
-        for connection in tuple(self._hub.connections):
-            if fault.route not in {None, connection.route}:
-                continue
-            if fault.holder is not None and not fnmatchcase(connection.holder.lower(), fault.holder.lower()):
-                continue
+        for connection in self._matching(fault):
             if fault.symbol is not None and not self._hub.listens_to(connection, fault.symbol.upper()):
                 continue
             connection.cut()

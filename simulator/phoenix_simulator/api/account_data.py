@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from phoenix_simulator.api.gateway import Call
 from phoenix_simulator.api.limits import LimitSettings
 from phoenix_simulator.api.order_requests import optional_symbol, order_ref, required_symbol
@@ -14,6 +16,7 @@ from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.accounts import IncomeType
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
+from phoenix_simulator.exchange.history import KEPT_MS
 from phoenix_simulator.exchange.symbols import E8, SymbolSpec
 
 Json = dict[str, object]
@@ -79,36 +82,70 @@ class AccountData:
     def all_orders(self, call: Call) -> list[Json]:
         params = call.params
         limit = params.limit(500, 1_000)
-        start_ms, end_ms = _window(params)
+        # The documentation wants less than seven days here, and at most seven for trades.
+        window = _Window.of(params, _WEEK_MS - 1)
+        from_order_id = params.optional_integer("orderId")
+        now_ms = self._clock.now_ms()
         rows = self._exchange.all_orders(
             call.account_id,
             optional_symbol(params, self._exchange),
-            self._clock.now_ms(),
-            from_order_id=params.optional_integer("orderId"),
-            start_ms=start_ms,
-            end_ms=end_ms,
+            now_ms,
+            from_order_id=from_order_id,
+            start_ms=window.start_ms,
+            end_ms=window.end_ms,
             limit=limit,
         )
-        return [orders.queried(self._spec(row.symbol), row) for row in rows]
+        by_id = from_order_id is not None
+        return [
+            orders.queried(self._spec(row.symbol), row)
+            for row in rows
+            if window.lists(row.created_ms, now_ms, by_id=by_id)
+        ]
 
     def user_trades(self, call: Call) -> list[Json]:
         params = call.params
         limit = params.limit(500, 1_000)
-        start_ms, end_ms = _window(params)
-        from_id = params.optional_integer("fromId")
-        if from_id is not None and (start_ms is not None or end_ms is not None):
+        window = _Window.of(params, _WEEK_MS)
+        from_id, order_id = params.optional_integer("fromId"), params.optional_integer("orderId")
+        if from_id is not None and ("startTime" in params or "endTime" in params):
             raise VenueError(-1128, "Combination of optional parameters invalid.")
         symbol = required_symbol(params, self._exchange)
+        now_ms = self._clock.now_ms()
         rows = self._exchange.fills(
             call.account_id,
             symbol,
-            order_id=params.optional_integer("orderId"),
+            kept_from_ms=now_ms - KEPT_MS,
+            order_id=order_id,
             from_trade_id=from_id,
-            start_ms=start_ms,
-            end_ms=end_ms,
+            start_ms=window.start_ms,
+            end_ms=window.end_ms,
             limit=limit,
         )
-        return [orders.user_trade(self._spec(symbol), row) for row in rows]
+        by_id = from_id is not None or order_id is not None
+        return [
+            orders.user_trade(self._spec(symbol), row) for row in rows if window.lists(row.time_ms, now_ms, by_id=by_id)
+        ]
+
+    def forced_orders(self, call: Call) -> list[Json]:
+        """Orders by which the venue closed positions. Nobody is deleveraged here, so there are none of kind ADL."""
+        params = call.params
+        limit = params.limit(50, 100)
+        window = _Window.of(params, _WEEK_MS)
+        kind = params.raw("autoCloseType")
+        symbol = optional_symbol(params, self._exchange)
+        if kind not in {None, "LIQUIDATION", "ADL"}:
+            raise invalid("autoCloseType")
+        if kind == "ADL":
+            return []
+        now_ms = self._clock.now_ms()
+        rows = self._exchange.all_orders(
+            call.account_id, symbol, now_ms, start_ms=window.start_ms, end_ms=window.end_ms, forced=True, limit=limit
+        )
+        return [
+            orders.queried(self._spec(row.symbol), row)
+            for row in rows
+            if window.lists(row.created_ms, now_ms, by_id=False)
+        ]
 
     def amendments(self, call: Call) -> list[Json]:
         params = call.params
@@ -143,7 +180,14 @@ class AccountData:
             # Without a window the venue lists the last seven days.
             start_ms = self._clock.now_ms() - _WEEK_MS
         rows = self._exchange.income(
-            call.account_id, symbol=symbol, kind=kind, start_ms=start_ms, end_ms=end_ms, page=page, limit=limit
+            call.account_id,
+            kept_from_ms=self._clock.now_ms() - KEPT_MS,
+            symbol=symbol,
+            kind=kind,
+            start_ms=start_ms,
+            end_ms=end_ms,
+            page=page,
+            limit=limit,
         )
         return [accounts.income(row) for row in rows]
 
@@ -268,9 +312,25 @@ class AccountData:
         return self._exchange.listing(symbol).spec
 
 
-def _window(params: Params) -> tuple[int | None, int | None]:
-    """`startTime` and `endTime`, at most seven days apart (-4165)."""
-    start_ms, end_ms = params.optional_integer("startTime"), params.optional_integer("endTime")
-    if start_ms is not None and end_ms is not None and not 0 <= end_ms - start_ms <= _WEEK_MS:
-        raise VenueError(-4165, "Invalid time interval. Maximum time interval is 7 days.")
-    return start_ms, end_ms
+class _Window(msgspec.Struct, frozen=True):
+    """`startTime` and `endTime` of a listing. One of them alone reaches a week from there; without a start, what is
+    older than a week before the end is not listed unless an id says where to begin.
+    """
+
+    start_ms: int | None
+    end_ms: int | None
+
+    @classmethod
+    def of(cls, params: Params, longest_ms: int) -> "_Window":
+        """-4165 for a window that is longer, or that ends before it starts."""
+        start_ms, end_ms = params.optional_integer("startTime"), params.optional_integer("endTime")
+        if start_ms is not None and end_ms is not None and not 0 <= end_ms - start_ms <= longest_ms:
+            raise VenueError(-4165, "Invalid time interval. Maximum time interval is 7 days.")
+        if start_ms is not None and end_ms is None:
+            end_ms = start_ms + longest_ms
+        return cls(start_ms, end_ms)
+
+    def lists(self, time_ms: int, now_ms: int, *, by_id: bool) -> bool:
+        if by_id or self.start_ms is not None:
+            return True
+        return time_ms >= (now_ms if self.end_ms is None else self.end_ms) - _WEEK_MS

@@ -57,9 +57,12 @@ class Connection:
         self._is_open = False
         self._closing: asyncio.Task[None] | None = None
         self._received: deque[int] = deque(maxlen=MESSAGES_PER_SECOND)
-        self._opened_ns = clock.monotonic_ns()
-        self._pinged_ns = self._opened_ns
-        self._ponged_ns = self._opened_ns
+        opened_ns = clock.monotonic_ns()
+        self._ends_ns = opened_ns + LIFETIME_NS
+        self._goodbye = b"24 hours"
+        self._pinged_ns = opened_ns
+        self._ponged_ns = opened_ns
+        self._ping = b""
 
     async def open(self) -> web.WebSocketResponse:
         """Completes the handshake. The response is what the aiohttp handler must return in the end."""
@@ -84,6 +87,12 @@ class Connection:
         if self._closing is None:
             self._flush()
             self._closing = asyncio.create_task(self._say_goodbye(code, reason))
+
+    def retire(self, after_s: float) -> None:
+        """The server behind this connection goes away: it is closed after so many seconds, if not before."""
+        ends_ns = self._clock.monotonic_ns() + int(after_s * _SECOND_NS)
+        if ends_ns < self._ends_ns:
+            self._ends_ns, self._goodbye = ends_ns, b"server shutdown"
 
     def cut(self) -> None:
         """The line is dead at once; nothing that waits is sent."""
@@ -123,7 +132,9 @@ class Connection:
             if message.type is WSMsgType.PING:
                 await self._pong(message.data)
             elif message.type is WSMsgType.PONG:
-                self._ponged_ns = self._clock.monotonic_ns()
+                # Any pong keeps a stream alive; the WebSocket API wants its own payload back.
+                if self.route is not Route.WS_API or bytes(message.data) == self._ping:
+                    self._ponged_ns = self._clock.monotonic_ns()
             elif message.type in _DATA:
                 return message.data if isinstance(message.data, str) else bytes(message.data).decode(errors="replace")
 
@@ -132,14 +143,15 @@ class Connection:
         now_ns = self._clock.monotonic_ns()
         if self._faults and self._faults.in_outage(self.holder):
             return
-        if now_ns - self._opened_ns >= LIFETIME_NS:
-            self.close(WSCloseCode.GOING_AWAY, b"24 hours")
+        if now_ns >= self._ends_ns:
+            self.close(WSCloseCode.GOING_AWAY, self._goodbye)
         elif self._pinged_ns > self._ponged_ns and now_ns - self._pinged_ns >= PONG_GRACE_NS:
             self.cut()
         elif now_ns - self._pinged_ns >= PING_INTERVAL_NS and self._ponged_ns >= self._pinged_ns:
             self._pinged_ns = now_ns
+            self._ping = str(self._clock.reported_ms()).encode()
             try:
-                await self._socket.ping(str(self._clock.reported_ms()).encode())
+                await self._socket.ping(self._ping)
             except ConnectionError:
                 self.cut()
 

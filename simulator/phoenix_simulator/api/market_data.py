@@ -1,6 +1,7 @@
 """Public questions: the venue, its books, trades, candles, marks and funding."""
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Final
 
 from phoenix_simulator.api import intervals
@@ -97,6 +98,18 @@ class MarketData:
         limit = call.params.limit(500, 1_000)
         symbol = required_symbol(call.params, self._exchange)
         rows = list(self._tapes[symbol].trades)[-limit:]
+        return [market.trade(self._texts[symbol], row) for row in rows]
+
+    def historical_trades(self, call: Call) -> list[Json]:
+        """From an id on, else the latest; as far back as the tape keeps them."""
+        limit = call.params.limit(100, 500)
+        from_id = call.params.optional_integer("fromId")
+        symbol = required_symbol(call.params, self._exchange)
+        trades = self._tapes[symbol].trades
+        if from_id is None:
+            rows = list(trades)[-limit:]
+        else:
+            rows = list(islice((row for row in trades if row.trade_id >= from_id), limit))
         return [market.trade(self._texts[symbol], row) for row in rows]
 
     def aggregate_trades(self, call: Call) -> list[Json]:

@@ -136,7 +136,7 @@ class MarketStreams:
         if not interval_ms:
             return
         batch = None
-        if stream.kind is StreamKind.DEPTH:
+        if stream.kind in {StreamKind.DEPTH, StreamKind.RPI_DEPTH}:
             batch = DepthBatch(self._exchange.listing(stream.symbol).last_update_id)
             self._batches[stream.symbol][stream.name] = batch
         self._rhythms[stream.name] = Rhythm(stream, interval_ms, self._clock.now_ms(), batch)
@@ -259,7 +259,7 @@ class MarketStreams:
             if payload is not None:
                 self._hub.publish(topic, payload)
             return
-        if stream.kind is StreamKind.KLINE:
+        if stream.candle:
             self._candles(topic, rhythm, now_ms, event_ms)
         elif stream.symbol:
             payload = self._single(rhythm, stream.symbol, now_ms, event_ms)
@@ -300,13 +300,15 @@ class MarketStreams:
         """The present candle, and before its first frame the last one of the candle that has closed."""
         symbol, interval = rhythm.stream.symbol, rhythm.stream.candle
         text, minutes = self._texts[symbol], self._tapes[symbol].minutes
+        is_kline = rhythm.stream.kind is StreamKind.KLINE
+        render = market.kline_event if is_kline else market.continuous_kline_event
         open_ms = intervals.open_of(interval, now_ms)
         if rhythm.seen is not None and rhythm.seen != open_ms:
             closed = minutes.candles(interval, rhythm.seen, rhythm.seen, 1)[0]
-            self._hub.publish(topic, market.kline_event(text, interval, closed, event_ms, is_closed=True))
+            self._hub.publish(topic, render(text, interval, closed, event_ms, is_closed=True))
         rhythm.seen = open_ms
         candle = minutes.candles(interval, open_ms, open_ms, 1)[0]
-        self._hub.publish(topic, market.kline_event(text, interval, candle, event_ms, is_closed=False))
+        self._hub.publish(topic, render(text, interval, candle, event_ms, is_closed=False))
 
     def _partial_depth(self, rhythm: Rhythm, listing: Listing, text: SymbolText, event_ms: int) -> bytes | None:
         if rhythm.seen == listing.last_update_id:

@@ -10,6 +10,7 @@ from phoenix_simulator.api.market_data import MarketData, by_symbol, depth_weigh
 from phoenix_simulator.api.trading import Trading
 
 _NONE: Final = Security.NONE
+_MARKET_DATA: Final = Security.MARKET_DATA
 _TRADE: Final = Security.TRADE
 _USER_DATA: Final = Security.USER_DATA
 _USER_STREAM: Final = Security.USER_STREAM
@@ -36,6 +37,7 @@ class Operations:
             ("GET", "/fapi/v1/exchangeInfo"): Operation("exchangeInfo", _NONE, m.exchange_info),
             ("GET", "/fapi/v1/depth"): Operation("depth", _NONE, m.depth, depth_weight),
             ("GET", "/fapi/v1/trades"): Operation("trades", _NONE, m.trades, 5),
+            ("GET", "/fapi/v1/historicalTrades"): Operation("historicalTrades", _MARKET_DATA, m.historical_trades, 200),
             ("GET", "/fapi/v1/aggTrades"): Operation("aggTrades", _NONE, m.aggregate_trades, 20),
             ("GET", "/fapi/v1/klines"): Operation("klines", _NONE, m.klines, kline_weight),
             ("GET", "/fapi/v1/markPriceKlines"): Operation("markPriceKlines", _NONE, m.mark_klines, kline_weight),
@@ -66,6 +68,7 @@ class Operations:
             ("GET", "/fapi/v1/openOrders"): Operation("openOrders", _USER_DATA, t.open_orders, by_symbol(1, 40)),
             ("GET", "/fapi/v1/allOrders"): Operation("allOrders", _USER_DATA, a.all_orders, 5),
             ("GET", "/fapi/v1/userTrades"): Operation("userTrades", _USER_DATA, a.user_trades, 5),
+            ("GET", "/fapi/v1/forceOrders"): Operation("forceOrders", _USER_DATA, a.forced_orders, by_symbol(20, 50)),
             ("GET", "/fapi/v1/orderAmendment"): Operation("orderAmendment", _USER_DATA, a.amendments),
         }
 

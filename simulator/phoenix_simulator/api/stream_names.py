@@ -21,6 +21,8 @@ class StreamKind(Enum):
     AGGREGATE_TRADE = "aggTrade"
     MARK_PRICE = "markPrice"
     KLINE = "kline"
+    CONTINUOUS_KLINE = "continuousKline"
+    RPI_DEPTH = "rpiDepth"
     MINI_TICKER = "miniTicker"
     TICKER = "ticker"
     FORCE_ORDER = "forceOrder"
@@ -68,6 +70,8 @@ _SIMPLE: Final = {
     "markPrice@1s": (StreamKind.MARK_PRICE, Route.MARKET, 1_000),
     "miniTicker": (StreamKind.MINI_TICKER, Route.MARKET, 500),
     "ticker": (StreamKind.TICKER, Route.MARKET, 500),
+    # Nobody places retail price improvement orders here, so this book and the plain one are the same.
+    "rpiDepth@500ms": (StreamKind.RPI_DEPTH, Route.PUBLIC, 500),
     "forceOrder": (StreamKind.FORCE_ORDER, Route.MARKET, 0),
 }
 _ALL_SYMBOLS: Final = {
@@ -100,6 +104,12 @@ def parse_stream_name(name: str) -> StreamName | None:
             # A partial book has no real-time speed: only diffs and the touch do.
             return StreamName(name, StreamKind.PARTIAL_DEPTH, Route.PUBLIC, symbol, interval_ms or 100, int(levels))
         return StreamName(name, StreamKind.DEPTH, Route.PUBLIC, symbol, interval_ms)
+    if suffix.startswith("continuousKline_"):
+        pair, _, contract = lower.rpartition("_")
+        candle = suffix.removeprefix("continuousKline_")
+        if pair and contract == "perpetual" and candle in intervals.NAMES:
+            return StreamName(name, StreamKind.CONTINUOUS_KLINE, Route.MARKET, pair.upper(), 250, candle=candle)
+        return None
     if suffix.startswith("kline_") and (candle := suffix.removeprefix("kline_")) in intervals.NAMES:
         return StreamName(name, StreamKind.KLINE, Route.MARKET, symbol, 250, candle=candle)
     return None

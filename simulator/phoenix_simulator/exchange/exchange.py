@@ -290,9 +290,12 @@ class Exchange:
         from_order_id: int | None = None,
         start_ms: int | None = None,
         end_ms: int | None = None,
+        forced: bool = False,
         limit: int = 500,
     ) -> Sequence[Order]:
-        """Ascending by order id: the first from `from_order_id` or `start_ms` on, else the latest."""
+        """Ascending by order id: the first from `from_order_id` or `start_ms` on, else the latest. `forced`: only
+        liquidations.
+        """
         if symbol is not None:
             self.listing(symbol)
         return history.orders(
@@ -302,6 +305,7 @@ class Exchange:
             from_order_id=from_order_id,
             start_ms=start_ms,
             end_ms=end_ms,
+            forced=forced,
             limit=limit,
         )
 
@@ -310,6 +314,7 @@ class Exchange:
         account_id: str,
         symbol: str,
         *,
+        kept_from_ms: int = 0,
         order_id: int | None = None,
         from_trade_id: int | None = None,
         start_ms: int | None = None,
@@ -321,6 +326,7 @@ class Exchange:
         return history.fills(
             self._accounts[account_id],
             symbol,
+            kept_from_ms=kept_from_ms,
             order_id=order_id,
             from_trade_id=from_trade_id,
             start_ms=start_ms,
@@ -332,6 +338,7 @@ class Exchange:
         self,
         account_id: str,
         *,
+        kept_from_ms: int = 0,
         symbol: str | None = None,
         kind: IncomeType | None = None,
         start_ms: int | None = None,
@@ -342,6 +349,7 @@ class Exchange:
         """Ascending by time; pages count from 1."""
         return history.income(
             self._accounts[account_id],
+            kept_from_ms=kept_from_ms,
             symbol=symbol,
             kind=kind,
             start_ms=start_ms,

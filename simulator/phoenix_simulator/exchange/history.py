@@ -11,7 +11,7 @@ from phoenix_simulator.exchange.orders import Order, OrderRef
 
 _DAY_MS = 86_400_000
 _UNFILLED_KEPT_MS = 3 * _DAY_MS
-_KEPT_MS = 90 * _DAY_MS
+KEPT_MS = 90 * _DAY_MS
 
 
 def find_order(account: Account, symbol: str, ref: OrderRef, now_ms: int) -> Order:
@@ -31,9 +31,12 @@ def orders(
     from_order_id: int | None,
     start_ms: int | None,
     end_ms: int | None,
+    forced: bool,
     limit: int,
 ) -> Sequence[Order]:
-    """Ascending by id: the first ones from `from_order_id` or `start_ms` on, else the latest."""
+    """Ascending by id: the first ones from `from_order_id` or `start_ms` on, else the latest. `forced`: only those by
+    which the venue closed positions.
+    """
     found = [
         order
         for holding in account.holdings.values()
@@ -41,6 +44,7 @@ def orders(
         for past in (holding.open, holding.closed, holding.unfilled)
         for order in past.values()
         if _is_kept(order, now_ms)
+        and (order.is_liquidation or not forced)
         and (from_order_id is None or order.order_id >= from_order_id)
         and _is_within(order.created_ms, start_ms, end_ms)
     ]
@@ -52,6 +56,7 @@ def fills(
     account: Account,
     symbol: str,
     *,
+    kept_from_ms: int,
     order_id: int | None,
     from_trade_id: int | None,
     start_ms: int | None,
@@ -69,7 +74,9 @@ def fills(
     found = (
         fill
         for fill in (rows if ascending else reversed(rows))
-        if (order_id is None or fill.order_id == order_id) and _is_within(fill.time_ms, start_ms, end_ms)
+        if (order_id is None or fill.order_id == order_id)
+        and fill.time_ms >= kept_from_ms
+        and _is_within(fill.time_ms, start_ms, end_ms)
     )
     page = list(islice(found, limit))
     return page if ascending else page[::-1]
@@ -78,6 +85,7 @@ def fills(
 def income(
     account: Account,
     *,
+    kept_from_ms: int,
     symbol: str | None,
     kind: IncomeType | None,
     start_ms: int | None,
@@ -91,6 +99,7 @@ def income(
         for row in account.income
         if (symbol is None or row.symbol == symbol)
         and (kind is None or row.kind is kind)
+        and row.time_ms >= kept_from_ms
         and _is_within(row.time_ms, start_ms, end_ms)
     ]
     if start_ms is None and end_ms is None:
@@ -102,7 +111,7 @@ def income(
 def _is_kept(order: Order, now_ms: int) -> bool:
     if order.status.is_open:
         return True
-    return now_ms - order.created_ms <= (_KEPT_MS if order.executed_steps else _UNFILLED_KEPT_MS)
+    return now_ms - order.created_ms <= (KEPT_MS if order.executed_steps else _UNFILLED_KEPT_MS)
 
 
 def _is_within(time_ms: int, start_ms: int | None, end_ms: int | None) -> bool:

@@ -72,6 +72,52 @@ async def test_user_trades_continue_from_an_id(maker):
     assert [row["id"] for row in rest] == ids[1:]
 
 
+DAY_S = 24 * 3_600
+
+
+@pytest.mark.parametrize("path", ["userTrades", "allOrders"])
+async def test_history_is_of_the_last_week_unless_told_otherwise(venue, maker, path):
+    async def listed(**window):
+        status, rows = await maker.ask("GET", f"/fapi/v1/{path}", symbol="BTCUSDT", **window)
+        assert status == 200, rows
+        return [row["orderId"] for row in rows]
+
+    clock, ids, times = venue.server.clock, [], []
+    for _ in range(3):
+        times.append(clock.now_ms())
+        ids.append((await maker.market())[1]["orderId"])
+        clock.jump(4 * DAY_S)
+    assert await listed() == ids[2:]
+    assert await listed(startTime=times[0]) == ids[:2]
+    assert await listed(startTime=times[1] - 1, endTime=times[2] + 1_000) == ids[1:]
+    assert await listed(endTime=times[1] + 1_000) == ids[:2]
+    by_id = {"fromId": 1} if path == "userTrades" else {"orderId": ids[0]}
+    assert await listed(**by_id) == ids
+    clock.jump(82 * DAY_S)
+    assert await listed(**by_id) == ids[2:]
+
+
+async def test_income_is_kept_for_three_months(venue, maker):
+    await maker.market()
+    venue.server.clock.jump(50 * DAY_S)
+    await maker.market()
+    venue.server.clock.jump(50 * DAY_S)
+    _, rows = await maker.ask("GET", "/fapi/v1/income", incomeType="COMMISSION", startTime=1)
+    assert len(rows) == 1
+
+
+async def test_past_trades_continue_from_an_id_with_a_key_and_no_signature(venue, maker):
+    for quantity in ("0.100", "0.200", "0.300"):
+        venue.taker("BUY", quantity)
+    _, every = await venue.get("/fapi/v1/trades", symbol="BTCUSDT")
+    status, latest = await maker.keyed("GET", "/fapi/v1/historicalTrades", symbol="BTCUSDT", limit=2)
+    assert (status, latest) == (200, every[1:])
+    _, following = await maker.keyed("GET", "/fapi/v1/historicalTrades", symbol="BTCUSDT", fromId=every[1]["id"])
+    assert following == every[1:]
+    status, body = await venue.get("/fapi/v1/historicalTrades", symbol="BTCUSDT")
+    assert (status, body["code"]) == (401, -2014)
+
+
 @pytest.mark.parametrize(
     ("path", "params", "code"),
     [
@@ -79,6 +125,12 @@ async def test_user_trades_continue_from_an_id(maker):
         pytest.param("userTrades", {"symbol": "BTCUSDT", "fromId": 1, "startTime": 1}, -1128, id="id and time"),
         pytest.param("userTrades", {"symbol": "BTCUSDT", "startTime": 1, "endTime": 700_000_000}, -4165, id="8 days"),
         pytest.param("allOrders", {"startTime": 2, "endTime": 1}, -4165, id="backwards"),
+        pytest.param("allOrders", {"startTime": 1, "endTime": 604_800_001}, -4165, id="orders of a whole week"),
+        pytest.param("forceOrders", {"autoCloseType": "LUCK"}, -1130, id="unknown reason"),
+        pytest.param("forceOrders", {"limit": 101}, -1130, id="too many forced orders"),
+        pytest.param("forceOrders", {"symbol": "NOPE"}, -1121, id="forced orders of an unknown symbol"),
+        pytest.param("historicalTrades", {}, -1102, id="history without symbol"),
+        pytest.param("historicalTrades", {"symbol": "BTCUSDT", "limit": 501}, -1130, id="too much history"),
         pytest.param("allOrders", {"limit": 1001}, -1130, id="too many orders"),
         pytest.param("income", {"incomeType": "LUCK"}, -1130, id="unknown income"),
         pytest.param("income", {"page": 0}, -1130, id="page 0"),
@@ -196,3 +248,10 @@ async def test_liquidation_leaves_no_position_and_says_so(venue, maker):
     event = await user.event("ORDER_TRADE_UPDATE", X="FILLED")
     assert event["o"]["c"].startswith("autoclose-")
     assert (await small.books())["symbols"]["BTCUSDT"]["position"] == "0"
+    for question in ({}, {"symbol": "BTCUSDT", "autoCloseType": "LIQUIDATION"}):
+        _, forced = await small.ask("GET", "/fapi/v1/forceOrders", **question)
+        assert [(row["orderId"], row["clientOrderId"], row["executedQty"]) for row in forced] == [
+            (event["o"]["i"], event["o"]["c"], "0.100")
+        ]
+    for question in ({"autoCloseType": "ADL"}, {"symbol": "ETHUSDC"}, {"startTime": 1}):
+        assert (await small.ask("GET", "/fapi/v1/forceOrders", **question))[1] == []

@@ -341,6 +341,29 @@ async def test_listen_keys_expire_by_command(venue, maker):
     assert (await other.keyed("PUT", "/fapi/v1/listenKey"))[0] == 200
 
 
+async def test_maintenance_is_announced_and_ends_the_connections_of_before(venue, maker):
+    streams = {name: await venue.stream(f"/{name}/ws", holder=name) for name in ("public", "market")}
+    user, api = await maker.user_stream(), await venue.stream("/ws-fapi/v1")
+    await venue.fault(kind="server-shutdown", graceSeconds=60)
+    for stream in (*streams.values(), user):
+        announced = await stream.next()
+        assert (announced["e"], announced.keys()) == ("serverShutdown", {"e", "E"})
+    after = await venue.stream("/public/ws")
+    venue.server.clock.jump(61)
+    for stream in (*streams.values(), user):
+        assert await stream.ended() == 1001
+    assert (await after.ask("LIST_SUBSCRIPTIONS"))["result"] == []
+    assert (await api.ask("depth", {"symbol": "BTCUSDT"}))["status"] == 200
+
+
+async def test_maintenance_of_one_route_leaves_the_others(venue):
+    public, market = await venue.stream("/public/ws"), await venue.stream("/market/ws")
+    await venue.fault(kind="server-shutdown", route="market", graceSeconds=0)
+    assert (await market.next())["e"] == "serverShutdown"
+    assert await market.ended() == 1001
+    assert await public.silent()
+
+
 # ---- the schedule -----------------------------------------------------------------------------------------------
 
 

@@ -207,6 +207,29 @@ async def test_a_candle_says_when_it_has_closed(venue):
     assert (following["t"], following["x"], following["n"]) == (candle["t"] + 60_000, False, 0)
 
 
+async def test_a_continuous_candle_is_the_candle_of_its_pair(venue):
+    plain = await venue.stream("/market/ws/btcusdt@kline_1m")
+    continuous = await venue.stream("/market/ws/btcusdt_perpetual@continuousKline_1m")
+    venue.taker("BUY", "0.100")
+    wanted = (await plain.until(lambda frame: frame["k"]["n"] == 1))["k"]
+    frame = await continuous.until(lambda frame: frame["k"]["n"] == 1)
+    assert (frame["e"], frame["ps"], frame["ct"]) == ("continuous_kline", "BTCUSDT", "PERPETUAL")
+    assert {**frame["k"], "s": "BTCUSDT"} == wanted
+
+
+async def test_the_book_with_retail_orders_is_the_plain_one_with_a_chain_of_its_own(venue):
+    stream = await venue.stream("/public/ws/btcusdt@rpiDepth@500ms")
+    previous = None
+    for quantity in ("2.000", "3.000"):
+        venue.level("BUY", "61800.0", quantity)
+        frame = await stream.next()
+        assert (frame["e"], frame["b"]) == ("depthUpdate", [["61800.00", quantity]])
+        assert previous in {None, frame["pu"]}
+        previous = frame["u"]
+    _, snapshot = await venue.get("/fapi/v1/depth", symbol="BTCUSDT", limit=5)
+    assert snapshot["lastUpdateId"] == previous
+
+
 async def test_a_status_change_is_told(venue):
     stream = await venue.stream("/market/ws/!contractInfo")
     await venue.control("POST", "/sim/market", {"symbol": "BTCUSDT", "status": "SETTLING"})
@@ -261,6 +284,26 @@ async def test_a_connection_lives_for_24_hours(venue):
     stream = await venue.stream("/public/ws")
     venue.server.clock.jump(24 * 3_600)
     assert await stream.ended() == 1001
+
+
+@pytest.mark.parametrize(
+    ("target", "lives"),
+    [
+        pytest.param("/public/ws/btcusdt@trade", True, id="any pong keeps a stream alive"),
+        pytest.param("/ws-fapi/v1", False, id="the WebSocket API wants its own payload back"),
+    ],
+)
+async def test_a_pong_of_another_payload(venue, target, lives):
+    stream = await venue.stream(target, autoping=False)
+    venue.server.clock.jump(181)
+    assert (await stream.socket.receive(timeout=5)).type is WSMsgType.PING
+    await stream.socket.pong(b"something else")
+    await stream.ask("depth" if not lives else "LIST_SUBSCRIPTIONS", {"symbol": "BTCUSDT"} if not lives else None)
+    venue.server.clock.jump(601)
+    if lives:
+        assert (await stream.socket.receive(timeout=5)).type is WSMsgType.PING
+    else:
+        assert await stream.ended() is not None
 
 
 async def test_pings_of_a_client_are_answered_with_their_payload(venue):

@@ -193,32 +193,35 @@ def mark_kline(interval: str, candle: Candle) -> list[object]:
 
 def kline_event(text: SymbolText, interval: str, candle: Candle, event_ms: int, *, is_closed: bool) -> bytes:
     symbol = text.spec.symbol
-    return orjson.dumps(
-        {
-            "e": "kline",
-            "E": event_ms,
-            "s": symbol,
-            "k": {
-                "t": candle.open_ms,
-                "T": intervals.next_open(interval, candle.open_ms) - 1,
-                "s": symbol,
-                "i": interval,
-                "f": candle.first_trade_id,
-                "L": candle.last_trade_id,
-                "o": text.price(candle.open),
-                "c": text.price(candle.close),
-                "h": text.price(candle.high),
-                "l": text.price(candle.low),
-                "v": text.quantity(candle.volume_steps),
-                "n": candle.trades,
-                "x": is_closed,
-                "q": _quote(candle.quote_e8),
-                "V": text.quantity(candle.taker_buy_steps),
-                "Q": _quote(candle.taker_buy_quote_e8),
-                "B": "0",
-            },
-        }
-    )
+    body = {"s": symbol, **_candle(text, interval, candle, is_closed=is_closed)}
+    return orjson.dumps({"e": "kline", "E": event_ms, "s": symbol, "k": body})
+
+
+def continuous_kline_event(text: SymbolText, interval: str, candle: Candle, event_ms: int, *, is_closed: bool) -> bytes:
+    """The same candle under the name of its pair and contract type."""
+    body = _candle(text, interval, candle, is_closed=is_closed)
+    return orjson.dumps({"e": "continuous_kline", "E": event_ms, "ps": text.spec.symbol, "ct": "PERPETUAL", "k": body})
+
+
+def _candle(text: SymbolText, interval: str, candle: Candle, *, is_closed: bool) -> Json:
+    return {
+        "t": candle.open_ms,
+        "T": intervals.next_open(interval, candle.open_ms) - 1,
+        "i": interval,
+        "f": candle.first_trade_id,
+        "L": candle.last_trade_id,
+        "o": text.price(candle.open),
+        "c": text.price(candle.close),
+        "h": text.price(candle.high),
+        "l": text.price(candle.low),
+        "v": text.quantity(candle.volume_steps),
+        "n": candle.trades,
+        "x": is_closed,
+        "q": _quote(candle.quote_e8),
+        "V": text.quantity(candle.taker_buy_steps),
+        "Q": _quote(candle.taker_buy_quote_e8),
+        "B": "0",
+    }
 
 
 # ---- mark price and funding -------------------------------------------------------------------------------------
