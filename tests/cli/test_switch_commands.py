@@ -30,11 +30,17 @@ def redis(shared_redis):
 
 
 @pytest.fixture
-def phoenix(_redis_server, redis, capsys):
+def url(redis, redis_url) -> str:
+    assert redis.exists(KEYS.emergency)
+    return redis_url
+
+
+@pytest.fixture
+def phoenix(url, capsys):
     """Types a command about that Redis: (status, standard output, standard error)."""
 
     def typed(*arguments: str) -> tuple[int, str, str]:
-        status = main([*arguments, "--redis", _redis_server[1]])
+        status = main([*arguments, "--redis", url])
         return status, *capsys.readouterr()
 
     return typed
@@ -156,11 +162,11 @@ def test_a_redis_that_is_not_there_is_said(capsys):
 
 
 @pytest.fixture
-def run(tmp_path, _redis_server, redis):
+def run(tmp_path, url):
     """A demo that is going on."""
     directory = StateDirectory(tmp_path / "phoenix" / "demo")
     with directory.locked():
-        write_run_file(directory, RunFile(os.getpid(), RunView(title="demo", elapsed_s=1), _redis_server[1]))
+        write_run_file(directory, RunFile(os.getpid(), RunView(title="demo", elapsed_s=1), url))
         yield directory
 
 
