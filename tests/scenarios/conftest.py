@@ -13,6 +13,7 @@ from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.server import CANARY_SYMBOL, ServerConfig, run_server
 
+FIGURE = "figure"
 OpenArena = Callable[..., Awaitable[Arena]]
 
 
@@ -22,6 +23,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.scenario)
             item.add_marker(pytest.mark.timeout(150))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured on the way: told, never asserted."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, text in getattr(report, "user_properties", ()):
+                if name == FIGURE:
+                    terminalreporter.write_line(f"measured: {text}")
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Tells a figure at the end of the run."""
+
+    def tell(text: str) -> None:
+        record_property(FIGURE, text)
+
+    return tell
 
 
 @pytest.fixture

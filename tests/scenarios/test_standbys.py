@@ -41,7 +41,7 @@ async def test_a_standby_is_ready_and_says_that_it_does_not_lead(arena, pair):
     await arena.ends_in_order()
 
 
-async def test_a_roll_over_hands_the_symbol_to_the_standby_at_once(arena, pair, capsys):
+async def test_a_roll_over_hands_the_symbol_to_the_standby_at_once(arena, pair, figure):
     leader, standby = pair
     old = (await leader.state()).token
     mark = arena.mark
@@ -53,15 +53,16 @@ async def test_a_roll_over_hands_the_symbol_to_the_standby_at_once(arena, pair, 
     assert record.holder == (await standby.state()).holder
     first = next(item for item in arena.venue.accepted[mark:] if token_of(item) > old)
     last_ns = max(at_ns for at_ns, _ in arena.venue.cancelled if at_ns < first.at_ns)
-    with capsys.disabled():
-        print(f"\nroll-over: {(first.at_ns - last_ns) / 1e6:.0f} ms between the old leader's quotes and the new one's")
+    figure(
+        f"roll-over: {(first.at_ns - last_ns) / 1e6:.0f} ms between the old leader's last quote and the new one's first"
+    )
     assert tokens_never_go_back(arena)
     await arena.agreed()
     await arena.fill()
     await arena.ends_in_order()
 
 
-async def test_a_leader_that_is_killed_is_followed_by_its_standby(arena, pair, capsys):
+async def test_a_leader_that_is_killed_is_followed_by_its_standby(arena, pair, figure):
     leader, standby = pair
     await arena.fill(count=2)
     killed_at_ns = arena.clock.monotonic_ns()
@@ -75,8 +76,7 @@ async def test_a_leader_that_is_killed_is_followed_by_its_standby(arena, pair, c
     record = await arena.quoting(since=mark)
     assert record.token > old
     assert left.isdisjoint(order.order_id for order in arena.venue.resting())
-    with capsys.disabled():
-        print(f"\nfailover: first order {(arena.venue.accepted[mark].at_ns - killed_at_ns) / 1e9:.2f} s after the kill")
+    figure(f"fail-over: first order {(arena.venue.accepted[mark].at_ns - killed_at_ns) / 1e9:.2f} s after the kill")
     assert tokens_never_go_back(arena)
     await arena.agreed()
     await arena.fill()
