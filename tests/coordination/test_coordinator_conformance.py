@@ -66,6 +66,33 @@ async def test_a_released_lease_goes_to_the_standby_under_a_higher_token(redis_w
     assert lost.reason == "released"
 
 
+@pytest.mark.parametrize("way", ["release", "hand_over"])
+async def test_a_tenure_ends_here_before_anybody_else_can_hear_of_it(redis_world, way):
+    """Once the server knows it another may hold the lease, long before its answer is here."""
+    first = await leading(redis_world)
+    second = redis_world.member()
+    await second.coordinator.join(ACCOUNT)
+    await second.coordinator.start(second.sink)
+    second.coordinator.warm(warm=True)
+    await second.hears(EmergencyChanged)
+    await first.hears(LeaseRenewed, after=first.count)
+    await first.hears(LeaseRenewed, after=first.count)
+    getattr(first.coordinator, way)()
+    assert isinstance(first.told[-1], LeaseLost)
+    assert not any(isinstance(message, LeaseGranted) for message in second.told)
+    await second.hears(LeaseGranted)
+
+
+async def test_who_releases_before_it_leads_is_never_granted_the_lease(redis_world):
+    first = redis_world.member()
+    await first.coordinator.join(ACCOUNT)
+    await first.coordinator.start(first.sink)
+    await first.hears(EmergencyChanged)
+    first.coordinator.release()
+    await first.coordinator.stop()
+    assert not any(isinstance(message, LeaseGranted) for message in first.told)
+
+
 async def test_who_released_campaigns_no_more(redis_world):
     first = await leading(redis_world)
     first.coordinator.release()

@@ -98,9 +98,9 @@ class Campaign:
                 self._wake.set()
 
     def release(self) -> None:
-        """Gives the lease up and ends."""
+        """Gives the lease up and ends. It ends here first, as in `hand_over`."""
         self._releasing = True
-        self._wake.set()
+        self._give("released")
 
     def hand_over(self) -> None:
         """Gives the lease to a warm candidate where there was one at the last beat, and goes on.
@@ -108,9 +108,7 @@ class Campaign:
         It ends here first: once the server has heard of it another may hold it, long before we hear that.
         """
         if self._lease.token and self._standby:
-            self._given = self._lease.token
-            self._lose("handed over to a warm standby")
-            self._wake.set()
+            self._give("handed over to a warm standby")
 
     async def stop(self) -> None:
         """Waits for the release, where it was asked for, bounded in time; else the lease runs out."""
@@ -128,12 +126,13 @@ class Campaign:
         while not self._releasing:
             self._wake.clear()
             if self._given:
-                await self._give_away()
+                await self._hand_over()
             pause_s = await self._beat()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._wake.wait()
-        await self._give_up()
+        if self._given:
+            await self._release()
 
     async def _beat(self) -> float:
         """One heartbeat; life's seconds until the next. What fails is unreachable, never fine."""
@@ -172,6 +171,8 @@ class Campaign:
                 self._wake.set()
             case Change.TOO_LATE:
                 self._lose("its renewal was answered too late")
+            case Change.GRANTED if self._releasing:
+                self._given = lease.lose()
             case Change.GRANTED | Change.RENEWED:
                 self._hold(change, answer)
         return lease.next_beat_ns(self._clock.monotonic_ns()) / 1e9 / self._clock.rate
@@ -212,24 +213,29 @@ class Campaign:
 
     # -- giving it away ----------------------------------------------------------------------------
 
-    async def _give_away(self) -> None:
+    def _give(self, reason: str) -> None:
+        if self._lease.token:
+            self._given = self._lease.token
+            self._lose(reason)
+        self._wake.set()
+
+    async def _hand_over(self) -> None:
         """To a warm candidate alone: where none is left the next beat finds the record ours, and takes it again."""
         token, self._given = self._given, 0
         await self._settle()
         with contextlib.suppress(*FAULTS):
             await self._tell_server(token, self._courtesy_ms)
 
-    async def _give_up(self) -> None:
+    async def _release(self) -> None:
         """Until it is told or has run out: whoever comes next waits for the one or the other."""
         await self._settle()
-        lease = self._lease
-        while lease.token and self._clock.monotonic_ns() < lease.deadline_ns:
+        while self._clock.monotonic_ns() < self._lease.deadline_ns:
             try:
-                await self._tell_server(lease.token, 0)
-                break
+                await self._tell_server(self._given, 0)
             except FAULTS:
                 await asyncio.sleep(self._answer_s)
-        self._lose("released")
+            else:
+                return
 
     async def _tell_server(self, token: int, courtesy_ms: int) -> None:
         keys = [self._keys.lease(self._symbol), self._keys.warm(self._symbol)]

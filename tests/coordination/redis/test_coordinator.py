@@ -8,6 +8,7 @@ import pytest
 from phoenix_coordination.port import (
     EmergencyChanged,
     EmergencyLevel,
+    HaltChanged,
     LeaseGranted,
     LeaseLost,
     LeaseRenewed,
@@ -59,6 +60,7 @@ async def test_what_is_flushed_costs_the_lease_and_never_the_stop(redis_world):
     world = redis_world
     member = await leading(world)
     member.coordinator.raise_emergency(EmergencyLevel.FLATTEN, "drawdown")
+    member.coordinator.halt_symbol("stop loss")
     await eventually(lambda: member.told[-1].__class__ is LeaseRenewed, member)
     token = (await member.hears(LeaseGranted)).token
     heard = member.count
@@ -68,6 +70,9 @@ async def test_what_is_flushed_costs_the_lease_and_never_the_stop(redis_world):
     assert (await member.hears(LeaseGranted, after=heard)).token > token
     level, epoch = await world.client.execute_command("HMGET", world.keys.emergency, "level", "epoch")
     assert (level, int(epoch)) == (b"2", 1)
+    level, reason = await world.client.execute_command("HMGET", world.keys.halt("BTCUSDT"), "level", "reason")
+    assert (level, reason) == (b"1", b"stop loss")
+    assert not any(isinstance(told, HaltChanged) for told in member.told[heard:])
     switches = [told for told in member.told[heard:] if isinstance(told, EmergencyChanged)]
     assert all(told.level is EmergencyLevel.FLATTEN for told in switches)
 
