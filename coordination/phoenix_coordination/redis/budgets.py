@@ -66,15 +66,10 @@ class Budgets:
         """May be asked again while it refuses."""
         cap = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
         makers = EgressKeys(terms.egress).makers
-        arguments: list[str | int | bytes] = [
-            self._holder,
-            fixed_weight_1m,
-            cap,
-            MAKER_LIVES_MS,
-            repr(self._clock.rate),
-        ]
+        maker = (self._holder, fixed_weight_1m, cap, MAKER_LIVES_MS, repr(self._clock.rate))
+        account = (self._account_line, account_weight_1m)
         try:
-            admitted, taken, others = await call(self._client, Script.ADMIT, [makers], arguments)
+            admitted, taken, others = await call(self._client, Script.ADMIT, [makers], [*maker, *account])
         except FAULTS as error:
             return Admission(fault_of(error), reachable=False)
         if admitted:

@@ -55,7 +55,7 @@ local function read_need()
 end
 
 local function refuse(key)
-  error('FOREIGN ' .. key .. ' holds no budget: it is not ours', 0)
+  error({foreign = 'FOREIGN ' .. key .. ' holds no budget: it is not ours'})
 end
 
 local function unpacked(key, text, length)
@@ -222,19 +222,26 @@ local function serve(key, speakers_key, short_key)
   end
 end
 
-local orders_status, orders, orders_blocked_ms, _, book_orders = serve(KEYS[1], KEYS[2], KEYS[3])
-local weight_status, weight, weight_blocked_ms, weight_room, book_weight = serve(KEYS[4], KEYS[5], KEYS[6])
-if book_weight then
-  -- Each order will want a cancel: where the weight is used up nobody quotes.
-  orders = math.min(orders, math.max(0, math.floor(weight_room - weight)))
-  book_weight(weight)
-end
-if book_orders then book_orders(orders) end
-if fixed_weight > 0 then
-  redis.call('HSET', KEYS[7], holder, text_of(fixed_weight) .. ' ' .. text_of(server_ms))
-  if account_weight > 0 then
-    redis.call('HSET', KEYS[7], account, text_of(account_weight) .. ' ' .. text_of(server_ms))
+local function answer()
+  local orders_status, orders, orders_blocked_ms, _, book_orders = serve(KEYS[1], KEYS[2], KEYS[3])
+  local weight_status, weight, weight_blocked_ms, weight_room, book_weight = serve(KEYS[4], KEYS[5], KEYS[6])
+  if book_weight then
+    -- Each order will want a cancel: where the weight is used up nobody quotes.
+    orders = math.min(orders, math.max(0, math.floor(weight_room - weight)))
+    book_weight(weight)
   end
+  if book_orders then book_orders(orders) end
+  if fixed_weight > 0 then
+    redis.call('HSET', KEYS[7], holder, text_of(fixed_weight) .. ' ' .. text_of(server_ms))
+    if account_weight > 0 then
+      redis.call('HSET', KEYS[7], account, text_of(account_weight) .. ' ' .. text_of(server_ms))
+    end
+  end
+  return {orders_status, text_of(orders), text_of(orders_blocked_ms),
+    weight_status, text_of(weight), text_of(weight_blocked_ms)}
 end
-return {orders_status, text_of(orders), text_of(orders_blocked_ms),
-  weight_status, text_of(weight), text_of(weight_blocked_ms)}
+
+local done, result = pcall(answer)
+if done then return result end
+if type(result) == 'table' and result.foreign then return redis.error_reply(result.foreign) end
+error(result)

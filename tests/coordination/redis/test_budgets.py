@@ -1,0 +1,166 @@
+"""A worker's part of the budgets over a real server: asked, granted, announced, given back."""
+
+import asyncio
+
+import pytest
+from phoenix_coordination.port import BudgetGranted, BudgetNeed, BudgetTerms, Reachable, Unreachable
+from phoenix_coordination.redis.keys import EgressKeys
+
+ACCOUNT = "binance-usdm:simulator:abc"
+TERMS = BudgetTerms("default", 300, 1_200, 2_400, order_share=0.8, weight_share=0.8, reserve_share=0.2)
+FIXED, SHARED = 94, 80
+
+
+def any_grant(_):
+    return True
+
+
+def need(sequence, **fields):
+    defaults = {"orders_sent": 0, "orders_wanted": 10, "orders_unused": 0}
+    weight = {"weight_sent": 0, "weight_wanted": 10, "weight_unused": 0}
+    return BudgetNeed(sequence=sequence, **{**defaults, **weight, **fields})
+
+
+class Maker:
+    """A coordinator that asks again and again, as a worker does."""
+
+    def __init__(self, member) -> None:
+        self.member, self.coordinator = member, member.coordinator
+        self.sequence = 0
+
+    def ask(self, **fields):
+        self.sequence += 1
+        self.coordinator.spend(need(self.sequence, **fields))
+
+    async def hears(self, wanted, **fields):
+        """The first grant that is as wanted; asks until it comes."""
+        async with asyncio.timeout(20):
+            while True:
+                heard = self.member.count
+                self.ask(**fields)
+                grant = await self.member.hears(BudgetGranted, after=heard)
+                if wanted(grant):
+                    return grant
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def maker(redis_world):
+    """Joins the account, is admitted, and starts."""
+
+    async def make(symbol="BTCUSDT", *, fixed=FIXED, start=True, **fields):
+        member = redis_world.member(symbol, **fields)
+        await member.coordinator.join(ACCOUNT)
+        admission = await member.coordinator.admit(TERMS, fixed, SHARED)
+        assert (admission.problem, admission.reachable) == ("", True)
+        if start:
+            await member.coordinator.start(member.sink)
+        return Maker(member)
+
+    return make
+
+
+async def makers_in(redis_world):
+    return await redis_world.client.execute_command("HGETALL", EgressKeys("default").makers)
+
+
+async def test_a_need_is_answered_by_a_grant_of_its_sequence_that_lapses(maker, redis_world):
+    one = await maker()
+    grant = await one.hears(lambda grant: grant.orders == 10)
+    assert grant.weight == 10
+    assert grant.sequence <= one.sequence
+    now_ns = redis_world.clock.monotonic_ns()
+    assert now_ns < grant.until_ns <= now_ns + 2 * 500_000_000
+    assert (grant.account_blocked_until_ns, grant.egress_blocked_until_ns) == (0, 0)
+
+
+async def test_of_needs_that_wait_the_newest_is_asked_with_what_all_have_sent(maker):
+    one = await maker()
+    await one.hears(lambda grant: grant.orders == 10)
+    for _ in range(5):
+        one.ask(orders_sent=30)
+    two = await maker("ETHUSDT")
+    grant = await two.hears(any_grant, orders_wanted=200)
+    assert 0 <= grant.orders <= 192 - 150
+
+
+async def test_a_back_off_reaches_the_others_at_once_without_their_asking(maker, redis_world):
+    one, two = await maker("BTCUSDT"), await maker("ETHUSDT")
+    for each in (one, two):
+        await each.hears(lambda grant: grant.orders > 0)
+    await asyncio.sleep(0.2)  # both listen
+    heard = two.member.count
+    one.ask(egress_blocked_ns=30_000_000_000, account_blocked_ns=20_000_000_000)
+    grant = await two.member.hears(BudgetGranted, after=heard)
+    now_ns = redis_world.clock.monotonic_ns()
+    assert grant.orders == grant.weight == 0
+    assert 20_000_000_000 < grant.egress_blocked_until_ns - now_ns <= 30_000_000_000
+    assert 10_000_000_000 < grant.account_blocked_until_ns - now_ns <= 20_000_000_000
+
+
+async def test_a_maker_that_does_not_fit_is_told_the_sum_and_what_to_do(maker, redis_world):
+    await maker(fixed=1_400)
+    late = redis_world.member("ETHUSDT")
+    await late.coordinator.join(ACCOUNT)
+    admission = await late.coordinator.admit(TERMS, FIXED, SHARED)
+    assert admission.problem == (
+        "this maker needs 94 of request weight a minute even when it does not quote; 1480 of 1536 of egress default "
+        "are taken by 1 other makers: run fewer from this IP, name another egress, or raise budgets.requestWeightShare of "
+        "the account"
+    )
+    assert admission.reachable
+
+
+async def test_who_leaves_gives_its_place_and_what_it_holds_back(maker, redis_world):
+    one = await maker(fixed=1_400)
+    await one.hears(lambda grant: grant.orders == 10, orders_wanted=10)
+    await one.coordinator.stop()
+    left = await makers_in(redis_world)
+    assert list(left) == [f"account:{ACCOUNT}".encode()]
+    other = await maker("ETHUSDT")
+    assert (await other.hears(lambda grant: grant.orders == 10)).weight == 10
+
+
+async def test_nobody_is_admitted_while_redis_cannot_be_reached(redis_world):
+    member = redis_world.member()
+    await member.coordinator.join(ACCOUNT)
+    redis_world.cut()
+    admission = await member.coordinator.admit(TERMS, FIXED, SHARED)
+    assert not admission.reachable
+    assert "Redis cannot be reached" in admission.problem
+    redis_world.heal()
+
+
+async def test_without_redis_no_grant_comes_and_afterwards_all_that_was_sent_counts(maker, redis_world):
+    one = await maker()
+    await one.hears(lambda grant: grant.orders == 10)
+    redis_world.cut()
+    await one.member.hears(Unreachable)
+    heard = one.member.count
+    one.ask(orders_sent=100)
+    one.ask(orders_sent=60)
+    await asyncio.sleep(0.3)
+    assert not any(isinstance(message, BudgetGranted) for message in one.member.told[heard:])
+    redis_world.heal()
+    await one.member.hears(Reachable, after=heard)
+    two = await maker("ETHUSDT")
+    await one.hears(any_grant, orders_wanted=0)
+    grant = await two.hears(lambda grant: grant.orders > 0, orders_wanted=200)
+    assert grant.orders <= 192 - 160
+
+
+async def test_a_rehearsal_counts_weight_and_no_orders(maker, redis_world):
+    rehearsal = await maker(dry_run=True)
+    grant = await rehearsal.hears(lambda grant: grant.weight == 10, orders_sent=5)
+    assert grant.orders == 0
+    assert not await redis_world.client.execute_command("EXISTS", redis_world.keys.orders)
+
+
+async def test_a_foreign_value_in_a_window_is_told_by_name(maker, redis_world):
+    one = await maker()
+    await redis_world.client.execute_command("HSET", redis_world.keys.orders, "window", "who?")
+    one.ask()
+    told = await one.member.hears(Unreachable)
+    assert told.reason == (
+        f"Redis holds what no worker wrote: {redis_world.keys.orders} holds no budget: it is not ours"
+    )
