@@ -130,46 +130,22 @@ async def test_four_makers_together_never_hold_more_than_the_account_may(open_ar
     await arena.ends_in_order(fills=False)
 
 
-@pytest.fixture
-async def split(open_arena):
-    """A maker that quotes, and another Redis in which nobody can know of its lease."""
+async def test_another_installation_finds_the_first_and_never_sends_an_order(open_arena, tmp_path):
+    """It has another Redis, where nobody can know of the lease."""
     arena = await open_arena("ETHUSDT")
     await start(arena, "ETHUSDT")
     await arena.fill()
-    async with redis_server() as elsewhere, account_tools(elsewhere.url) as tools:
-        await tools.account(arena.identity).seed(EmergencyLevel.NONE, 0, "", "the test")
-        yield arena, elsewhere.url
-
-
-async def test_another_installation_finds_the_first_and_never_sends_an_order(split, tmp_path):
-    arena, elsewhere = split
-    other = await arena.launch("ETHUSDT", redis=elsewhere, state=tmp_path / "elsewhere")
-    record = await other.until(lambda record: record.reason is Reason.EMERGENCY, "it is halted")
-    assert record.emergency.level == "Halt"
-    assert "second writer of ETHUSDT" in record.emergency.reason
-    installations = {order_id.parse(item.order.client_order_id).installation for item in arena.venue.accepted}
-    assert installations == {(await arena.worker.state()).installation}
-    other.signal(signal.SIGTERM)
-    assert await other.ended() == 0
+    async with redis_server() as elsewhere:
+        async with account_tools(elsewhere.url) as tools:
+            await tools.account(arena.identity).seed(EmergencyLevel.NONE, 0, "", "the test")
+        other = await arena.launch("ETHUSDT", redis=elsewhere.url, state=tmp_path / "elsewhere")
+        record = await other.until(lambda record: record.reason is Reason.EMERGENCY, "it is halted")
+        assert record.emergency.level == "Halt"
+        assert "second writer of ETHUSDT" in record.emergency.reason
+        installations = {order_id.parse(item.order.client_order_id).installation for item in arena.venue.accepted}
+        assert installations == {(await arena.worker.state()).installation}
+        other.signal(signal.SIGTERM)
+        assert await other.ended() == 0
     await arena.quoting(since=arena.mark)
     await arena.fill()
     await arena.ends_in_order()
-
-
-async def test_who_finds_orders_of_a_newer_token_withdraws_and_halts(split):
-    """The same installation with another Redis (restored from an old copy, say): the later leader holds the symbol."""
-    arena, elsewhere = split
-    first = arena.worker
-    other = await arena.launch("ETHUSDT", redis=elsewhere)
-    record = await first.until(lambda record: record.emergency.level == "Halt", "it is halted")
-    assert "second writer of ETHUSDT" in record.emergency.reason
-    await first.until(lambda record: not record.quotes.bids and not record.quotes.asks, "it has withdrawn")
-    mark = arena.mark
-    arena.workers["ETHUSDT"] = other
-    newer = await arena.quoting(since=mark)
-    assert newer.token > record.token
-    assert {order_id.parse(item.order.client_order_id).token for item in arena.venue.accepted[mark:]} == {newer.token}
-    for worker in (first, other):
-        worker.signal(signal.SIGTERM)
-        assert await worker.ended() == 0
-    assert arena.venue.resting() == []
