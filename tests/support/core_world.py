@@ -83,7 +83,9 @@ class World:
         self.halt, self.halt_epoch = "", 1
         """The emergency and the symbol's halt, as the account's workers share them."""
         self.granted = {Side.BUY: 0, Side.SELL: 0}
-        self.reservation = 0
+        self.granted_position = 0
+        """Beside which it was granted: the ledger counts both together."""
+        self.asked: ac.Reserve | None = None
         self.blocked_until = 0
         self.book_known = self.user_known = False
         self.status = instrument.status
@@ -401,12 +403,13 @@ class World:
         match event:
             case ev.Lease():
                 if event.token != self.token:
-                    self.granted = {Side.BUY: 0, Side.SELL: 0}
+                    self.granted, self.asked = {Side.BUY: 0, Side.SELL: 0}, None
                 self.token, self.deadline = event.token, event.deadline_ns
                 self.run.last_token = event.token or self.run.last_token
                 self.newest_token = max(self.newest_token, event.token)
-            case ev.Reserved(sequence=sequence) if sequence == self.reservation:
+            case ev.Reserved(sequence=sequence) if self.asked and sequence == self.asked.sequence:
                 self.granted = {Side.BUY: event.buy_steps, Side.SELL: event.sell_steps}
+                self.granted_position = self.asked.position_steps
             case ev.Emergency():
                 self.emergency = self.switch = event.level
                 self.switch_epoch = max(self.switch_epoch, event.epoch)
@@ -427,7 +430,7 @@ class World:
                     self.truth_asked_while_up = action.request_id
                 self.pending.append(action)
             case ac.Reserve():
-                self.reservation = action.sequence
+                self.asked = action
                 for side, live in ((Side.BUY, action.buy_live_steps), (Side.SELL, action.sell_live_steps)):
                     assert live >= self.exchange.pending(side), "what may rest is told with each reservation"
                 self.pending.append(action)
@@ -459,7 +462,10 @@ class World:
             grows -= self.exchange.orders[order.client_id].qty
         if grows > 0 and not order.reduce_only:
             pending = self.exchange.pending(order.side) + grows
-            assert pending <= self.granted[order.side], f"{pending} pending, {self.granted} granted"
+            granted = self.granted[order.side]
+            assert pending <= granted, f"{pending} pending, {granted} granted"
+            moved = order.side * (self.exchange.position - self.granted_position)
+            assert moved + pending <= granted, f"{moved} filled and {pending} pending, {granted} granted"
 
     def _audit_crossing(self, order: WantedOrder) -> None:
         """Never two of our own crossed, whatever of what is on its way arrives."""
@@ -485,10 +491,12 @@ class World:
             )
 
     def _check_grant(self) -> None:
-        """Beyond a grant nothing is left to rest; what is on its way already is judged when it has arrived."""
+        """Beyond a grant nothing is left to rest. What is on its way is judged when it has arrived, and what the
+        exchange would not cancel a moment ago, when it may be asked again.
+        """
         for side, granted in self.granted.items():
-            resting = [order for order in self.engine.account.orders.live() if order.side is side]
-            beyond = sum(o.exposure_steps for o in resting if o.life is Life.OPEN and not o.reduce_only)
+            resting = [o for o in self.engine.account.orders.live() if o.side is side and o.life is Life.OPEN]
+            beyond = sum(o.exposure_steps for o in resting if not o.reduce_only and o.next_cancel_ns <= self.now)
             assert beyond <= granted, f"{beyond} of {side.name} rest, {granted} are granted"
 
 

@@ -261,6 +261,14 @@ class Interleavings(RuleBasedStateMachine):
     def the_ledger_has_so_much_room(self, buys, sells):
         self.world.grant = lambda asked: (min(buys, asked.buy_steps), min(sells, asked.sell_steps))
 
+    @precondition(lambda self: self.world.asked)
+    @rule(buys=st.integers(0, 40), sells=st.integers(0, 40))
+    def the_ledger_admits_less_than_before(self, buys, sells):
+        """Another symbol that only reduces has put the account over its limit; or the ledger is trusted no more."""
+        granted = self.world.granted
+        less = (min(buys, granted[Side.BUY]), min(sells, granted[Side.SELL]))
+        self.world.tell(ev.Reserved(0, self.world.asked.sequence, *less))
+
     @rule(seconds=st.integers(0, 3), orders=st.integers(0, 60))
     def the_exchange_backs_us_off(self, seconds, orders):
         until = self.world.now + seconds * SECOND if seconds else 0

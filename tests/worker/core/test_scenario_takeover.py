@@ -523,15 +523,17 @@ def test_what_a_grant_still_admits_goes_on_resting_nearest_first(world, granted)
     assert left[:-1] == [order.qty for order in world.ours(Side.BUY)][: len(left) - 1]
 
 
-def test_what_rests_on_the_side_that_fits_is_not_disturbed_by_the_other(world):
-    sells = [order.qty for order in world.ours(Side.SELL)]
+@pytest.mark.parametrize("fits", Side)
+def test_what_rests_on_the_side_that_fits_is_not_disturbed_by_the_other(world, fits):
+    before = [order.qty for order in world.ours(fits)]
+    grants = (9, sum(before)) if fits is Side.SELL else (sum(before), 9)
     world.automatic = False
-    world.tell(ev.Reserved(0, world.engine.reservation.sequence, 9, sum(sells)))
+    world.tell(ev.Reserved(0, world.engine.reservation.sequence, *grants))
     larger = changed(MAKER, base_size_steps=3 * MAKER.base_size_steps)
     mark = len(world.done)
     world.tell(ev.ParametersSet(0, larger, "larger"))
     world.wait(0.5)
-    assert left_of(world, Side.SELL, world.since(mark)) == sells
+    assert left_of(world, fits, world.since(mark)) == before
 
 
 def test_a_grant_that_fell_is_kept_to_while_a_newer_request_is_unanswered(world):
@@ -549,6 +551,40 @@ def test_what_cannot_be_made_smaller_is_cancelled(world, granted):
     actions = world.tell(ev.Reserved(0, world.engine.reservation.sequence, granted, 200))
     assert of_kind(actions, ac.Amend) == []
     assert sum(left_of(world, Side.BUY, actions)) <= granted
+
+
+@pytest.mark.parametrize(
+    ("position", "grant", "told"),
+    [
+        (0, (200, 200), False),
+        (0, (0, 0), True),
+        (0, (0, 200), True),
+        (0, (2, 200), False),
+        (0, (1, 200), True),
+        (30, (0, 30), True),
+        (30, (200, 30), False),
+        (-30, (30, 0), True),
+        (75, (0, 75), False),
+    ],
+    ids=[
+        "all is granted",
+        "nothing is",
+        "buys are not",
+        "the smallest order is",
+        "less than that is",
+        "long: only what reduces",
+        "long: what opens, too",
+        "short: only what reduces",
+        "pinned: nothing is to be opened",
+    ],
+)
+def test_it_is_told_when_a_side_that_would_open_risk_has_no_room(position, grant, told):
+    world = World()
+    world.hold(position)
+    world.grant = lambda asked: (min(grant[0], asked.buy_steps), min(grant[1], asked.sell_steps))
+    world.start()
+    world.wait(1.0)
+    assert (Reason.NOT_RESERVED in world.engine.view().reasons) is told
 
 
 def test_reducing_orders_need_no_grant():

@@ -169,7 +169,7 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
     account.counters.layers_dropped += ladder.dropped
     facts = _pass(state, at, mask, stands)
     _reserve(state, at, ladder.targets, stands, state.parameters.base_size_steps, out)
-    if ladder.targets and not state.reservation.buy_granted and not state.reservation.sell_granted:
+    if _unreserved(state, ladder.targets, facts):
         state.reasons.append(Reason.NOT_RESERVED)
     buys_beyond = facts.buy_exposure > facts.buy_granted
     sells_beyond = facts.sell_exposure > facts.sell_granted
@@ -271,6 +271,18 @@ def _reserve(state: State, at: int, targets: list[quoting.Target], stands: Stand
     request = state.reservation.ask(at, whole, headroom, price)
     if request is not None:
         out.append(request)
+
+
+def _unreserved(state: State, targets: list[quoting.Target], facts: Pass) -> bool:
+    """Whether a side that would open risk has not even room for its nearest order in the account's ledger."""
+    side = 0
+    for target in targets:
+        if target.side != side and not target.reduce_only and _increases(state, target):
+            room = facts.buy_granted if target.side is Side.BUY else facts.sell_granted
+            if room < state.instrument.min_steps_at(target.price_ticks):
+                return True
+        side = target.side
+    return False
 
 
 def _place(state: State, target: quoting.Target, stuck: dict[Side, int], facts: Pass, out: Out) -> None:
