@@ -3,6 +3,7 @@
 import aiohttp
 import msgspec
 import pytest
+from phoenix_coordination.redis.steward import StewardReport, SymbolReport
 from phoenix_coordination.state import Reason, Role, decode
 from phoenix_worker.core.events import Stream
 from phoenix_worker.runtime.hot import InForce
@@ -29,6 +30,7 @@ OUR_NAMES = [
     "mm_connects_failed_total",
     *("mm_api_errors_total", "mm_guard_active", "mm_lease_held", "mm_lease_token", "mm_stale_seconds_total"),
     *("mm_budget_used_ratio", "mm_emergency_level", "mm_ready", "process_resident_memory_bytes"),
+    "mm_steward",
 ]
 
 
@@ -44,6 +46,7 @@ class Facts:
         self.dead = ""
         self.starting = ""
         self.watch = LoopWatch(lambda _: None)
+        self.steward = None
 
     def view(self):
         return msgspec.structs.replace(self.engine.view(), **self.changes)
@@ -89,6 +92,7 @@ class Facts:
                 weight_1m_used=0.3,
             ),
             recorder=RecorderStatistics(10, 0, 100, ""),
+            steward=self.steward,
         )
 
 
@@ -201,3 +205,27 @@ def test_an_address_is_host_and_port(text, address):
 def test_what_is_no_address_is_refused_with_an_example(text):
     with pytest.raises(AddressError, match="HOST:PORT"):
         parse_address(text)
+
+
+async def test_the_accounts_figures_are_told_by_its_steward_alone(served):
+    facts, get = served
+    _, text, _ = await get("/metrics")
+    assert 'mm_steward{symbol="BTCUSDT"} 0.0' in text
+    assert "mm_account_margin_ratio" not in text
+    facts.steward = StewardReport(
+        *("pod/1", 7, 1, "USDT", 0.25, 1000.0, 250.0),
+        symbols=[
+            SymbolReport("BTCUSDT", 0.5, 30_000.0, 812.5, led=True, ours=True),
+            SymbolReport("SOLUSDT", -3.0, -600.0, -1.0, led=False, ours=False),
+        ],
+    )
+    _, text, _ = await get("/metrics")
+    for line in (
+        'mm_steward{symbol="BTCUSDT"} 1.0',
+        'mm_account_margin_ratio{symbol="BTCUSDT"} 0.25',
+        'mm_account_margin_balance{symbol="BTCUSDT"} 1000.0',
+        'mm_liquidation_distance_ratio{position="BTCUSDT",symbol="BTCUSDT"} 0.08125',
+        'mm_leaderless{position="SOLUSDT",symbol="BTCUSDT"} 1.0',
+    ):
+        assert line in text
+    assert 'mm_liquidation_distance_ratio{position="SOLUSDT"' not in text

@@ -7,6 +7,7 @@ base units, counters end in `_total`.
 import math
 from collections.abc import Callable, Iterator
 
+from phoenix_coordination.redis.steward import StewardReport
 from phoenix_coordination.state import Mode as TradingMode
 from phoenix_coordination.state import StateRecord
 from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, Metric
@@ -25,7 +26,9 @@ from phoenix_worker.venue.binance.statistics import Statistics as VenueStatistic
 
 
 class Sample:
-    """Everything that a scrape looks at, as of one moment. `view` and `instrument` are None until the engine runs."""
+    """Everything that a scrape looks at, as of one moment. `view` and `instrument` are None until the engine runs;
+    `steward` is what this worker saw as the account's steward, None while another one is.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Sample:
         recorder: RecorderStatistics | None = None,
         log_lines_dropped: int = 0,
         parameters_refused: int = 0,
+        steward: StewardReport | None = None,
     ) -> None:
         self.record = record
         self.meters = meters
@@ -49,6 +53,7 @@ class Sample:
         self.recorder = recorder
         self.log_lines_dropped = log_lines_dropped
         self.parameters_refused = parameters_refused
+        self.steward = steward
 
 
 EngineFigure = Callable[[View, Instrument], float]
@@ -173,6 +178,7 @@ class WorkerCollector:
             yield from _engine_families(sample.view, sample.instrument, symbol)
         if sample.venue is not None:
             yield from _venue_families(sample.venue, symbol)
+            yield from _steward_families(sample.steward, symbol)
 
 
 def _gauge(name: str, text: str, symbol: str, value: float) -> GaugeMetricFamily:
@@ -293,6 +299,28 @@ def _venue_families(figures: VenueStatistics, symbol: str) -> Iterator[Metric]:
     yield _counters_by("mm_connects_failed", "Attempts to connect that came to nothing.", symbol, "stream", failed)
     errors = {str(code): count for code, count in figures.api_errors.items()}
     yield _counters_by("mm_api_errors", "Errors of the venue's API.", symbol, "code", errors)
+
+
+def _steward_families(report: StewardReport | None, symbol: str) -> Iterator[Metric]:
+    """The whole account's, told by the one worker that looks after it: sum or maximum over workers is the account's."""
+    yield _gauge("mm_steward", "1 while this worker is the account's steward.", symbol, float(report is not None))
+    if report is None:
+        return
+    ratio, balance = report.margin_ratio, report.margin_balance
+    yield _gauge("mm_account_margin_ratio", "Maintenance margin of the margin balance.", symbol, ratio)
+    yield _gauge("mm_account_margin_balance", "Margin balance of the fullest asset, its units.", symbol, balance)
+    distances = {row.symbol: row.liquidation_bps / 10_000 for row in report.symbols if row.liquidation_bps >= 0}
+    yield _gauges_by(
+        "mm_liquidation_distance_ratio", "From mark to liquidation price, of mark.", symbol, "position", distances
+    )
+    leaderless = {row.symbol: 1.0 for row in report.symbols if not row.led}
+    yield _gauges_by(
+        "mm_leaderless",
+        "1 for each symbol with a position or orders that no worker leads.",
+        symbol,
+        "position",
+        leaderless,
+    )
 
 
 class Exposition:

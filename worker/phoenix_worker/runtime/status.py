@@ -13,6 +13,7 @@ from phoenix_worker.runtime.metrics import Sample
 from phoenix_worker.runtime.publisher import Identity, ReasonClock, running_record, starting_record
 from phoenix_worker.runtime.recorder import Recorder
 from phoenix_worker.runtime.shell import Shell
+from phoenix_worker.runtime.steward import Steward
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 
 
@@ -26,7 +27,7 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Status:
-    """`starting` says why the engine does not run yet; `running` is set once it does."""
+    """`starting` says why the engine does not run yet; `running` and `steward` are set once it does."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Status:
         self._reasons = ReasonClock()
         self.starting = (Reason.STARTING, "reading the account")
         self.running: Running | None = None
+        self.steward: Steward | None = None
 
     def wait_for(self, reason: Reason, detail: str) -> None:
         """Why the engine does not run yet, from now on."""
@@ -84,6 +86,7 @@ class Status:
             recorder=running.recorder.statistics() if running else None,
             log_lines_dropped=self._lines.dropped,
             parameters_refused=self._hot.in_force.refusals,
+            steward=self.steward.report if self.steward else None,
         )
 
     def not_alive(self) -> str:
