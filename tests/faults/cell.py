@@ -64,6 +64,8 @@ class RedisOfCell:
         self.url = server_url(directory)
         self._hear = hear
         self._reader = Reader(wall_minus_monotonic_ns())
+        self.watched = asyncio.Event()
+        """Its witness listens: nobody of this process talks to it before."""
         self.process: asyncio.subprocess.Process | None = None
         self.monitor: Monitor | None = None
         self._sizes: list[tuple[int, int]] = []
@@ -85,6 +87,7 @@ class RedisOfCell:
         finally:
             await client.aclose()
         self.monitor = await Monitor.attach(self.socket, self._reader, self._hear)
+        self.watched.set()
         self._hear(RedisStarted(at_ns=time.monotonic_ns()))
         self._sizes.clear()
 
@@ -95,6 +98,7 @@ class RedisOfCell:
 
     async def kill(self) -> None:
         assert self.process is not None
+        self.watched.clear()
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         await self.process.wait()
@@ -181,8 +185,8 @@ class Cell:
         self.exchange = ExchangeOfCell(plot.symbols, seed, self.hear)
         self.redis = RedisOfCell(directory / "redis", self.hear)
         self.slots: dict[str, Slot] = {}
-        self.holders: dict[str, str] = {}
-        """By symbol: who took its lease last."""
+        self.leases: dict[str, LeaseTaken] = {}
+        """By symbol: how it was taken last."""
         self.switch = SwitchWritten(at_ns=0, level=0, epoch=0, seeded=False)
         self.status = (0, 0)
         """What the account's resource would hold: the highest level and epoch, until somebody resumes."""
@@ -219,7 +223,7 @@ class Cell:
         self.facts.append(fact)
         match fact:
             case LeaseTaken():
-                self.holders[fact.symbol] = fact.holder
+                self.leases[fact.symbol] = fact
             case SwitchWritten():
                 self.switch = fact
                 level, epoch = self.status
@@ -234,6 +238,7 @@ class Cell:
 
     async def seed(self) -> None:
         """What the operator does: the switch as the account's status has it."""
+        await self.redis.watched.wait()
         level, epoch = self.status
         arguments = [level, epoch, "as the account's status has it", "operator", 0, 1, self.keys.emergency_changed]
         await call(self.client, Script.MERGE, [self.keys.emergency], arguments)
@@ -249,11 +254,13 @@ class Cell:
 
     async def stop_account(self, level: int) -> None:
         """What `phoenix stop` does. Raises what the world does to a connection."""
+        await self.redis.watched.wait()
         arguments = [level, self.status[1], "the storm", "a person", 0, self.keys.emergency_changed]
         await call(self.client, Script.RAISE, [self.keys.emergency], arguments)
 
     async def resume(self) -> None:
         """What `phoenix resume` does, with the epoch that a person reads."""
+        await self.redis.watched.wait()
         level, epoch = await self.client.execute_command("HMGET", self.keys.emergency, "level", "epoch")
         if level not in (None, b"0"):
             told = [epoch, "", "a person", 0, self.keys.emergency_changed, 1]
@@ -261,6 +268,7 @@ class Cell:
 
     async def resume_symbols(self) -> None:
         for symbol in self.plot.symbols:
+            await self.redis.watched.wait()
             level, epoch = await self.client.execute_command("HMGET", self.keys.halt(symbol), "level", "epoch")
             if level not in (None, b"0"):
                 told = [epoch, "", "a person", 0, self.keys.halt_changed(symbol), 0]
@@ -282,8 +290,12 @@ class Cell:
     # -- workers -----------------------------------------------------------------------------------
 
     def leader(self, symbol: str) -> Slot | None:
-        holder = self.holders.get(symbol, "")
-        return next((slot for slot in self.slots.values() if holder.startswith(f"{slot.process}/")), None)
+        """Who took its lease last, where that process still runs."""
+        lease = self.leases.get(symbol)
+        if lease is None:
+            return None
+        holder = lease.holder.partition("/")[0]
+        return next((slot for slot in self.slots.values() if slot.pid and slot.process == holder), None)
 
     def standby(self, symbol: str) -> Slot | None:
         leader = self.leader(symbol)
@@ -376,9 +388,14 @@ class Cell:
     # -- conditions --------------------------------------------------------------------------------
 
     def quotes(self, symbol: str) -> bool:
-        """Our orders rest on both sides."""
+        """Orders of the present leader rest on both sides, and nobody else's."""
+        if self.leader(symbol) is None:
+            return False
         orders = self.exchange.server.exchange.open_orders(self.exchange.account, symbol)
-        return {order.side for order in orders} == {Side.BUY, Side.SELL}
+        ids = [order_id.parse(order.client_order_id) for order in orders]
+        token = self.leases[symbol].token
+        ours = all(each is not None and each.token == token for each in ids)
+        return ours and {order.side for order in orders} == {Side.BUY, Side.SELL}
 
     async def quoting(self, within_s: float, symbols: Sequence[str] = ()) -> bool:
         """Whether all of them quote within the time."""

@@ -12,6 +12,8 @@ SIZE = 20
 _LEADS_WITHIN_S = 4.0
 _ANSWERS_WITHIN_S = 1.5
 _STEP_VALUE = 1.0
+_GIVES_BACK = 4
+"""Attempts: a storm may be raging, and what stays booked is room that nobody has."""
 
 
 class Member:
@@ -63,9 +65,11 @@ async def reserve_at_once(cell: Cell, size: int = SIZE) -> int:
         for member in leading:
             member.ask(int(cell.plot.net / 5))
         answered = await _until(leading, "answered", _ANSWERS_WITHIN_S)
-        for member in leading:
-            member.ask(0)
-        await _until(leading, "answered", _ANSWERS_WITHIN_S)
+        for _ in range(_GIVES_BACK):
+            for member in leading:
+                member.ask(0)
+            if len(await _until(leading, "answered", _ANSWERS_WITHIN_S)) == len(leading):
+                break
         return len(answered)
     finally:
         for member in members:

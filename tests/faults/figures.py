@@ -34,9 +34,9 @@ def timings(facts: Sequence[AnyFact], terms: Terms) -> Timings:
                 leaders[fact.symbol] = fact.holder
             case FaultBegan(kind=kind, target=target) if kind.startswith("killed,"):
                 symbol = next((name for name, holder in leaders.items() if holder.startswith(f"{target}/")), None)
-                if symbol is not None and (first := _first(accepted, symbol, fact.at_ns, target)) is not None:
-                    if quiet(fact.at_ns, first.at_ns, own=fact.number):
-                        told.failovers.append((first.at_ns - fact.at_ns) / 1e6)
+                first = None if symbol is None else _first(accepted, symbol, fact.at_ns, target)
+                if first is not None and quiet(fact.at_ns, first.at_ns, own=fact.number):
+                    told.failovers.append((first.at_ns - fact.at_ns) / 1e6)
             case LeaseReleased():
                 left = leaders.get(fact.symbol, "").partition("/")[0]
                 first = _first(accepted, fact.symbol, fact.at_ns, left)

@@ -101,6 +101,12 @@ class Booked(Fact, frozen=True, kw_only=True):
     sell_floor: int = 0
 
 
+class Unbooked(Fact, frozen=True, kw_only=True):
+    """The entry was dropped by who rebuilt the ledger: the exchange holds nothing of the symbol."""
+
+    symbol: str
+
+
 class LedgerRebuilt(Fact, frozen=True, kw_only=True):
     pass
 
@@ -159,6 +165,7 @@ AnyFact = (
     | LeaseRenewed
     | LeaseReleased
     | Booked
+    | Unbooked
     | LedgerRebuilt
     | SwitchWritten
     | KeysLost

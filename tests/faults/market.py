@@ -1,4 +1,4 @@
-"""A small, steady market: few frames, a price that wanders and comes back, and takers that sometimes reach our quotes."""
+"""A small, steady market: few frames, a price that wanders and comes back, takers that sometimes reach our quotes."""
 
 from collections.abc import Iterator
 from random import Random

@@ -18,11 +18,12 @@ from history import (
     LeaseTaken,
     LedgerRebuilt,
     SwitchWritten,
+    Unbooked,
 )
 
 _LINE = re.compile(rb"^\+?(\d+)\.(\d{6}) \[0 [^\]]*\] (.*)$", re.DOTALL)
 _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
-_OF_INTEREST = re.compile(rb' "(?:HSET|EVALSHA|EVAL|FLUSHALL)" ?', re.IGNORECASE)
+_OF_INTEREST = re.compile(rb' "(?:HSET|HDEL|EVALSHA|EVAL|FLUSHALL)" ?', re.IGNORECASE)
 _LONGEST_KEY = 2_000
 """Bytes of a line that are looked at for a word of interest; records and snapshots are longer than that."""
 
@@ -54,6 +55,11 @@ class Reader:
                 name = key.partition("}:")[2]
                 values = dict(zip(fields[::2], fields[1::2], strict=False))
                 yield from self._written(at_ns, name, values)
+
+            case ["HDEL", key, *fields] if key.startswith("mm:{") and key.endswith("}:ledger"):
+                for field in fields:
+                    if field.startswith("e:"):
+                        yield Unbooked(at_ns=at_ns, symbol=field.removeprefix("e:"))
 
     def restarted(self, *, empty: bool) -> None:
         self._seeded = self._seeded and not empty

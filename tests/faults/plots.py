@@ -10,9 +10,11 @@ from phoenix_cli.local.fleet import at_endpoint, load_fleet, of_symbols
 from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.parameters import Parameters
 from phoenix_worker.runtime.resolve import resolve
+from phoenix_worker.runtime.resolved import Resolved
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TEMPLATE = "ETHUSDT"
+COOLDOWN_NS = 1_000_000_000
 NET, GROSS = Decimal(1500), Decimal(2500)
 """Two makers that are flat want to have some 1700 on either side."""
 
@@ -41,5 +43,11 @@ def _plot(root: Path, symbols: tuple[str, ...], net: Decimal, gross: Decimal, sl
         maker = item.maker.model_copy(update={"spec": item.maker.spec.model_copy(update={"risk": risk})})
         place = parameters.put(maker, account)
         files[item.symbol] = (place / "maker.yaml", place / "account.yaml")
-        resolved[item.symbol] = resolve(*files[item.symbol])
+        resolved[item.symbol] = _impatient(resolve(*files[item.symbol]))
     return Plot(resolved, files, net, gross, slots, mutation)
+
+
+def _impatient(resolved: Resolved) -> Resolved:
+    """A worker that found a position and no memory of it waits for a minute; a storm has no minute to spare."""
+    guards = msgspec.structs.replace(resolved.quoting.guards, cooldown_ns=COOLDOWN_NS)
+    return msgspec.structs.replace(resolved, quoting=msgspec.structs.replace(resolved.quoting, guards=guards))

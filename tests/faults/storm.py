@@ -74,7 +74,9 @@ class Storm:
                 await asyncio.wait(acting)
                 _raise(acting)
                 acting.clear()
-                await self._cell.quoting(_RECOVERS_WITHIN_S)
+                began = time.monotonic()
+                recovered = await self._cell.quoting(_RECOVERS_WITHIN_S)
+                self._cell.note(f"{'recovered' if recovered else 'not recovered'} in {time.monotonic() - began:.2f} s")
             if acting:
                 await asyncio.wait(acting)
             _raise(acting)
@@ -311,7 +313,7 @@ def _raise(tasks: set[asyncio.Task[None]]) -> None:
             raise RuntimeError(f"{task.get_name()} could not be done") from error
 
 
-async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutation) -> Result:
+async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutation, *, always: bool = False) -> Result:
     """One cell; where something was violated, its logs, plan and history are kept."""
     directory = Path(tempfile.mkdtemp(prefix="pxf-"))
     plot = two_makers(directory / "makers", mutation)
@@ -324,7 +326,7 @@ async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutati
             storm = Storm(cell, f"{seed}/{number}/person")
             await storm.run(plan)
             violations = await cell.finish()
-        if violations:
+        if violations or always:
             _keep(keep, directory / name, cell, plan, violations, began)
         facts = [type(fact).__name__ for fact in cell.facts]
         return Result(
@@ -361,8 +363,18 @@ def main() -> int:
     parser.add_argument("--faults", type=int, required=True)
     parser.add_argument("--keep", type=Path, required=True)
     parser.add_argument("--mutation", type=Mutation, default=Mutation.NONE)
+    parser.add_argument("--keep-always", action="store_true", help="history and logs of a clean cell, too")
     arguments = parser.parse_args()
-    result = uvloop.run(storm(arguments.seed, arguments.cell, arguments.faults, arguments.keep, arguments.mutation))
+    result = uvloop.run(
+        storm(
+            arguments.seed,
+            arguments.cell,
+            arguments.faults,
+            arguments.keep,
+            arguments.mutation,
+            always=arguments.keep_always,
+        )
+    )
     sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
     return 0
 

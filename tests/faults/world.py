@@ -20,6 +20,7 @@ from history import (
     RedisDied,
     RedisStarted,
     SwitchWritten,
+    Unbooked,
 )
 
 A_MOMENT_NS = 1_000_000_000
@@ -139,6 +140,8 @@ class World(msgspec.Struct):
                 symbol.entry = fact
                 if symbol.foreign_over:
                     symbol.foreign = symbol.foreign_over = False
+            case Unbooked():
+                self.symbol(fact.symbol).entry = None
             case LedgerRebuilt():
                 self.trusted = True
             case SwitchWritten():
