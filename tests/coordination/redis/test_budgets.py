@@ -105,8 +105,8 @@ async def test_a_maker_that_does_not_fit_is_told_the_sum_and_what_to_do(maker, r
     admission = await late.coordinator.admit(TERMS, FIXED, SHARED)
     assert admission.problem == (
         "this maker needs 94 of request weight a minute even when it does not quote; 1480 of 1536 of egress default "
-        "are taken by 1 other makers: run fewer from this IP, name another egress, or raise budgets.requestWeightShare of "
-        "the account"
+        "are taken by 1 other makers: run fewer from this IP, name another egress, or raise budgets.requestWeightShare "
+        "of the account"
     )
     assert admission.reachable
 

@@ -18,8 +18,11 @@ from phoenix_coordination.port import (
     Message,
     Sink,
 )
+from phoenix_coordination.state import Reason
 
 from phoenix_worker.runtime.clock import Clock
+from phoenix_worker.runtime.steward import WEIGHT_1M
+from phoenix_worker.venue.binance.costs import fixed_weight_1m
 from phoenix_worker.venue.binance.limits import Limits, RequestBudget, Usage
 
 ORDERS_WANTED = 200
@@ -27,6 +30,7 @@ ORDERS_WANTED = 200
 WEIGHT_WANTED = 20
 SOONEST_SECONDS = 0.1
 """Between two needs: who sends as fast as it can asks ten times a second."""
+ADMISSION_RETRY_SECONDS = 2.0
 BANNED = "banned by the exchange (418): it wanted to hear nothing and was not heeded; find out why, then resume"
 
 
@@ -148,7 +152,20 @@ class Budgets:
         self._banned = banned
 
 
-def terms_of(egress: str, limits: Limits) -> BudgetTerms:
+async def be_admitted(
+    coordinator: Coordinator, egress: str, limits: Limits, clock: Clock, wait_for: Callable[[Reason, str], None]
+) -> None:
+    """Returns once what this worker costs fits beside the others; until then `wait_for` hears why it does not.
+
+    A maker that does not fit waits for room instead of ending: it would only be started again.
+    """
+    while (admission := await coordinator.admit(_terms(egress, limits), fixed_weight_1m(), WEIGHT_1M)).problem:
+        reason = Reason.PREFLIGHT_REFUSED if admission.reachable else Reason.COORDINATION_UNREACHABLE
+        wait_for(reason, admission.problem)
+        await clock.sleep(ADMISSION_RETRY_SECONDS)
+
+
+def _terms(egress: str, limits: Limits) -> BudgetTerms:
     return BudgetTerms(
         egress=egress,
         orders_10s=limits.orders_10s,

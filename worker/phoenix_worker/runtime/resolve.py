@@ -42,6 +42,7 @@ def resolve(maker_file: Path, account_file: Path) -> Resolved:
         mode=Mode(maker.spec.mode.value),
         environment=account.spec.environment.value,
         base_url=account.spec.endpoints.base_url if account.spec.endpoints else "",
+        egress=account.spec.egress,
         settings=_settings(account.spec),
         terms=_terms(account.spec),
         quoting=_quoting(maker.spec),

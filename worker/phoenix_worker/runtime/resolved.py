@@ -87,6 +87,7 @@ class Resolved(msgspec.Struct, frozen=True):
     mode: Mode
     environment: str
     base_url: str
+    egress: str
     settings: AccountSettings
     terms: AccountTerms
     quoting: Quoting
@@ -115,6 +116,7 @@ class Resolved(msgspec.Struct, frozen=True):
         return {
             "spec.mode": self.mode,
             "account.spec.endpoints": self.base_url,
+            "account.spec.egress": self.egress,
             "account.spec.settings": (settings.leverage, settings.margin_type, settings.apply),
             "account.spec.budgets": (settings.request_weight_share, settings.order_share, settings.reserve_share),
         }

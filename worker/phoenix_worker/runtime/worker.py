@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from phoenix_coordination.port import BudgetGranted, LeaseTimes
 from phoenix_coordination.port import EmergencyLevel as SharedLevel
+from phoenix_coordination.port import LeaseTimes
 from phoenix_coordination.redis.client import credentials_of, passwords_of, read_url
 from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.redis.steward import StewardOffice
@@ -28,6 +28,7 @@ from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.events import ClockSynced, FeesSet, ParametersSet
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.parameters import Parameters
+from phoenix_worker.runtime.budgets import Budgets, be_admitted
 from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.credentials import CredentialsError, Key, read_key
@@ -104,6 +105,7 @@ class Worker:
         self._shell: Shell | None = None
         self._venue: Venue | None = None
         self._coordinator: RedisCoordinator | None = None
+        self._budgets: Budgets | None = None
         self._recorder: Recorder | None = None
         self._steward: Steward | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -178,17 +180,24 @@ class Worker:
         )
         self._coordinator = coordinator
         await coordinator.join(preflight.identity)
-        shell = self._assemble(engine, instrument, venue, coordinator, exchange)
+        await be_admitted(coordinator, resolved.egress, exchange.budget.limits, self._clock, self._wait_for)
+        renew_s = (self._times or LeaseTimes()).renew_s
+        self._budgets = budgets = Budgets(
+            exchange.budget, coordinator, exchange.tell_budget, self._clock, renew_s, orders=not dry_run
+        )
+        shell = self._assemble(engine, instrument, venue, coordinator, exchange, budgets)
         _spare_the_collector()
         now_ns = self._clock.monotonic_ns()
         shell.sink(ClockSynced(now_ns, preflight.offset_ns, preflight.offset_error_ns))
         shell.sink(FeesSet(now_ns, preflight.maker_bps, preflight.taker_bps))
-        await coordinator.start(shell.hear)
+        await coordinator.start(budgets.heard_by(shell.hear))
+        budgets.start()
         await venue.start(shell.sink)
         shell.start_ticking()
         self._spawn(self._hot.watch(instrument, self._applied, self._refused), "hot parameters")
         self._spawn(self._publish(shell, coordinator, shell.recorder), "publisher")
         self._steward = self._new_steward(preflight.identity, installation, exchange, coordinator, shell)
+        self._status.steward = self._steward
         self._steward.start()
         return await shell.ended
 
@@ -256,6 +265,7 @@ class Worker:
         venue: Venue,
         coordinator: RedisCoordinator,
         exchange: BinanceVenue,
+        budgets: Budgets,
     ) -> Shell:
         resolved = self._resolved
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
@@ -264,7 +274,7 @@ class Worker:
             recordings / f"{started}-{os.getpid()}", resolved.symbol, build(), engine.keyframe, self._clock.wall_ns
         )
         self._shell = shell = Shell(
-            engine, instrument, venue, coordinator, _unasked, recorder, self._clock, self._meters, self._log
+            engine, instrument, venue, coordinator, budgets.granted, recorder, self._clock, self._meters, self._log
         )
         self._status.running = Running(shell, instrument, exchange, recorder)
         return shell
@@ -372,6 +382,8 @@ class Worker:
         """Bounded: whatever hangs is left to the end of the process, and said."""
         for task in self._tasks:
             task.cancel()
+        if self._budgets is not None:
+            self._budgets.stop()
         self._leave_record()
         closing: list[asyncio.Task[None]] = []
         if self._venue is not None:
@@ -399,11 +411,6 @@ class Worker:
             path.write_bytes(encode(self._status.record()))
         except OSError as error:
             self._log.warning("last record not kept", path=str(path), text=str(error))
-
-
-def _unasked(granted: BudgetGranted) -> None:
-    """Nothing asks for a share of the budgets yet."""
-    raise RuntimeError(f"a grant that nobody has asked for: {granted}")
 
 
 def _spare_the_collector() -> None:
