@@ -80,6 +80,14 @@ def summary(report: Report) -> str:
             f" (fees {told.pnl.fees:.4f}), worst case {told.max_worst_case_ratio:.2f} of netMax,"
             f" orders {told.orders_sent}, stale {told.stale_episodes}, resyncs {told.resyncs}, restarts {told.restarts}"
         )
+    account = report.account
+    emergency = (
+        f"{account.emergency.level}, epoch {account.emergency.epoch}" if account.emergency.level else "not known"
+    )
+    lines.append(
+        f"account: at most long {account.net_long:.0f} and short {account.net_short:.0f} of {account.limits.net:.0f},"
+        f" gross {account.gross:.0f} of {account.limits.gross:.0f}; emergency {emergency}"
+    )
     exchange = report.exchange
     violations = sum(exchange.audit.values())
     lines.append(

@@ -11,6 +11,7 @@ import yaml
 from phoenix_cli import demo as demo_module
 from phoenix_cli.demo import Options, demo, find_configs
 from phoenix_cli.local.faults import parse_fault
+from phoenix_cli.local.report import EmergencyReport
 from phoenix_cli.plain import PlainOutput
 from phoenix_cli.refusal import Refused
 from run_output import Until
@@ -64,6 +65,7 @@ async def test_the_end_of_a_recording_is_the_end_of_the_run(options, monkeypatch
 async def test_the_audit_is_told_what_the_workers_promise_and_when_they_have_ended(options, journal):
     await demo(options, Until(READY))
     (account, _), (audit, promises), (_, end) = journal()
+    assert promises["accountLimit"] == {"maxNetNotional": "25000", "maxGrossNotional": "50000"}
     assert account == "/sim/account"
     assert audit == "/sim/audit"
     assert promises["apiKey"] == "the-key"
@@ -107,11 +109,33 @@ async def test_a_fault_of_the_venue_goes_to_the_exchange(options, journal):
     assert told == [{"kind": "silence", "symbol": "BTCUSDT", "route": "public", "durationSeconds": 8.0}]
 
 
-async def test_stop_turns_the_switch_in_the_workers_files_and_then_holds_them_to_it(options, journal):
-    output = Until("the audit holds them to it")
-    await demo(replace(options, faults=(parse_fault("stop@1s"),)), output)
-    assert {"stop": {}} in [body for path, body in journal() if path == "/sim/audit"]
-    assert output.said("BTCUSDT emergency Halt")
+async def test_stop_raises_the_switch_says_how_to_lift_it_and_holds_the_workers_to_it_for_a_while(options, journal):
+    output = Until("the audit held every worker to the stop")
+    report, _ = await demo(replace(options, faults=(parse_fault("stop@1s"),)), output)
+    told = [body["stop"] for path, body in journal() if path == "/sim/audit" and "stop" in body]
+    assert told == [{}, {"lift": True}]
+    assert output.said("BTCUSDT emergency Halt fault of the demo")
+    assert output.said("`phoenix resume default --epoch 1` lets it trade again")
+    assert report.account.emergency == EmergencyReport("Halt", 1, "fault of the demo")
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        pytest.param("redis-restart@2s", "redis-server answers again", id="restart"),
+        pytest.param("redis-flush@2s", "fault redis-flush: the run's Redis forgets everything", id="flush"),
+    ],
+)
+async def test_a_stop_outlives_what_happens_to_redis_and_to_a_worker(options, fault, told):
+    faults = tuple(map(parse_fault, ("stop@1s", fault, "kill@4s")))
+    output = Until(READY, after="SIGKILL")
+    report, _ = await demo(replace(options, faults=faults), output)
+    assert output.said(told)
+    assert report.account.emergency.level == "Halt"
+    assert output.lines.index("BTCUSDT emergency Halt fault of the demo") < len(output.lines) - 1
+    assert [line for line in output.lines if "BTCUSDT emergency" in line][
+        -1
+    ] == "BTCUSDT emergency Halt fault of the demo"
 
 
 async def test_a_worker_that_cannot_start_ends_the_run_with_its_own_words(options, monkeypatch):
@@ -182,7 +206,7 @@ def phoenix(*arguments: str) -> subprocess.CompletedProcess[str]:
     ("arguments", "status", "said"),
     [
         pytest.param(["--help"], 0, "example:", id="help"),
-        pytest.param(["--fault", "redis-flush@1s"], 2, "shared Redis", id="redis-fault"),
+        pytest.param(["--fault", "redis-burn@1s"], 2, "there are: stale, gap", id="fault"),
         pytest.param(["--speed", "0"], 2, "above 0", id="speed"),
         pytest.param(["--for", "60"], 2, "60s|1m", id="time-without-unit"),
         pytest.param(["--replay", "/nowhere.gz"], 1, "there is no such file", id="capture"),

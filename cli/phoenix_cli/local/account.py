@@ -5,6 +5,7 @@ directory does: a Redis that comes back empty is told again, and until it has be
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -82,6 +83,8 @@ class AccountWatch:
         self._maker_of = maker_of
         self._rehearses = rehearses
         self._told = (EmergencyLevel.NONE, 0)
+        self.peak = Exposure(Decimal(0), Decimal(0), Decimal(0))
+        """The largest of each sum that was seen."""
         self._view = AccountView(
             name=self.name,
             trouble="waits for a worker to name the account",
@@ -104,10 +107,15 @@ class AccountWatch:
                 self._view = msgspec.structs.replace(self._view, level="", trouble=str(error))
             await asyncio.sleep(_LOOK_S)
 
-    async def stop(self, level: EmergencyLevel, reason: str) -> SwitchState:
-        """Raises the switch; raises `AccountError` where that cannot be done."""
-        async with account_tools(self._url, _ANSWER_S) as tools:
-            return await tools.account(self.identity).stop(level, reason, SOURCE)
+    async def stop(self, level: EmergencyLevel, reason: str) -> None:
+        """Raises the switch, as soon as the account is known and Redis answers; returns when it is raised."""
+        while True:
+            if self.identity:
+                with contextlib.suppress(AccountError):  # `follow` says why; a stop is not given up for that
+                    async with account_tools(self._url, _ANSWER_S) as tools:
+                        await tools.account(self.identity).stop(level, reason, SOURCE)
+                        return
+            await asyncio.sleep(_LOOK_S)
 
     async def _look(self, tools: AccountTools) -> None:
         if not self.identity:
@@ -121,6 +129,8 @@ class AccountWatch:
         leases = await account.leases()
         halts = [halt for halt in await account.halts() if halt.switch.level > EmergencyLevel.NONE]
         ledger, office = await account.ledger(dry_run=self._rehearses), (OFFICE, self._rehearses)
+        exposure = exposure_of(ledger)
+        self.peak = larger_of(self.peak, exposure)
         self._view = msgspec.structs.replace(
             self._view,
             trouble="" if ledger.rebuilt else "its ledger is not rebuilt yet: nothing that opens risk is granted",
@@ -129,7 +139,7 @@ class AccountWatch:
             reason=switch.reason,
             halts=tuple(HaltView(halt.symbol, halt.switch.epoch, halt.switch.reason) for halt in halts),
             steward=next((self._maker_of(each.holder) for each in leases if (each.symbol, each.dry_run) == office), ""),
-            exposure=exposure_of(ledger),
+            exposure=exposure,
             symbols={entry.symbol: exposure_of(entry) for entry in ledger.entries},
         )
 
@@ -159,3 +169,8 @@ class AccountWatch:
 def exposure_of(counted: LedgerView | Entry) -> Exposure:
     """Micro quote → quote."""
     return Exposure(counted.long_micro * MICRO, counted.short_micro * MICRO, counted.gross_micro * MICRO)
+
+
+def larger_of(one: Exposure, other: Exposure) -> Exposure:
+    """Sum by sum."""
+    return Exposure(max(one.net_long, other.net_long), max(one.net_short, other.net_short), max(one.gross, other.gross))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from phoenix_coordination.port import EmergencyLevel, LeaseTimes
-from phoenix_coordination.redis.account import AccountError
 
 from phoenix_cli.local.exchange import Control
 from phoenix_cli.local.faults import DESCRIPTIONS, PAUSE_S, Fault, FaultKind, venue_faults
@@ -75,12 +74,9 @@ class Injector:
 
     async def _stop(self) -> None:
         """Raises the switch, says how long the exchange still had orders of ours, and holds the workers to it."""
-        began_s = time.perf_counter()
         for account in self.runner.accounts:
-            try:
-                await account.stop(EmergencyLevel.HALT, STOP_REASON)
-            except AccountError as error:
-                raise Refused(f"--fault stop: {account.name}: {error}") from None
+            await account.stop(EmergencyLevel.HALT, STOP_REASON)
+        began_s = time.perf_counter()
         known = asyncio.create_task(self.runner.clock.sleep(_KNOWN_S))
         if await self._book_empties():
             took_ms = (time.perf_counter() - began_s) * 1e3
@@ -89,6 +85,7 @@ class Injector:
         await self.control.declare({"stop": {}})
         await self.runner.clock.sleep(_HELD_S)
         await self.control.declare({"stop": {"lift": True}})
+        self.runner.tell(RUN, "the audit held every worker to the stop until now")
 
     async def _book_empties(self) -> bool:
         for _ in range(int(_EMPTY_S / _LOOK_S)):

@@ -12,6 +12,7 @@ import msgspec
 from phoenix_coordination.state import Latency, Pnl, StateRecord
 
 from phoenix_cli.local.exchange import Audit, Books
+from phoenix_cli.local.view import AccountView, Exposure
 
 
 class Percentiles(msgspec.Struct, frozen=True):
@@ -50,6 +51,31 @@ class SymbolReport(msgspec.Struct, frozen=True, kw_only=True):
     rss_mib: float
 
 
+class LimitsReport(msgspec.Struct, frozen=True):
+    """The account's limits, quote units."""
+
+    net: Decimal | None
+    gross: Decimal | None
+
+
+class EmergencyReport(msgspec.Struct, frozen=True):
+    """The account's switch at the end."""
+
+    level: str
+    epoch: int
+    reason: str
+
+
+class AccountReport(msgspec.Struct, frozen=True):
+    """What all makers together could have come to hold: the largest of each sum that was seen, quote units at mark."""
+
+    net_long: Decimal
+    net_short: Decimal
+    gross: Decimal
+    limits: LimitsReport
+    emergency: EmergencyReport
+
+
 class ExchangeReport(msgspec.Struct, frozen=True):
     """What the exchange's own books say at the end. `positions` by symbol, `audit` by kind of violation."""
 
@@ -66,6 +92,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     speed: float
     seed: int
     symbols: dict[str, SymbolReport]
+    account: AccountReport
     exchange: ExchangeReport
     agreement: bool
     disagreements: list[str]
@@ -165,12 +192,28 @@ def _worst(latencies: Iterable[Latency]) -> Percentiles:
     )
 
 
+def account_report(peak: Exposure, last: AccountView) -> AccountReport:
+    """`last`: the account as the run saw it at its end."""
+    return AccountReport(
+        _cents(peak.net_long),
+        _cents(peak.net_short),
+        _cents(peak.gross),
+        LimitsReport(last.net_limit, last.gross_limit),
+        EmergencyReport(last.level, last.epoch, last.reason),
+    )
+
+
+def _cents(value: Decimal) -> Decimal:
+    return value.quantize(Decimal("0.01"))
+
+
 def build_report(
     *,
     duration_s: float,
     speed: float,
     seed: int,
     makers: Mapping[str, tuple[Sequence[StateRecord], int]],
+    account: AccountReport,
     books: Mapping[str, Books],
     audit: Audit,
 ) -> Report:
@@ -185,6 +228,7 @@ def build_report(
         speed=speed,
         seed=seed,
         symbols={symbol: symbol_report(records, restarts) for symbol, (records, restarts) in makers.items()},
+        account=account,
         exchange=ExchangeReport(
             fills=sum(book.fills for book in books.values()),
             open_orders=sum(book.open_orders for book in books.values()),

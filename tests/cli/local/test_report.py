@@ -4,11 +4,16 @@ from decimal import Decimal
 
 import pytest
 from phoenix_cli.local.exchange import Audit, Books
-from phoenix_cli.local.report import build_report
+from phoenix_cli.local.report import account_report, build_report
+from phoenix_cli.local.view import AccountView, Exposure
 from phoenix_cli.printing import as_json
 from phoenix_coordination.state import Latency
 
 AGREED = Books(position=Decimal("0.004"), fills=3, filled=Decimal("0.012"), fees=Decimal("0.12345678"))
+PEAK = Exposure(Decimal("1234.567890"), Decimal("-5.000000"), Decimal(2000))
+ACCOUNT = AccountView(
+    name="default", level="Halt", epoch=3, reason="looked odd", net_limit=Decimal(25000), gross_limit=Decimal(50000)
+)
 
 
 @pytest.fixture
@@ -39,6 +44,7 @@ def report(records, books=AGREED, violations=None, restarts=0):
         speed=1.0,
         seed=7,
         makers={"BTCUSDT": (records, restarts)},
+        account=account_report(PEAK, ACCOUNT),
         books={"BTCUSDT": books},
         audit=Audit(violations or {"exposure": 0}),
     )
@@ -68,6 +74,13 @@ def test_the_report_has_every_field_that_others_rely_on(worker_record):
                 "decision_us": {"p50": None, "p99": None},
                 "rss_mib": 41.5,
             }
+        },
+        "account": {
+            "net_long": 1234.57,
+            "net_short": -5.00,
+            "gross": 2000.00,
+            "limits": {"net": 25000, "gross": 50000},
+            "emergency": {"level": "Halt", "epoch": 3, "reason": "looked odd"},
         },
         "exchange": {"fills": 3, "open_orders": 0, "positions": {"BTCUSDT": 0.004}, "audit": {"exposure": 0}},
         "agreement": True,
