@@ -1,4 +1,6 @@
-"""Keys, signatures and the time window of a request (HMAC; RSA and Ed25519 keys cannot be made here yet).
+"""Keys, signatures and the time window of a request.
+
+A key is issued with a secret (HMAC), or for a public key that a client brought (Ed25519, RSA).
 
 A REST signature covers the exact bytes sent: the raw query string and the raw body, each without its `signature`
 pair, joined without a separator. A WebSocket request is signed over its parameters sorted by name.
@@ -14,6 +16,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from phoenix_simulator.api.params import Params, wire_text
+from phoenix_simulator.api.public_keys import PublicKey, decode_signature
 from phoenix_simulator.exchange.errors import VenueError
 
 _KEY_FORMAT: Final = re.compile(r"[A-Za-z0-9]{64}")
@@ -37,17 +40,36 @@ class Security(Enum):
 
 
 class Credentials:
-    """An API key with its secret. The secret never shows in a representation."""
+    """An API key, and by what its signatures are judged: a secret, unless the client brought a public key. The secret
+    never shows in a representation.
+    """
 
-    __slots__ = ("account", "api_key", "created_ms", "label", "may_withdraw", "secret")
+    __slots__ = ("account", "api_key", "created_ms", "label", "may_withdraw", "public_key", "secret")
 
-    def __init__(self, account: str, label: str, created_ms: int, *, may_withdraw: bool = False) -> None:
+    def __init__(
+        self,
+        account: str,
+        label: str,
+        created_ms: int,
+        *,
+        may_withdraw: bool = False,
+        public_key: PublicKey | None = None,
+    ) -> None:
         self.account = account
         self.label = label
         self.created_ms = created_ms
         self.may_withdraw = may_withdraw
+        self.public_key = public_key
         self.api_key = secrets.token_hex(32)
-        self.secret = secrets.token_hex(32)
+        self.secret = secrets.token_hex(32) if public_key is None else ""
+
+    def covers(self, signature: str, payload: str) -> bool:
+        """Whether the signature is this key's under the payload."""
+        if self.public_key is not None:
+            decoded = decode_signature(signature)
+            return decoded is not None and self.public_key.verify(payload.encode("utf-8", "surrogateescape"), decoded)
+        given = signature.lower().encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(hmac_sha256(self.secret, payload).encode(), given)
 
     def __repr__(self) -> str:
         return f"Credentials(account={self.account!r}, label={self.label!r})"
@@ -59,8 +81,16 @@ class KeyRing:
     def __init__(self) -> None:
         self._by_key: dict[str, Credentials] = {}
 
-    def issue(self, account: str, label: str, now_ms: int, *, may_withdraw: bool = False) -> Credentials:
-        credentials = Credentials(account, label, now_ms, may_withdraw=may_withdraw)
+    def issue(
+        self,
+        account: str,
+        label: str,
+        now_ms: int,
+        *,
+        may_withdraw: bool = False,
+        public_key: PublicKey | None = None,
+    ) -> Credentials:
+        credentials = Credentials(account, label, now_ms, may_withdraw=may_withdraw, public_key=public_key)
         self._by_key[credentials.api_key] = credentials
         return credentials
 
@@ -103,11 +133,8 @@ def verify_ws(credentials: Credentials, values: Mapping[str, object]) -> None:
 
 
 def _verify(credentials: Credentials, signature: str, payloads: tuple[str, ...]) -> None:
-    given = signature.lower().encode("utf-8", "surrogateescape")
-    for payload in payloads:
-        if hmac.compare_digest(hmac_sha256(credentials.secret, payload).encode(), given):
-            return
-    raise VenueError(-1022, "Signature for this request is not valid.")
+    if not any(credentials.covers(signature, payload) for payload in dict.fromkeys(payloads)):
+        raise VenueError(-1022, "Signature for this request is not valid.")
 
 
 class Timing:

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from phoenix_simulator.api.auth import Credentials, KeyRing
+from phoenix_simulator.api.public_keys import read_public_key
 from phoenix_simulator.api.render.numbers import plain, plain_e8
 from phoenix_simulator.audit.declared import Declaration
 from phoenix_simulator.audit.ledger import Audit
@@ -33,13 +34,16 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class NewAccount(_Body, frozen=True, kw_only=True):
-    """`POST /sim/account`. With `sameAs`, an API key, another key of that account is made."""
+    """`POST /sim/account`. With `sameAs`, an API key, another key of that account is made. With `publicKey`, the PEM of
+    an Ed25519 or RSA key, requests are signed with the private one and there is no secret.
+    """
 
     label: str = "account"
     balances: dict[str, Decimal] = {}
     trade_group_id: int = -1
     may_withdraw: bool = False
     same_as: str | None = None
+    public_key: str | None = None
 
 
 class ClockChange(_Body, frozen=True, kw_only=True):
@@ -99,14 +103,18 @@ class Control:
     async def new_account(self, request: web.Request) -> object:
         wanted = await _read(request, NewAccount)
         now_ms = self._clock.now_ms()
+        public_key = None if wanted.public_key is None else read_public_key(wanted.public_key)
         if wanted.same_as is not None:
             account_id = self._find(wanted.same_as).account
         else:
             account_id = f"{wanted.label}-{len(self._exchange.accounts) + 1}"
             balances = {asset: _amount(asset, amount) for asset, amount in wanted.balances.items()}
             self._exchange.open_account(account_id, balances, now_ms, wanted.trade_group_id)
-        credentials = self._keys.issue(account_id, wanted.label, now_ms, may_withdraw=wanted.may_withdraw)
-        return {"account": account_id, "apiKey": credentials.api_key, "apiSecret": credentials.secret}
+        credentials = self._keys.issue(
+            account_id, wanted.label, now_ms, may_withdraw=wanted.may_withdraw, public_key=public_key
+        )
+        answer = {"account": account_id, "apiKey": credentials.api_key}
+        return answer if public_key is not None else {**answer, "apiSecret": credentials.secret}
 
     async def account(self, request: web.Request) -> object:
         """The exchange's own books of one account."""

@@ -8,13 +8,14 @@ import orjson
 from aiohttp import web
 
 from phoenix_simulator.api import auth
-from phoenix_simulator.api.auth import Credentials
+from phoenix_simulator.api.auth import Credentials, Security
 from phoenix_simulator.api.connection import Connection
-from phoenix_simulator.api.gateway import Answer, Arrival, Gateway, Operation, error_body
+from phoenix_simulator.api.gateway import Answer, Arrival, Call, Gateway, Operation, error_body
 from phoenix_simulator.api.hub import Hub
 from phoenix_simulator.api.limits import RateLimitedError
 from phoenix_simulator.api.outage import sit_out
 from phoenix_simulator.api.params import Params
+from phoenix_simulator.api.public_keys import Ed25519Key
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.faults import Faults, Route
@@ -23,6 +24,7 @@ Json = dict[str, object]
 
 _HANDSHAKE_WEIGHT: Final = 5
 _SESSION_WEIGHT: Final = 2
+_LOGON: Final = "session.logon"
 _ORDER_METHODS: Final = frozenset({"order.place", "order.modify"})
 
 
@@ -77,6 +79,13 @@ class WsApiSession:
         self._faults = faults
         self._report_limits = connection.query.get("returnRateLimits", "true").lower() != "false"
         self._connected_ms = clock.reported_ms()
+        self._authorised: Credentials | None = None
+        self._authorised_ms: int | None = None
+        self._session_operations = {
+            _LOGON: Operation(_LOGON, Security.USER_DATA, self._log_on, _SESSION_WEIGHT),
+            "session.status": Operation("session.status", Security.NONE, self._session_state, _SESSION_WEIGHT),
+            "session.logout": Operation("session.logout", Security.NONE, self._log_out, _SESSION_WEIGHT),
+        }
         self._delayed: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
@@ -114,24 +123,10 @@ class WsApiSession:
             return self._error(request_id, error)
         values: Json = {name: value for name, value in params.items() if name != "returnRateLimits"}
         report = _flag(params.get("returnRateLimits", message.get("returnRateLimits")), self._report_limits)
-        if method.startswith("session."):
-            return self._session(request_id, method, values, report=report)
-        operation = self._operations.get(method)
+        operation = self._session_operations.get(method) or self._operations.get(method)
         if operation is None:
             return self._error(request_id, VenueError(-1020, f"This operation is not supported: {method}"))
-
-        def verify(credentials: Credentials) -> None:
-            auth.verify_ws(credentials, params)
-
-        api_key = values.get("apiKey")
-        arrival = Arrival(
-            rest_name="",
-            params=Params.of_json(values),
-            api_key=api_key if isinstance(api_key, str) else None,
-            holder=self._connection.holder,
-            ip=self._connection.ip,
-            verify=verify,
-        )
+        arrival = self._arrival(method, values, params)
         answer = await self._gateway.perform(operation, arrival)
         if answer.lost:
             return None
@@ -144,38 +139,52 @@ class WsApiSession:
             reply["rateLimits"] = self._rate_limits(method, answer)
         return reply
 
-    def _session(self, request_id: object, method: str, values: Json, *, report: bool) -> Json:
-        """Logon wants an Ed25519 key, and the keys of this exchange are HMAC: it is refused as the venue refuses it."""
-        now_ms = self._clock.reported_ms()
-        try:
-            self._gateway.limits.charge_weight(self._connection.ip, _SESSION_WEIGHT, now_ms)
-            self._check_session(method, values)
-            reply: Json = {"id": request_id, "status": 200, "result": self._session_state(report=report)}
-        except VenueError as error:
-            reply = self._error(request_id, error)
-        if report:
-            reply["rateLimits"] = [self._weight_limit(self._gateway.limits.used_weight(self._connection.ip, now_ms))]
-        return reply
+    # ---- the session --------------------------------------------------------------------------------------------
 
-    def _check_session(self, method: str, values: Json) -> None:
-        match method:
-            case "session.logon":
-                api_key = values.get("apiKey")
-                self._gateway.authorise(api_key if isinstance(api_key, str) else None)
-                raise VenueError(-4056, "HMAC_SHA256 API key is not supported.")
-            case "session.status" | "session.logout":
-                return
-            case _:
-                raise VenueError(-1020, f"This operation is not supported: {method}")
+    def _arrival(self, method: str, values: Json, signed: Json) -> Arrival:
+        """After a logon key and signature may be left out; where a request brings its own key, that one counts."""
+        api_key = values.get("apiKey")
+        by_session = api_key is None and self._authorised is not None and method != _LOGON
+        if by_session and self._authorised is not None:
+            api_key = self._authorised.api_key
+        vouched = by_session and "signature" not in values
 
-    def _session_state(self, *, report: bool) -> Json:
+        def verify(credentials: Credentials) -> None:
+            if not vouched:
+                auth.verify_ws(credentials, signed)
+
+        return Arrival(
+            rest_name="",
+            params=Params.of_json(values),
+            api_key=api_key if isinstance(api_key, str) else None,
+            holder=self._connection.holder,
+            ip=self._connection.ip,
+            verify=verify,
+        )
+
+    def _log_on(self, call: Call) -> Json:
+        """-4056 for a key that is not Ed25519. A second logon replaces the first."""
+        credentials = call.credentials
+        if credentials is None or not isinstance(credentials.public_key, Ed25519Key):
+            kind = "RSA" if credentials is not None and credentials.public_key is not None else "HMAC_SHA256"
+            raise VenueError(-4056, f"{kind} API key is not supported.")
+        self._authorised, self._authorised_ms = credentials, self._clock.reported_ms()
+        return self._session_state(call)
+
+    def _log_out(self, call: Call) -> Json:
+        self._authorised = self._authorised_ms = None
+        return self._session_state(call)
+
+    def _session_state(self, _: Call) -> Json:
         return {
-            "apiKey": None,
-            "authorizedSince": None,
+            "apiKey": None if self._authorised is None else self._authorised.api_key,
+            "authorizedSince": self._authorised_ms,
             "connectedSince": self._connected_ms,
-            "returnRateLimits": report,
+            "returnRateLimits": self._report_limits,
             "serverTime": self._clock.reported_ms(),
         }
+
+    # ---- replies ------------------------------------------------------------------------------------------------
 
     def _rate_limits(self, method: str, answer: Answer) -> list[Json]:
         settings = self._gateway.limits.settings

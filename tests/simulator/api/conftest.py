@@ -6,7 +6,7 @@ import hmac
 import json
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import pytest
@@ -61,20 +61,17 @@ class StillSource:
 
 
 class Account:
-    """An API key and how to sign with it."""
+    """An API key and how to sign with it: `sign` makes a signature of a text."""
 
-    def __init__(self, venue, api_key, api_secret, holder):
+    def __init__(self, venue, api_key, sign, holder):
         self.venue = venue
         self.api_key = api_key
-        self._secret = api_secret
+        self.sign = sign
         self.holder = holder
-
-    def sign(self, text):
-        return hmac.new(self._secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
     def query(self, params):
         text = urlencode({"timestamp": self.venue.server.clock.reported_ms(), **params})
-        return f"{text}&signature={self.sign(text)}"
+        return f"{text}&signature={quote(self.sign(text), safe='')}"
 
     async def ask(self, method, path, **params):
         """(status, body) of a signed request with everything in the query."""
@@ -115,6 +112,10 @@ class Account:
     async def user_stream(self, query=""):
         _, body = await self.keyed("POST", "/fapi/v1/listenKey")
         return await self.venue.stream(f"/private/ws?listenKey={body['listenKey']}{query}", holder=self.holder)
+
+
+def hmac_signer(secret):
+    return lambda text: hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 class Answer:
@@ -220,7 +221,14 @@ class Venue:
         options.setdefault("balances", {"USDT": "100000", "USDC": "100000"})
         status, body = await self.control("POST", "/sim/account", options)
         assert status == 200, body
-        return Account(self, body["apiKey"], body["apiSecret"], holder)
+        return Account(self, body["apiKey"], hmac_signer(body["apiSecret"]), holder)
+
+    async def account_of(self, keys, holder="maker-a", **options):
+        """An account whose requests are signed by a pair of keys: `keys.pem` and `keys.sign`."""
+        status, body = await self.control("POST", "/sim/account", {**options, "publicKey": keys.pem})
+        assert status == 200, body
+        assert "apiSecret" not in body
+        return Account(self, body["apiKey"], keys.sign, holder)
 
     async def stream(self, target, holder="maker-a", **options):
         options.setdefault("headers", {"User-Agent": holder})
