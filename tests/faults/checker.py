@@ -14,6 +14,10 @@ from history import Accepted, AnyFact, Booked, SwitchWritten, in_order
 from world import Symbol, World
 
 
+BORROWER = "/steward"
+"""Ends the name under which a worker holds another maker's symbol, whose leader is gone, as the account's steward."""
+
+
 class Rule(StrEnum):
     ONE_TRADER = "one trader per symbol"
     LIMITS = "the account's limits hold"
@@ -109,7 +113,7 @@ class Judge:
             if at_ns > self._world.died_ns + self._terms.usable_ns + self._terms.tolerance_ns:
                 yield say("accepted under a token that nobody was given")
             return
-        if tenure.holder != order.holder:
+        if tenure.holder.removesuffix(BORROWER) != order.holder:
             yield say(f"sent by {order.holder}; the token is of {tenure.holder}")
         late_ns = at_ns - self._deadline_ns(symbol, token, at_ns)
         if late_ns > 0:
