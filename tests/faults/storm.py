@@ -28,6 +28,7 @@ from plots import two_makers
 from proxy import Weather
 
 _AT_ONCE = 3
+_STARTS_WITHIN_S = 40.0
 _RECOVERS_WITHIN_S = 8.0
 _MEETS_WITHIN_S = 1.5
 _LOOK_S = 0.01
@@ -322,7 +323,8 @@ async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutati
     began = time.monotonic_ns()
     try:
         async with open_cell(name, directory / name, plot, number) as cell:
-            await cell.quoting(30.0)
+            if not await cell.quoting(_STARTS_WITHIN_S):
+                raise SystemExit(f"the cell never quoted: see {_keep(keep, directory / name, cell, plan, [], began)}")
             storm = Storm(cell, f"{seed}/{number}/person")
             await storm.run(plan)
             violations = await cell.finish()
@@ -343,7 +345,7 @@ async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutati
 
 def _keep(
     place: Path, directory: Path, cell: Cell, plan: list[Fault], violations: list[Violation], began_ns: int
-) -> None:
+) -> Path:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     write(cell.facts, place / "history.jsonl")
@@ -354,6 +356,7 @@ def _keep(
         shutil.copy(log, place / f"{log.parent.name}.log")
     for recordings in directory.glob("*/state/recordings"):
         shutil.copytree(recordings, place / "recordings" / recordings.parents[1].name)
+    return place
 
 
 def main() -> int:
