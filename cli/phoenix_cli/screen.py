@@ -105,10 +105,9 @@ def _switch(account: AccountView) -> Text:
 
 
 def _exposure(account: AccountView) -> Text:
-    text = Text(" exposure ", style="dim", no_wrap=True, overflow="ellipsis")
-    shared = account.exposure
+    text, shared = Text(no_wrap=True, overflow="ellipsis"), account.exposure
     if shared is None:
-        return text.append("–")
+        return text.append(" exposure –", style="dim")
     sums = ((" long ", shared.net_long, account.net_limit), ("  short ", shared.net_short, account.net_limit))
     for label, value, limit in (*sums, ("  gross ", shared.gross, account.gross_limit)):
         text.append(label, style="dim")

@@ -2,9 +2,19 @@ import io
 from decimal import Decimal
 
 import pytest
-from phoenix_cli.local.view import MakerView, Mood, QuoteView, RunEvent, RunView, clock_text
-from phoenix_cli.plain import PlainOutput
-from phoenix_cli.screen import Screen, ScreenOutput, position_bar
+from phoenix_cli.local.view import (
+    AccountView,
+    Exposure,
+    HaltView,
+    MakerView,
+    Mood,
+    QuoteView,
+    RunEvent,
+    RunView,
+    clock_text,
+)
+from phoenix_cli.plain import PlainOutput, account_line
+from phoenix_cli.screen import Screen, ScreenOutput, limit_bar, position_bar
 from rich.console import Console
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "ETHUSDC", "SOLUSDT")
@@ -28,6 +38,17 @@ def maker(symbol="BTCUSDT", **changes) -> MakerView:
     return MakerView(name=symbol.lower(), symbol=symbol, **{**fields, **changes})
 
 
+def account(**changes) -> AccountView:
+    fields = {
+        "level": "None",
+        "steward": "btcusdt",
+        "exposure": Exposure(Decimal(12500), Decimal(-300), Decimal(26000)),
+        "net_limit": Decimal(25000),
+        "gross_limit": Decimal(50000),
+    }
+    return AccountView(name="default", **{**fields, **changes})
+
+
 def run_view(makers, **changes) -> RunView:
     events = tuple(RunEvent(float(second), "BTCUSDT", f"event {second}") for second in range(40))
     fields = {"title": "demo", "elapsed_s": 23.4, "length_s": 60.0, "violations": 0, "events": events}
@@ -43,14 +64,18 @@ def drawn(view: RunView, width: int, height: int) -> list[str]:
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (140, 45), (200, 60), (60, 15), (40, 10)])
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_the_screen_fits_every_terminal(width, height, count):
-    lines = drawn(run_view([maker(symbol) for symbol in SYMBOLS[:count]]), width, height)
+    accounts = (account(level="Halt", reason="a long story " * 20),)
+    lines = drawn(run_view([maker(symbol) for symbol in SYMBOLS[:count]], accounts=accounts), width, height)
     assert len([line for line in lines if line]) <= height
     assert all(len(line) <= width for line in lines)
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_at_80_by_24_everything_that_matters_is_there(count):
-    text = "\n".join(drawn(run_view([maker(symbol) for symbol in SYMBOLS[:count]]), 80, 24))
+    view = run_view([maker(symbol) for symbol in SYMBOLS[:count]], accounts=(account(),))
+    text = "\n".join(drawn(view, 80, 24))
+    for expected in ("emergency none", "redis ok", "steward btcusdt", "12,500/25,000", "0/25,000", "26,000/50,000"):
+        assert expected in text
     for expected in ("00:23 of 01:00", "audit clean", "61234.5 ─ 61234.6", "61230", "61240", "+12.35", "event 39"):
         assert expected in text
     for expected in ("Quoting", *SYMBOLS[:count]):
@@ -73,6 +98,50 @@ def test_what_is_not_known_is_not_invented():
     text = "\n".join(drawn(run_view([unknown], violations=None), 120, 30))
     assert "no price" in text
     assert "audit" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"level": "Halt", "epoch": 3, "reason": "odd"}, "HALT epoch 3: odd", id="stopped"),
+        pytest.param({"level": "", "trouble": "Redis does not answer"}, "not known", id="not-known"),
+        pytest.param({"trouble": "Redis does not answer"}, "Redis does not answer", id="redis-lost"),
+        pytest.param(
+            {"halts": (HaltView("ETHUSDT", 2, "daily loss"),)}, "ETHUSDT halted, epoch 2: daily loss", id="halt"
+        ),
+        pytest.param({"exposure": None}, "exposure –", id="no-exposure"),
+    ],
+)
+def test_what_stands_against_an_account_is_said(changes, said):
+    view = run_view([maker()], accounts=(account(**changes),))
+    assert said in "\n".join(drawn(view, 140, 30))
+    with PlainOutput(io.StringIO()) as output:
+        output.update(view)
+
+
+@pytest.mark.parametrize(
+    ("value", "bar"),
+    [
+        pytest.param("-5", "·····", id="below-zero"),
+        pytest.param("0", "·····", id="none"),
+        pytest.param("50", "██···", id="half"),
+        pytest.param("100", "█████", id="at-the-limit"),
+        pytest.param("250", "█████", id="beyond"),
+    ],
+)
+def test_a_sum_is_drawn_against_its_limit(value, bar):
+    assert limit_bar(Decimal(value), Decimal(100)).plain == bar
+
+
+def test_the_plain_line_of_an_account_tells_its_sums_and_what_stops_it():
+    stopped = account(level="Halt", epoch=3, reason="odd", halts=(HaltView("ETHUSDT", 2, "daily loss"),))
+    assert account_line(stopped) == (
+        "account default emergency Halt epoch 3 (odd) long 12500/25000 short -300/25000 gross 26000/50000"
+        " halted ETHUSDT epoch 2 (daily loss) steward btcusdt"
+    )
+    assert account_line(account(level="", trouble="Redis does not answer", exposure=None, steward="")) == (
+        "account default emergency not known Redis does not answer"
+    )
 
 
 @pytest.mark.parametrize(

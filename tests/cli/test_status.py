@@ -1,0 +1,158 @@
+"""`phoenix status` as a person types it: what the makers share, and why one does not quote."""
+
+import asyncio
+import json
+
+import pytest
+from phoenix_cli.__main__ import main
+from phoenix_coordination.redis import records
+from phoenix_coordination.redis.client import connect
+from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.state import Quote, Quotes, Reason, Role
+
+KEYS = AccountKeys("binance-usdm:simulator:abc")
+QUOTES = Quotes(bids=[Quote("61230.0", "0.004", "q")], asks=[Quote("61240.0", "0.004", "q")])
+
+
+@pytest.fixture
+def publish(redis_url):
+    """Publishes records as workers do."""
+
+    def told(*published) -> None:
+        async def all_of_them() -> None:
+            client = connect(redis_url, 5.0)
+            for record in published:
+                await records.publish(client, KEYS, record, 1.0)
+            await client.aclose()
+
+        asyncio.run(all_of_them())
+
+    return told
+
+
+@pytest.fixture
+def status(redis_url, capsys):
+    def typed(*arguments: str) -> tuple[int, str, str]:
+        code = main(["status", *arguments, "--redis", redis_url])
+        return code, *capsys.readouterr()
+
+    return typed
+
+
+@pytest.fixture
+def redis(shared_redis):
+    shared_redis.hset(KEYS.emergency, mapping={"level": 0, "epoch": 4, "reason": "", "seeded": "1"})
+    return shared_redis
+
+
+def test_an_account_its_switch_its_sums_and_its_makers_are_told(status, publish, redis, record):
+    run = redis.info("server")["run_id"]
+    entry = f"{run} 17 1 {700 * 10**6} {200 * 10**6} {700 * 10**6} 0 0"
+    limits = {"net_limit": 25000 * 10**6, "gross_limit": 50000 * 10**6}
+    redis.hset(KEYS.ledger, mapping={"rebuilt": f"{run}:x", "epoch": 0, "e:BTCUSDT": entry, **limits})
+    publish(
+        record(quotes=QUOTES, position={"qty": "0.004", "worst_case_long": "0.05"}),
+        record(maker="eth", symbol="ETHUSDT"),
+    )
+    code, out, _ = status()
+    assert code == 0
+    assert out.splitlines()[:3] == [
+        "account default (binance-usdm:simulator:abc)",
+        "  emergency none, epoch 4",
+        "  exposure: long 700 of 25000, short 200 of 25000, gross 700 of 50000",
+    ]
+    assert [line.split()[:6] for line in out.splitlines()[4:6]] == [
+        ["btcusdt", "BTCUSDT", "leading", "1×1", "0.004", "0.50"],
+        ["eth", "ETHUSDT", "leading", "0×0", "0", "0.00"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        pytest.param(
+            {"level": 2, "epoch": 5, "reason": "looked odd", "source": "anna@here", "seeded": "1"},
+            "emergency Flatten, epoch 5, by anna@here: looked odd; to lift it: phoenix resume default --epoch 5",
+            id="stopped",
+        ),
+        pytest.param({"level": 0, "epoch": 0, "seeded": ""}, "emergency not seeded, everybody halts", id="not-seeded"),
+    ],
+)
+def test_a_switch_that_stops_everybody_is_told_with_what_to_do(status, publish, redis, record, fields, said):
+    redis.delete(KEYS.emergency)
+    redis.hset(KEYS.emergency, mapping=fields)
+    unready = {"ready": False, "reason": Reason.EMERGENCY, "reasons_not_ready": [Reason.EMERGENCY]}
+    publish(record(**unready, detail="looked odd"))
+    for arguments in ((), ("btcusdt",)):
+        assert said in status(*arguments)[1]
+
+
+def test_a_symbols_halt_is_told_with_the_command_that_lifts_it(status, publish, redis, record):
+    redis.hset(KEYS.halt("BTCUSDT"), mapping={"level": 1, "epoch": 2, "reason": "daily loss", "seeded": ""})
+    redis.hset(KEYS.halt("ETHUSDT"), mapping={"level": 0, "epoch": 3, "reason": "resumed", "seeded": ""})
+    publish(record())
+    for arguments in ((), ("BTCUSDT",)):
+        out = status(*arguments)[1]
+        assert "daily loss; to lift it: phoenix resume default --symbol BTCUSDT --epoch 2" in out
+        assert "ETHUSDT" not in out, "it was resumed"
+
+
+def test_one_maker_tells_why_it_does_not_quote(status, publish, redis, record):
+    assert redis.exists(KEYS.emergency)
+    unready = {
+        "ready": False,
+        "reason": Reason.PRICE_STALE,
+        "reasons_not_ready": [Reason.PRICE_STALE, Reason.NOT_RECONCILED],
+        "detail": "no frame for 2 s",
+        "configuration": {"refused": "netMax is -1", "needs_restart": ["symbol"]},
+    }
+    publish(record(**unready), record(maker="eth", symbol="ETHUSDT"))
+    for name in ("btcusdt", "BTCUSDT", "local/btcusdt"):
+        code, out, _ = status(name)
+        assert code == 0
+        lines = out.splitlines()
+        assert lines[0] == "btcusdt (BTCUSDT, account default) does not quote: PriceStale: no frame for 2 s"
+        assert "  also: NotReconciled" in lines
+        assert "  parameters refused: netMax is -1" in lines
+        assert "  waits for a restart: symbol" in lines
+        assert "ETHUSDT" not in out
+
+
+def test_a_maker_that_quotes_tells_what_rests(status, publish, redis, record):
+    assert redis.exists(KEYS.emergency)
+    publish(record(quotes=QUOTES), record(holder="there", role=Role.STANDBY, reason=Reason.STANDBY))
+    out = status("btcusdt")[1]
+    assert "btcusdt (BTCUSDT, account default) quotes" in out
+    assert "  bids 61230.0×0.004" in out
+    assert "does not quote: Standby" in out, "its standby is told as well"
+
+
+def test_everything_is_there_as_json(status, publish, redis, record):
+    assert redis.exists(KEYS.emergency)
+    publish(record())
+    (account,) = json.loads(status("-o", "json")[1])
+    assert (account["account"], account["emergency"], account["seeded"]) == ("local/default", "None", True)
+    assert account["exposure"] == {"net_long": 0, "net_short": 0, "gross": 0}
+    assert account["makers"][0]["reason"] == "Quoting"
+
+
+def test_a_maker_that_nobody_runs_is_refused_with_those_that_are(status, publish, redis, record):
+    assert redis.exists(KEYS.emergency)
+    publish(record())
+    code, _, err = status("dogeusdt")
+    assert (code, err) == (1, "phoenix status: no worker of a maker dogeusdt tells anything; there are: btcusdt\n")
+
+
+def test_a_record_that_cannot_be_read_is_told_and_hides_no_other(status, publish, redis, record):
+    publish(record(), record(holder="newer"))
+    key = KEYS.record("BTCUSDT", "newer")
+    redis.set(key, redis.get(key).replace(b'"schema":1', b'"schema":99'), keepttl=True)
+    out = status()[1]
+    assert "not readable: " in out
+    assert "schema 99" in out
+    assert "btcusdt" in out
+
+
+def test_an_empty_redis_is_no_error(status, shared_redis):
+    assert shared_redis.dbsize() == 0
+    assert status()[:2] == (0, "no worker has told anything to this Redis yet\n")
