@@ -13,7 +13,6 @@ import msgspec
 from history import Accepted, AnyFact, Booked, SwitchWritten, in_order
 from world import Symbol, World
 
-
 BORROWER = "/steward"
 """Ends the name under which a worker holds another maker's symbol, whose leader is gone, as the account's steward."""
 
