@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from phoenix_coordination import order_id
+from phoenix_coordination.redis.ledger import MICRO, Holding, rebuilt_entry
 from phoenix_worker.core.actions import ApprovedOrder, Purpose, TimeInForce
 from phoenix_worker.core.events import (
     Answer,
@@ -18,7 +19,16 @@ from phoenix_worker.core.events import (
 )
 from phoenix_worker.core.instrument import Instrument, SymbolStatus
 from phoenix_worker.core.risk import Denial
-from phoenix_worker.core.stewardship import Closing, Duty, Leaderless, Margin, called_for, duty_of, is_marked
+from phoenix_worker.core.stewardship import (
+    Closing,
+    Duty,
+    Leaderless,
+    Margin,
+    called_for,
+    counts_wrongly,
+    duty_of,
+    is_marked,
+)
 from samples import BTCUSDT
 
 NONE, HALT, FLATTEN = EmergencyLevel
@@ -98,6 +108,33 @@ def test_a_worse_emergency_never_asks_for_less_and_peace_never_for_foreign_order
     assert duties == sorted(duties)
     assert duties[0] <= Duty.WITHDRAW
     assert duties[1] <= Duty.CLEAR
+
+
+@pytest.mark.parametrize(
+    ("counted", "held", "settled", "resting", "wrong"),
+    [
+        pytest.param(0.0, 0.0, True, False, False, id="nothing counts and nothing is held"),
+        pytest.param(101.0, 100.0, True, False, False, id="the ledger's own buffer"),
+        pytest.param(101.0, 90.0, True, False, True, id="the mark has fallen"),
+        pytest.param(101.0, 110.0, True, False, True, id="the mark has risen"),
+        pytest.param(0.0, 100.0, True, False, True, id="a position that does not count"),
+        pytest.param(101.0, 0.0, True, False, True, id="an entry without a position"),
+        pytest.param(101.0, 50.0, True, True, False, id="somebody's orders rest"),
+        pytest.param(101.0, 100.0, False, False, True, id="a maker's own entry, though the value fits"),
+        pytest.param(101.0, 100.0, False, True, True, id="a maker's own entry, and orders rest"),
+        pytest.param(0.5, None, True, False, False, id="another asset's, which counts"),
+        pytest.param(0.0, None, True, False, True, id="another asset's, which does not count"),
+    ],
+)
+def test_when_a_leaderless_symbol_counts_wrongly(counted, held, settled, resting, wrong) -> None:
+    assert counts_wrongly(counted, held, settled=settled, resting=resting) is wrong
+
+
+@given(st.floats(0.01, 1e9))
+def test_what_was_just_settled_counts_rightly(value) -> None:
+    """Or the steward would settle it for ever."""
+    _, _, _, gross, _, _ = rebuilt_entry(Holding("BTCUSDT", value, 0.0, 0.0))
+    assert not counts_wrongly(int(gross) / MICRO, value, settled=True, resting=False)
 
 
 @pytest.mark.parametrize(

@@ -146,9 +146,12 @@ class Symbol:
     ],
 )
 async def test_a_visit_does_what_the_symbol_needs_and_gives_the_lease_back(symbol, done) -> None:
+    before = list(symbol.orders)
     symbol = replace(symbol, done=[])
     assert await symbol.visited()
     assert symbol.done == done
+    assert MARKED not in symbol.orders
+    assert (FOREIGN in symbol.orders) == (FOREIGN in before and symbol.level is NONE)
 
 
 async def test_a_lease_that_is_not_to_be_had_leaves_everything_as_it_is() -> None:

@@ -465,7 +465,8 @@ async def test_without_redis_nothing_is_touched_and_work_goes_on_when_it_is_back
 async def test_a_rehearsal_looks_and_touches_nothing(world):
     await dead_maker(world)
     await world.buy("ETHUSDT", "20")
-    world.level = EmergencyLevel.FLATTEN
+    world.lose_all_but(1.3)
+    world.level = EmergencyLevel.HALT
     left = world.ids("ETHUSDT")
     steward = await world.steward(acts=False)
     await world.in_office(steward)

@@ -98,8 +98,19 @@ def duty_of(symbol: Leaderless, level: EmergencyLevel) -> Duty:
     return Duty.SETTLE if symbol.unsettled else Duty.NONE
 
 
-def is_outdated(counted: float, held: float) -> bool:
-    """Whether what a position counts in the account's ledger is no longer what it is worth (quote units, unsigned)."""
+def counts_wrongly(counted: float, held: float | None, *, settled: bool, resting: bool) -> bool:
+    """Whether the ledger's entry of a symbol without a leader is not what the exchange holds.
+
+    `counted`: its gross value in quote units, 0 without an entry; `held`: the position's value at mark, unsigned,
+    `None` where it is not known in the limits' units. `settled`: the entry was read from the exchange, and nobody has
+    led since. While anybody's orders rest their values are not known: what was settled stands.
+    """
+    if not settled:
+        return True
+    if resting:
+        return False
+    if held is None:
+        return not counted
     return abs(counted - held) > REVALUED_BEYOND * max(counted, held)
 
 

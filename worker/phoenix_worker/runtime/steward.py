@@ -18,9 +18,9 @@ from phoenix_worker.core.stewardship import (
     Leaderless,
     Margin,
     called_for,
+    counts_wrongly,
     duty_of,
     is_marked,
-    is_outdated,
 )
 from phoenix_worker.runtime.attendance import Attendance
 from phoenix_worker.runtime.clock import Clock
@@ -184,7 +184,13 @@ class Steward:
             marked=marked,
             others=len(orders) - marked,
             held=busy is not None and bool(busy.qty),
-            unsettled=sight.for_s >= SETTLE_AFTER_S and self._counts_wrongly(sight, busy, resting=bool(orders)),
+            unsettled=sight.for_s >= SETTLE_AFTER_S
+            and counts_wrongly(
+                sight.entry.gross_micro / MICRO if sight.entry is not None else 0.0,
+                self._value_of(busy),
+                settled=sight.settled,
+                resting=bool(orders),
+            ),
         )
         if duty_of(seen, self._level()) is Duty.NONE:
             return
@@ -192,17 +198,12 @@ class Steward:
         task.add_done_callback(_told_when_it_fails)
         self._attending[symbol] = task
 
-    def _counts_wrongly(self, sight: Sight, busy: BusySymbol | None, *, resting: bool) -> bool:
-        """A maker's entry after the maker has gone; later, one whose position has another value, or is not there."""
-        if not sight.settled:
-            return True
-        if resting:
-            return False
-        if sight.entry is None or busy is None:
-            return sight.entry is not None or (busy is not None and bool(busy.qty))
+    def _value_of(self, busy: BusySymbol | None) -> float | None:
+        """Of the position at mark, unsigned; `None` where it is not in dollars, or not known to be."""
+        if busy is None or not busy.qty:
+            return 0.0
         known = self._positions.get(busy.symbol)
-        in_dollars = known is not None and is_dollar(known.margin_asset)
-        return in_dollars and is_outdated(sight.entry.gross_micro / MICRO, abs(float(busy.notional)))
+        return abs(float(busy.notional)) if known is not None and is_dollar(known.margin_asset) else None
 
     async def _attend(self, symbol: str) -> None:
         try:
