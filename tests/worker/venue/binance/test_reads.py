@@ -81,3 +81,23 @@ async def test_closes_are_those_of_finished_minutes(run_venue, exchange):
     await running.until(lambda: running.of(Closes))
     assert (running.of(Closes)[0].last_close_ms, running.of(Closes)[0].closes) == (now - 10_000, [10.0, 11.0])
     assert exchange.asked("GET", KLINES)[0].parameters == {"symbol": "ETHUSDC", "interval": "1m", "limit": "31"}
+
+
+async def test_closes_wait_for_their_part_of_the_request_weight(run_venue, exchange):
+    exchange.answers["GET", KLINES] = lambda *_: []
+    running = await run_venue(rate=10.0)
+    budget = running.venue.budget
+    budget.share(orders=True)
+    running.venue.perform(FetchCloses())
+    await asyncio.sleep(0.1)
+    assert not exchange.asked("GET", KLINES)
+    budget.granted(0, 5, running.in_one_second())
+    await running.until(lambda: running.of(Closes))
+
+
+async def test_closes_that_the_exchange_refuses_are_not_asked_again_and_again(run_venue, exchange, refusal):
+    exchange.answers["GET", KLINES] = lambda *_: refusal(429, -1003, "Too many requests.", **{"Retry-After": "1"})
+    running = await run_venue(rate=10.0)
+    running.venue.perform(FetchCloses())
+    await asyncio.sleep(0.3)
+    assert len(exchange.asked("GET", KLINES)) == 1
