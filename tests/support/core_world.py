@@ -478,8 +478,11 @@ class World:
         for order in self.ours():
             yield order.side, order.price, order.client_id
         for request in self.exchange.requests:
-            if isinstance(request, ac.Place | ac.Amend) and request.approved.order.price_ticks:
-                wanted = request.approved.order
+            if isinstance(request, ac.Cancel) or not request.approved.order.price_ticks:
+                continue
+            wanted = request.approved.order
+            known = self.exchange.orders.get(wanted.client_id)
+            if known is None or known.state.is_open:  # an amend of what has ended meanwhile finds nothing
                 yield wanted.side, wanted.price_ticks, wanted.client_id
 
     def check(self) -> None:
