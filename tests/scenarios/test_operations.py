@@ -17,6 +17,13 @@ def change(arena, **spec):
     return arena.parameters.put(maker, item.account)
 
 
+def declare(arena, emergency):
+    """What the account's resource says, written anew."""
+    item = arena.fleet[0]
+    spec = item.account.spec.model_copy(update={"emergency": emergency})
+    return arena.parameters.put(item.maker, item.account.model_copy(update={"spec": spec}))
+
+
 def spread(arena):
     """Between our nearest orders, in ticks."""
     prices = {side: [o.price_ticks for o in arena.venue.resting() if o.side is side] for side in Side}
@@ -107,7 +114,7 @@ async def test_a_spoilt_file_is_refused_whole_and_the_old_one_stays_in_force(are
 
 
 async def test_the_switch_takes_every_quote_out_and_only_a_person_brings_them_back(arena):
-    arena.parameters.set_emergency(Emergency.HALT)
+    declare(arena, Emergency.HALT)
     await arena.worker.until(lambda record: record.reason is Reason.EMERGENCY, "it knows the switch")
     out = await arena.quotes_out()
     await arena.venue.declare(apiKey=arena.venue.api_key, stop={})
@@ -115,7 +122,7 @@ async def test_the_switch_takes_every_quote_out_and_only_a_person_brings_them_ba
     await arena.worker.until(lambda record: record.activity.market_events > events + 100, "the market goes on")
     assert arena.opened_since(out) == []
     await arena.venue.declare(apiKey=arena.venue.api_key, stop={"lift": True})
-    arena.parameters.set_emergency(Emergency.NONE)
+    declare(arena, Emergency.NONE)
     await arena.quoting(since=out)
     await arena.fill()
     await arena.ends_in_order()
@@ -123,7 +130,7 @@ async def test_the_switch_takes_every_quote_out_and_only_a_person_brings_them_ba
 
 async def test_flatten_closes_the_position_with_orders_that_only_reduce(arena):
     mark = arena.mark
-    arena.parameters.set_emergency(Emergency.FLATTEN)
+    declare(arena, Emergency.FLATTEN)
     holding = arena.venue.server.exchange.account(arena.venue.account).holdings[arena.symbol]
     assert holding.position.steps
     await arena.wait(lambda: not holding.position.steps, "the position is closed", 30)
@@ -147,9 +154,13 @@ async def test_a_key_that_the_exchange_denies_halts_the_account_until_a_person_h
     assert await arena.worker.ended() == 0
     await arena.start()
     record = await arena.worker.until(lambda record: record.reason is Reason.EMERGENCY, "the next worker knows it")
-    assert "remove" in record.emergency.reason
+    assert "denies the account" in record.emergency.reason
     assert arena.opened_since(out) == []
     assert arena.venue.resting() == []
+    async with arena.shared() as account:
+        await account.resume(record.emergency.epoch, "anna")
+    await arena.quoting(since=out)
+    await arena.fill()
     await arena.ends_in_order()
 
 

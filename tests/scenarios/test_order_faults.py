@@ -57,20 +57,35 @@ async def test_a_refusal_is_counted_by_its_reason_and_quoting_goes_on(lively, en
     await arena.ends_in_order()
 
 
-@pytest.mark.parametrize("status", [429, 418], ids=["too many requests", "banned"])
-async def test_what_limits_the_rate_is_heeded_until_retry_after(lively, status):
+async def test_what_limits_the_rate_is_heeded_until_retry_after(lively):
     """The audit counts every request of ours before then; nobody is asked for anything."""
     arena = lively
     fault = await arena.venue.fault(
-        "rate-limit", status=status, retryAfterSeconds=3, endpoint="order.*", durationSeconds=4
+        "rate-limit", status=429, retryAfterSeconds=3, endpoint="order.*", durationSeconds=4
     )
     await arena.spend(fault, gaps=False)
-    (limited,) = [item for item in arena.venue.asked if item.status == status][:1]
+    (limited,) = [item for item in arena.venue.asked if item.status == 429][:1]
     await arena.worker.until(lambda record: record.reason is Reason.RATE_LIMITED, "it knows that it is limited")
     mark = arena.mark
     await arena.quoting(since=mark)
     first = arena.venue.accepted[mark]
     assert first.at_ns - limited.at_ns >= 3_000_000_000, "by the exchange's own clock"
+    await arena.fill()
+    await arena.ends_in_order()
+
+
+async def test_a_ban_halts_the_account_until_a_person_has_looked(lively):
+    """Whoever is banned was not heeding something: what, a person has to find."""
+    arena = lively
+    fault = await arena.venue.fault("rate-limit", status=418, retryAfterSeconds=3, endpoint="order.*", count=1)
+    await arena.spend(fault, gaps=False)
+    record = await arena.worker.until(lambda record: record.emergency.level == "Halt", "it raises the emergency")
+    assert "banned by the exchange" in record.emergency.reason
+    out = await arena.quotes_out()
+    await arena.worker.until(lambda record: Reason.RATE_LIMITED not in record.reasons_not_ready, "the ban is over")
+    async with arena.shared() as account:
+        await account.resume(record.emergency.epoch, "anna")
+    await arena.quoting(since=out)
     await arena.fill()
     await arena.ends_in_order()
 

@@ -161,7 +161,8 @@ class Arena:
     async def start(self, symbol: str | None = None) -> WorkerProcess:
         """Another worker of the maker; it becomes the maker's."""
         symbol = symbol or self.symbol
-        worker = self.workers[symbol] = await self.launch(symbol)
+        worker = self.workers[symbol] = await self._spawn(symbol, self.redis.url, self.directory.state)
+        await worker.listening()
         return worker
 
     async def standby(self) -> WorkerProcess:
@@ -171,7 +172,12 @@ class Arena:
         return worker
 
     async def launch(self, symbol: str, *, redis: str = "", state: Path | None = None) -> WorkerProcess:
-        """A worker process that listens; it has the run's own Redis and state directory where no others are named."""
+        """A worker beside the maker's, with the run's own Redis and state directory where no others are named."""
+        worker = await self._spawn(symbol, redis or self.redis.url, state or self.directory.state)
+        await worker.listening()
+        return worker
+
+    async def _spawn(self, symbol: str, redis: str, state: Path) -> WorkerProcess:
         files = self.files(symbol)
         log = self.directory.root / f"worker-{len(self._started)}.log"
         with log.open("wb") as out:
@@ -179,7 +185,7 @@ class Arena:
                 *(sys.executable, "-m", "phoenix_worker"),
                 *("--maker", str(files / "maker.yaml"), "--account", str(files / "account.yaml")),
                 *("--credentials", str(self.directory.credentials("arena"))),
-                *("--redis", redis or self.redis.url, "--state-dir", str(state or self.directory.state)),
+                *("--redis", redis, "--state-dir", str(state)),
                 *("--http", "127.0.0.1:0"),
                 stdout=out,
                 stderr=out,
@@ -187,7 +193,6 @@ class Arena:
             )
         worker = WorkerProcess(process, log, self.http)
         self._started.append(worker)
-        await worker.listening()
         return worker
 
     def _clock_env(self) -> dict[str, str]:
