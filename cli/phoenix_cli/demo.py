@@ -37,6 +37,7 @@ from phoenix_cli.local.report import Report, account_report, build_report
 from phoenix_cli.local.runner import RUN, Output, Runner, http_session
 from phoenix_cli.local.view import Mood, RunView
 from phoenix_cli.plain import PlainOutput, summary
+from phoenix_cli.printing import as_json
 from phoenix_cli.refusal import Refused
 from phoenix_cli.screen import ScreenOutput
 
@@ -105,9 +106,9 @@ def run(args: argparse.Namespace) -> int:
         state_directory=(args.state_dir or default_state_directory("demo")).absolute(),
         configs=find_configs(),
     )
-    as_json = args.output == "json"
-    plain = args.plain or as_json or not sys.stdout.isatty()
-    output: Output = PlainOutput(sys.stderr if as_json else sys.stdout) if plain else ScreenOutput(Console())
+    to_stdout = args.output == "json"
+    plain = args.plain or to_stdout or not sys.stdout.isatty()
+    output: Output = PlainOutput(sys.stderr if to_stdout else sys.stdout) if plain else ScreenOutput(Console())
     report, problems = asyncio.run(demo(options, output))
     text = as_json(report)
     if options.report is not None:
@@ -115,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
             options.report.write_text(text, encoding="utf-8")
         except OSError as error:
             problems = [*problems, f"--report {options.report}: cannot be written: {error.strerror}"]
-    sys.stdout.write(text if as_json else summary(report))
+    sys.stdout.write(text if to_stdout else summary(report))
     for problem in problems:
         sys.stderr.write(f"phoenix demo: {problem}\n")
     return 1 if problems else 0
