@@ -189,3 +189,9 @@ async def redis_world():
     async with running_redis() as world:
         await world.seed()
         yield world
+
+
+@pytest.fixture
+def member_of():
+    """A coordinator that a test has made itself, and what it tells."""
+    return Member

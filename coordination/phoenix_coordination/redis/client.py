@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsp
 import redis.asyncio as aioredis
 from redis import exceptions
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 
@@ -148,7 +148,18 @@ def connect(url: str, timeout_s: float, credentials: Credentials | None = None) 
     # redis-py leaves this constructor untyped.
     new_sentinel: Callable[..., Sentinel] = Sentinel
     sentinel = new_sentinel(hosts, sentinel_kwargs={"socket_timeout": timeout_s, "retry": Retry(NoBackoff(), 0)})
-    return cast("Redis", sentinel.master_for(service, db=database, **options))
+    return cast("Redis", sentinel.master_for(service, redis_class=_Followed, db=database, **options))
+
+
+class _Followed(aioredis.Redis):
+    """The master that Sentinels name. Closing it closes the connections to them, too, which redis-py leaves open."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        pool = self.connection_pool
+        if isinstance(pool, SentinelConnectionPool):
+            for sentinel in pool.sentinel_manager.sentinels:
+                await sentinel.aclose()
 
 
 def _sentinels(url: str) -> tuple[list[tuple[str, int]], str, int]:

@@ -166,6 +166,34 @@ async def test_a_server_that_may_not_be_used_is_said_and_nothing_is_taken(redis_
     assert kinds.index(Unreachable) < kinds.index(Reachable) < kinds.index(LeaseGranted)
 
 
+async def test_a_user_who_may_do_nothing_dangerous_is_enough_for_a_worker(redis_world):
+    """Two that count as dangerous are needed: what the server is, and the name of a connection."""
+    world = redis_world
+    rights = "~mm:* resetchannels &mm:* +@all -@admin -@dangerous +info +client|setname"
+    await world.client.execute_command("ACL", "SETUSER", "maker", "on", ">secret", *rights.split())
+    world.server.url = world.server.url.replace("unix://", "unix://maker:secret@")
+    member = await leading(world)
+    member.coordinator.save_snapshot((await member.hears(LeaseGranted)).token, b"memory")
+    member.coordinator.publish(record())
+    member.coordinator.reserve(Reservation(1, 0, 5, 5, 1.0, 0, 0))
+    member.coordinator.halt_symbol("stop loss")
+    member.coordinator.raise_emergency(EmergencyLevel.HALT, "drawdown")
+    assert (await member.hears(Reserved)).buy_steps == 5
+    await member.hears(LeaseRenewed, after=member.count)
+    assert (await read_records(world.client, world.keys)).records == [record()]
+    member.coordinator.release()
+    await member.coordinator.stop()
+    assert not any(isinstance(told, Unreachable) for told in member.told)
+
+
+async def test_a_user_who_may_do_too_little_is_said(redis_world):
+    world = redis_world
+    await world.client.execute_command("ACL", "SETUSER", "maker", "on", ">secret", "~mm:*", "+@all", "-@scripting")
+    world.server.url = world.server.url.replace("unix://", "unix://maker:secret@")
+    member = await begun(world)
+    assert "may not do" in (await member.hears(Unreachable)).reason
+
+
 async def test_a_server_that_comes_back_unfit_before_anybody_missed_it_is_found_out(redis_world):
     world = redis_world
     member = await leading(world, times=LeaseTimes(ttl_s=20.0, renew_s=10.0, margin_s=4.0))

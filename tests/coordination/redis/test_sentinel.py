@@ -1,0 +1,139 @@
+"""Three real servers: a master, its replica and a Sentinel, which promotes the replica when the master is gone."""
+
+import asyncio
+import socket
+import subprocess
+import time
+
+import pytest
+from phoenix_coordination.port import (
+    AccountTerms,
+    EmergencyChanged,
+    EmergencyLevel,
+    LeaseGranted,
+    LeaseLost,
+    LeaseTimes,
+    Unreachable,
+)
+from phoenix_coordination.redis.account import account_tools
+from phoenix_coordination.redis.client import FAULTS, connect
+from phoenix_coordination.redis.coordinator import RedisCoordinator
+from phoenix_coordination.redis.server import find_server
+
+ACCOUNT = "binance-usdm:simulator:abc"
+TERMS = AccountTerms(10**12, 10**12, EmergencyLevel.NONE)
+
+
+class Clock:
+    rate = 1.0
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    wall_ns = staticmethod(time.time_ns)
+
+
+class Trio:
+    """Each server in a directory of its own, on a free port of this machine."""
+
+    def __init__(self, directory) -> None:
+        self._directory = directory
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.master, self.replica, self.sentinel = (self._free_port() for _ in range(3))
+
+    async def start(self) -> None:
+        self._run(self.master)
+        self._run(self.replica, "--replicaof", "127.0.0.1", str(self.master))
+        await self._until(self.master, lambda told: told.get("connected_slaves") == 1)
+        await self._until(self.replica, lambda told: told.get("master_link_status") == "up")
+        file = self._directory / "sentinel.conf"
+        file.write_text(
+            f"sentinel monitor main 127.0.0.1 {self.master} 1\n"
+            "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
+        )
+        self._run(self.sentinel, config=str(file), more=["--sentinel"])
+        await self._until(self.sentinel, lambda told: told.get("master0", {}).get("slaves") == 1)
+
+    def kill_the_master(self) -> None:
+        self._processes[0].kill()
+        self._processes[0].wait()
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def _run(self, port, *options, config=None, more=()) -> None:
+        directory = self._directory / str(port)
+        directory.mkdir()
+        kept = [] if config else ["--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]
+        words = [str(find_server()), *([config] if config else []), "--port", str(port), "--dir", str(directory)]
+        arguments = [*words, "--bind", "127.0.0.1", *kept, *options, *more]
+        self._processes.append(subprocess.Popen(arguments, stdout=subprocess.DEVNULL))
+
+    @staticmethod
+    async def _until(port, holds) -> None:
+        client = connect(f"redis://127.0.0.1:{port}", 5.0)
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    if holds(await client.execute_command("INFO")):
+                        break
+                except FAULTS:
+                    pass
+                await asyncio.sleep(0.05)
+        await client.aclose()
+
+    @staticmethod
+    def _free_port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+async def trio(tmp_path):
+    if find_server() is None:
+        pytest.skip("no redis-server here")
+    trio = Trio(tmp_path)
+    try:
+        await trio.start()
+        yield trio
+    finally:
+        trio.close()
+
+
+async def test_a_worker_follows_the_master_and_a_stop_survives_the_fail_over(trio, member_of):
+    url = f"redis+sentinel://127.0.0.1:{trio.sentinel}/main"
+    async with account_tools(url) as tools:
+        account = tools.account(ACCOUNT)
+        await account.seed(EmergencyLevel.NONE, 0, "", "runner")
+        member = member_of(
+            RedisCoordinator(
+                url,
+                "BTCUSDT",
+                "pod/1",
+                "local/main",
+                "k3f9a0",
+                TERMS,
+                Clock(),
+                dry_run=False,
+                read_holdings=nothing,
+                times=LeaseTimes(ttl_s=1.0, renew_s=0.2, margin_s=0.2),
+            )
+        )
+        await member.coordinator.join(ACCOUNT)
+        await member.coordinator.start(member.sink)
+        token = (await member.hears(LeaseGranted)).token
+        member.coordinator.raise_emergency(EmergencyLevel.HALT, "drawdown")
+        await member.hears(EmergencyChanged, after=member.count)
+        heard = member.count
+        trio.kill_the_master()
+        await member.hears(Unreachable, after=heard)
+        await member.hears(LeaseLost, after=heard)
+        assert (await member.hears(LeaseGranted, after=heard)).token > token
+        assert (await account.switch()).level is EmergencyLevel.HALT
+        switches = [told for told in member.told[heard:] if isinstance(told, EmergencyChanged)]
+        assert all(told.level is EmergencyLevel.HALT for told in switches)
+        await member.coordinator.stop()
+
+
+async def nothing():
+    return []
