@@ -82,6 +82,14 @@ async def test_the_office_is_over_with_its_deadline_when_redis_is_gone(office_of
     await until(lambda: office.held)
 
 
+async def test_a_process_that_slept_past_its_deadline_does_not_think_that_it_holds_the_office(office_of, redis_world):
+    office = await office_of()
+    await until(lambda: office.held)
+    redis_world.clock.jump(seconds=20)
+    assert not office.held
+    await until(lambda: office.held)
+
+
 async def test_only_who_holds_the_office_reports(office_of, redis_world):
     first = await office_of("pod/1")
     await until(lambda: first.held)

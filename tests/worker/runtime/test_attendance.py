@@ -266,3 +266,14 @@ async def test_what_cannot_be_read_ends_the_visit() -> None:
     symbol.open_orders = fail
     assert not await symbol.visited()
     assert symbol.done == ["give back"]
+
+
+async def test_a_position_that_cannot_be_read_is_not_called_closed() -> None:
+    symbol = Symbol([], 10, FLATTEN)
+
+    async def fail(_: list[str]) -> Truth:
+        return Truth(0, 0, problem="position, trades and open orders did not agree")
+
+    symbol.truth = fail
+    assert not await symbol.visited()
+    assert symbol.done == ["give back"]

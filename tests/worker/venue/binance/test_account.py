@@ -13,6 +13,8 @@ from phoenix_worker.venue.binance.account import (
     holdings_of,
     open_account,
 )
+from phoenix_worker.venue.binance.limits import Urgency
+from phoenix_worker.venue.binance.rest import RestError
 
 POSITIONS, ORDERS, MARK = "/fapi/v3/positionRisk", "/fapi/v1/openOrders", "/fapi/v1/premiumIndex"
 
@@ -221,6 +223,12 @@ async def test_positions_and_orders_are_told_exactly(account, exchange):
     )
     assert (resting.side.name, resting.price, resting.remaining) == ("SELL", Decimal(90), Decimal("0.2"))
     assert (resting.client_id, resting.reduce_only, resting.placed_ms) == ("web_x", True, 1760000000000)
+
+
+async def test_who_only_reads_could_change_nothing(account, exchange):
+    with pytest.raises(RestError, match="nothing is changed"):
+        await account._rest.change("DELETE", "/fapi/v1/allOpenOrders", [], weight=1, urgency=Urgency.CANCEL)
+    assert not exchange.asked("DELETE", "/fapi/v1/allOpenOrders")
 
 
 async def test_an_exchange_that_cannot_be_reached_is_one_error(credentials, machine_clock, exchange):
