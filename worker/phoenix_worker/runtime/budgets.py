@@ -100,7 +100,7 @@ class Budgets:
         now = self._budget.to_tell(self._clock.monotonic_ns())
         self._budget.granted(
             max(0, grant.orders - (now.orders_sent - asked.orders_sent)),
-            max(0, grant.weight - (now.weight_sent - asked.weight_sent)),
+            max(0, grant.weight - (now.weight_quoted - asked.weight_quoted)),
             grant.until_ns,
         )
         self._budget.others_blocked(grant.account_blocked_until_ns, grant.egress_blocked_until_ns)

@@ -109,6 +109,8 @@ class Usage:
     orders_sent: int
     orders_left: int
     weight_sent: int
+    weight_quoted: int
+    """Of what was sent, what needs a grant."""
     weight_left: int
     exchange_ms: int
     orders_10s_reported: int
@@ -147,6 +149,7 @@ class RequestBudget:
         self._orders_1m = _Window(WINDOW_1M_NS)
         self._orders_sent = 0
         self._weight_sent = 0
+        self._weight_quoted = 0
         self._orders_grant: _Grant | None = None
         self._weight_grant: _Grant | None = None
         self._granted_until_ns = 0
@@ -179,6 +182,7 @@ class RequestBudget:
             orders_sent=self._orders_sent,
             orders_left=orders.left if valid and orders is not None else 0,
             weight_sent=self._weight_sent,
+            weight_quoted=self._weight_quoted,
             weight_left=weight.left if valid and weight is not None else 0,
             exchange_ms=(now_ns + self.offset_ns) // NS_PER_MS,
             orders_10s_reported=self._orders_10s.told(now_ns),
@@ -271,8 +275,10 @@ class RequestBudget:
             return
         self._weight_sent += weight
         self._weight_1m.add(now_ns, weight)
-        if urgency is Urgency.QUOTE and self._weight_grant is not None and self._weight_grant.use(weight):
-            self.on_low()
+        if urgency is Urgency.QUOTE:
+            self._weight_quoted += weight
+            if self._weight_grant is not None and self._weight_grant.use(weight):
+                self.on_low()
 
     def weight_reported(self, now_ns: int, used_1m: int) -> None:
         """`X-MBX-USED-WEIGHT-1M`; endpoints without weight report -1, which says nothing."""

@@ -18,8 +18,8 @@ SNAPSHOT_LEVELS = 1000
 SNAPSHOT_WEIGHT = 20
 CLOSES = 31
 TOUCH_TIMEOUT_S = 0.8
-GRANT_ATTEMPTS = 10
-GRANT_PAUSE_S = 0.5
+GRANT_ATTEMPTS = 50
+GRANT_PAUSE_S = 0.1
 """A worker that has just come is granted its part of the request weight within seconds: what can wait waits for it."""
 
 
