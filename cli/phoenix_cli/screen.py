@@ -139,6 +139,9 @@ def _makers(view: RunView, width: int) -> Table:
     if width >= 100:
         table.add_column("worst", justify="right", no_wrap=True)
         table.add_column("fees", justify="right", no_wrap=True)
+    shared = {symbol: sums.gross for account in view.accounts for symbol, sums in account.symbols.items()}
+    if width >= 110 and shared:
+        table.add_column("exposure", justify="right", no_wrap=True)
     table.add_column("pnl", justify="right", no_wrap=True)
     table.add_column("fills", justify="right", no_wrap=True)
     table.add_column("rst", justify="right", no_wrap=True)
@@ -153,6 +156,7 @@ def _makers(view: RunView, width: int) -> Table:
             _number(maker.position),
             position_bar(maker.position, maker.net_max),
             *((worst, _money(maker.fees)) if width >= 100 else ()),
+            *((f"{shared.get(maker.symbol, Decimal(0)):,.0f}",) if width >= 110 and shared else ()),
             _money(maker.pnl),
             str(maker.fills),
             Text(str(maker.restarts), style="yellow" if maker.restarts else "dim"),

@@ -83,8 +83,11 @@ def test_at_80_by_24_everything_that_matters_is_there(count):
 
 
 def test_a_wide_terminal_shows_more_columns_and_the_distance_of_each_quote():
-    text = "\n".join(drawn(run_view([maker()]), 140, 40))
+    sums = Exposure(Decimal(700), Decimal(600), Decimal(1234))
+    text = "\n".join(drawn(run_view([maker()], accounts=(account(symbols={"BTCUSDT": sums}),)), 140, 40))
     assert "spread" in text
+    assert "exposure" in text
+    assert "1,234" in text, "what the symbol counts in the account's sums"
     assert "worst" in text
     assert "-0.7 bps" in text
 

@@ -1,5 +1,5 @@
-import argparse
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +7,12 @@ import yaml
 from phoenix_cli.local.exchange import start_exchange
 from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.process import Guardian
+from phoenix_cli.local.runfile import read_run_file
 from phoenix_cli.plain import PlainOutput
 from phoenix_cli.refusal import Refused
-from phoenix_cli.up import Options, add_arguments, run, up
+from phoenix_cli.up import Options, up
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.account import account_tools
 from phoenix_crds import InvalidResourceError
 from run_output import Until
 
@@ -115,8 +118,36 @@ async def test_what_cannot_be_run_is_refused(tmp_path, options, documents, error
         await up(options(written(tmp_path / "m.yaml", *documents)), PlainOutput())
 
 
-def test_shared_redis_is_refused_with_the_reason():
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    with pytest.raises(Refused, match="not part of this release"):
-        run(parser.parse_args(["-f", "x.yaml", "--redis", "redis://localhost"]))
+async def test_the_redis_that_is_named_is_the_one_that_the_makers_share(
+    tmp_path, simulator, options, shared_redis, redis_url
+):
+    (tmp_path / "redis-url").write_text(f"{redis_url}\n")
+    manifest = written(tmp_path / "m.yaml", MAKER, account(environment="Simulator", endpoints={"baseUrl": simulator}))
+    output = Until("ready, leading")
+    assert await up(replace(options(manifest), redis=f"@{tmp_path / 'redis-url'}"), output) == ""
+    assert shared_redis.keys("mm:account:*") == [b"mm:account:local/default"]
+    run = read_run_file(tmp_path / "state" / "run.json")
+    assert run.redis == f"@{tmp_path / 'redis-url'}", "what may hold a password stays in its file"
+    assert not (tmp_path / "state" / "redis").exists()
+
+
+async def test_a_stop_outlives_a_run_with_a_redis_of_its_own(tmp_path, simulator, options):
+    manifest = written(tmp_path / "m.yaml", MAKER, account(environment="Simulator", endpoints={"baseUrl": simulator}))
+    output = Until("emergency Halt, epoch 1", after="ready, leading")
+    running = asyncio.create_task(up(options(manifest), output))
+    async with asyncio.timeout(30):
+        while not output.said("ready, leading"):  # noqa: ASYNC110 - another process says it
+            await asyncio.sleep(0.05)
+        async with account_tools(read_run_file(tmp_path / "state" / "run.json").redis) as tools:
+            await (await tools.open("default")).stop(EmergencyLevel.HALT, "looked odd", "anna")
+        await running
+    later = Until("emergency Halt, epoch 1, by anna: looked odd")
+    async with asyncio.timeout(30):
+        await up(options(manifest), later)
+
+
+async def test_a_redis_that_cannot_be_used_is_said_before_anything_trades(tmp_path, simulator, options):
+    manifest = written(tmp_path / "m.yaml", MAKER, account(environment="Simulator", endpoints={"baseUrl": simulator}))
+    output = PlainOutput()
+    with pytest.raises(Refused, match="--redis: Redis cannot be reached"):
+        await up(replace(options(manifest), redis="redis://127.0.0.1:1/0"), output)
