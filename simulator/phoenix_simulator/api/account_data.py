@@ -261,12 +261,7 @@ class AccountData:
         return _SUCCESS
 
     def adl_quantile(self, call: Call) -> list[Json]:
-        symbol = optional_symbol(call.params, self._exchange)
-        return [
-            {"symbol": holding.spec.symbol, "adlQuantile": {"BOTH": 1}}
-            for holding in self._exchange.account(call.account_id).holdings.values()
-            if holding.position.steps and symbol in {None, holding.spec.symbol}
-        ]
+        return self._view(call).adl_quantiles(optional_symbol(call.params, self._exchange))
 
     def api_restrictions(self, call: Call) -> Json:
         """What the key may do: trade futures, read, and nothing else (the preflight of a careful client)."""
@@ -303,7 +298,9 @@ class AccountData:
 
     def _view(self, call: Call) -> accounts.AccountView:
         account = self._exchange.account(call.account_id)
-        return accounts.AccountView(account, self._exchange.listings.values(), self._mark_of)
+        return accounts.AccountView(
+            account, self._exchange.listings.values(), self._exchange.accounts.values(), self._mark_of
+        )
 
     def _mark_of(self, symbol: str) -> int:
         return self._exchange.listing(symbol).mark_e8

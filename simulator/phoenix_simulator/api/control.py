@@ -132,7 +132,7 @@ class Control:
             row.amount_e8 for row in account.income if row.kind is IncomeType.FUNDING_FEE and row.symbol == spec.symbol
         )
         return {
-            "position": plain(spec.quantity_to_decimal(holding.position.steps)),
+            "position": plain(spec.quantity_to_decimal(holding.net_steps)),
             "entryPrice": plain(holding.position.entry_price),
             "fills": len(holding.fills),
             "filled": plain(spec.quantity_to_decimal(sum(fill.qty_steps for fill in holding.fills))),
@@ -140,7 +140,7 @@ class Control:
             "makerFills": sum(fill.is_maker for fill in holding.fills),
             "fees": plain_e8(sum(fill.commission_e8 for fill in holding.fills)),
             "realised": plain_e8(sum(fill.realised_e8 for fill in holding.fills)),
-            "unrealised": plain_e8(holding.position.unrealised_e8(mark_e8)),
+            "unrealised": plain_e8(sum(holding.position_of(side).unrealised_e8(mark_e8) for side in holding.sides)),
             "funding": plain_e8(funding_e8),
             "markPrice": format_e8(mark_e8),
             "openOrders": len(holding.open),

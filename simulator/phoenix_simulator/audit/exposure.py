@@ -23,11 +23,11 @@ class WorstCase(msgspec.Struct, frozen=True):
 
 def worst_case(holding: Holding) -> WorstCase:
     """Reduce-only orders bring a position to flat at most, but may do so before an opening order fills."""
-    held = holding.position.steps
+    held = holding.net_steps
     opening = {Side.BUY: 0, Side.SELL: 0}
     reducing = {Side.BUY: 0, Side.SELL: 0}
     for order in holding.open.values():
         (reducing if order.reduce_only else opening)[order.side] += order.leaves_steps
-    reduced_up = min(reducing[Side.BUY], max(0, -held))
-    reduced_down = min(reducing[Side.SELL], max(0, held))
+    reduced_up = min(reducing[Side.BUY], holding.reducible_steps(Side.BUY))
+    reduced_down = min(reducing[Side.SELL], holding.reducible_steps(Side.SELL))
     return WorstCase(held, held + reduced_up + opening[Side.BUY], held - reduced_down - opening[Side.SELL])

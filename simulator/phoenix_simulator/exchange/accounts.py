@@ -7,11 +7,13 @@ import msgspec
 
 from phoenix_simulator.exchange import errors
 from phoenix_simulator.exchange.events import Fill, PositionState
-from phoenix_simulator.exchange.orders import Amendment, Order, OrderRef, Side
+from phoenix_simulator.exchange.orders import Amendment, Order, OrderRef, PositionSide, Side
 from phoenix_simulator.exchange.positions import Position
 from phoenix_simulator.exchange.symbols import SymbolSpec
 
 DEFAULT_LEVERAGE = 20
+_ONE_WAY = (PositionSide.BOTH,)
+_HEDGED = (PositionSide.LONG, PositionSide.SHORT)
 
 _UNFILLED_KEPT = 50_000
 """Closed orders without a fill kept per account and symbol: a maker makes millions, and nobody asks for them again."""
@@ -44,11 +46,16 @@ class Income(msgspec.Struct, frozen=True, gc=False):
 
 
 class Holding:
-    """What an account has in one symbol: its position, its orders, its trades."""
+    """What an account has in one symbol: its position (in hedge mode two), its orders, its trades."""
 
-    def __init__(self, spec: SymbolSpec) -> None:
+    def __init__(self, spec: SymbolSpec, *, hedged: bool = False) -> None:
         self.spec = spec
+        self.hedged = hedged
+        """The account's position mode; it changes only while the account has neither positions nor orders."""
         self.position = Position(spec)
+        """Of one-way mode; flat in hedge mode."""
+        self.long = Position(spec)
+        self.short = Position(spec)
         self.leverage = min(DEFAULT_LEVERAGE, spec.max_leverage)
         self.isolated = False
         self.bid_notional_e8 = 0
@@ -115,13 +122,50 @@ class Holding:
             return None
         return self.open.get(order_id) or self.closed.get(order_id) or self.unfilled.get(order_id)
 
+    # ---- positions ----------------------------------------------------------------------------------------------
+
+    def position_of(self, side: PositionSide) -> Position:
+        match side:
+            case PositionSide.BOTH:
+                return self.position
+            case PositionSide.LONG:
+                return self.long
+            case PositionSide.SHORT:
+                return self.short
+
+    @property
+    def sides(self) -> tuple[PositionSide, ...]:
+        """The positions that there can be in the account's mode."""
+        return _HEDGED if self.hedged else _ONE_WAY
+
+    @property
+    def has_position(self) -> bool:
+        return bool(self.position.steps or self.long.steps or self.short.steps)
+
+    @property
+    def net_steps(self) -> int:
+        """Signed; what remains when long and short are set against each other."""
+        return self.position.steps + self.long.steps + self.short.steps
+
+    def reducible_steps(self, side: Side) -> int:
+        """How much orders of this side can reduce."""
+        if self.hedged:
+            return self.long.steps if side is Side.SELL else -self.short.steps
+        return max(0, -side.sign * self.position.steps)
+
+    def reducing_steps(self, side: Side) -> int:
+        """Open reduce-only orders of this side: Σ leaves."""
+        if not self.reduce_only_steps:
+            return 0
+        return sum(order.leaves_steps for order in self.open.values() if order.reduce_only and order.side is side)
+
     @property
     def is_idle(self) -> bool:
         """Neither a position nor an open order."""
-        return not self.position.steps and not self.open
+        return not self.has_position and not self.open
 
-    def state(self, mark_e8: int) -> PositionState:
-        position = self.position
+    def state(self, mark_e8: int, side: PositionSide = PositionSide.BOTH) -> PositionState:
+        position = self.position_of(side)
         return PositionState(
             self.spec.symbol,
             self.spec.margin_asset,
@@ -130,6 +174,7 @@ class Holding:
             position.break_even_price,
             position.realised_e8,
             position.unrealised_e8(mark_e8),
+            side,
         )
 
 
@@ -153,7 +198,7 @@ class Account:
     def holding(self, spec: SymbolSpec) -> Holding:
         holding = self.holdings.get(spec.symbol)
         if holding is None:
-            holding = self.holdings[spec.symbol] = Holding(spec)
+            holding = self.holdings[spec.symbol] = Holding(spec, hedged=self.hedge_mode)
         return holding
 
     def holdings_in(self, asset: str) -> list[Holding]:

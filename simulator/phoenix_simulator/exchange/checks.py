@@ -53,16 +53,16 @@ def check_new(
         _check_counter_price(listing, request.side)
     else:
         notional_e8 = spec.notional_e8(terms.price_ticks, terms.steps)
-    if notional_e8 < spec.min_notional_e8 and not request.reduce_only:
+    if notional_e8 < spec.min_notional_e8 and not request.only_reduces:
         raise errors.notional_too_small(notional=_plain(spec.min_notional_e8))
     if request.type is OrderType.LIMIT:
         _check_percent_price(listing, request.side, terms.price_ticks)
     _check_modes(account, holding, request)
-    if request.reduce_only:
+    if request.only_reduces:
         _check_reduce_only(holding, request.side, terms.steps)
     if len(holding.open) >= spec.max_num_orders:
         raise errors.max_open_orders()
-    if not request.reduce_only:
+    if not request.only_reduces:
         reserved_e8 = _reserved_notional_e8(listing, request.side, terms)
         _check_margin(listing, account, holding, request.side, reserved_e8, mark_of=mark_of)
     return terms
@@ -229,13 +229,12 @@ def _check_counter_price(listing: Listing, side: Side) -> None:
 
 
 def _check_modes(account: Account, holding: Holding, request: NewOrder) -> None:
-    """Hedge, isolated and multi-assets modes can be set and read; trading in them is refused, not half simulated."""
+    """Isolated margin and multi-assets mode can be set and read; trading in them is refused, not half simulated."""
     if account.hedge_mode == (request.position_side is PositionSide.BOTH):
         raise errors.position_side_mismatch()
     if account.hedge_mode and request.reduce_only:
         raise errors.not_required(name="reduceOnly")
     for mode, is_on in (
-        ("hedge mode", account.hedge_mode),
         ("isolated margin", holding.isolated),
         ("multi-assets mode", account.multi_assets),
     ):
@@ -245,8 +244,8 @@ def _check_modes(account: Account, holding: Holding, request: NewOrder) -> None:
 
 def _check_reduce_only(holding: Holding, side: Side, added_steps: int) -> None:
     """Together with the reduce-only orders already open it must not exceed the position that it reduces."""
-    position = holding.position.steps
-    if position * side.sign >= 0 or holding.reduce_only_steps + added_steps > abs(position):
+    reducible = holding.reducible_steps(side)
+    if not reducible or holding.reducing_steps(side) + added_steps > reducible:
         raise errors.reduce_only_rejected()
 
 

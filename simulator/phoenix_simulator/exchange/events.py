@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from phoenix_simulator.exchange.orders import ExecutionType, Order, Side
+from phoenix_simulator.exchange.orders import ExecutionType, Order, PositionSide, Side
 from phoenix_simulator.exchange.symbols import SymbolStatus
 
 Level = tuple[int, int]
@@ -125,6 +125,7 @@ class Fill(_Event, frozen=True, gc=False):
     realised_e8: int
     """Before fees."""
     is_maker: bool
+    position_side: PositionSide = PositionSide.BOTH
 
 
 class OrderUpdated(_Event, frozen=True, gc=False):
@@ -160,6 +161,7 @@ class PositionState(_Event, frozen=True, gc=False):
     realised_e8: int
     """Accumulated, before fees."""
     unrealised_e8: int
+    side: PositionSide = PositionSide.BOTH
 
 
 class AccountUpdated(_Event, frozen=True, gc=False):

@@ -40,6 +40,7 @@ from phoenix_simulator.exchange.orders import (
     Order,
     OrderRef,
     OrderStatus,
+    PositionSide,
     TimeInForce,
 )
 from phoenix_simulator.exchange.settings import ExchangeSettings
@@ -202,14 +203,14 @@ class Exchange:
             raise errors.same_margin_type()
         if holding.open:
             raise errors.margin_type_open_orders()
-        if holding.position.steps:
+        if holding.has_position:
             raise errors.margin_type_position()
         holding.isolated = isolated
         reason, state = UpdateReason.MARGIN_TYPE_CHANGE, holding.state(listing.mark_e8)
         self._emit(AccountUpdated(account_id, now_ms, reason, (), (state,)))
 
     def set_position_mode(self, account_id: str, hedge: bool) -> None:
-        """Hedge mode can be set and read back, but orders under it are refused (−1020)."""
+        """Hedge mode: a long and a short position in each symbol, and each order says which one it is for."""
         account = self._accounts[account_id]
         if account.hedge_mode == hedge:
             raise errors.same_position_mode()
@@ -218,6 +219,8 @@ class Exchange:
         if not all(holding.is_idle for holding in account.holdings.values()):
             raise errors.position_mode_position()
         account.hedge_mode = hedge
+        for holding in account.holdings.values():
+            holding.hedged = hedge
 
     def set_assets_mode(self, account_id: str, multi_assets: bool, now_ms: int) -> None:
         """Multi-assets mode can be set and read back, but orders under it are refused (−1020)."""
@@ -366,9 +369,9 @@ class Exchange:
     def asset_margin(self, account_id: str, asset: str) -> AssetMargin:
         return asset_margin(self._accounts[account_id], asset, self._mark_of)
 
-    def position_risk(self, account_id: str, symbol: str) -> PositionRisk:
+    def position_risk(self, account_id: str, symbol: str, side: PositionSide = PositionSide.BOTH) -> PositionRisk:
         holding = self._accounts[account_id].holding(self.listing(symbol).spec)
-        return position_risk(holding, self._mark_of(symbol))
+        return position_risk(holding, self._mark_of(symbol), side)
 
     def liquidation_price_e8(self, account_id: str, symbol: str) -> int:
         """0 when flat or where no positive price would liquidate."""
@@ -388,7 +391,7 @@ class Exchange:
             asset = self._listings[symbol].spec.margin_asset
             for account in self._accounts.values():
                 holding = account.holdings.get(symbol)
-                if holding is not None and holding.position.steps:
+                if holding is not None and holding.has_position:
                     self._liquidator.check(account, asset, now_ms)
 
     def advance(self, now_ms: int) -> None:
@@ -436,12 +439,13 @@ class Exchange:
             time_in_force=request.time_in_force or TimeInForce.GTC,
             price_ticks=terms.price_ticks,
             orig_steps=terms.steps,
-            reduce_only=request.reduce_only,
+            reduce_only=request.only_reduces,
             stp_mode=request.stp_mode,
             price_match=request.price_match,
             good_till_ms=request.good_till_ms // 1000 * 1000,
             created_ms=now_ms,
             updated_ms=now_ms,
+            position_side=request.position_side,
         )
 
     def _record_amendment(

@@ -24,11 +24,13 @@ def settle(listing: Listing, accounts: Iterable[Account], ledger: Ledger, emit: 
     asset = listing.spec.margin_asset
     for account in accounts:
         holding = account.holdings.get(listing.spec.symbol)
-        if holding is None or not holding.position.steps:
+        if holding is None:
             continue
-        amount_e8 = funding_e8(listing, holding.position.steps)
-        if not amount_e8:
-            continue
-        ledger.funding(listing, account, amount_e8, stamp_ms)
-        balance = Balance(asset, account.wallet_e8(asset), amount_e8)
-        emit(AccountUpdated(account.account_id, now_ms, UpdateReason.FUNDING_FEE, (balance,), (), listing.spec.symbol))
+        for side in holding.sides:
+            amount_e8 = funding_e8(listing, holding.position_of(side).steps)
+            if not amount_e8:
+                continue
+            ledger.funding(listing, account, amount_e8, stamp_ms)
+            balance = Balance(asset, account.wallet_e8(asset), amount_e8)
+            reason, symbol = UpdateReason.FUNDING_FEE, listing.spec.symbol
+            emit(AccountUpdated(account.account_id, now_ms, reason, (balance,), (), symbol))

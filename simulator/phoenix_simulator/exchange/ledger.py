@@ -49,8 +49,9 @@ class Ledger:
         # Cut to 8 decimals, costs and rebates alike. The venue cuts a binary float (0.00115829 was seen for exactly
         # 0.0011583): a client that recomputes fees to the last digit is wrong there as well as here.
         commission_e8 = divide_towards_zero(quote_e8 * rate_e8, E8)
-        realised_e8 = holding.position.trade(order.side.sign * steps, price_ticks, rate_e8)
-        holding.position.updated_ms = now_ms
+        position = holding.position_of(order.position_side)
+        realised_e8 = position.trade(order.side.sign * steps, price_ticks, rate_e8)
+        position.updated_ms = now_ms
         asset = spec.margin_asset
         account.credit(asset, realised_e8 - commission_e8, now_ms)
         self.treasury.fees_e8[asset] += commission_e8
@@ -87,6 +88,7 @@ class Ledger:
             commission_asset=asset,
             realised_e8=realised_e8,
             is_maker=is_maker,
+            position_side=order.position_side,
         )
         holding.fills.append(fill)
         return fill

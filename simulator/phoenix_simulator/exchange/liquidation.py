@@ -21,6 +21,7 @@ from phoenix_simulator.exchange.orders import (
     Order,
     OrderStatus,
     OrderType,
+    PositionSide,
     PriceMatch,
     Side,
     StpMode,
@@ -60,10 +61,11 @@ class Liquidator:
     def _warn(self, account: Account, margin: AssetMargin, now_ms: int) -> None:
         positions = []
         for holding in account.holdings_in(margin.asset):
-            if holding.position.steps:
-                mark_e8 = self._mark_of(holding.spec.symbol)
-                risk = position_risk(holding, mark_e8)
-                positions.append((holding.state(mark_e8), mark_e8, risk.maintenance_e8))
+            mark_e8 = self._mark_of(holding.spec.symbol)
+            for side in holding.sides:
+                if holding.position_of(side).steps:
+                    risk = position_risk(holding, mark_e8, side)
+                    positions.append((holding.state(mark_e8, side), mark_e8, risk.maintenance_e8))
         self._emit(MarginCalled(account.account_id, now_ms, margin.asset, margin.wallet_e8, tuple(positions)))
 
     def _liquidate(self, account: Account, asset: str, now_ms: int) -> None:
@@ -72,15 +74,18 @@ class Liquidator:
             for order in list(holding.open.values()):
                 reason = ExpiryReason.LIQUIDATION
                 matcher.close(order, ExecutionType.EXPIRED, OrderStatus.EXPIRED, now_ms, reason)
-            if holding.position.steps:
-                self._close_position(account, holding, matcher, now_ms)
+            for side in holding.sides:
+                if holding.position_of(side).steps:
+                    self._close_position(account, holding, side, matcher, now_ms)
             matcher.listing.publish(now_ms)
         if account.wallet_e8(asset) < 0:
             self._insurance(account, "", asset, -account.wallet_e8(asset), now_ms)
         account.warned_assets.discard(asset)
 
-    def _close_position(self, account: Account, holding: Holding, matcher: Matcher, now_ms: int) -> None:
-        spec, position = holding.spec, holding.position
+    def _close_position(
+        self, account: Account, holding: Holding, position_side: PositionSide, matcher: Matcher, now_ms: int
+    ) -> None:
+        spec, position = holding.spec, holding.position_of(position_side)
         side = Side.SELL if position.steps > 0 else Side.BUY
         order_id = self._next_order_id()
         limit_ticks = matcher.market_limit_ticks(side)
@@ -100,6 +105,7 @@ class Liquidator:
             good_till_ms=0,
             created_ms=now_ms,
             updated_ms=now_ms,
+            position_side=position_side,
             is_liquidation=True,
         )
         matcher.liquidate(order, limit_ticks, now_ms)

@@ -2,15 +2,18 @@
 
 Available balance = wallet + unrealised − initial margin of positions − initial margin of open orders. Initial margin is
 notional at mark / leverage; open orders count with the worse of the two sides: max(|N + bids|, |N − asks|) − |N|, N the
-signed notional. Maintenance margin follows the bracket table. A loss that an order would open with (a price beyond
-mark) is not reserved ahead of its fill.
+signed notional. In hedge mode each of the two positions counts for itself, with the orders that would add to it; what
+closes a position needs no margin. Maintenance margin follows the bracket table. A loss that an order would open with
+(a price beyond mark) is not reserved ahead of its fill.
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import msgspec
 
 from phoenix_simulator.exchange.accounts import Account, Holding
+from phoenix_simulator.exchange.orders import PositionSide
 from phoenix_simulator.exchange.symbols import E8, divide_up
 
 MarkOf = Callable[[str], int]
@@ -68,29 +71,50 @@ class AssetMargin(msgspec.Struct, frozen=True):
         return max(0, min(self.free_e8, self.wallet_e8 - self.initial_margin_e8))
 
 
-def position_risk(holding: Holding, mark_e8: int) -> PositionRisk:
-    spec, position = holding.spec, holding.position
+def position_risk(holding: Holding, mark_e8: int, side: PositionSide = PositionSide.BOTH) -> PositionRisk:
+    spec, position = holding.spec, holding.position_of(side)
     notional = position.notional_e8(mark_e8)
     position_margin = divide_up(abs(notional), holding.leverage)
-    worst = max(abs(notional + holding.bid_notional_e8), abs(notional - holding.ask_notional_e8))
+    if side is PositionSide.BOTH:
+        worst = max(abs(notional + holding.bid_notional_e8), abs(notional - holding.ask_notional_e8))
+    else:
+        worst = abs(notional) + opening_notional_e8(holding, side)
     order_margin = max(0, divide_up(worst, holding.leverage) - position_margin)
     maintenance = spec.maintenance_e8(notional) if notional else 0
     return PositionRisk(notional, position.unrealised_e8(mark_e8), position_margin, order_margin, maintenance)
 
 
+def opening_notional_e8(holding: Holding, side: PositionSide) -> int:
+    """Open orders of hedge mode that would add to one of the positions: Σ leaves × price."""
+    return sum(
+        holding.spec.notional_e8(order.price_ticks, order.leaves_steps)
+        for order in holding.open.values()
+        if order.position_side is side and not order.reduce_only
+    )
+
+
 def asset_margin(account: Account, asset: str, mark_of: MarkOf) -> AssetMargin:
     unrealised = position_margin = order_margin = maintenance = 0
     for holding in account.holdings_in(asset):
-        risk = position_risk(holding, mark_of(holding.spec.symbol))
-        unrealised += risk.unrealised_e8
-        position_margin += risk.position_margin_e8
-        order_margin += risk.order_margin_e8
-        maintenance += risk.maintenance_e8
+        for side in holding.sides:
+            risk = position_risk(holding, mark_of(holding.spec.symbol), side)
+            unrealised += risk.unrealised_e8
+            position_margin += risk.position_margin_e8
+            order_margin += risk.order_margin_e8
+            maintenance += risk.maintenance_e8
     return AssetMargin(asset, account.wallet_e8(asset), unrealised, position_margin, order_margin, maintenance)
 
 
 def worst_notional_e8(holding: Holding, mark_e8: int, added_bid_e8: int = 0, added_ask_e8: int = 0) -> int:
-    """The largest |notional| if one side's open orders all fill, with an order more on either side."""
+    """The largest |notional| if one side's open orders all fill, with an order more on either side. In hedge mode both
+    positions with all that would add to them.
+    """
+    if holding.hedged:
+        held = sum(
+            abs(holding.position_of(side).notional_e8(mark_e8)) + opening_notional_e8(holding, side)
+            for side in holding.sides
+        )
+        return held + added_bid_e8 + added_ask_e8
     notional = holding.position.notional_e8(mark_e8)
     return max(
         abs(notional),
@@ -102,20 +126,21 @@ def worst_notional_e8(holding: Holding, mark_e8: int, added_bid_e8: int = 0, add
 def liquidation_price_e8(account: Account, holding: Holding, mark_of: MarkOf) -> int:
     """Mark at which the margin balance meets maintenance, all other marks as they are; 0 where no such price exists.
 
-    Solves wallet + other unrealised − other maintenance + q·(P − entry) = |q|·P·ratio − cum for P, in the bracket
-    of the present notional.
+    Solves wallet + other unrealised − other maintenance + Σ q·(P − entry) = Σ (|q|·P·ratio − cum) for P over the
+    positions in the symbol, in the brackets of their present notionals.
     """
-    position, spec = holding.position, holding.spec
-    if not position.steps:
-        return 0
-    own = position_risk(holding, mark_of(spec.symbol))
+    spec = holding.spec
     total = asset_margin(account, spec.margin_asset, mark_of)
-    elsewhere = total.margin_balance_e8 - own.unrealised_e8 - (total.maintenance_e8 - own.maintenance_e8)
-    bracket = spec.bracket_of(own.notional_e8)
-    sign = 1 if position.steps > 0 else -1
-    # |q|·P·(sign − ratio) = sign·cost − elsewhere − cum, with |q| in steps and P in 1e-8
-    numerator, denominator = bracket.maintenance_ratio.as_integer_ratio()
-    right = sign * position.cost_e8 - elsewhere - bracket.cumulative_e8
-    left = abs(position.steps) * spec.step_e8 * (sign * denominator - numerator)
-    price = right * denominator * E8 // left
-    return max(0, price)
+    right = total.maintenance_e8 - total.margin_balance_e8
+    left = Fraction(0)
+    for side in holding.sides:
+        position = holding.position_of(side)
+        if not position.steps:
+            continue
+        own = position_risk(holding, mark_of(spec.symbol), side)
+        bracket = spec.bracket_of(own.notional_e8)
+        sign = 1 if position.steps > 0 else -1
+        right += own.unrealised_e8 - own.maintenance_e8 + sign * position.cost_e8 - bracket.cumulative_e8
+        # |q|·P·(sign − ratio) with |q| in steps and P in 1e-8
+        left += abs(position.steps) * spec.step_e8 * (sign - Fraction(bracket.maintenance_ratio))
+    return max(0, int(right * E8 / left)) if left else 0

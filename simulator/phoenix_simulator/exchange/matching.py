@@ -261,7 +261,7 @@ class Matcher:
                             now_ms,
                             UpdateReason.ORDER,
                             (Balance(asset, account.wallet_e8(asset), 0),),
-                            (holding.state(self.listing.mark_e8),),
+                            (holding.state(self.listing.mark_e8, order.position_side),),
                         )
                     )
                 case FillEvent.TRADE:
@@ -289,7 +289,7 @@ class Matcher:
         """Reduce-only orders may together not exceed the position: the worst-priced, youngest ones expire first."""
         for side in (Side.BUY, Side.SELL):
             orders = [order for order in holding.open.values() if order.reduce_only and order.side is side]
-            excess = sum(order.leaves_steps for order in orders) - max(0, -side.sign * holding.position.steps)
+            excess = sum(order.leaves_steps for order in orders) - holding.reducible_steps(side)
             if excess <= 0:
                 continue
             # Market orders carry price 0 and are matching right now: they go last.

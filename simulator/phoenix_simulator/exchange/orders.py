@@ -88,9 +88,15 @@ class PriceMatch(StrEnum):
 
 
 class PositionSide(StrEnum):
+    """Which position an order is for: the only one (one-way mode), or one of the two of hedge mode."""
+
     BOTH = "BOTH"
     LONG = "LONG"
     SHORT = "SHORT"
+
+    def is_closed_by(self, side: Side) -> bool:
+        """Whether orders of this side can only reduce the position, as in hedge mode half of all do."""
+        return (self is PositionSide.LONG and side is Side.SELL) or (self is PositionSide.SHORT and side is Side.BUY)
 
 
 class ExpiryReason(IntEnum):
@@ -119,12 +125,14 @@ class Order(msgspec.Struct):
     """0 for market orders."""
     orig_steps: int
     reduce_only: bool
+    """Asked for, or in hedge mode implied by what it closes."""
     stp_mode: StpMode
     price_match: PriceMatch
     good_till_ms: int
     """0 unless GTD."""
     created_ms: int
     updated_ms: int
+    position_side: PositionSide = PositionSide.BOTH
     status: OrderStatus = OrderStatus.NEW
     executed_steps: int = 0
     cum_quote_e8: int = 0
@@ -159,6 +167,10 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     stp_mode: StpMode = StpMode.EXPIRE_MAKER
     price_match: PriceMatch = PriceMatch.NONE
     good_till_ms: int = 0
+
+    @property
+    def only_reduces(self) -> bool:
+        return self.reduce_only or self.position_side.is_closed_by(self.side)
 
 
 class OrderRef(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from phoenix_simulator.exchange.symbols import E8, SymbolSpec, decimal_ratio
 
 
 class Position(msgspec.Struct):
-    """Cross-margined, one-way. Reductions leave the entry price as it is; a reversal opens the rest anew.
+    """Cross-margined. Reductions leave the entry price as it is; a reversal opens the rest anew.
 
     The entry price is the fraction `entry_notional_e8 / entry_steps` fixed by the last increase. `cost_e8` is that
     price × the size still open, rounded to 1e-8; a reduction realises the difference between what it traded for and

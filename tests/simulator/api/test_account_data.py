@@ -236,6 +236,38 @@ async def test_funding_is_paid_on_the_position_at_the_stamp(venue, maker, eventu
     assert (await maker.books())["symbols"]["BTCUSDT"]["funding"] == "-0.618"
 
 
+async def test_in_hedge_mode_both_positions_show_everywhere(maker):
+    assert (await maker.ask("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true"))[0] == 200
+    user = await maker.user_stream()
+    for side, position, quantity in (("BUY", "LONG", "0.020"), ("SELL", "SHORT", "0.010")):
+        status, body = await maker.market(side, quantity, positionSide=position, newOrderRespType="RESULT")
+        assert (status, body["positionSide"], body["reduceOnly"]) == (200, position, False)
+        account = await user.until(lambda event: event["e"] == "ACCOUNT_UPDATE")
+        assert [(row["ps"], abs(Decimal(row["pa"]))) for row in account["a"]["P"]] == [(position, Decimal(quantity))]
+        trade = await user.event("ORDER_TRADE_UPDATE", x="TRADE")
+        assert (trade["o"]["ps"], trade["o"]["R"]) == (position, False)
+    status, closing = await maker.place("SELL", "62000", "0.015", positionSide="LONG")
+    assert (status, closing["reduceOnly"]) == (200, True)
+    wanted = [("LONG", "0.020"), ("SHORT", "-0.010")]
+    for path in ("/fapi/v2/positionRisk", "/fapi/v3/positionRisk"):
+        _, rows = await maker.ask("GET", path, symbol="BTCUSDT")
+        assert [(row["positionSide"], row["positionAmt"]) for row in rows] == wanted
+    for path in ("/fapi/v2/account", "/fapi/v3/account"):
+        _, body = await maker.ask("GET", path)
+        rows = [row for row in body["positions"] if row["symbol"] == "BTCUSDT"]
+        assert [(row["positionSide"], row["positionAmt"]) for row in rows] == wanted
+    _, risk = await maker.ask("GET", "/fapi/v3/positionRisk")
+    assert [(row["bidNotional"], row["askNotional"]) for row in risk] == [
+        ("0.00000000", "930.00000000"),
+        ("0.00000000", "0.00000000"),
+    ]
+    _, trades = await maker.ask("GET", "/fapi/v1/userTrades", symbol="BTCUSDT")
+    assert [row["positionSide"] for row in trades] == ["LONG", "SHORT"]
+    _, quantile = await maker.ask("GET", "/fapi/v1/adlQuantile", symbol="BTCUSDT")
+    assert quantile[0]["adlQuantile"].keys() == {"LONG", "SHORT", "HEDGE"}
+    assert (await maker.books())["symbols"]["BTCUSDT"]["position"] == "0.01"
+
+
 async def test_liquidation_leaves_no_position_and_says_so(venue, maker):
     await maker.ask("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=100)
     small = await venue.account(holder="small", balances={"USDT": "100"})

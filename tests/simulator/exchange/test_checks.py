@@ -225,21 +225,31 @@ def test_price_match_excludes_a_price_and_needs_its_level(code_of, change, code)
     assert code_of(LIMIT | change) == code
 
 
-@pytest.mark.parametrize("mode", ["hedge", "isolated", "multi-assets"])
+@pytest.mark.parametrize("mode", ["isolated", "multi-assets"])
 def test_modes_that_are_not_simulated_can_be_set_but_not_traded_in(venue, mode):
-    fields = {}
-    match mode:
-        case "hedge":
-            venue.exchange.set_position_mode("maker", True)
-            assert venue.refused(venue.limit, BUY, "0.010", "59000") == -4061
-            fields = {"position_side": PositionSide.LONG}
-            assert venue.refused(venue.limit, BUY, "0.010", "59000", reduce_only=True, **fields) == -1106
-        case "isolated":
-            venue.exchange.set_margin_type("maker", "BTCUSDT", True, venue.now)
-        case "multi-assets":
-            venue.exchange.set_assets_mode("maker", True, venue.now)
+    if mode == "isolated":
+        venue.exchange.set_margin_type("maker", "BTCUSDT", True, venue.now)
+    else:
+        venue.exchange.set_assets_mode("maker", True, venue.now)
     venue.heard()
-    assert venue.refused(venue.limit, BUY, "0.010", "59000", **fields) == -1020
+    assert venue.refused(venue.limit, BUY, "0.010", "59000") == -1020
+
+
+@pytest.mark.parametrize(
+    ("hedge", "position_side", "reduce_only", "code"),
+    [
+        pytest.param(False, PositionSide.BOTH, False, None, id="one-way"),
+        pytest.param(False, PositionSide.LONG, False, -4061, id="a side in one-way mode"),
+        pytest.param(True, PositionSide.BOTH, False, -4061, id="no side in hedge mode"),
+        pytest.param(True, PositionSide.LONG, False, None, id="long in hedge mode"),
+        pytest.param(True, PositionSide.LONG, True, -1106, id="reduceOnly in hedge mode"),
+        pytest.param(True, PositionSide.SHORT, False, -2022, id="closing what is not there"),
+    ],
+)
+def test_an_order_names_its_position_as_the_mode_wants(venue, code_of, hedge, position_side, reduce_only, code):
+    if hedge:
+        venue.exchange.set_position_mode("maker", True)
+    assert code_of(LIMIT | {"position_side": position_side, "reduce_only": reduce_only}) == code
 
 
 def test_an_order_without_self_trade_prevention_trades_with_itself(venue):

@@ -15,6 +15,7 @@ from phoenix_simulator.exchange.orders import (
     NewOrder,
     OrderRef,
     OrderType,
+    PositionSide,
     Side,
     StpMode,
     TimeInForce,
@@ -33,17 +34,21 @@ from phoenix_simulator.market.source import (
 
 SPEC = BUILT_IN["BTCUSDT"]
 SYMBOL = SPEC.symbol
-ACCOUNTS = ("ada", "bob", "cleo")
+ACCOUNTS = ("ada", "bob", "cleo", "dora")
+HEDGED = "dora"
 START_MS = 1_760_000_000_000
 MIDDLE = 600_000
 
 accounts = st.sampled_from(ACCOUNTS)
 offsets = st.integers(-6, 6)
 quantities = st.integers(1, 40)
+legs = st.sampled_from([PositionSide.LONG, PositionSide.SHORT])
 
 
 class Market(RuleBasedStateMachine):
-    """Three accounts (two of one trade group, one poor) and the background on a narrow book, so that all collide."""
+    """Four accounts (two of one trade group, one poor, one in hedge mode) and the background on a narrow book, so that
+    all collide.
+    """
 
     kind: MarketKind
 
@@ -60,6 +65,8 @@ class Market(RuleBasedStateMachine):
         self.exchange.list_symbol(SPEC, start, self.now)
         for account_id, usdt, group in (("ada", 100_000, 1), ("bob", 100_000, 1), ("cleo", 300, -1)):
             self.exchange.open_account(account_id, {"USDT": usdt * E8}, self.now, group)
+        self.exchange.open_account(HEDGED, {"USDT": 300 * E8}, self.now)
+        self.exchange.set_position_mode(HEDGED, True)
         self.heard_depth_id = 1000
         self.public = ({}, {})
         self.public[0].update(self.bids)
@@ -84,8 +91,9 @@ class Market(RuleBasedStateMachine):
         tif=st.sampled_from([TimeInForce.GTC, TimeInForce.GTX, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD]),
         stp=st.sampled_from(StpMode),
         reduce_only=st.booleans(),
+        leg=legs,
     )
-    def place(self, account_id, side, offset, steps, tif, stp, reduce_only):
+    def place(self, account_id, side, offset, steps, tif, stp, reduce_only, leg):
         self.attempt(
             self.exchange.place,
             account_id,
@@ -97,20 +105,20 @@ class Market(RuleBasedStateMachine):
                 price=SPEC.price_to_decimal(MIDDLE + offset),
                 time_in_force=tif,
                 stp_mode=stp,
-                reduce_only=reduce_only,
+                **self.mode(account_id, leg, reduce_only),
                 good_till_ms=self.now + 601_000 if tif is TimeInForce.GTD else 0,
             ),
             self.now,
         )
 
-    @rule(account_id=accounts, side=st.sampled_from(Side), steps=quantities, reduce_only=st.booleans())
-    def take(self, account_id, side, steps, reduce_only):
+    @rule(account_id=accounts, side=st.sampled_from(Side), steps=quantities, reduce_only=st.booleans(), leg=legs)
+    def take(self, account_id, side, steps, reduce_only, leg):
         request = NewOrder(
             symbol=SYMBOL,
             side=side,
             type=OrderType.MARKET,
             quantity=SPEC.quantity_to_decimal(steps),
-            reduce_only=reduce_only,
+            **self.mode(account_id, leg, reduce_only),
         )
         self.attempt(self.exchange.place, account_id, request, self.now)
 
@@ -148,6 +156,13 @@ class Market(RuleBasedStateMachine):
         self.now += hours * 3_600_000 + 7
         self.exchange.advance(self.now)
 
+    def mode(self, account_id, leg, reduce_only):
+        return {"position_side": leg} if account_id == HEDGED else {"reduce_only": reduce_only}
+
+    @property
+    def positions(self):
+        return [holding.position_of(side) for holding in self.holdings for side in PositionSide]
+
     def executed(self):
         return sum(
             order.executed_steps
@@ -168,7 +183,8 @@ class Market(RuleBasedStateMachine):
     def books(self):
         return (
             [dict(account.wallets_e8) for account in self.exchange.accounts.values()],
-            [(holding.position.steps, len(holding.open), holding.bid_notional_e8) for holding in self.holdings],
+            [(position.steps, position.cost_e8) for position in self.positions],
+            [(len(holding.open), holding.bid_notional_e8) for holding in self.holdings],
             self.exchange.depth(SYMBOL, 100),
         )
 
@@ -183,9 +199,7 @@ class Market(RuleBasedStateMachine):
     def wallets_treasury_and_background_sum_to_zero(self):
         treasury, background = self.exchange.treasury, self.listing.background
         wallets = sum(account.wallet_e8("USDT") for account in self.exchange.accounts.values())
-        open_cost = sum(
-            holding.position.cost_e8 * (1 if holding.position.steps > 0 else -1) for holding in self.holdings
-        )
+        open_cost = sum(position.cost_e8 * (1 if position.steps > 0 else -1) for position in self.positions)
         assert wallets == (
             treasury.deposits_e8["USDT"]
             - treasury.fees_e8["USDT"]
@@ -197,13 +211,27 @@ class Market(RuleBasedStateMachine):
 
     @invariant()
     def positions_sum_to_zero_with_the_background(self):
-        assert sum(holding.position.steps for holding in self.holdings) + self.listing.background.steps == 0
+        assert sum(position.steps for position in self.positions) + self.listing.background.steps == 0
+
+    @invariant()
+    def positions_are_of_the_accounts_mode(self):
+        for account_id, account in self.exchange.accounts.items():
+            holding = account.holding(SPEC)
+            if account_id == HEDGED:
+                assert holding.long.steps >= 0 >= holding.short.steps
+                assert not holding.position.steps
+            else:
+                assert not holding.long.steps
+                assert not holding.short.steps
 
     @invariant()
     def an_account_trades_what_its_fills_say(self):
         for holding in self.holdings:
-            assert holding.position.steps == sum(fill.side.sign * fill.qty_steps for fill in holding.fills)
-            assert holding.position.realised_e8 == sum(fill.realised_e8 for fill in holding.fills)
+            for side in PositionSide:
+                position = holding.position_of(side)
+                fills = [fill for fill in holding.fills if fill.position_side is side]
+                assert position.steps == sum(fill.side.sign * fill.qty_steps for fill in fills)
+                assert position.realised_e8 == sum(fill.realised_e8 for fill in fills)
             for orders in (holding.open, holding.closed, holding.unfilled):
                 for order in orders.values():
                     assert 0 <= order.executed_steps <= order.orig_steps
@@ -244,7 +272,7 @@ class Market(RuleBasedStateMachine):
             assert holding.reduce_only_steps == sum(order.leaves_steps for order in reducing)
             for side in Side:
                 total = sum(order.leaves_steps for order in reducing if order.side is side)
-                assert total <= max(0, -side.sign * holding.position.steps)
+                assert total <= holding.reducible_steps(side)
 
     @invariant()
     def queues_are_in_order_and_within_their_background(self):

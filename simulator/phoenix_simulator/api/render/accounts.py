@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from phoenix_simulator.api.render.numbers import plain
+from phoenix_simulator.exchange import adl
 from phoenix_simulator.exchange.accounts import Account, Holding, Income
 from phoenix_simulator.exchange.listing import Listing
 from phoenix_simulator.exchange.margin import (
@@ -14,6 +15,7 @@ from phoenix_simulator.exchange.margin import (
     liquidation_price_e8,
     position_risk,
 )
+from phoenix_simulator.exchange.orders import PositionSide, Side
 from phoenix_simulator.exchange.symbols import E8, SymbolSpec, format_e8
 
 Json = dict[str, object]
@@ -24,10 +26,15 @@ _NOTHING: Final = "0.00000000"
 
 
 class AccountView:
-    """One account at present marks. `listings` are all symbols, in listing order."""
+    """One account at present marks. `listings` are all symbols, in listing order; `everybody` stands with it in the
+    deleveraging queue.
+    """
 
-    def __init__(self, account: Account, listings: Iterable[Listing], mark_of: MarkOf) -> None:
+    def __init__(
+        self, account: Account, listings: Iterable[Listing], everybody: Iterable[Account], mark_of: MarkOf
+    ) -> None:
         self._account = account
+        self._everybody = everybody
         self._listings = list(listings)
         self._mark_of = mark_of
         self._assets = sorted({listing.spec.margin_asset for listing in self._listings} | account.wallets_e8.keys())
@@ -54,7 +61,7 @@ class AccountView:
 
     def account_v3(self) -> Json:
         """Only positions that are open or have orders."""
-        held = [self._position_v3(holding) for holding in self._busy()]
+        held = [self._position_v3(holding, side) for holding, side in self._busy()]
         return {
             **self._totals(),
             "assets": [self._asset(self._margin(asset)) for asset in self._assets],
@@ -64,7 +71,11 @@ class AccountView:
     def account_v2(self) -> Json:
         """Every symbol, and the account's configuration."""
         assets = [{**self._asset(self._margin(asset)), "marginAvailable": True} for asset in self._assets]
-        positions = [self._position_v2(listing) for listing in self._listings]
+        positions = [
+            self._position_v2(holding, side)
+            for holding in (self._holding(listing.spec) for listing in self._listings)
+            for side in holding.sides
+        ]
         return {**self.config(), **self._totals(), "assets": assets, "positions": positions}
 
     def config(self) -> Json:
@@ -114,26 +125,26 @@ class AccountView:
             "updateTime": self._account.updated_ms.get(margin.asset, 0),
         }
 
-    def _position_v3(self, holding: Holding) -> Json:
-        risk = self._risk(holding)
+    def _position_v3(self, holding: Holding, side: PositionSide) -> Json:
+        risk = self._risk(holding, side)
         return {
             "symbol": holding.spec.symbol,
-            "positionSide": "BOTH",
-            "positionAmt": amount(holding),
+            "positionSide": side.value,
+            "positionAmt": amount(holding, side),
             "unrealizedProfit": format_e8(risk.unrealised_e8),
             "isolatedMargin": _NOTHING,
             "notional": format_e8(risk.notional_e8),
             "isolatedWallet": "0",
             "initialMargin": format_e8(risk.initial_margin_e8),
             "maintMargin": format_e8(risk.maintenance_e8),
-            "updateTime": holding.position.updated_ms,
+            "updateTime": holding.position_of(side).updated_ms,
         }
 
-    def _position_v2(self, listing: Listing) -> Json:
-        holding = self._holding(listing.spec)
-        risk = self._risk(holding)
+    def _position_v2(self, holding: Holding, side: PositionSide) -> Json:
+        risk, position = self._risk(holding, side), holding.position_of(side)
+        bid_e8, ask_e8 = order_notionals_e8(holding, side)
         return {
-            "symbol": listing.spec.symbol,
+            "symbol": holding.spec.symbol,
             "initialMargin": format_e8(risk.initial_margin_e8),
             "maintMargin": format_e8(risk.maintenance_e8),
             "unrealizedProfit": format_e8(risk.unrealised_e8),
@@ -141,14 +152,14 @@ class AccountView:
             "openOrderInitialMargin": format_e8(risk.order_margin_e8),
             "leverage": str(holding.leverage),
             "isolated": holding.isolated,
-            "entryPrice": plain(holding.position.entry_price),
-            "breakEvenPrice": plain(holding.position.break_even_price),
+            "entryPrice": plain(position.entry_price),
+            "breakEvenPrice": plain(position.break_even_price),
             "maxNotional": max_notional(holding),
-            "bidNotional": format_e8(holding.bid_notional_e8),
-            "askNotional": format_e8(holding.ask_notional_e8),
-            "positionSide": "BOTH",
-            "positionAmt": amount(holding),
-            "updateTime": holding.position.updated_ms,
+            "bidNotional": format_e8(bid_e8),
+            "askNotional": format_e8(ask_e8),
+            "positionSide": side.value,
+            "positionAmt": amount(holding, side),
+            "updateTime": position.updated_ms,
         }
 
     # ---- position risk ------------------------------------------------------------------------------------------
@@ -156,63 +167,73 @@ class AccountView:
     def position_risk_v3(self, symbol: str | None) -> list[Json]:
         """Only what is open or has orders. Neither leverage nor margin type: the venue tells them elsewhere."""
         rows: list[Json] = []
-        for holding in self._busy():
+        for holding, side in self._busy():
             spec = holding.spec
             if symbol not in {None, spec.symbol}:
                 continue
-            risk = self._risk(holding)
+            risk = self._risk(holding, side)
+            bid_e8, ask_e8 = order_notionals_e8(holding, side)
             rows.append(
                 {
-                    **self._risk_common(holding, risk),
+                    **self._risk_common(holding, side, risk),
                     "marginAsset": spec.margin_asset,
                     "initialMargin": format_e8(risk.initial_margin_e8),
                     "maintMargin": format_e8(risk.maintenance_e8),
                     "positionInitialMargin": format_e8(risk.position_margin_e8),
                     "openOrderInitialMargin": format_e8(risk.order_margin_e8),
-                    "adl": 1 if holding.position.steps else 0,
-                    "bidNotional": format_e8(holding.bid_notional_e8),
-                    "askNotional": format_e8(holding.ask_notional_e8),
+                    "adl": self._quantile(holding, side),
+                    "bidNotional": format_e8(bid_e8),
+                    "askNotional": format_e8(ask_e8),
                 }
             )
         return rows
 
     def position_risk_v2(self, symbol: str | None) -> list[Json]:
-        rows: list[Json] = []
-        for listing in self._listings:
-            if symbol not in {None, listing.spec.symbol}:
-                continue
-            holding = self._holding(listing.spec)
-            rows.append(
-                {
-                    **self._risk_common(holding, self._risk(holding)),
-                    "leverage": str(holding.leverage),
-                    "maxNotionalValue": max_notional(holding),
-                    "marginType": "isolated" if holding.isolated else "cross",
-                    "isAutoAddMargin": "false",
-                    "isolated": holding.isolated,
-                    "adlQuantile": 1 if holding.position.steps else 0,
-                }
-            )
-        return rows
+        return [
+            {
+                **self._risk_common(holding, side, self._risk(holding, side)),
+                "leverage": str(holding.leverage),
+                "maxNotionalValue": max_notional(holding),
+                "marginType": "isolated" if holding.isolated else "cross",
+                "isAutoAddMargin": "false",
+                "isolated": holding.isolated,
+                "adlQuantile": self._quantile(holding, side),
+            }
+            for holding in (self._holding(listing.spec) for listing in self._listings)
+            if symbol in {None, holding.spec.symbol}
+            for side in holding.sides
+        ]
 
-    def _risk_common(self, holding: Holding, risk: PositionRisk) -> Json:
-        symbol = holding.spec.symbol
-        flat = not holding.position.steps
+    def _risk_common(self, holding: Holding, side: PositionSide, risk: PositionRisk) -> Json:
+        symbol, position = holding.spec.symbol, holding.position_of(side)
+        flat = not position.steps
         liquidation_e8 = 0 if flat else liquidation_price_e8(self._account, holding, self._mark_of)
         return {
             "symbol": symbol,
-            "positionSide": "BOTH",
-            "positionAmt": amount(holding),
-            "entryPrice": "0.0" if flat else plain(holding.position.entry_price),
-            "breakEvenPrice": "0.0" if flat else plain(holding.position.break_even_price),
+            "positionSide": side.value,
+            "positionAmt": amount(holding, side),
+            "entryPrice": "0.0" if flat else plain(position.entry_price),
+            "breakEvenPrice": "0.0" if flat else plain(position.break_even_price),
             "markPrice": format_e8(self._mark_of(symbol)),
             "unRealizedProfit": format_e8(risk.unrealised_e8),
             "liquidationPrice": format_e8(liquidation_e8) if liquidation_e8 else "0",
             "isolatedMargin": _NOTHING,
             "notional": format_e8(risk.notional_e8),
             "isolatedWallet": "0",
-            "updateTime": holding.position.updated_ms,
+            "updateTime": position.updated_ms,
         }
+
+    def adl_quantiles(self, symbol: str | None) -> list[Json]:
+        rows: list[Json] = []
+        for holding in self._account.holdings.values():
+            if not holding.has_position or symbol not in {None, holding.spec.symbol}:
+                continue
+            quantiles = {side.value: self._quantile(holding, side) for side in holding.sides}
+            if holding.hedged:
+                # A sign that the account is hedged in the symbol; the number means nothing.
+                quantiles["HEDGE"] = 0
+            rows.append({"symbol": holding.spec.symbol, "adlQuantile": quantiles})
+        return rows
 
     # ---- settings -----------------------------------------------------------------------------------------------
 
@@ -235,23 +256,43 @@ class AccountView:
 
     # ---- helpers ------------------------------------------------------------------------------------------------
 
-    def _busy(self) -> list[Holding]:
-        return [holding for holding in self._account.holdings.values() if not holding.is_idle]
+    def _busy(self) -> list[tuple[Holding, PositionSide]]:
+        """Positions that are open or have orders."""
+        return [
+            (holding, side)
+            for holding in self._account.holdings.values()
+            for side in holding.sides
+            if holding.position_of(side).steps or any(order.position_side is side for order in holding.open.values())
+        ]
 
     def _holding(self, spec: SymbolSpec) -> Holding:
         # A question must not change the books: an untouched symbol reads as an empty holding of its own.
-        return self._account.holdings.get(spec.symbol) or Holding(spec)
+        return self._account.holdings.get(spec.symbol) or Holding(spec, hedged=self._account.hedge_mode)
+
+    def _quantile(self, holding: Holding, side: PositionSide) -> int:
+        return adl.quantile(self._everybody, holding, side, self._mark_of(holding.spec.symbol))
 
     def _margin(self, asset: str) -> AssetMargin:
         return asset_margin(self._account, asset, self._mark_of)
 
-    def _risk(self, holding: Holding) -> PositionRisk:
-        return position_risk(holding, self._mark_of(holding.spec.symbol))
+    def _risk(self, holding: Holding, side: PositionSide) -> PositionRisk:
+        return position_risk(holding, self._mark_of(holding.spec.symbol), side)
 
 
-def amount(holding: Holding) -> str:
+def amount(holding: Holding, side: PositionSide) -> str:
     """Signed position, padded."""
-    return holding.spec.format_quantity(holding.position.steps)
+    return holding.spec.format_quantity(holding.position_of(side).steps)
+
+
+def order_notionals_e8(holding: Holding, side: PositionSide) -> tuple[int, int]:
+    """Open buy and sell orders for a position: Σ leaves × price."""
+    if side is PositionSide.BOTH:
+        return holding.bid_notional_e8, holding.ask_notional_e8
+    totals = {Side.BUY: 0, Side.SELL: 0}
+    for order in holding.open.values():
+        if order.position_side is side:
+            totals[order.side] += holding.spec.notional_e8(order.price_ticks, order.leaves_steps)
+    return totals[Side.BUY], totals[Side.SELL]
 
 
 def max_notional(holding: Holding) -> str:

@@ -81,7 +81,7 @@ class EventRenderer:
             "R": order.reduce_only,
             "wt": "CONTRACT_PRICE",
             "ot": order.type.value,
-            "ps": "BOTH",
+            "ps": order.position_side.value,
             "cp": False,
             "rp": "0" if fill is None else plain_e8(fill.realised_e8),
             "pP": False,
@@ -117,7 +117,7 @@ class EventRenderer:
             "up": plain_e8(state.unrealised_e8),
             "mt": "cross",
             "iw": "0",
-            "ps": "BOTH",
+            "ps": state.side.value,
             "ma": state.margin_asset,
         }
 
@@ -144,7 +144,7 @@ class EventRenderer:
             rows.append(
                 {
                     "s": state.symbol,
-                    "ps": "BOTH",
+                    "ps": state.side.value,
                     "pa": spec.format_quantity(state.qty_steps),
                     "mt": "CROSSED",
                     "iw": "0",
