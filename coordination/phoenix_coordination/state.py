@@ -186,6 +186,13 @@ class EmergencyState(msgspec.Struct, frozen=True, rename="camel"):
     reason: str = ""
 
 
+class Halt(msgspec.Struct, frozen=True, rename="camel"):
+    """The symbol's own risk halt; `reason` is empty where there is none (any more)."""
+
+    epoch: int = 0
+    reason: str = ""
+
+
 class StateRecord(msgspec.Struct, frozen=True, rename="camel"):
     """One worker at one moment. `holder` names pod or process and boot; `account` is `namespace/name`.
 
@@ -213,6 +220,7 @@ class StateRecord(msgspec.Struct, frozen=True, rename="camel"):
     published_ms: int
     configuration: Configuration = Configuration()
     emergency: EmergencyState = EmergencyState()
+    halt: Halt = Halt()
     prices: Prices = Prices()
     quotes: Quotes = Quotes()
     position: Position = Position()

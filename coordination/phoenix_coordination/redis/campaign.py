@@ -7,6 +7,7 @@ request was sent.
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Awaitable, Callable
 
@@ -67,6 +68,7 @@ class Campaign:
         self._fit_run = ""
         self._warm = False
         self._standby = False
+        self._beat_s = math.nan
         self._given = 0
         self._failures = 0
         self._expiry: asyncio.TimerHandle | None = None
@@ -78,6 +80,11 @@ class Campaign:
     def token(self) -> int:
         """0 while the lease is not held."""
         return self._lease.token
+
+    @property
+    def beat_s(self) -> float:
+        """Life's seconds that the last answered heartbeat took; NaN before the first."""
+        return self._beat_s
 
     @property
     def standby(self) -> bool:
@@ -157,6 +164,7 @@ class Campaign:
                 self._fit_run = await self._prepare()
                 if answer.run != self._fit_run:
                     raise RedisFaultError("Redis was restarted between two questions")
+            self._beat_s = (self._clock.monotonic_ns() - asked.sent_ns) / 1e9 / self._clock.rate
             await self._heard(answer)
         except FAULTS as error:
             return self._fail(error)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 
 from redis.exceptions import ResponseError
 
@@ -93,6 +94,11 @@ class RedisCoordinator:
     @property
     def installation(self) -> str:
         return self._installation
+
+    @property
+    def beat_s(self) -> float:
+        """Life's seconds that the last answered heartbeat took; NaN before the first."""
+        return self._campaign.beat_s if self._campaign is not None else math.nan
 
     async def join(self, identity: str) -> None:
         keys = self._keys = AccountKeys(identity, self._dry_run)

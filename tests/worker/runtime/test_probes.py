@@ -90,9 +90,12 @@ class Facts:
                 orders_10s_used=0.1,
                 orders_1m_used=0.2,
                 weight_1m_used=0.3,
+                orders_granted=40,
+                weight_granted=20,
             ),
             recorder=RecorderStatistics(10, 0, 100, ""),
             steward=self.steward,
+            beat_s=0.25,
         )
 
 
@@ -186,6 +189,31 @@ async def test_worst_cases_are_absolute(served):
     _, text, _ = await get("/metrics")
     assert 'mm_worst_case_short{symbol="BTCUSDT"} 0.011' in text
     assert 'mm_worst_case_long{symbol="BTCUSDT"} 0.009' in text
+
+
+async def test_what_is_shared_with_the_account_s_other_workers_is_told(served):
+    facts, get = served
+    facts.changes |= {
+        "warm": True,
+        "reserved_buy_steps": 3,
+        "asked_sell_steps": 7,
+        "emergency_epoch": 4,
+        "halted": "orders fail",
+        "halt_epoch": 2,
+    }
+    _, text, _ = await get("/metrics")
+    for line in (
+        'mm_standby_warm{symbol="BTCUSDT"} 1.0',
+        'mm_reserved{side="buy",symbol="BTCUSDT"} 0.003',
+        'mm_reservation_asked{side="sell",symbol="BTCUSDT"} 0.007',
+        'mm_emergency_epoch{symbol="BTCUSDT"} 4.0',
+        'mm_risk_halted{symbol="BTCUSDT"} 1.0',
+        'mm_risk_halt_epoch{symbol="BTCUSDT"} 2.0',
+        'mm_budget_granted{budget="orders",symbol="BTCUSDT"} 40.0',
+        'mm_budget_granted{budget="weight",symbol="BTCUSDT"} 20.0',
+        'mm_coordination_beat_seconds{symbol="BTCUSDT"} 0.25',
+    ):
+        assert line in text.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,12 @@ def test_figures_are_exact_strings_in_people_s_units(publish, engine):
     assert record.configuration.generation == 7
 
 
+def test_a_halt_is_told_with_the_epoch_that_a_resume_has_to_name(publish):
+    record = publish(halted="orders fail", halt_epoch=3)
+    assert (record.halt.reason, record.halt.epoch) == ("orders fail", 3)
+    assert publish(halted="", halt_epoch=3).halt.reason == ""
+
+
 @pytest.mark.parametrize(
     ("role", "not_ready", "reasons", "ready", "reason"),
     [

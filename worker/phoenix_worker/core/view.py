@@ -31,7 +31,8 @@ class LiveOrder(msgspec.Struct, frozen=True):
 class View(msgspec.Struct, frozen=True):
     """`reasons` are all reasons against quoting, `not_ready` those of them that make the worker unready.
 
-    `warm`: leading is all that is missing; `halt_epoch` and `emergency_epoch` are what a resume has to name.
+    `warm`: leading is all that is missing; `halt_epoch` and `emergency_epoch` are what a resume has to name;
+    `reserved_*` is what the account's ledger has granted of `asked_*`.
     """
 
     role: Role
@@ -59,6 +60,10 @@ class View(msgspec.Struct, frozen=True):
     worst_short_steps: int
     pending_buy_steps: int
     pending_sell_steps: int
+    reserved_buy_steps: int
+    reserved_sell_steps: int
+    asked_buy_steps: int
+    asked_sell_steps: int
     pnl: Pnl
     unrealised: int
     counters: Counters
@@ -111,6 +116,10 @@ def view(state: State) -> View:
         worst_short_steps=account.worst_short,
         pending_buy_steps=account.orders.exposure(Side.BUY),
         pending_sell_steps=account.orders.exposure(Side.SELL),
+        reserved_buy_steps=state.reservation.buy_granted,
+        reserved_sell_steps=state.reservation.sell_granted,
+        asked_buy_steps=state.reservation.buy_asked,
+        asked_sell_steps=state.reservation.sell_asked,
         pnl=account.pnl,
         unrealised=unrealised(
             account.position.steps, account.position.entry_price, reference_price(state), state.instrument

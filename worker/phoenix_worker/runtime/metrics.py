@@ -27,7 +27,8 @@ from phoenix_worker.venue.binance.statistics import Statistics as VenueStatistic
 
 class Sample:
     """Everything that a scrape looks at, as of one moment. `view` and `instrument` are None until the engine runs;
-    `steward` is what this worker saw as the account's steward, None while another one is.
+    `steward` is what this worker saw as the account's steward, None while another one is; `beat_s`: how long the last
+    heartbeat to the account's other workers took.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Sample:
         log_lines_dropped: int = 0,
         parameters_refused: int = 0,
         steward: StewardReport | None = None,
+        beat_s: float = math.nan,
     ) -> None:
         self.record = record
         self.meters = meters
@@ -54,6 +56,7 @@ class Sample:
         self.log_lines_dropped = log_lines_dropped
         self.parameters_refused = parameters_refused
         self.steward = steward
+        self.beat_s = beat_s
 
 
 EngineFigure = Callable[[View, Instrument], float]
@@ -230,6 +233,7 @@ def _process_families(sample: Sample, symbol: str) -> Iterator[Metric]:
     yield _histogram("mm_decision_seconds", "One event through the engine.", symbol, meters.decision)
     yield _histogram("mm_tick_to_order_seconds", "From a tick to the order's bytes.", symbol, meters.tick_to_order)
     yield _histogram("mm_order_latency_seconds", "From a command to its answer.", symbol, meters.order_round_trip)
+    yield _gauge("mm_coordination_beat_seconds", "Round trip of the last heartbeat.", symbol, sample.beat_s)
     yield _gauge("mm_parameters_generation", "Generation in force.", symbol, record.configuration.generation)
     refused = float(bool(record.configuration.refused))
     yield _gauge("mm_parameters_refused", "1 while the files that lie there are refused.", symbol, refused)
@@ -258,6 +262,10 @@ def _engine_families(view: View, instrument: Instrument, symbol: str) -> Iterato
             "funding": view.pnl.funding / MONEY,
         },
     )  # fmt: skip
+    reserved = {"buy": view.reserved_buy_steps * instrument.step, "sell": view.reserved_sell_steps * instrument.step}
+    asked = {"buy": view.asked_buy_steps * instrument.step, "sell": view.asked_sell_steps * instrument.step}
+    yield _gauges_by("mm_reserved", "Granted by the account's ledger, base units.", symbol, "side", reserved)
+    yield _gauges_by("mm_reservation_asked", "Asked of the account's ledger, base units.", symbol, "side", asked)
     layers = {side.name.lower(): float(sum(order.side is side for order in view.orders)) for side in Side}
     yield _gauges_by("mm_grid_layers", "Live quotes.", symbol, "side", layers)
     guards = {mode.name.lower(): float(view.mode is mode) for mode in Mode}
@@ -292,6 +300,8 @@ def _venue_families(figures: VenueStatistics, symbol: str) -> Iterator[Metric]:
         "orders_1m": figures.orders_1m_used,
         "weight_1m": figures.weight_1m_used,
     }
+    granted = {"orders": float(figures.orders_granted), "weight": float(figures.weight_granted)}
+    yield _gauges_by("mm_budget_granted", "Left of what the account's workers granted.", symbol, "budget", granted)
     yield _gauges_by("mm_budget_used_ratio", "Share of the exchange's limit in use.", symbol, "budget", budgets)
     reconnects = dict(figures.reconnects)
     yield _counters_by("mm_reconnects", "Connections made anew.", symbol, "stream", reconnects)

@@ -1,6 +1,9 @@
 """What is known of this worker at this moment, for whoever asks: the probes, the publisher, a scrape."""
 
+import math
+
 import msgspec
+from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.state import Reason, StateRecord
 
 from phoenix_worker.core.instrument import Instrument
@@ -24,6 +27,7 @@ class Running(msgspec.Struct, frozen=True):
     instrument: Instrument
     client: BinanceVenue
     recorder: Recorder
+    coordinator: RedisCoordinator
 
 
 class Status:
@@ -87,6 +91,7 @@ class Status:
             log_lines_dropped=self._lines.dropped,
             parameters_refused=self._hot.in_force.refusals,
             steward=self.steward.report if self.steward else None,
+            beat_s=running.coordinator.beat_s if running else math.nan,
         )
 
     def not_alive(self) -> str:

@@ -276,7 +276,7 @@ class Worker:
         self._shell = shell = Shell(
             engine, instrument, venue, coordinator, budgets.granted, recorder, self._clock, self._meters, self._log
         )
-        self._status.running = Running(shell, instrument, exchange, recorder)
+        self._status.running = Running(shell, instrument, exchange, recorder, coordinator)
         return shell
 
     def _new_steward(

@@ -219,7 +219,9 @@ class BinanceVenue:
     def statistics(self) -> Statistics:
         """A snapshot; order latencies are handed out once."""
         counts, parts = self._counts, self._parts
-        used_10s, used_1m, weight = self.budget.usage(self._clock.monotonic_ns())
+        now_ns = self._clock.monotonic_ns()
+        used_10s, used_1m, weight = self.budget.usage(now_ns)
+        usage = self.budget.to_tell(now_ns)
         streams = {} if parts is None else {Stream.BOOK: parts.book, Stream.MARKET: parts.market}
         kept = {} if parts is None else parts.kept()
         return Statistics(
@@ -241,6 +243,8 @@ class BinanceVenue:
             orders_10s_used=used_10s,
             orders_1m_used=used_1m,
             weight_1m_used=weight,
+            orders_granted=usage.orders_left,
+            weight_granted=usage.weight_left,
         )
 
     # -- making the parts --------------------------------------------------------------------------

@@ -42,6 +42,9 @@ class Statistics:
     orders_1m_used: float
     weight_1m_used: float
     """Shares of the exchange's limits, 0…1."""
+    orders_granted: int
+    weight_granted: int
+    """What is left of what the account's workers were granted of them; 0 once it has lapsed."""
 
 
 @dataclass(slots=True)
