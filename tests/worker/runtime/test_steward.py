@@ -399,6 +399,17 @@ async def test_under_a_flatten_what_has_no_leader_is_closed(world):
     assert closed_by == {int(lease["token"])}
 
 
+async def test_a_flatten_closes_it_also_where_redis_has_forgotten_who_led_it(world):
+    leader = await world.leader("ETHUSDT")
+    token = (await leader.hears(LeaseGranted)).token
+    await world.order("ETHUSDT", ours(token, 1), "1.5", type="MARKET", price="", timeInForce="")
+    await leader.die()
+    await world.redis.command("FLUSHALL")
+    world.level = EmergencyLevel.FLATTEN
+    await world.steward()
+    await world.until(lambda: world.position("ETHUSDT") == 0)
+
+
 async def test_a_symbol_is_left_to_the_leader_that_came_while_its_lease_was_watched(world):
     await dead_maker(world)
     steward = await world.steward()

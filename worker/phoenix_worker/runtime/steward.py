@@ -179,11 +179,12 @@ class Steward:
         busy = next((row for row in state.busy if row.symbol == symbol), None)
         orders = await self._account.open_orders(symbol) if busy is not None else []
         marked = sum(is_marked(order.client_id, self._installation) for order in orders)
+        held = busy is not None and bool(busy.qty)
         seen = Leaderless(
-            led=bool(sight.holder),
+            led=bool(sight.holder) or (held and await self._was_ours(symbol)),
             marked=marked,
             others=len(orders) - marked,
-            held=busy is not None and bool(busy.qty),
+            held=held,
             unsettled=sight.for_s >= SETTLE_AFTER_S
             and counts_wrongly(
                 sight.entry.gross_micro / MICRO if sight.entry is not None else 0.0,
@@ -197,6 +198,15 @@ class Steward:
         task = asyncio.create_task(self._attend(symbol), name=f"attending {symbol}")
         task.add_done_callback(_told_when_it_fails)
         self._attending[symbol] = task
+
+    async def _was_ours(self, symbol: str) -> bool:
+        """Where Redis has forgotten who led it, and everything shall be closed: the exchange still knows whose orders
+        made the position.
+        """
+        if self._level() is not EmergencyLevel.FLATTEN:
+            return False
+        recent = await self._account.recent_orders(symbol)
+        return any(is_marked(order.client_id, self._installation) for order in recent)
 
     def _value_of(self, busy: BusySymbol | None) -> float | None:
         """Of the position at mark, unsigned; `None` where it is not in dollars, or not known to be."""

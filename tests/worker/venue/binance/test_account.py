@@ -225,6 +225,13 @@ async def test_positions_and_orders_are_told_exactly(account, exchange):
     assert (resting.client_id, resting.reduce_only, resting.placed_ms) == ("web_x", True, 1760000000000)
 
 
+async def test_orders_that_are_over_are_told_too(account, exchange):
+    answer_in_turn(exchange, "/fapi/v1/allOrders", [order("AUSDT", "SELL", "0.3", "0.3", status="FILLED")])
+    (over,) = await account.recent_orders("AUSDT")
+    assert (over.state, over.client_id) == ("FILLED", "web_x")
+    assert exchange.asked("GET", "/fapi/v1/allOrders")[0].parameters["limit"] == "100"
+
+
 async def test_who_only_reads_could_change_nothing(account, exchange):
     with pytest.raises(RestError, match="nothing is changed"):
         await account._rest.change("DELETE", "/fapi/v1/allOpenOrders", [], weight=1, urgency=Urgency.CANCEL)

@@ -32,6 +32,7 @@ ROUNDS = 4
 ROUND_PAUSE_S = 0.2
 RECV_WINDOW_MS = 5000
 
+RECENT_ORDERS = 100
 LARGEST = 10**15
 T = TypeVar("T")
 
@@ -180,6 +181,11 @@ class AccountReader:
         """Of all symbols (weight 40), or of one (weight 1)."""
         weight = 1 if symbol else 40
         return await self._read(list[AccountOrder], "/fapi/v1/openOrders", _of(symbol), weight=weight)
+
+    async def recent_orders(self, symbol: str) -> list[AccountOrder]:
+        """The latest of the symbol, whatever became of them; kept for days to months. Weight 5."""
+        parameters: Parameters = [*_of(symbol), ("limit", RECENT_ORDERS)]
+        return await self._read(list[AccountOrder], "/fapi/v1/allOrders", parameters, weight=5)
 
     async def holdings(self, symbol: str = "") -> list[Holding]:
         """What each symbol of the account (or one) holds and could come to hold, at mark: for the shared ledger.
