@@ -225,17 +225,6 @@ async def test_the_newest_memory_comes_with_the_lease(redis_world):
     assert memory.saved_wall_ns > 0
 
 
-async def test_what_is_saved_right_before_the_release_is_there_for_the_next(redis_world):
-    first = await leading(redis_world)
-    second = redis_world.member()
-    await second.coordinator.join(ACCOUNT)
-    await second.coordinator.start(second.sink)
-    await second.hears(EmergencyChanged)
-    first.coordinator.save_snapshot((await first.hears(LeaseGranted)).token, b"the last word")
-    first.coordinator.release()
-    assert (await second.hears(LeaseGranted)).memory.memory == b"the last word"
-
-
 async def test_a_memory_of_another_token_than_the_leases_is_not_kept(redis_world):
     member = await leading(redis_world)
     token = (await member.hears(LeaseGranted)).token

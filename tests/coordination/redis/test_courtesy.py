@@ -81,6 +81,12 @@ def test_what_has_been_watched_for_a_ttl_is_taken_by_whoever_comes(lease, releas
     assert lease.beats("pod/3", watched=lease.fingerprint) == "taken"
 
 
+def test_who_was_warm_itself_waits_for_nobody(lease):
+    lease.beats("pod/2", warm=True)
+    lease.releases("pod/1")
+    assert lease.beats("pod/2", warm=False) == "taken"
+
+
 def test_who_leads_does_not_count_as_its_own_standby(lease):
     lease.beats("pod/2", warm=True)
     lease.releases("pod/1")
