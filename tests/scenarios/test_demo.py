@@ -51,11 +51,13 @@ async def test_a_run_trades_agrees_with_the_exchange_leaves_nothing_and_replays_
 @pytest.mark.parametrize(
     ("fault", "back"),
     [
-        pytest.param("stale@5s", "ready, leading", id="stale"),
-        pytest.param("kill@5s", "ready, leading", id="kill"),
-        pytest.param("pause@5s", "fill)", id="pause"),
-        pytest.param("outage@5s", "ready, leading", id="outage"),
-        pytest.param("stop@5s", "the audit holds them to it", id="stop"),
+        pytest.param("stale@12s", "ready, leading", id="stale"),
+        pytest.param("kill@12s", "ready, leading", id="kill"),
+        pytest.param("pause@12s", "fill)", id="pause"),
+        pytest.param("outage@12s", "ready, leading", id="outage"),
+        pytest.param("redis-restart@12s", "redis-server answers again", id="redis-restart"),
+        pytest.param("redis-flush@12s", "fill)", id="redis-flush"),
+        pytest.param("stop@12s", "the audit held every worker to the stop", id="stop"),
     ],
 )
 async def test_after_a_fault_the_worker_is_back_the_books_agree_and_the_audit_is_clean(options, fault, back):
