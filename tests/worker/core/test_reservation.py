@@ -92,6 +92,16 @@ def test_the_room_is_beside_the_position_of_the_grant_until_the_next_one_is_hear
     assert granted.room(20) == (28, 28)
 
 
+@pytest.mark.parametrize(
+    ("grant", "lowered"), [((28, 28), False), ((27, 28), True), ((28, 27), True), ((40, 40), False), ((40, 27), True)]
+)
+def test_after_a_lower_grant_it_is_asked_again_so_that_the_ledger_lets_go_of_the_higher(granted, grant, lowered):
+    asked = needs(granted, buys=40, sells=40)
+    granted.on_granted(asked.sequence, *grant)
+    assert granted.lowered is lowered
+    assert (needs(granted, after_ns=2 + RETRY_NS) is not None) is lowered
+
+
 def test_only_the_newest_answer_counts(granted):
     first = needs(granted, buys=40)
     second = needs(granted, after_ns=2, buys=60)

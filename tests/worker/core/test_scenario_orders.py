@@ -750,7 +750,7 @@ def test_the_dead_man_is_not_refreshed_once_the_lease_has_run_out(world):
     assert of_kind(world.since(mark), ac.ArmDeadMan) == []
 
 
-def test_an_order_does_not_grow_beyond_what_is_granted():
+def test_an_order_grows_as_far_as_is_granted_and_is_moved_all_the_same():
     """An amend takes the room by which it grows, as a new order takes all of its own."""
     world = World(ONE_LAYER)
     world.grant = lambda _: (20, 20)
@@ -761,8 +761,8 @@ def test_an_order_does_not_grow_beyond_what_is_granted():
     world.tell(ev.ParametersSet(0, changed(ONE_LAYER, base_size_steps=3 * ONE_LAYER.base_size_steps), "larger"))
     world.market(world.exchange.bid + 400)
     world.wait(2.0)
-    assert world.engine.view().counters.denials["reservation"]
-    assert max(order.qty for order in world.ours()) <= 20
+    assert {order.qty for order in world.ours()} == {20}
+    assert world.ours(Side.BUY)[0].price > 600_000
 
 
 def test_a_prevented_self_trade_has_a_counter_of_its_own_and_waits_for_a_newer_book():

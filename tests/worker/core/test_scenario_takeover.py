@@ -82,6 +82,24 @@ def test_an_order_of_ours_under_an_older_token_is_never_amended_but_goes():
     assert len(world.ours()) == 10
 
 
+@pytest.mark.parametrize(
+    ("token", "after_s", "writes"),
+    [(TOKEN - 5, 1.0, False), (TOKEN - 5, 3.0, True), (TOKEN, 3.0, False)],
+    ids=["sent before we took over", "sent since", "ours, and forgotten"],
+)
+def test_who_goes_on_writing_under_an_older_token_is_a_second_writer(token, after_s, writes):
+    """It does not know of us, so it would place for ever what we cancel."""
+    world = World().start()
+    world.wait(after_s)
+    other = world.exchange.add(order_id.format(INSTALLATION, token, "q", 900), Side.BUY, 599_000, 10)
+    world.settle()
+    world.wait(1.0)
+    assert other.state is ev.OrderState.CANCELED
+    assert len(of_kind(world.done, ac.RaiseEmergency)) == writes
+    assert (Reason.SECOND_WRITER in world.engine.view().reasons) is writes
+    assert bool(world.ours()) is not writes
+
+
 def test_a_position_that_the_last_leader_built_is_reduced_by_the_next(world):
     world.fill(world.ours(Side.BUY)[0])
     successor = successor_of(world).start(TOKEN + 1, world.engine.remember())
@@ -561,6 +579,7 @@ def test_what_cannot_be_made_smaller_is_cancelled(world, granted):
         (0, (0, 200), True),
         (0, (2, 200), False),
         (0, (1, 200), True),
+        (0, (200, 1), True),
         (30, (0, 30), True),
         (30, (200, 30), False),
         (-30, (30, 0), True),
@@ -572,6 +591,7 @@ def test_what_cannot_be_made_smaller_is_cancelled(world, granted):
         "buys are not",
         "the smallest order is",
         "less than that is",
+        "sells are not",
         "long: only what reduces",
         "long: what opens, too",
         "short: only what reduces",
@@ -585,6 +605,26 @@ def test_it_is_told_when_a_side_that_would_open_risk_has_no_room(position, grant
     world.start()
     world.wait(1.0)
     assert (Reason.NOT_RESERVED in world.engine.view().reasons) is told
+
+
+def test_it_is_the_nearest_order_of_a_side_that_has_to_fit():
+    """Below 50 000 an order of two steps is too small: the outer layers are there, the nearest is not."""
+    world = World(bid=500_400)
+    world.grant = lambda asked: (min(2, asked.buy_steps), asked.sell_steps)
+    world.start()
+    world.wait(1.0)
+    assert world.engine.view().reasons == []
+    assert [order.qty for order in world.ours(Side.BUY)] == [2]
+
+
+def test_a_fill_and_its_successor_stay_within_the_grant(world):
+    """The account has room for 21 steps, the position included."""
+    world.grant = lambda asked: (max(0, 21 - asked.position_steps), 200)
+    world.wait(12.0)
+    world.fill(world.ours(Side.BUY)[0])
+    for _ in range(60):
+        world.wait(0.05)
+        assert world.exchange.position + sum(order.qty for order in world.ours(Side.BUY)) <= 21
 
 
 def test_reducing_orders_need_no_grant():

@@ -168,7 +168,7 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
     state.ladder = ladder
     account.counters.layers_dropped += ladder.dropped
     facts = _pass(state, at, mask, stands)
-    _reserve(state, at, ladder.targets, stands, state.parameters.base_size_steps, out)
+    need = _reserve(state, at, ladder.targets, stands, state.parameters.base_size_steps, out)
     if _unreserved(state, ladder.targets, facts):
         state.reasons.append(Reason.NOT_RESERVED)
     buys_beyond = facts.buy_exposure > facts.buy_granted
@@ -180,10 +180,14 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
         or facts.sell_exposure - facts.shortest > facts.worst_case_limit
     )
     targets = ladder.targets
-    if buys_beyond or sells_beyond:
+    # While a request is on its way more may be granted in a moment; what rests beyond a grant does not wait for that.
+    final = state.reservation.answered
+    buys_cut = buys_beyond or (final and need.buys > facts.buy_granted)
+    sells_cut = sells_beyond or (final and need.sells > facts.sell_granted)
+    if buys_cut or sells_cut:
         room = {
-            Side.BUY: facts.buy_granted if buys_beyond else ANYWHERE,
-            Side.SELL: facts.sell_granted if sells_beyond else ANYWHERE,
+            Side.BUY: facts.buy_granted if buys_cut else ANYWHERE,
+            Side.SELL: facts.sell_granted if sells_cut else ANYWHERE,
         }
         targets = quoting.within_grant(targets, room, stuck, busy, state.instrument)
     change = difference(targets, stands.slots, shrink)
@@ -249,13 +253,10 @@ def _pass(state: State, at: int, mask: Mask, stands: Standing) -> Pass:
     )
 
 
-def _reserve(state: State, at: int, targets: list[quoting.Target], stands: Standing, headroom: int, out: Out) -> None:
+def _reserve(state: State, at: int, targets: list[quoting.Target], stands: Standing, headroom: int, out: Out) -> Need:
     """Reservation comes before the orders. What is live is asked for in any case: only what the exchange has confirmed
     as gone lowers our entry.
     """
-    price = reference_price(state)
-    if price <= 0:
-        return
     need = dict(stands.stuck)
     for (side, _), steps in stands.busy.items():
         need[Side(side)] += steps
@@ -268,9 +269,10 @@ def _reserve(state: State, at: int, targets: list[quoting.Target], stands: Stand
         stands.buy_exposure,
         stands.sell_exposure,
     )
-    request = state.reservation.ask(at, whole, headroom, price)
-    if request is not None:
+    price = reference_price(state)
+    if price > 0 and (request := state.reservation.ask(at, whole, headroom, price)) is not None:
         out.append(request)
+    return whole
 
 
 def _unreserved(state: State, targets: list[quoting.Target], facts: Pass) -> bool:

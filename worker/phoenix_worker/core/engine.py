@@ -18,7 +18,7 @@ from phoenix_worker.core.decision import changed, consider, decide
 from phoenix_worker.core.events import EmergencyLevel, Stream
 from phoenix_worker.core.freshness import Phase, Staleness
 from phoenix_worker.core.instrument import Instrument
-from phoenix_worker.core.orders import Life
+from phoenix_worker.core.orders import RECEIVE_WINDOW_MS, Life
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.core.reconcile import Owner
 from phoenix_worker.core.state import Out, State
@@ -193,6 +193,8 @@ def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
     state.reconciliation.keep(event)
     known = state.account.orders.get(event.order.client_id) is not None
     owner = Owner.OURS if known else _judge_owner(state, event.order, out)
+    if owner is Owner.OLDER and event.execution is ev.Execution.NEW and _still_writes(state, event):
+        _withdraw_from(state, event.order.client_id, out)
     if not state.reconciliation.reconciled:
         return
     if owner is Owner.OLDER and event.order.state.is_open:
@@ -399,17 +401,35 @@ def _judge_owner(state: State, order: ev.OpenOrder, out: Out) -> Owner:
     session = state.session
     owner = reconcile.owner_of(order, session.installation, session.token, known=False)
     match owner:
-        case Owner.SECOND_WRITER if session.token and order.state.is_open and not session.second_writer:
-            session.second_writer = True
-            out.append(Note(NoteKind.HALT, f"second writer: order {order.client_id}"))
-            why = f"second writer of {state.instrument.symbol}: {order.client_id}"
-            shared.raise_emergency(state, EmergencyLevel.HALT, why, out)
+        case Owner.SECOND_WRITER if session.token and order.state.is_open:
+            _withdraw_from(state, order.client_id, out)
         case Owner.FOREIGN:
             if order.state.is_open:
                 session.foreign[order.client_id] = True
             else:
                 session.foreign.pop(order.client_id, None)
     return owner
+
+
+def _still_writes(state: State, event: ev.OrderReport) -> bool:
+    """Whether an order of an older token was accepted when nothing of it could be any more: its receive windows had
+    ended. Its sender does not know of us (another Redis, say), and would place again what we cancel for ever.
+    """
+    session = state.session
+    if not session.clock_known or not reconcile.is_older(event.order.client_id, session.token):
+        return False
+    latest_ns = session.gained_ns + RECEIVE_WINDOW_MS * 1_000_000 + session.clock_error_ns
+    return event.transaction_ms > session.exchange_ms(latest_ns)
+
+
+def _withdraw_from(state: State, client_id: str, out: Out) -> None:
+    """A second writer: we withdraw, and the account halts until a person has looked."""
+    if state.session.second_writer:
+        return
+    state.session.second_writer = True
+    why = f"second writer of {state.instrument.symbol}: order {client_id}"
+    out.append(Note(NoteKind.HALT, why))
+    shared.raise_emergency(state, EmergencyLevel.HALT, why, out)
 
 
 def _settle_liquidation(state: State) -> None:

@@ -173,6 +173,12 @@ def owner_of(order: OpenOrder, installation: str, token: int, known: bool) -> Ow
     return Owner.OURS if known else Owner.OLDER
 
 
+def is_older(client_id: str, token: int) -> bool:
+    """Whether an older token than this one placed it."""
+    ident = order_id.parse(client_id)
+    return ident is not None and ident.token < token
+
+
 def agrees(truth: Truth, position: Position, orders: OrderBook) -> str:
     """Why the exchange tells something else than what we hold; empty where it agrees."""
     if truth.position_steps != position.steps:

@@ -48,7 +48,6 @@ class Reservation(msgspec.Struct):
         self.sequence += 1
         self.buy_granted = self.sell_granted = 0
         self.answered = True
-        self.lowered = False
         self.asked_ns = 0
 
     def on_granted(self, sequence: int, buy_steps: int, sell_steps: int) -> bool:

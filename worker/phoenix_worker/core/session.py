@@ -30,6 +30,8 @@ class Session(msgspec.Struct):
     user_lost_since_ns: int = 0
     token: int = 0
     deadline_ns: int = 0
+    gained_ns: int = 0
+    """When the present token was told."""
     installation: str = ""
     sequence: int = 0
     """Of client order ids: counts up within a token."""

@@ -47,7 +47,7 @@ def on_lease(state: State, event: Lease, out: Out) -> None:
     session.installation = event.installation or session.installation
     if not gained:
         return
-    session.sequence = 0
+    session.sequence, session.gained_ns = 0, event.at
     session.dead_man_until_ns = 0  # whoever led meanwhile may have let it run out
     state.unready_since_ns = 0
     state.account.orders.disown()
