@@ -8,20 +8,24 @@ import msgspec
 
 from phoenix_simulator.api.gateway import Call
 from phoenix_simulator.api.limits import LimitSettings
-from phoenix_simulator.api.order_requests import optional_symbol, order_ref, required_symbol
+from phoenix_simulator.api.order_requests import optional_symbol, order_ref, position_side, required_symbol
 from phoenix_simulator.api.params import Params, invalid
 from phoenix_simulator.api.render import accounts, market, orders
 from phoenix_simulator.api.user_stream import UserStreams
 from phoenix_simulator.clock import Clock
+from phoenix_simulator.exchange import errors
 from phoenix_simulator.exchange.accounts import IncomeType
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.history import KEPT_MS
-from phoenix_simulator.exchange.symbols import E8, SymbolSpec
+from phoenix_simulator.exchange.symbols import E8, SymbolSpec, decimals_of, to_e8
 
 Json = dict[str, object]
 
 _WEEK_MS: Final = 7 * 24 * 3_600_000
+_MARGIN_SIGNS: Final = {1: 1, 2: -1}
+"""`type` of positionMargin: add, reduce."""
+_AMOUNT_DECIMALS: Final = 8
 _SUCCESS: Final[Mapping[str, object]] = {"code": 200, "msg": "success"}
 _OTHER_INCOME: Final = frozenset(
     {
@@ -235,6 +239,22 @@ class AccountData:
             raise invalid("marginType")
         self._exchange.set_margin_type(call.account_id, symbol, kind == "ISOLATED", self._clock.now_ms())
         return _SUCCESS
+
+    def move_margin(self, call: Call) -> Json:
+        params = call.params
+        params.text("symbol")
+        amount, kind = params.decimal("amount"), params.integer("type")
+        symbol = required_symbol(params, self._exchange)
+        side = position_side(params)
+        if kind not in _MARGIN_SIGNS:
+            raise invalid("type")
+        if not amount:
+            raise errors.amount_not_positive()
+        if decimals_of(amount) > _AMOUNT_DECIMALS:
+            raise errors.bad_precision()
+        amount_e8 = _MARGIN_SIGNS[kind] * to_e8(amount)
+        self._exchange.move_margin(call.account_id, symbol, side, amount_e8, self._clock.now_ms())
+        return {"amount": float(amount), "code": 200, "msg": "Successfully modify position margin.", "type": kind}
 
     def position_mode(self, call: Call) -> Json:
         return {"dualSidePosition": self._exchange.account(call.account_id).hedge_mode}

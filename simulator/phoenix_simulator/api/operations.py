@@ -98,6 +98,7 @@ class Operations:
             ("GET", "/fapi/v1/rateLimit/order"): Operation("rateLimit", _USER_DATA, a.order_limits),
             ("POST", "/fapi/v1/leverage"): Operation("leverage.set", _TRADE, a.set_leverage),
             ("POST", "/fapi/v1/marginType"): Operation("marginType.set", _TRADE, a.set_margin_type),
+            ("POST", "/fapi/v1/positionMargin"): Operation("positionMargin", _TRADE, a.move_margin),
             ("GET", "/fapi/v1/positionSide/dual"): Operation("positionMode", _USER_DATA, a.position_mode, 30),
             ("POST", "/fapi/v1/positionSide/dual"): Operation("positionMode.set", _TRADE, a.set_position_mode),
             ("GET", "/fapi/v1/multiAssetsMargin"): Operation("assetsMode", _USER_DATA, a.assets_mode, 30),

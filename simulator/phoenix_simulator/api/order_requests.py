@@ -41,7 +41,6 @@ def new_order(params: Params, exchange: Exchange) -> NewOrder:
     side = _enumerated(Side, side_text, VenueError(-1117, "Invalid side."))
     order_type = _enumerated(OrderType, type_text, VenueError(-1116, "Invalid orderType."))
     time_in_force = params.raw("timeInForce")
-    position_side = params.raw("positionSide")
     stp_mode = params.raw("selfTradePreventionMode")
     return NewOrder(
         symbol=symbol,
@@ -54,9 +53,7 @@ def new_order(params: Params, exchange: Exchange) -> NewOrder:
         else _enumerated(TimeInForce, time_in_force, VenueError(-1115, "Invalid timeInForce.")),
         reduce_only=_reduce_only(params) or False,
         client_order_id=params.raw("newClientOrderId"),
-        position_side=PositionSide.BOTH
-        if position_side is None
-        else _enumerated(PositionSide, position_side, VenueError(-4060, "Invalid position side.")),
+        position_side=position_side(params),
         stp_mode=StpMode.EXPIRE_MAKER
         if stp_mode is None
         else _enumerated(StpMode, stp_mode, VenueError(-5039, "Invalid self trade prevention mode.")),
@@ -99,6 +96,14 @@ def order_ref(params: Params) -> OrderRef:
     if order_id is None and client_order_id is None:
         raise VenueError(-1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
     return OrderRef(order_id, client_order_id)
+
+
+def position_side(params: Params) -> PositionSide:
+    """`positionSide`, BOTH where absent."""
+    text = params.raw("positionSide")
+    if text is None:
+        return PositionSide.BOTH
+    return _enumerated(PositionSide, text, VenueError(-4060, "Invalid position side."))
 
 
 def known_symbol(text: str, exchange: Exchange) -> str:

@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from phoenix_simulator.exchange import errors
-from phoenix_simulator.exchange.events import Fill, PositionState
+from phoenix_simulator.exchange.events import Balance, Fill, PositionState
 from phoenix_simulator.exchange.orders import Amendment, Order, OrderRef, PositionSide, Side
 from phoenix_simulator.exchange.positions import Position
 from phoenix_simulator.exchange.symbols import SymbolSpec
@@ -175,6 +175,7 @@ class Holding:
             position.realised_e8,
             position.unrealised_e8(mark_e8),
             side,
+            position.margin_e8 if self.isolated else None,
         )
 
 
@@ -185,15 +186,15 @@ class Account:
         """Accounts with equal group ids (≠ −1) are one for self-trade prevention."""
         self.opened_ms = opened_ms
         self.wallets_e8: dict[str, int] = {}
-        """Cross wallet balance by asset; cross is the only margin here, so it is the whole wallet."""
+        """Balance by asset, with what is set aside for isolated positions."""
         self.updated_ms: dict[str, int] = {}
         """When each wallet last changed."""
         self.holdings: dict[str, Holding] = {}
         self.income: deque[Income] = deque(maxlen=_ROWS_KEPT)
         self.hedge_mode = False
         self.multi_assets = False
-        self.warned_assets: set[str] = set()
-        """Margin assets whose MARGIN_CALL was sent and whose ratio has not recovered since."""
+        self.warned: set[str] = set()
+        """What a MARGIN_CALL was sent for and has not recovered since: margin assets, and isolated positions."""
 
     def holding(self, spec: SymbolSpec) -> Holding:
         holding = self.holdings.get(spec.symbol)
@@ -206,6 +207,18 @@ class Account:
 
     def wallet_e8(self, asset: str) -> int:
         return self.wallets_e8.get(asset, 0)
+
+    def isolated_e8(self, asset: str) -> int:
+        """The part of the wallet that is set aside for isolated positions."""
+        return sum(
+            holding.position_of(side).margin_e8
+            for holding in self.holdings_in(asset)
+            if holding.isolated
+            for side in holding.sides
+        )
+
+    def balance(self, asset: str, change_e8: int = 0) -> Balance:
+        return Balance(asset, self.wallet_e8(asset), change_e8, self.isolated_e8(asset))
 
     def credit(self, asset: str, amount_e8: int, now_ms: int) -> None:
         self.wallets_e8[asset] = self.wallets_e8.get(asset, 0) + amount_e8

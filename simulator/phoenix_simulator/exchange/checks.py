@@ -57,7 +57,7 @@ def check_new(
         raise errors.notional_too_small(notional=_plain(spec.min_notional_e8))
     if request.type is OrderType.LIMIT:
         _check_percent_price(listing, request.side, terms.price_ticks)
-    _check_modes(account, holding, request)
+    _check_modes(account, request)
     if request.only_reduces:
         _check_reduce_only(holding, request.side, terms.steps)
     if len(holding.open) >= spec.max_num_orders:
@@ -228,18 +228,14 @@ def _check_counter_price(listing: Listing, side: Side) -> None:
         raise errors.counter_price_out_of_bound()
 
 
-def _check_modes(account: Account, holding: Holding, request: NewOrder) -> None:
-    """Isolated margin and multi-assets mode can be set and read; trading in them is refused, not half simulated."""
+def _check_modes(account: Account, request: NewOrder) -> None:
+    """Multi-assets mode can be set and read; trading in it is refused, not half simulated."""
     if account.hedge_mode == (request.position_side is PositionSide.BOTH):
         raise errors.position_side_mismatch()
     if account.hedge_mode and request.reduce_only:
         raise errors.not_required(name="reduceOnly")
-    for mode, is_on in (
-        ("isolated margin", holding.isolated),
-        ("multi-assets mode", account.multi_assets),
-    ):
-        if is_on:
-            raise errors.unsupported_operation(what=f"this exchange does not trade in {mode}")
+    if account.multi_assets:
+        raise errors.unsupported_operation(what="this exchange does not trade in multi-assets mode")
 
 
 def _check_reduce_only(holding: Holding, side: Side, added_steps: int) -> None:

@@ -60,6 +60,11 @@ bad_leverage = _refusal(-4028, "Leverage {leverage} is not valid")
 same_margin_type = _refusal(-4046, "No need to change margin type.")
 margin_type_open_orders = _refusal(-4047, "Margin type cannot be changed if there exists open orders.")
 margin_type_position = _refusal(-4048, "Margin type cannot be changed if there exists position.")
+not_isolated = _refusal(-4049, "Add margin only support for isolated position.")
+cross_balance_insufficient = _refusal(-4050, "Cross balance insufficient.")
+isolated_balance_insufficient = _refusal(-4051, "Isolated balance insufficient.")
+no_position_for_margin = _refusal(-4054, "Cannot add position margin: position is 0.")
+amount_not_positive = _refusal(-4055, "Amount must be positive.")
 same_position_mode = _refusal(-4059, "No need to change position side.")
 position_side_mismatch = _refusal(-4061, "Order's position side does not match user's setting.")
 position_mode_open_orders = _refusal(-4067, "Position side cannot be changed if there exists open orders.")
@@ -70,9 +75,16 @@ counter_price_out_of_bound = _refusal(
 )
 symbol_not_open = _refusal(-4140, "Invalid symbol status for opening position.")
 symbol_closed = _refusal(-4141, "Symbol is closed.")
+isolated_leverage_reduction = _refusal(
+    -4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions."
+)
 notional_too_small = _refusal(
     -4164, "Order's notional must be no smaller than {notional} (unless you choose reduce only)."
 )
+assets_mode_isolated = _refusal(
+    -4167, "Unable to adjust to Multi-Assets mode with symbols of USDⓈ-M Futures under isolated-margin mode."
+)
+isolated_in_assets_mode = _refusal(-4168, "Unable to adjust to isolated-margin mode under the Multi-Assets mode.")
 assets_mode_open_orders = _refusal(
     -4170, "Multi-Assets mode cannot be changed while there are open orders or positions."
 )

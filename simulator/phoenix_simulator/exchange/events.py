@@ -105,6 +105,7 @@ class UpdateReason(StrEnum):
     ORDER = "ORDER"
     FUNDING_FEE = "FUNDING_FEE"
     INSURANCE_CLEAR = "INSURANCE_CLEAR"
+    MARGIN_TRANSFER = "MARGIN_TRANSFER"
     MARGIN_TYPE_CHANGE = "MARGIN_TYPE_CHANGE"
 
 
@@ -148,6 +149,8 @@ class Balance(_Event, frozen=True, gc=False):
     wallet_e8: int
     change_e8: int
     """Without profit, loss and commission: 0 on fills."""
+    isolated_e8: int = 0
+    """The part of the wallet that is set aside for isolated positions."""
 
 
 class PositionState(_Event, frozen=True, gc=False):
@@ -162,6 +165,8 @@ class PositionState(_Event, frozen=True, gc=False):
     """Accumulated, before fees."""
     unrealised_e8: int
     side: PositionSide = PositionSide.BOTH
+    isolated_e8: int | None = None
+    """Margin that was set aside for it; None where it is cross-margined."""
 
 
 class AccountUpdated(_Event, frozen=True, gc=False):
@@ -186,12 +191,13 @@ class TradeLite(_Event, frozen=True, gc=False):
 
 
 class MarginCalled(_Event, frozen=True, gc=False):
-    """MARGIN_CALL: the margin ratio of a margin asset went beyond the warning line."""
+    """MARGIN_CALL: the margin ratio of a margin asset, or of an isolated position, went beyond the warning line."""
 
     account_id: str
     time_ms: int
     asset: str
-    cross_wallet_e8: int
+    cross_wallet_e8: int | None
+    """None for an isolated position."""
     positions: tuple[tuple[PositionState, int, int], ...]
     """(position, mark_e8, maintenance_e8) of each position in the asset."""
 

@@ -12,7 +12,6 @@ from phoenix_simulator.exchange.book import DepthSnapshot
 from phoenix_simulator.exchange.events import (
     AccountUpdated,
     AssetsModeChanged,
-    Balance,
     ExchangeEvent,
     Fill,
     LeverageChanged,
@@ -100,7 +99,7 @@ class Exchange:
             raise errors.margin_insufficient()
         self._ledger.transfer(account, asset, amount_e8, now_ms)
         reason = UpdateReason.DEPOSIT if amount_e8 > 0 else UpdateReason.WITHDRAW
-        balance = Balance(asset, account.wallet_e8(asset), amount_e8)
+        balance = account.balance(asset, amount_e8)
         self._emit(AccountUpdated(account_id, now_ms, reason, (balance,), ()))
 
     def set_status(self, symbol: str, status: SymbolStatus, now_ms: int) -> None:
@@ -184,6 +183,8 @@ class Exchange:
             raise errors.bad_leverage(leverage=leverage)
         account = self._accounts[account_id]
         holding = account.holding(spec)
+        if holding.isolated and holding.has_position and leverage < holding.leverage:
+            raise errors.isolated_leverage_reduction()
         worst_e8 = worst_notional_e8(holding, listing.mark_e8)
         if worst_e8 > spec.max_notional_e8(leverage):
             raise errors.max_leverage_position()
@@ -195,12 +196,14 @@ class Exchange:
         return spec.max_notional_e8(leverage)
 
     def set_margin_type(self, account_id: str, symbol: str, isolated: bool, now_ms: int) -> None:
-        """Isolated margin can be set and read back, but orders under it are refused (−1020)."""
+        """Isolated or cross margin for the symbol, while it has neither orders nor a position."""
         listing = self.listing(symbol)
         account = self._accounts[account_id]
         holding = account.holding(listing.spec)
         if holding.isolated == isolated:
             raise errors.same_margin_type()
+        if isolated and account.multi_assets:
+            raise errors.isolated_in_assets_mode()
         if holding.open:
             raise errors.margin_type_open_orders()
         if holding.has_position:
@@ -208,6 +211,29 @@ class Exchange:
         holding.isolated = isolated
         reason, state = UpdateReason.MARGIN_TYPE_CHANGE, holding.state(listing.mark_e8)
         self._emit(AccountUpdated(account_id, now_ms, reason, (), (state,)))
+
+    def move_margin(self, account_id: str, symbol: str, side: PositionSide, amount_e8: int, now_ms: int) -> None:
+        """Set more of the wallet aside for an isolated position (positive), or give back what it does not need."""
+        listing = self.listing(symbol)
+        account = self._accounts[account_id]
+        holding = account.holding(listing.spec)
+        if side not in holding.sides:
+            raise errors.position_side_mismatch()
+        if not holding.isolated:
+            raise errors.not_isolated()
+        position = holding.position_of(side)
+        if not position.steps:
+            raise errors.no_position_for_margin()
+        asset = listing.spec.margin_asset
+        if amount_e8 > 0 and amount_e8 > self.asset_margin(account_id, asset).available_e8:
+            raise errors.cross_balance_insufficient()
+        if amount_e8 < 0:
+            risk = position_risk(holding, listing.mark_e8, side)
+            if -amount_e8 > position.margin_e8 + min(0, risk.unrealised_e8) - risk.position_margin_e8:
+                raise errors.isolated_balance_insufficient()
+        position.margin_e8 += amount_e8
+        balances, positions = (account.balance(asset),), (holding.state(listing.mark_e8, side),)
+        self._emit(AccountUpdated(account_id, now_ms, UpdateReason.MARGIN_TRANSFER, balances, positions))
 
     def set_position_mode(self, account_id: str, hedge: bool) -> None:
         """Hedge mode: a long and a short position in each symbol, and each order says which one it is for."""
@@ -227,6 +253,8 @@ class Exchange:
         account = self._accounts[account_id]
         if account.multi_assets == multi_assets:
             raise errors.same_assets_mode()
+        if multi_assets and any(holding.isolated for holding in account.holdings.values()):
+            raise errors.assets_mode_isolated()
         if not all(holding.is_idle for holding in account.holdings.values()):
             raise errors.assets_mode_open_orders()
         account.multi_assets = multi_assets
@@ -373,10 +401,10 @@ class Exchange:
         holding = self._accounts[account_id].holding(self.listing(symbol).spec)
         return position_risk(holding, self._mark_of(symbol), side)
 
-    def liquidation_price_e8(self, account_id: str, symbol: str) -> int:
+    def liquidation_price_e8(self, account_id: str, symbol: str, side: PositionSide = PositionSide.BOTH) -> int:
         """0 when flat or where no positive price would liquidate."""
         account = self._accounts[account_id]
-        return liquidation_price_e8(account, account.holding(self.listing(symbol).spec), self._mark_of)
+        return liquidation_price_e8(account, account.holding(self.listing(symbol).spec), self._mark_of, side)
 
     # ---- the market and time ------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from phoenix_simulator.exchange.accounts import Account
-from phoenix_simulator.exchange.events import AccountUpdated, Balance, FundingSettled, UpdateReason
+from phoenix_simulator.exchange.events import AccountUpdated, FundingSettled, PositionState, UpdateReason
 from phoenix_simulator.exchange.ledger import Ledger
 from phoenix_simulator.exchange.listing import Emit, FundingRecord, Listing
 from phoenix_simulator.exchange.symbols import E8, divide_towards_zero
@@ -31,6 +31,10 @@ def settle(listing: Listing, accounts: Iterable[Account], ledger: Ledger, emit: 
             if not amount_e8:
                 continue
             ledger.funding(listing, account, amount_e8, stamp_ms)
-            balance = Balance(asset, account.wallet_e8(asset), amount_e8)
-            reason, symbol = UpdateReason.FUNDING_FEE, listing.spec.symbol
-            emit(AccountUpdated(account.account_id, now_ms, reason, (balance,), (), symbol))
+            positions: tuple[PositionState, ...] = ()
+            if holding.isolated:
+                # An isolated position pays and receives for itself.
+                holding.position_of(side).margin_e8 += amount_e8
+                positions = (holding.state(listing.mark_e8, side),)
+            balances, reason = (account.balance(asset, amount_e8),), UpdateReason.FUNDING_FEE
+            emit(AccountUpdated(account.account_id, now_ms, reason, balances, positions, listing.spec.symbol))

@@ -50,7 +50,11 @@ class Ledger:
         # 0.0011583): a client that recomputes fees to the last digit is wrong there as well as here.
         commission_e8 = divide_towards_zero(quote_e8 * rate_e8, E8)
         position = holding.position_of(order.position_side)
-        realised_e8 = position.trade(order.side.sign * steps, price_ticks, rate_e8)
+        signed_steps = order.side.sign * steps
+        if holding.isolated:
+            realised_e8 = position.trade_isolated(signed_steps, price_ticks, rate_e8, holding.leverage)
+        else:
+            realised_e8 = position.trade(signed_steps, price_ticks, rate_e8)
         position.updated_ms = now_ms
         asset = spec.margin_asset
         account.credit(asset, realised_e8 - commission_e8, now_ms)

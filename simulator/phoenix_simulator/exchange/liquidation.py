@@ -1,19 +1,19 @@
-"""Margin calls and liquidation of cross-margined accounts, looked at with each new mark price.
+"""Margin calls and liquidation, looked at with each new mark price.
 
-Simple but honest: when an asset's margin balance no longer exceeds its maintenance margin, open orders in that asset
-expire and every position is closed by a forced order into the real book, as far as marketTakeBound allows; the
-background takes the rest over at that bound. A liquidation fee is charged from what is left, and the insurance fund
-covers what is missing. The venue liquidates large positions bracket by bracket and may deleverage others (ADL); this
-does neither.
+Simple but honest: when an asset's cross margin balance no longer exceeds its maintenance margin, open orders in that
+asset expire and every cross position is closed by a forced order into the real book, as far as marketTakeBound allows;
+the background takes the rest over at that bound. An isolated position is judged and closed alone. A liquidation fee is
+charged from what is left, and the insurance fund covers what is missing. The venue liquidates large positions bracket
+by bracket and may deleverage others (ADL); this does neither.
 """
 
 from collections.abc import Callable, Mapping
 
 from phoenix_simulator.exchange.accounts import Account, Holding
-from phoenix_simulator.exchange.events import AccountUpdated, Balance, MarginCalled, OrderForced, UpdateReason
+from phoenix_simulator.exchange.events import AccountUpdated, MarginCalled, OrderForced, UpdateReason
 from phoenix_simulator.exchange.ledger import Ledger
 from phoenix_simulator.exchange.listing import Emit
-from phoenix_simulator.exchange.margin import AssetMargin, MarkOf, asset_margin, position_risk
+from phoenix_simulator.exchange.margin import MarkOf, asset_margin, position_risk
 from phoenix_simulator.exchange.matching import Matcher
 from phoenix_simulator.exchange.orders import (
     ExecutionType,
@@ -48,44 +48,95 @@ class Liquidator:
         self._emit = emit
 
     def check(self, account: Account, asset: str, now_ms: int) -> None:
-        """Warn or liquidate where the margin of `asset` asks for it."""
+        """Warn or liquidate where the margin of `asset`, or of an isolated position in it, asks for it."""
+        for holding in account.holdings_in(asset):
+            if holding.isolated and holding.has_position:
+                for side in holding.sides:
+                    self._check_isolated(account, holding, side, now_ms)
         margin = asset_margin(account, asset, self._mark_of)
         if margin.must_liquidate:
-            self._liquidate(account, asset, now_ms)
-        elif margin.maintenance_e8 * _WARNING_DENOMINATOR < margin.margin_balance_e8 * _WARNING_NUMERATOR:
-            account.warned_assets.discard(asset)
-        elif margin.maintenance_e8 and asset not in account.warned_assets:
-            account.warned_assets.add(asset)
-            self._warn(account, margin, now_ms)
+            self._liquidate_cross(account, asset, now_ms)
+        elif self._warns(account, asset, margin.cross_maintenance_e8, margin.cross_balance_e8):
+            cross = [holding for holding in account.holdings_in(asset) if not holding.isolated]
+            legs = [(holding, side) for holding in cross for side in holding.sides]
+            self._warn(account, asset, legs, margin.cross_wallet_e8, now_ms)
 
-    def _warn(self, account: Account, margin: AssetMargin, now_ms: int) -> None:
+    def _check_isolated(self, account: Account, holding: Holding, side: PositionSide, now_ms: int) -> None:
+        spec, position = holding.spec, holding.position_of(side)
+        risk = position_risk(holding, self._mark_of(spec.symbol), side)
+        balance_e8 = position.margin_e8 + risk.unrealised_e8
+        if risk.maintenance_e8 and balance_e8 <= risk.maintenance_e8:
+            self._liquidate_isolated(account, holding, side, now_ms)
+        elif self._warns(account, f"{spec.symbol}/{side}", risk.maintenance_e8, balance_e8):
+            self._warn(account, spec.margin_asset, [(holding, side)], None, now_ms)
+
+    def _warns(self, account: Account, what: str, maintenance_e8: int, balance_e8: int) -> bool:
+        """Whether the warning line is crossed for the first time since the last recovery."""
+        if maintenance_e8 * _WARNING_DENOMINATOR < balance_e8 * _WARNING_NUMERATOR:
+            account.warned.discard(what)
+            return False
+        if not maintenance_e8 or what in account.warned:
+            return False
+        account.warned.add(what)
+        return True
+
+    def _warn(
+        self,
+        account: Account,
+        asset: str,
+        legs: list[tuple[Holding, PositionSide]],
+        cross_wallet_e8: int | None,
+        now_ms: int,
+    ) -> None:
         positions = []
-        for holding in account.holdings_in(margin.asset):
-            mark_e8 = self._mark_of(holding.spec.symbol)
-            for side in holding.sides:
-                if holding.position_of(side).steps:
-                    risk = position_risk(holding, mark_e8, side)
-                    positions.append((holding.state(mark_e8, side), mark_e8, risk.maintenance_e8))
-        self._emit(MarginCalled(account.account_id, now_ms, margin.asset, margin.wallet_e8, tuple(positions)))
+        for holding, side in legs:
+            if holding.position_of(side).steps:
+                mark_e8 = self._mark_of(holding.spec.symbol)
+                risk = position_risk(holding, mark_e8, side)
+                positions.append((holding.state(mark_e8, side), mark_e8, risk.maintenance_e8))
+        self._emit(MarginCalled(account.account_id, now_ms, asset, cross_wallet_e8, tuple(positions)))
 
-    def _liquidate(self, account: Account, asset: str, now_ms: int) -> None:
+    def _liquidate_cross(self, account: Account, asset: str, now_ms: int) -> None:
+        """Every order in the asset goes, every position that is not isolated is closed."""
+        floor_e8 = account.isolated_e8(asset)
         for holding in account.holdings_in(asset):
-            matcher = self._matchers[holding.spec.symbol]
-            for order in list(holding.open.values()):
-                reason = ExpiryReason.LIQUIDATION
-                matcher.close(order, ExecutionType.EXPIRED, OrderStatus.EXPIRED, now_ms, reason)
-            for side in holding.sides:
-                if holding.position_of(side).steps:
-                    self._close_position(account, holding, side, matcher, now_ms)
-            matcher.listing.publish(now_ms)
-        if account.wallet_e8(asset) < 0:
-            self._insurance(account, "", asset, -account.wallet_e8(asset), now_ms)
-        account.warned_assets.discard(asset)
+            self._expire_orders(holding, now_ms)
+            if not holding.isolated:
+                for side in holding.sides:
+                    self._close_position(account, holding, side, floor_e8, now_ms)
+            self._matchers[holding.spec.symbol].listing.publish(now_ms)
+        self._cover(account, "", asset, floor_e8, now_ms)
+        account.warned.discard(asset)
+
+    def _liquidate_isolated(self, account: Account, holding: Holding, side: PositionSide, now_ms: int) -> None:
+        """The position can lose the margin that was set aside for it, and not a bit of the rest of the wallet."""
+        spec = holding.spec
+        floor_e8 = account.wallet_e8(spec.margin_asset) - max(0, holding.position_of(side).margin_e8)
+        self._expire_orders(holding, now_ms)
+        self._close_position(account, holding, side, floor_e8, now_ms)
+        self._matchers[spec.symbol].listing.publish(now_ms)
+        self._cover(account, spec.symbol, spec.margin_asset, floor_e8, now_ms)
+        account.warned.discard(f"{spec.symbol}/{side}")
+
+    def _expire_orders(self, holding: Holding, now_ms: int) -> None:
+        matcher = self._matchers[holding.spec.symbol]
+        for order in list(holding.open.values()):
+            matcher.close(order, ExecutionType.EXPIRED, OrderStatus.EXPIRED, now_ms, ExpiryReason.LIQUIDATION)
+
+    def _cover(self, account: Account, symbol: str, asset: str, floor_e8: int, now_ms: int) -> None:
+        """The insurance fund pays what was lost beyond what could be lost."""
+        missing_e8 = floor_e8 - account.wallet_e8(asset)
+        if missing_e8 > 0:
+            self._insurance(account, symbol, asset, missing_e8, now_ms)
 
     def _close_position(
-        self, account: Account, holding: Holding, position_side: PositionSide, matcher: Matcher, now_ms: int
+        self, account: Account, holding: Holding, position_side: PositionSide, floor_e8: int, now_ms: int
     ) -> None:
+        """A forced order into the book. The liquidation fee takes the wallet down to `floor_e8` at most."""
         spec, position = holding.spec, holding.position_of(position_side)
+        if not position.steps:
+            return
+        matcher = self._matchers[spec.symbol]
         side = Side.SELL if position.steps > 0 else Side.BUY
         order_id = self._next_order_id()
         limit_ticks = matcher.market_limit_ticks(side)
@@ -112,11 +163,11 @@ class Liquidator:
         self._emit(OrderForced(spec.symbol, now_ms, order.snapshot(), order.executed_steps))
         numerator, denominator = spec.liquidation_fee.as_integer_ratio()
         asset = spec.margin_asset
-        fee_e8 = min(order.cum_quote_e8 * numerator // denominator, max(0, account.wallet_e8(asset)))
+        fee_e8 = min(order.cum_quote_e8 * numerator // denominator, max(0, account.wallet_e8(asset) - floor_e8))
         if fee_e8:
             self._insurance(account, spec.symbol, asset, -fee_e8, now_ms)
 
     def _insurance(self, account: Account, symbol: str, asset: str, amount_e8: int, now_ms: int) -> None:
         self._ledger.insurance(account, symbol, asset, amount_e8, now_ms)
-        balance = Balance(asset, account.wallet_e8(asset), amount_e8)
-        self._emit(AccountUpdated(account.account_id, now_ms, UpdateReason.INSURANCE_CLEAR, (balance,), ()))
+        balances, reason = (account.balance(asset, amount_e8),), UpdateReason.INSURANCE_CLEAR
+        self._emit(AccountUpdated(account.account_id, now_ms, reason, balances, ()))

@@ -1,10 +1,12 @@
-"""Margin of a cross-margined account, one margin asset at a time (single-asset mode).
+"""Margin of an account, one margin asset at a time (single-asset mode).
 
 Available balance = wallet + unrealised − initial margin of positions − initial margin of open orders. Initial margin is
 notional at mark / leverage; open orders count with the worse of the two sides: max(|N + bids|, |N − asks|) − |N|, N the
 signed notional. In hedge mode each of the two positions counts for itself, with the orders that would add to it; what
-closes a position needs no margin. Maintenance margin follows the bracket table. A loss that an order would open with
-(a price beyond mark) is not reserved ahead of its fill.
+closes a position needs no margin. An isolated position stands on the margin that was set aside for it and on nothing
+else: its profit and loss neither help nor hurt the rest; only its open orders are reserved with the others. Maintenance
+margin follows the bracket table. A loss that an order would open with (a price beyond mark) is not reserved ahead of
+its fill.
 """
 
 from collections.abc import Callable
@@ -34,8 +36,17 @@ class PositionRisk(msgspec.Struct, frozen=True):
         return self.position_margin_e8 + self.order_margin_e8
 
 
+class IsolatedMargin(msgspec.Struct, frozen=True):
+    """Sums over the isolated positions of an account in one asset."""
+
+    wallet_e8: int = 0
+    unrealised_e8: int = 0
+    position_margin_e8: int = 0
+    maintenance_e8: int = 0
+
+
 class AssetMargin(msgspec.Struct, frozen=True):
-    """An account's margin in one asset."""
+    """An account's margin in one asset. Each field covers all positions, `isolated` the part of the isolated ones."""
 
     asset: str
     wallet_e8: int
@@ -43,6 +54,7 @@ class AssetMargin(msgspec.Struct, frozen=True):
     position_margin_e8: int
     order_margin_e8: int
     maintenance_e8: int
+    isolated: IsolatedMargin
 
     @property
     def initial_margin_e8(self) -> int:
@@ -53,9 +65,29 @@ class AssetMargin(msgspec.Struct, frozen=True):
         return self.wallet_e8 + self.unrealised_e8
 
     @property
+    def cross_wallet_e8(self) -> int:
+        return self.wallet_e8 - self.isolated.wallet_e8
+
+    @property
+    def cross_unrealised_e8(self) -> int:
+        return self.unrealised_e8 - self.isolated.unrealised_e8
+
+    @property
+    def cross_balance_e8(self) -> int:
+        return self.cross_wallet_e8 + self.cross_unrealised_e8
+
+    @property
+    def cross_initial_margin_e8(self) -> int:
+        return self.initial_margin_e8 - self.isolated.position_margin_e8
+
+    @property
+    def cross_maintenance_e8(self) -> int:
+        return self.maintenance_e8 - self.isolated.maintenance_e8
+
+    @property
     def free_e8(self) -> int:
         """May be negative after losses."""
-        return self.margin_balance_e8 - self.initial_margin_e8
+        return self.cross_balance_e8 - self.cross_initial_margin_e8
 
     @property
     def available_e8(self) -> int:
@@ -63,12 +95,16 @@ class AssetMargin(msgspec.Struct, frozen=True):
 
     @property
     def must_liquidate(self) -> bool:
-        return self.maintenance_e8 > 0 and self.margin_balance_e8 <= self.maintenance_e8
+        """What is cross-margined; an isolated position is liquidated alone."""
+        return self.cross_maintenance_e8 > 0 and self.cross_balance_e8 <= self.cross_maintenance_e8
 
     @property
     def max_withdraw_e8(self) -> int:
         """Unrealised profit cannot be withdrawn."""
-        return max(0, min(self.free_e8, self.wallet_e8 - self.initial_margin_e8))
+        return max(0, min(self.free_e8, self.cross_wallet_e8 - self.cross_initial_margin_e8))
+
+
+_NOTHING_ISOLATED = IsolatedMargin()
 
 
 def position_risk(holding: Holding, mark_e8: int, side: PositionSide = PositionSide.BOTH) -> PositionRisk:
@@ -95,6 +131,7 @@ def opening_notional_e8(holding: Holding, side: PositionSide) -> int:
 
 def asset_margin(account: Account, asset: str, mark_of: MarkOf) -> AssetMargin:
     unrealised = position_margin = order_margin = maintenance = 0
+    isolated = _NOTHING_ISOLATED
     for holding in account.holdings_in(asset):
         for side in holding.sides:
             risk = position_risk(holding, mark_of(holding.spec.symbol), side)
@@ -102,7 +139,15 @@ def asset_margin(account: Account, asset: str, mark_of: MarkOf) -> AssetMargin:
             position_margin += risk.position_margin_e8
             order_margin += risk.order_margin_e8
             maintenance += risk.maintenance_e8
-    return AssetMargin(asset, account.wallet_e8(asset), unrealised, position_margin, order_margin, maintenance)
+            if holding.isolated:
+                isolated = IsolatedMargin(
+                    isolated.wallet_e8 + holding.position_of(side).margin_e8,
+                    isolated.unrealised_e8 + risk.unrealised_e8,
+                    isolated.position_margin_e8 + risk.position_margin_e8,
+                    isolated.maintenance_e8 + risk.maintenance_e8,
+                )
+    wallet = account.wallet_e8(asset)
+    return AssetMargin(asset, wallet, unrealised, position_margin, order_margin, maintenance, isolated)
 
 
 def worst_notional_e8(holding: Holding, mark_e8: int, added_bid_e8: int = 0, added_ask_e8: int = 0) -> int:
@@ -123,24 +168,33 @@ def worst_notional_e8(holding: Holding, mark_e8: int, added_bid_e8: int = 0, add
     )
 
 
-def liquidation_price_e8(account: Account, holding: Holding, mark_of: MarkOf) -> int:
+def liquidation_price_e8(
+    account: Account, holding: Holding, mark_of: MarkOf, side: PositionSide = PositionSide.BOTH
+) -> int:
     """Mark at which the margin balance meets maintenance, all other marks as they are; 0 where no such price exists.
 
-    Solves wallet + other unrealised − other maintenance + Σ q·(P − entry) = Σ (|q|·P·ratio − cum) for P over the
-    positions in the symbol, in the brackets of their present notionals.
+    Solves balance of the rest − its maintenance + Σ q·(P − entry) = Σ (|q|·P·ratio − cum) for P, in the brackets of the
+    present notionals: for an isolated position over itself, the rest being the margin set aside for it; otherwise over
+    the symbol's positions, the rest being all else that is cross-margined.
     """
-    spec = holding.spec
-    total = asset_margin(account, spec.margin_asset, mark_of)
-    right = total.maintenance_e8 - total.margin_balance_e8
+    spec, mark_e8 = holding.spec, mark_of(holding.spec.symbol)
+    if holding.isolated:
+        sides: tuple[PositionSide, ...] = (side,)
+        right = -holding.position_of(side).margin_e8
+    else:
+        sides = holding.sides
+        total = asset_margin(account, spec.margin_asset, mark_of)
+        risks = [position_risk(holding, mark_e8, each) for each in sides]
+        right = total.cross_maintenance_e8 - total.cross_balance_e8
+        right += sum(risk.unrealised_e8 - risk.maintenance_e8 for risk in risks)
     left = Fraction(0)
-    for side in holding.sides:
-        position = holding.position_of(side)
+    for each in sides:
+        position = holding.position_of(each)
         if not position.steps:
             continue
-        own = position_risk(holding, mark_of(spec.symbol), side)
-        bracket = spec.bracket_of(own.notional_e8)
+        bracket = spec.bracket_of(position.notional_e8(mark_e8))
         sign = 1 if position.steps > 0 else -1
-        right += own.unrealised_e8 - own.maintenance_e8 + sign * position.cost_e8 - bracket.cumulative_e8
+        right += sign * position.cost_e8 - bracket.cumulative_e8
         # |q|·P·(sign − ratio) with |q| in steps and P in 1e-8
         left += abs(position.steps) * spec.step_e8 * (sign - Fraction(bracket.maintenance_ratio))
     return max(0, int(right * E8 / left)) if left else 0

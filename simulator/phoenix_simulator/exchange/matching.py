@@ -12,7 +12,6 @@ from phoenix_simulator.exchange.accounts import Account, Holding
 from phoenix_simulator.exchange.book import BookSide
 from phoenix_simulator.exchange.events import (
     AccountUpdated,
-    Balance,
     Fill,
     OrderUpdated,
     TradeLite,
@@ -260,7 +259,7 @@ class Matcher:
                             account.account_id,
                             now_ms,
                             UpdateReason.ORDER,
-                            (Balance(asset, account.wallet_e8(asset), 0),),
+                            (account.balance(asset),),
                             (holding.state(self.listing.mark_e8, order.position_side),),
                         )
                     )

@@ -6,11 +6,11 @@ from decimal import Decimal
 
 import msgspec
 
-from phoenix_simulator.exchange.symbols import E8, SymbolSpec, decimal_ratio
+from phoenix_simulator.exchange.symbols import E8, SymbolSpec, decimal_ratio, divide_up
 
 
 class Position(msgspec.Struct):
-    """Cross-margined. Reductions leave the entry price as it is; a reversal opens the rest anew.
+    """Reductions leave the entry price as it is; a reversal opens the rest anew.
 
     The entry price is the fraction `entry_notional_e8 / entry_steps` fixed by the last increase. `cost_e8` is that
     price × the size still open, rounded to 1e-8; a reduction realises the difference between what it traded for and
@@ -29,6 +29,8 @@ class Position(msgspec.Struct):
     realised_e8: int = 0
     """Accumulated, before fees."""
     updated_ms: int = 0
+    margin_e8: int = 0
+    """Isolated margin: the part of the account's wallet that was set aside for this position, and all it can lose."""
 
     def trade(self, signed_steps: int, price_ticks: int, rate_e8: int) -> int:
         """Apply a fill; returns the profit it realised, 1e-8 of the quote asset, before fees."""
@@ -39,6 +41,17 @@ class Position(msgspec.Struct):
             signed_steps -= closing if signed_steps > 0 else -closing
         if signed_steps:
             self._increase(signed_steps, self.spec.notional_e8(price_ticks, abs(signed_steps)), rate_e8)
+        return realised
+
+    def trade_isolated(self, signed_steps: int, price_ticks: int, rate_e8: int, leverage: int) -> int:
+        """As `trade`; sets aside margin for what it opens and gives back that of what it closes, in proportion."""
+        before = self.steps
+        closing = min(abs(before), abs(signed_steps)) if before * signed_steps < 0 else 0
+        realised = self.trade(signed_steps, price_ticks, rate_e8)
+        if closing:
+            self.margin_e8 = self.margin_e8 * (abs(before) - closing) // abs(before)
+        if opened := abs(signed_steps) - closing:
+            self.margin_e8 += divide_up(self.spec.notional_e8(price_ticks, opened), leverage)
         return realised
 
     def _reduce(self, closing: int, notional_e8: int) -> int:

@@ -268,6 +268,54 @@ async def test_in_hedge_mode_both_positions_show_everywhere(maker):
     assert (await maker.books())["symbols"]["BTCUSDT"]["position"] == "0.01"
 
 
+async def test_isolated_margin_shows_everywhere_and_can_be_moved(maker):
+    assert (await maker.ask("POST", "/fapi/v1/marginType", symbol="BTCUSDT", marginType="ISOLATED"))[0] == 200
+    user = await maker.user_stream()
+    await maker.market("BUY", "0.100")
+    account = await user.until(lambda event: event["e"] == "ACCOUNT_UPDATE")
+    (balance,), (position,) = account["a"]["B"], account["a"]["P"]
+    assert (position["mt"], position["iw"]) == ("isolated", "309.0005")
+    assert Decimal(balance["wb"]) - Decimal(balance["cw"]) == Decimal("309.0005")
+    status, body = await maker.ask("POST", "/fapi/v1/positionMargin", symbol="BTCUSDT", amount="50.5", type=1)
+    assert (status, body) == (
+        200,
+        {"amount": 50.5, "code": 200, "msg": "Successfully modify position margin.", "type": 1},
+    )
+    moved = await user.until(lambda event: event["e"] == "ACCOUNT_UPDATE")
+    assert (moved["a"]["m"], moved["a"]["P"][0]["iw"]) == ("MARGIN_TRANSFER", "359.5005")
+    assert (await maker.ask("POST", "/fapi/v1/positionMargin", symbol="BTCUSDT", amount=50, type=2))[0] == 200
+    for path in ("/fapi/v2/positionRisk", "/fapi/v3/positionRisk"):
+        _, rows = await maker.ask("GET", path, symbol="BTCUSDT")
+        own = Decimal(rows[0]["isolatedWallet"]) + Decimal(rows[0]["unRealizedProfit"])
+        assert (rows[0]["isolatedWallet"], Decimal(rows[0]["isolatedMargin"])) == ("309.5005", own)
+        assert 0 < Decimal(rows[0]["liquidationPrice"]) < 61_000
+    _, balances = await maker.ask("GET", "/fapi/v3/balance")
+    usdt = next(row for row in balances if row["asset"] == "USDT")
+    assert Decimal(usdt["balance"]) - Decimal(usdt["crossWalletBalance"]) == Decimal("309.5005")
+    assert usdt["crossUnPnl"] == "0.00000000"
+    _, whole = await maker.ask("GET", "/fapi/v3/account")
+    assert Decimal(whole["totalWalletBalance"]) - Decimal(whole["totalCrossWalletBalance"]) == Decimal("309.5005")
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        pytest.param({"amount": 1}, -1102, id="no type"),
+        pytest.param({"type": 1}, -1102, id="no amount"),
+        pytest.param({"amount": 1, "type": 3}, -1130, id="unknown type"),
+        pytest.param({"amount": 0, "type": 1}, -4055, id="amount 0"),
+        pytest.param({"amount": "0.123456789", "type": 1}, -1111, id="nine decimals"),
+        pytest.param({"amount": 1, "type": 1, "positionSide": "UP"}, -4060, id="unknown side"),
+        pytest.param({"amount": 1, "type": 1, "positionSide": "LONG"}, -4061, id="side of the other mode"),
+        pytest.param({"amount": 1, "type": 1, "symbol": "NOPE"}, -1121, id="unknown symbol"),
+        pytest.param({"amount": 1, "type": 1}, -4049, id="cross margin"),
+    ],
+)
+async def test_margin_is_not_moved_for_a_bad_request(maker, params, code):
+    status, body = await maker.ask("POST", "/fapi/v1/positionMargin", **{"symbol": "BTCUSDT", **params})
+    assert (status, body["code"]) == (400, code)
+
+
 async def test_liquidation_leaves_no_position_and_says_so(venue, maker):
     await maker.ask("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=100)
     small = await venue.account(holder="small", balances={"USDT": "100"})

@@ -225,12 +225,8 @@ def test_price_match_excludes_a_price_and_needs_its_level(code_of, change, code)
     assert code_of(LIMIT | change) == code
 
 
-@pytest.mark.parametrize("mode", ["isolated", "multi-assets"])
-def test_modes_that_are_not_simulated_can_be_set_but_not_traded_in(venue, mode):
-    if mode == "isolated":
-        venue.exchange.set_margin_type("maker", "BTCUSDT", True, venue.now)
-    else:
-        venue.exchange.set_assets_mode("maker", True, venue.now)
+def test_multi_assets_mode_can_be_set_but_not_traded_in(venue):
+    venue.exchange.set_assets_mode("maker", True, venue.now)
     venue.heard()
     assert venue.refused(venue.limit, BUY, "0.010", "59000") == -1020
 

@@ -34,8 +34,9 @@ from phoenix_simulator.market.source import (
 
 SPEC = BUILT_IN["BTCUSDT"]
 SYMBOL = SPEC.symbol
-ACCOUNTS = ("ada", "bob", "cleo", "dora")
+ACCOUNTS = ("ada", "bob", "cleo", "dora", "eve")
 HEDGED = "dora"
+ISOLATED = "eve"
 START_MS = 1_760_000_000_000
 MIDDLE = 600_000
 
@@ -46,8 +47,8 @@ legs = st.sampled_from([PositionSide.LONG, PositionSide.SHORT])
 
 
 class Market(RuleBasedStateMachine):
-    """Four accounts (two of one trade group, one poor, one in hedge mode) and the background on a narrow book, so that
-    all collide.
+    """Five accounts (two of one trade group, one poor, one in hedge mode, one with isolated margin) and the background
+    on a narrow book, so that all collide.
     """
 
     kind: MarketKind
@@ -67,6 +68,9 @@ class Market(RuleBasedStateMachine):
             self.exchange.open_account(account_id, {"USDT": usdt * E8}, self.now, group)
         self.exchange.open_account(HEDGED, {"USDT": 300 * E8}, self.now)
         self.exchange.set_position_mode(HEDGED, True)
+        self.exchange.open_account(ISOLATED, {"USDT": 300 * E8}, self.now)
+        self.exchange.set_margin_type(ISOLATED, SYMBOL, True, self.now)
+        self.exchange.set_leverage(ISOLATED, SYMBOL, 100, self.now)
         self.heard_depth_id = 1000
         self.public = ({}, {})
         self.public[0].update(self.bids)
@@ -143,6 +147,10 @@ class Market(RuleBasedStateMachine):
             ref = OrderRef(orders[pick % len(orders)].order_id)
             self.exchange.cancel(account_id, SYMBOL, ref, self.now)
 
+    @rule(account_id=accounts, amount_e8=st.integers(-50 * E8, 50 * E8))
+    def move_margin(self, account_id, amount_e8):
+        self.attempt(self.exchange.move_margin, account_id, SYMBOL, PositionSide.BOTH, amount_e8, self.now)
+
     @rule(account_id=accounts)
     def cancel_all(self, account_id):
         self.exchange.cancel_all(account_id, SYMBOL, self.now)
@@ -183,7 +191,7 @@ class Market(RuleBasedStateMachine):
     def books(self):
         return (
             [dict(account.wallets_e8) for account in self.exchange.accounts.values()],
-            [(position.steps, position.cost_e8) for position in self.positions],
+            [(position.steps, position.cost_e8, position.margin_e8) for position in self.positions],
             [(len(holding.open), holding.bid_notional_e8) for holding in self.holdings],
             self.exchange.depth(SYMBOL, 100),
         )
@@ -212,6 +220,15 @@ class Market(RuleBasedStateMachine):
     @invariant()
     def positions_sum_to_zero_with_the_background(self):
         assert sum(position.steps for position in self.positions) + self.listing.background.steps == 0
+
+    @invariant()
+    def margin_is_set_aside_for_isolated_positions_only(self):
+        for account_id, account in self.exchange.accounts.items():
+            position = account.holding(SPEC).position
+            if account_id != ISOLATED:
+                assert account.isolated_e8("USDT") == 0
+            elif not position.steps:
+                assert position.margin_e8 == 0
 
     @invariant()
     def positions_are_of_the_accounts_mode(self):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from phoenix_simulator.api.render.numbers import plain
+from phoenix_simulator.api.render.numbers import plain, plain_e8
 from phoenix_simulator.exchange import adl
 from phoenix_simulator.exchange.accounts import Account, Holding, Income
 from phoenix_simulator.exchange.listing import Listing
@@ -22,7 +22,6 @@ Json = dict[str, object]
 
 _TOTALS_ASSET: Final = "USDT"
 """In single-asset mode the venue's totals cover USDT alone."""
-_NOTHING: Final = "0.00000000"
 
 
 class AccountView:
@@ -49,8 +48,8 @@ class AccountView:
             "accountAlias": alias,
             "asset": margin.asset,
             "balance": format_e8(margin.wallet_e8),
-            "crossWalletBalance": format_e8(margin.wallet_e8),
-            "crossUnPnl": format_e8(margin.unrealised_e8),
+            "crossWalletBalance": format_e8(margin.cross_wallet_e8),
+            "crossUnPnl": format_e8(margin.cross_unrealised_e8),
             "availableBalance": format_e8(margin.available_e8),
             "maxWithdrawAmount": format_e8(margin.max_withdraw_e8),
             "marginAvailable": True,
@@ -102,8 +101,8 @@ class AccountView:
             "totalMarginBalance": format_e8(margin.margin_balance_e8),
             "totalPositionInitialMargin": format_e8(margin.position_margin_e8),
             "totalOpenOrderInitialMargin": format_e8(margin.order_margin_e8),
-            "totalCrossWalletBalance": format_e8(margin.wallet_e8),
-            "totalCrossUnPnl": format_e8(margin.unrealised_e8),
+            "totalCrossWalletBalance": format_e8(margin.cross_wallet_e8),
+            "totalCrossUnPnl": format_e8(margin.cross_unrealised_e8),
             "availableBalance": format_e8(margin.available_e8),
             "maxWithdrawAmount": format_e8(margin.max_withdraw_e8),
         }
@@ -118,8 +117,8 @@ class AccountView:
             "initialMargin": format_e8(margin.initial_margin_e8),
             "positionInitialMargin": format_e8(margin.position_margin_e8),
             "openOrderInitialMargin": format_e8(margin.order_margin_e8),
-            "crossWalletBalance": format_e8(margin.wallet_e8),
-            "crossUnPnl": format_e8(margin.unrealised_e8),
+            "crossWalletBalance": format_e8(margin.cross_wallet_e8),
+            "crossUnPnl": format_e8(margin.cross_unrealised_e8),
             "availableBalance": format_e8(margin.available_e8),
             "maxWithdrawAmount": format_e8(margin.max_withdraw_e8),
             "updateTime": self._account.updated_ms.get(margin.asset, 0),
@@ -132,9 +131,9 @@ class AccountView:
             "positionSide": side.value,
             "positionAmt": amount(holding, side),
             "unrealizedProfit": format_e8(risk.unrealised_e8),
-            "isolatedMargin": _NOTHING,
+            "isolatedMargin": isolated_margin(holding, side, risk),
             "notional": format_e8(risk.notional_e8),
-            "isolatedWallet": "0",
+            "isolatedWallet": plain_e8(holding.position_of(side).margin_e8),
             "initialMargin": format_e8(risk.initial_margin_e8),
             "maintMargin": format_e8(risk.maintenance_e8),
             "updateTime": holding.position_of(side).updated_ms,
@@ -207,7 +206,7 @@ class AccountView:
     def _risk_common(self, holding: Holding, side: PositionSide, risk: PositionRisk) -> Json:
         symbol, position = holding.spec.symbol, holding.position_of(side)
         flat = not position.steps
-        liquidation_e8 = 0 if flat else liquidation_price_e8(self._account, holding, self._mark_of)
+        liquidation_e8 = 0 if flat else liquidation_price_e8(self._account, holding, self._mark_of, side)
         return {
             "symbol": symbol,
             "positionSide": side.value,
@@ -217,9 +216,9 @@ class AccountView:
             "markPrice": format_e8(self._mark_of(symbol)),
             "unRealizedProfit": format_e8(risk.unrealised_e8),
             "liquidationPrice": format_e8(liquidation_e8) if liquidation_e8 else "0",
-            "isolatedMargin": _NOTHING,
+            "isolatedMargin": isolated_margin(holding, side, risk),
             "notional": format_e8(risk.notional_e8),
-            "isolatedWallet": "0",
+            "isolatedWallet": plain_e8(holding.position_of(side).margin_e8),
             "updateTime": position.updated_ms,
         }
 
@@ -282,6 +281,11 @@ class AccountView:
 def amount(holding: Holding, side: PositionSide) -> str:
     """Signed position, padded."""
     return holding.spec.format_quantity(holding.position_of(side).steps)
+
+
+def isolated_margin(holding: Holding, side: PositionSide, risk: PositionRisk) -> str:
+    """What was set aside for the position, with its profit; 0 where it is cross-margined."""
+    return format_e8(holding.position_of(side).margin_e8 + risk.unrealised_e8 if holding.isolated else 0)
 
 
 def order_notionals_e8(holding: Holding, side: PositionSide) -> tuple[int, int]:

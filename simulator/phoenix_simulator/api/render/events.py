@@ -115,8 +115,8 @@ class EventRenderer:
             "bep": plain(state.break_even_price),
             "cr": plain_e8(state.realised_e8),
             "up": plain_e8(state.unrealised_e8),
-            "mt": "cross",
-            "iw": "0",
+            "mt": "cross" if state.isolated_e8 is None else "isolated",
+            "iw": plain_e8(state.isolated_e8 or 0),
             "ps": state.side.value,
             "ma": state.margin_asset,
         }
@@ -146,14 +146,15 @@ class EventRenderer:
                     "s": state.symbol,
                     "ps": state.side.value,
                     "pa": spec.format_quantity(state.qty_steps),
-                    "mt": "CROSSED",
-                    "iw": "0",
+                    "mt": "CROSSED" if state.isolated_e8 is None else "ISOLATED",
+                    "iw": plain_e8(state.isolated_e8 or 0),
                     "mp": format_e8(mark_e8),
                     "up": plain_e8(state.unrealised_e8),
                     "mm": plain_e8(maintenance_e8),
                 }
             )
-        return {"cw": format_e8(event.cross_wallet_e8), "p": rows}
+        cross: Json = {} if event.cross_wallet_e8 is None else {"cw": format_e8(event.cross_wallet_e8)}
+        return {**cross, "p": rows}
 
 
 def listen_key_expired(listen_key: str, event_ms: int) -> bytes:
@@ -161,8 +162,12 @@ def listen_key_expired(listen_key: str, event_ms: int) -> bytes:
 
 
 def _balance(balance: Balance) -> Json:
-    wallet = format_e8(balance.wallet_e8)
-    return {"a": balance.asset, "wb": wallet, "cw": wallet, "bc": plain_e8(balance.change_e8)}
+    return {
+        "a": balance.asset,
+        "wb": format_e8(balance.wallet_e8),
+        "cw": format_e8(balance.wallet_e8 - balance.isolated_e8),
+        "bc": plain_e8(balance.change_e8),
+    }
 
 
 def _price(spec: SymbolSpec, ticks: int) -> str:
