@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import local_redis
 from capture import SYMBOL
 from phoenix_cli.local.exchange import Control
-from phoenix_cli.local.fleet import at_endpoint, load_fleet, of_symbols
+from phoenix_cli.local.fleet import Assignment, at_endpoint, load_fleet, of_symbols
 from phoenix_cli.local.layout import StateDirectory, write_key
 from phoenix_cli.local.maker import free_port
 from phoenix_cli.local.parameters import Parameters
@@ -48,8 +49,14 @@ class Usage:
 async def measure(capture: Path | None, seconds: float) -> Usage:
     """Runs both for `seconds` after the worker has settled."""
     with tempfile.TemporaryDirectory(prefix="phoenix-bench-") as place:
-        async with _exchange(capture) as (exchange, url), aiohttp.ClientSession() as http:
-            argv, port = await _prepare(Path(place), url, http)
+        directory = StateDirectory(Path(place))
+        [assignment] = of_symbols(load_fleet([ROOT / "configs/accounts", ROOT / "configs/makers"]), [SYMBOL])
+        async with (
+            _exchange(capture) as (exchange, url),
+            aiohttp.ClientSession() as http,
+            local_redis.shared(directory, assignment.account) as redis,
+        ):
+            argv, port = await _prepare(directory, assignment, url, redis, http)
             async with _process(argv) as worker:
                 await _until_it_quotes(worker, http, port)
                 await asyncio.sleep(SETTLE_SECONDS)
@@ -82,10 +89,10 @@ async def _exchange(capture: Path | None) -> AsyncIterator[tuple[asyncio.subproc
         yield process, json.loads(await process.stdout.readline())["url"]
 
 
-async def _prepare(place: Path, url: str, http: aiohttp.ClientSession) -> tuple[list[str], int]:
-    """An account at the exchange, the maker of configs/ resolved for it, and the command line of its worker."""
-    [assignment] = of_symbols(load_fleet([ROOT / "configs/accounts", ROOT / "configs/makers"]), [SYMBOL])
-    directory = StateDirectory(place)
+async def _prepare(
+    directory: StateDirectory, assignment: Assignment, url: str, redis: str, http: aiohttp.ClientSession
+) -> tuple[list[str], int]:
+    """An account at the exchange, the maker resolved for it, and the command line of its worker."""
     key = await Control(url, http).make_account("bench", {"USDT": "100000"})
     credentials = directory.credentials("bench")
     write_key(credentials, key.api_key, key.api_secret)
@@ -95,6 +102,7 @@ async def _prepare(place: Path, url: str, http: aiohttp.ClientSession) -> tuple[
         "--maker": resolved / "maker.yaml",
         "--account": resolved / "account.yaml",
         "--credentials": credentials,
+        "--redis": redis,
         "--state-dir": directory.state,
         "--http": f"127.0.0.1:{port}",
     }
