@@ -455,6 +455,23 @@ def test_a_second_writer_withdraws_us_and_halts_the_account(world, client_id):
     assert Reason.SECOND_WRITER in world.engine.view().reasons
 
 
+@pytest.mark.parametrize(
+    ("client_id", "second_writer"),
+    [
+        pytest.param(order_id.format(INSTALLATION, TOKEN + 1, "q", 1), False, id="our successor"),
+        pytest.param(order_id.format("zzzzzz", TOKEN + 1, "q", 1), True, id="another installation"),
+    ],
+)
+def test_who_slept_beyond_its_deadline_meets_its_successor_before_it_hears_of_the_loss(world, client_id, second_writer):
+    world.lease(world.token, seconds=0.4)
+    world.automatic = False
+    world.now += 2 * SECOND
+    world.exchange.add(client_id, Side.BUY, 599_000, 10)
+    world.settle()
+    world.tick(1)
+    assert bool(of_kind(world.done, ac.RaiseEmergency)) is second_writer
+
+
 def test_a_person_who_resumes_after_a_second_writer_is_believed(world):
     other = world.exchange.add(order_id.format(INSTALLATION, TOKEN + 1, "q", 1), Side.BUY, 599_000, 10)
     world.settle()

@@ -401,7 +401,7 @@ def _judge_owner(state: State, order: ev.OpenOrder, out: Out) -> Owner:
     session = state.session
     owner = reconcile.owner_of(order, session.installation, session.token, known=False)
     match owner:
-        case Owner.SECOND_WRITER if session.token and order.state.is_open:
+        case Owner.SECOND_WRITER if session.token and order.state.is_open and not _is_successor(state, order):
             _withdraw_from(state, order.client_id, out)
         case Owner.FOREIGN:
             if order.state.is_open:
@@ -409,6 +409,14 @@ def _judge_owner(state: State, order: ev.OpenOrder, out: Out) -> Owner:
             else:
                 session.foreign.pop(order.client_id, None)
     return owner
+
+
+def _is_successor(state: State, order: ev.OpenOrder) -> bool:
+    """Whether our lease had run out and the order is of who was given it after us: this process slept, and the order
+    reaches it before the loss of the lease does.
+    """
+    session = state.session
+    return state.now_ns >= session.deadline_ns and reconcile.is_of(order.client_id, session.installation)
 
 
 def _still_writes(state: State, event: ev.OrderReport) -> bool:

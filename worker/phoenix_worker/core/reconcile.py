@@ -173,6 +173,12 @@ def owner_of(order: OpenOrder, installation: str, token: int, known: bool) -> Ow
     return Owner.OURS if known else Owner.OLDER
 
 
+def is_of(client_id: str, installation: str) -> bool:
+    """Whether a worker of the installation placed it."""
+    ident = order_id.parse(client_id)
+    return ident is not None and ident.installation == installation
+
+
 def is_older(client_id: str, token: int) -> bool:
     """Whether an older token than this one placed it."""
     ident = order_id.parse(client_id)
