@@ -9,8 +9,10 @@ import pytest
 from arena import Arena
 from arena_exchange import PausableMarket
 from arena_redis import redis_server
+from phoenix_simulator.api.limits import LimitSettings
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.symbols import BUILT_IN
+from phoenix_simulator.scenario import Scenario, VenueChoices
 from phoenix_simulator.server import CANARY_SYMBOL, ServerConfig, run_server
 
 FIGURE = "figure"
@@ -54,9 +56,11 @@ async def open_arena(tmp_path: Path) -> AsyncIterator[OpenArena]:
             speed: float = 1.0,
             seed: int = 7,
             net_and_gross: tuple[int, int] | None = None,
+            limits: LimitSettings | None = None,
             **spec: object,
         ) -> Arena:
-            config = ServerConfig(symbols=symbols, seed=seed)
+            choices = VenueChoices(limits=limits or LimitSettings())
+            config = ServerConfig(symbols=symbols, seed=seed, scenario=Scenario(venue=choices))
             sources = {symbol: PausableMarket(BUILT_IN[symbol], seed) for symbol in (*symbols, CANARY_SYMBOL)}
             url, server = await stack.enter_async_context(run_server(config, Clock(speed), sources))
             http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)))

@@ -1,0 +1,117 @@
+"""The exchange's limits are shared: all makers of an account together never go beyond them, and all wait together."""
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+from http import HTTPStatus
+
+import pytest
+from phoenix_coordination.redis.keys import EgressKeys
+from phoenix_coordination.state import Reason
+from phoenix_crds.values import Duration
+from phoenix_simulator.api.limits import LimitSettings
+from phoenix_worker.runtime.steward import WEIGHT_1M
+from phoenix_worker.venue.binance.costs import CLOCK, DEAD_MAN, TRUTH, fixed_weight_1m
+
+SYMBOLS = ("ETHUSDT", "BTCUSDT", "SOLUSDT", "ETHUSDC")
+SMALL = LimitSettings(orders_per_10_seconds=60, orders_per_minute=240)
+NS = 1_000_000_000
+SPEED = 8.0
+ORDERS = frozenset({"order.place", "order.modify"})
+EAGER = {"requote_threshold": Decimal("0.01"), "quote_interval": Duration.parse("100ms")}
+
+
+def orders_of(arena):
+    return [asked for asked in arena.venue.asked if asked.operation in ORDERS]
+
+
+def refused(arena):
+    return [asked for asked in arena.venue.asked if asked.status in {HTTPStatus.TOO_MANY_REQUESTS, 418}]
+
+
+@pytest.fixture
+async def four(open_arena):
+    """Four makers of one account that would send far more than it may."""
+    arena = await open_arena(*SYMBOLS, limits=SMALL, **EAGER)
+    await asyncio.gather(*(arena.start(symbol) for symbol in SYMBOLS))
+    for symbol in SYMBOLS:
+        await arena.quoting(symbol=symbol)
+    return arena
+
+
+async def test_four_makers_at_full_speed_never_meet_the_account_s_limits(four, figure):
+    began_ns = four.clock.monotonic_ns()
+    await asyncio.sleep(25)
+    sent = [asked.at_ns for asked in orders_of(four)]
+    quoting = SMALL.orders_per_10_seconds * 0.8 * 0.8
+    most = max(sum(at_ns - 10 * NS < other <= at_ns for other in sent) for at_ns in sent)
+    figure(f"orders of four makers in the fullest 10 s: {most} of {SMALL.orders_per_10_seconds}")
+    assert not refused(four)
+    assert most <= SMALL.orders_per_10_seconds
+    used = sum(at_ns > began_ns for at_ns in sent)
+    assert used > 0.4 * 2.5 * min(quoting, SMALL.orders_per_minute * 0.8 * 0.8 / 6), "what may be used is used"
+    symbols = Counter(item.order.symbol for item in four.venue.accepted if item.at_ns > began_ns)
+    assert all(symbols[symbol] for symbol in SYMBOLS), f"everybody has its part: {symbols}"
+
+
+async def test_where_one_is_told_to_wait_all_wait_at_once_and_go_on_afterwards(four, figure):
+    await four.venue.fault("rate-limit", status=429, retryAfterSeconds=4, count=1, endpoint="order.place")
+    await four.wait(lambda: refused(four), "the exchange refuses one order", 20)
+    at_ns = refused(four)[0].at_ns
+    await asyncio.sleep(6)
+    later = [asked.at_ns - at_ns for asked in orders_of(four) if asked.at_ns > at_ns]
+    heard = [after_ns for after_ns in later if after_ns < 4 * NS]
+    figure(f"a 429 for one: last order of four makers {max(heard, default=0) / 1e6:.1f} ms after it")
+    assert not any(NS // 2 < after_ns < 39 * NS // 10 for after_ns in later)
+    assert len(refused(four)) == 1
+    mark = four.mark
+    for symbol in SYMBOLS:
+        await four.quoting(since=mark, symbol=symbol)
+    await four.ends_in_order(fills=False)
+
+
+async def test_a_ban_halts_the_account_whatever_request_met_it(four):
+    await four.venue.fault("rate-limit", status=418, retryAfterSeconds=5, count=1, endpoint="countdown")
+    for symbol in SYMBOLS:
+        await four.workers[symbol].until(lambda record: record.reason is Reason.EMERGENCY, "halted", 40)
+    async with four.shared() as account:
+        switch = await account.switch()
+    assert "banned by the exchange" in switch.reason
+
+
+async def test_an_idle_maker_costs_what_it_is_admitted_with(open_arena, figure):
+    """Over minutes of the simulated exchange's own count; the lone worker is the account's steward, too."""
+    arena = await open_arena("ETHUSDT", speed=SPEED, paused=True)
+    weights: list[tuple[int, int]] = []
+    limits = arena.venue.server.gateway.limits
+    charge = limits.charge_weight
+
+    def counted(ip, weight, now_ms):
+        weights.append((now_ms, weight))
+        charge(ip, weight, now_ms)
+
+    limits.charge_weight = counted
+    worker = await arena.start()
+    await worker.until(lambda record: record.reason is Reason.PAUSED, "it is idle")
+    began_ms = weights[-1][0] + 5_000
+    await asyncio.sleep(126 / SPEED)
+    spent = sum(weight for at_ms, weight in weights if began_ms < at_ms <= began_ms + 120_000) / 2
+    expected = fixed_weight_1m() + WEIGHT_1M
+    figure(f"an idle worker costs {spent:.0f} of request weight a minute, {expected} are booked")
+    at_the_edge = (DEAD_MAN + TRUTH + CLOCK) / 2
+    assert abs(spent - expected) <= at_the_edge, "one of each, more or less, falls into the two minutes"
+
+
+async def test_a_maker_that_does_not_fit_waits_and_says_the_sum_until_there_is_room(open_arena):
+    arena = await open_arena("ETHUSDT")
+    makers = EgressKeys("default").makers
+    await arena.redis.command("HSET", makers, "pod/other", f"1500 {10**15}")
+    worker = await arena.start()
+    told = f"this maker needs {fixed_weight_1m()} of request weight a minute even when it does not quote; 1500 of 1536 "
+    record = await worker.until(lambda record: record.detail.startswith(told), "it does not fit, and says so")
+    assert record.reason is Reason.PREFLIGHT_REFUSED
+    assert (await worker.get("/readyz"))[0] == HTTPStatus.SERVICE_UNAVAILABLE
+    assert (await worker.get("/livez"))[0] == HTTPStatus.OK
+    await arena.redis.command("HDEL", makers, "pod/other")
+    await arena.quoting()
+    await arena.ends_in_order(fills=False)
