@@ -147,6 +147,27 @@ class TestBackingOff:
         assert not rest.budget.admits_order(rest.time.clock.monotonic_ns(), Urgency.REDUCE)
         await rest.get("/fapi/v1/time", weight=1)
 
+    async def test_too_many_orders_says_how_long(self, make_rest, exchange, refusal):
+        exchange.answers["POST", PATH] = lambda *_: refusal(429, -1015, "Too many new orders", **{"Retry-After": "47"})
+        rest = make_rest()
+        with pytest.raises(RestError):
+            await rest.change("POST", PATH, [], weight=0, urgency=Urgency.QUOTE)
+        left_s = (rest.budget.orders_blocked_until_ns - rest.time.clock.monotonic_ns()) / 1e9
+        assert 40 < left_s <= 47
+
+    async def test_the_exchange_s_own_protection_holds_quotes_and_nothing_else(self, make_rest, exchange, refusal):
+        text = "Request throttled by system-level protection. Reduce-only/close-position orders are exempt."
+        exchange.answers["POST", PATH] = lambda *_: refusal(503, -1008, text)
+        rest = make_rest()
+        with pytest.raises(RestError) as caught:
+            await rest.change("POST", PATH, [], weight=0, urgency=Urgency.QUOTE)
+        assert caught.value.verdict.outcome is Outcome.REFUSED
+        now_ns = rest.time.clock.monotonic_ns()
+        assert not rest.budget.admits_order(now_ns, Urgency.QUOTE)
+        assert rest.budget.admits_order(now_ns, Urgency.REDUCE)
+        assert rest.budget.to_tell(now_ns).egress_blocked_ns == 0
+        await cancel(rest)
+
 
 class TestWhatBreaks:
     async def test_a_request_that_never_left_is_refused_with_proof(self, make_rest):
