@@ -118,6 +118,7 @@ class Tenure:
             self._campaign.release()
         await self._campaign.stop()
         self.token = 0
+        self._office.returned(self)
 
     async def _heard(self, beat: Beat) -> None:
         if not self._seen and not self.token:
@@ -160,6 +161,7 @@ class StewardOffice:
         self._answer_s = max(0.05, (times.ttl_s - times.margin_s) / clock.rate / 2)
         self.client = connect(url, self._answer_s, credentials)
         self._watches: dict[str, Watch] = {}
+        self._borrowed: set[Tenure] = set()
         self._office: Campaign | None = None
         self._token = 0
         self._deadline_ns = 0
@@ -182,6 +184,8 @@ class StewardOffice:
         self._token = 0
 
     async def stop(self) -> None:
+        for tenure in list(self._borrowed):  # whose visit was cut short: the lease runs out
+            await tenure.end(quiescent=False)
         await self.resign()
         with contextlib.suppress(*FAULTS):
             await self.client.aclose()
@@ -240,7 +244,12 @@ class StewardOffice:
         return sights
 
     def borrow(self, symbol: str) -> Tenure:
-        return Tenure(self, symbol)
+        tenure = Tenure(self, symbol)
+        self._borrowed.add(tenure)
+        return tenure
+
+    def returned(self, tenure: Tenure) -> None:
+        self._borrowed.discard(tenure)
 
     async def publish(self, report: StewardReport) -> StewardReport | None:
         """The report as it was published, or `None` where the office is somebody else's by now; raises `FAULTS`."""

@@ -111,10 +111,15 @@ class World:
         await leader.hears(LeaseGranted)
         return leader
 
-    async def steward(self, holder: str = "steward-1", *, acts: bool = True) -> Steward:
+    async def steward(
+        self, holder: str = "steward-1", *, acts: bool = True, fault: dict[str, str] | None = None
+    ) -> Steward:
+        """`fault`: of the exchange, from when the worker has started."""
         venue = self.client(holder)
         self._venues.append(venue)
         await prepared(venue)
+        if fault is not None:
+            await self.fault(fault)
         office = StewardOffice(self.redis.url, IDENTITY, holder, self.clock, TIMES, dry_run=not acts)
         steward = Steward(
             *(office, venue.account, venue.caretaker, OURS, lambda: self.level),
@@ -167,6 +172,10 @@ class World:
     def position(self, symbol: str) -> int:
         holding = self.server.exchange.account(self.account).holdings.get(symbol)
         return holding.position.steps if holding is not None else 0
+
+    async def fault(self, fault: dict[str, str]) -> None:
+        async with self.http.post(f"{self.url}/sim/fault", json=fault) as reply:
+            assert reply.status == 200, await reply.text()
 
     def lose_all_but(self, share_of_maintenance: float) -> None:
         """The account has lost money: its balance is this many times what its positions need."""
@@ -222,7 +231,7 @@ class World:
 
     async def long_enough_to_act(self) -> None:
         """A symbol is watched for a ttl, its lease for another, and then something is done."""
-        await self.clock.sleep(2 * TIMES.ttl_s + 4 * POLL_S)
+        await self.clock.sleep(3 * TIMES.ttl_s + 4 * POLL_S)
 
     async def close(self) -> None:
         await asyncio.gather(*(steward.stop() for steward in self._stewards))
@@ -322,6 +331,15 @@ async def test_margin_that_runs_short_raises_the_emergency(world, balance_of_mai
     await world.looks(steward, 2)
     assert {level for level, _ in world.raised} == ({raised} if raised else set())
     assert all(reason.startswith("margin of USDT: maintenance is ") for _, reason in world.raised)
+
+
+async def test_margin_is_judged_though_the_positions_cannot_be_read(world):
+    await world.buy("ETHUSDT", "20")
+    world.lose_all_but(1.3)
+    fault = {"kind": "unavailable", "outcome": "internal", "endpoint": "positionRisk", "holder": "phoenix/steward-1"}
+    await world.steward("steward-1", fault=fault)
+    await world.until(lambda: world.raised)
+    assert world.raised[0][0] is EmergencyLevel.FLATTEN
 
 
 # -- symbols without a leader --------------------------------------------------------------------------
@@ -457,8 +475,7 @@ async def test_a_steward_that_cannot_read_the_account_leaves_the_office_to_anoth
     await world.in_office(first)
     second = await world.steward("steward-2")
     fault = {"kind": "unavailable", "outcome": "internal", "endpoint": "account", "holder": "phoenix/steward-1"}
-    async with world.http.post(f"{world.url}/sim/fault", json=fault) as reply:
-        assert reply.status == 200, await reply.text()
+    await world.fault(fault)
     await world.in_office(second)
     assert any(event == "steward: leaves the office" for event, _ in world.log.said)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from phoenix_coordination.redis.client import FAULTS, fault_of
 from phoenix_coordination.redis.ledger import MICRO
 from phoenix_coordination.redis.steward import Sight, StewardOffice, StewardReport, SymbolReport
+from phoenix_coordination.redis.tasks import begin, end
 
 from phoenix_worker.core.events import EmergencyLevel
 from phoenix_worker.core.stewardship import (
@@ -45,6 +46,8 @@ UNREADABLE_S = 30.0
 SETTLE_AFTER_S = 30.0
 """What only counts too much in the ledger harms nobody while a successor may be on its way."""
 RETRY_S = 10.0
+LEAVE_S = 1.0
+"""Life's seconds that giving a symbol back may take when the worker ends."""
 NS = 1_000_000_000
 
 
@@ -88,15 +91,18 @@ class Steward:
 
     def start(self) -> None:
         self._office.start()
-        self._running = asyncio.create_task(self._run(), name="steward")
-        self._running.add_done_callback(_told_when_it_fails)
+        self._running = begin(self._run(), "steward")
 
     async def stop(self) -> None:
         """Leaves the office; a symbol that is being attended is given back, or its lease runs out."""
-        tasks = [task for task in (self._running, *self._attending.values()) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._running is not None:
+            await end([self._running])
+        visits = list(self._attending.values())
+        for visit in visits:
+            visit.cancel()
+        if visits:
+            await asyncio.wait(visits, timeout=LEAVE_S)
+        await end(visits)
         await self._office.stop()
 
     async def _run(self) -> None:
@@ -120,15 +126,15 @@ class Steward:
         state = await self._account.state()
         if self._multi_assets is None or now_ns - self._mode_read_ns >= MODE_S * NS:
             self._multi_assets, self._mode_read_ns = await self._account.is_multi_assets(), now_ns
-        if self._polls % POLLS_PER_POSITIONS == 0:
-            self._positions = {row.symbol: row for row in await self._account.positions()}
-        self._polls += 1
         self._read_ns = self._clock.monotonic_ns()
         margins = state.margins(multi_assets=self._multi_assets)
         level, reason = called_for(margins)
-        if self._acts and level > self._level():
+        if self._acts and level > self._level():  # before all else: what follows may not be to be had
             self._log.error("steward: emergency", level=level.name, reason=reason)
             self._raise_emergency(level, reason)
+        if self._polls % POLLS_PER_POSITIONS == 0:
+            self._positions = {row.symbol: row for row in await self._account.positions()}
+        self._polls += 1
         sights = await self._office.look([row.symbol for row in state.busy])
         await self._tell(self._reported(state, margins, sights))
         if self._acts:
@@ -195,9 +201,7 @@ class Steward:
         )
         if duty_of(seen, self._level()) is Duty.NONE:
             return
-        task = asyncio.create_task(self._attend(symbol), name=f"attending {symbol}")
-        task.add_done_callback(_told_when_it_fails)
-        self._attending[symbol] = task
+        self._attending[symbol] = begin(self._attend(symbol), f"attending {symbol}")
 
     async def _was_ours(self, symbol: str) -> bool:
         """Where Redis has forgotten who led it, and everything shall be closed: the exchange still knows whose orders
@@ -238,8 +242,3 @@ def _distance_bps(position: AccountPosition | None) -> float:
     if position is None or not position.liquidation_price or not position.mark_price:
         return -1.0
     return float(abs(position.liquidation_price / position.mark_price - 1) * 10_000)
-
-
-def _told_when_it_fails(done: asyncio.Task[None]) -> None:
-    if not done.cancelled() and (error := done.exception()) is not None:
-        done.get_loop().call_exception_handler({"message": f"task {done.get_name()}", "exception": error})
