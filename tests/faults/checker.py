@@ -153,20 +153,20 @@ class Judge:
         """What a reservation books beyond what reduces, or may rest already, fits; and is nothing without trust."""
         if not entry.token:
             return
-        sums = {"net long": entry.long, "net short": entry.short, "gross": entry.gross}
-        for name, symbol in self._world.symbols.items():
-            if name != entry.symbol and symbol.entry is not None:
-                sums["net long"] += symbol.entry.long
-                sums["net short"] += symbol.entry.short
-                sums["gross"] += symbol.entry.gross
+        others = [s.entry for name, s in self._world.symbols.items() if name != entry.symbol and s.entry is not None]
+        gross = sum(other.gross for other in others)
         opens_buys = entry.buys > max(-entry.size, entry.buy_floor)
         opens_sells = entry.sells > max(entry.size, entry.sell_floor)
-        concerned = {"net long": opens_buys, "net short": opens_sells, "gross": opens_buys or opens_sells}
-        limits = {"net long": self._terms.net_micro, "net short": self._terms.net_micro}
-        for name, reached in sums.items():
-            limit = limits.get(name, self._terms.gross_micro)
-            if concerned[name] and reached > limit:
-                text = f"token {entry.token} was granted {name} {_quote(reached)}, the limit is {_quote(limit)}"
+        reached = []
+        if opens_buys:
+            reached.append(("net long", entry.long + sum(other.long for other in others), self._terms.net_micro))
+            reached.append(("gross", gross + abs(entry.size + entry.buys), self._terms.gross_micro))
+        if opens_sells:
+            reached.append(("net short", entry.short + sum(other.short for other in others), self._terms.net_micro))
+            reached.append(("gross", gross + abs(entry.size - entry.sells), self._terms.gross_micro))
+        for name, amount, limit in reached:
+            if amount > limit:
+                text = f"token {entry.token} was granted {name} {_quote(amount)}, the limit is {_quote(limit)}"
                 yield Violation(Rule.LIMITS, entry.at_ns, entry.symbol, text)
         if (opens_buys or opens_sells) and not self._world.trusted:
             text = f"token {entry.token} was granted what opens risk before the ledger was rebuilt"

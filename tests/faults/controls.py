@@ -21,11 +21,11 @@ class Failpoint(IntEnum):
 
     NOWHERE = 0
     APPROVED = 1
-    """Between the gate and the venue: the order is approved and nothing else has looked at the clock yet."""
+    """Between the gate and the venue: a new order is approved and nothing else has looked at the clock yet."""
     CHECKED = 2
-    """After the last look at the clock, before the bytes of the order."""
+    """After the last look at the clock, before the bytes of a new order."""
     SENT = 3
-    """The bytes of the order have left."""
+    """The bytes of a new order have left."""
     CANCEL = 4
     RESERVING = 5
     """Before the reservation is asked for."""
@@ -44,6 +44,8 @@ class Failpoint(IntEnum):
     """An emergency is about to be raised."""
     REMEMBERING = 13
     """The memory is about to be saved."""
+    AMENDING = 14
+    """After the last look at the clock, before the bytes of an amend."""
 
 
 class Deed(IntEnum):

@@ -13,8 +13,9 @@ from phoenix_simulator.audit.books import Graces
 from phoenix_simulator.audit.declared import AccountLimit, Declaration, Pattern
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.events import ExchangeEvent, MarkChanged, OrderUpdated
-from phoenix_simulator.exchange.orders import ExecutionType
+from phoenix_simulator.exchange.orders import ExecutionType, Side
 from phoenix_simulator.exchange.symbols import BUILT_IN, SymbolSpec
+from phoenix_simulator.market.source import TakerUpdate
 from phoenix_simulator.scenario import Scenario, VenueChoices
 from phoenix_simulator.server import CANARY_SYMBOL, Server, ServerConfig
 
@@ -72,6 +73,21 @@ class ExchangeOfCell:
         """Signed steps."""
         holding = self.server.exchange.account(self.account).holdings.get(symbol)
         return holding.position.steps if holding is not None else 0
+
+    def take(self, symbol: str) -> bool:
+        """A taker takes our nearest buy order whole; whether there was one."""
+        exchange = self.server.exchange
+        buys = [order for order in exchange.open_orders(self.account, symbol) if order.side is Side.BUY]
+        if not buys:
+            return False
+        nearest = max(buys, key=lambda order: order.price_ticks)
+        ahead = exchange.listing(symbol).book.bids.ahead_of(nearest)
+        better = sum(steps for ticks, steps in exchange.listing(symbol).depth(100).bids if ticks > nearest.price_ticks)
+        taken = TakerUpdate(
+            0, is_buy=False, qty_steps=better + ahead + nearest.leaves_steps, limit_ticks=nearest.price_ticks
+        )
+        exchange.apply(symbol, taken, self.clock.now_ms())
+        return True
 
     async def _watched(self, operation: Operation, arrival: Arrival) -> Answer:
         self._holder.set(arrival.holder)

@@ -22,7 +22,7 @@ from phoenix_coordination.port import LeaseGranted, LeaseTimes, Message
 from phoenix_coordination.redis import scripts
 from phoenix_coordination.redis.scripts import Script
 from phoenix_worker.core import statistics
-from phoenix_worker.core.actions import Amend, Cancel, CancelAll, Place
+from phoenix_worker.core.actions import Cancel, CancelAll, Place
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.logs import open_log
 from phoenix_worker.runtime.redaction import Redactor, guard_crashes
@@ -191,7 +191,7 @@ def _wrap_venue(at: Any) -> None:
 
     def performed(venue: BinanceVenue, action: VenueAction) -> None:
         match action:
-            case Place() | Amend():
+            case Place():
                 at(Failpoint.APPROVED)
             case Cancel() | CancelAll():
                 at(Failpoint.CANCEL)
@@ -200,11 +200,13 @@ def _wrap_venue(at: Any) -> None:
         perform(venue, action)
 
     def sent(connection: Connection, text: bytes) -> None:
-        enters = b'"order.place"' in text or b'"order.modify"' in text
-        if enters:
+        places = b'"order.place"' in text
+        if places:
             at(Failpoint.CHECKED)
+        elif b'"order.modify"' in text:
+            at(Failpoint.AMENDING)
         send(connection, text)
-        if enters:
+        if places:
             at(Failpoint.SENT)
 
     BinanceVenue.perform = performed  # type: ignore[method-assign] # a failpoint

@@ -19,9 +19,9 @@ class Mutation(StrEnum):
     """`reserve.lua` grants from a ledger that nobody has rebuilt."""
 
 
-_FENCED = """if lease[1] ~= ARGV[2] or lease[2] ~= ARGV[3] or lease[3] ~= '' then"""
-_STALE = """if before and (token < before[2] or (token == before[2] and sequence <= before[3])) then"""
-_TRUSTED = """if string.sub(mark, 1, #run + 1) == run .. ':' then"""
+_FENCED = "if lease[1] ~= ARGV[2] or lease[2] ~= ARGV[3] or lease[3] ~= '' then"
+_STALE = "if before and (token < before.token or (token == before.token and sequence <= before.sequence)) then"
+_TRUSTED = "if string.sub(mark, 1, #run + 1) == run .. ':' then"
 
 
 def mutate(mutation: Mutation) -> None:

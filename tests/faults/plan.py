@@ -37,6 +37,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     kind: Kind
     slot: int
+    leader: bool
+    """Whoever leads that worker's symbol is meant."""
     seconds: float
     pause_s: float
     weather: Weather = Weather.FAIR
@@ -53,7 +55,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
             Kind.CLOCK: f" by {self.jump_s:+.0f} s",
             Kind.STOP: f" {self.level}",
         }.get(self.kind, "")
-        return f"{self.kind}{extra}, worker {self.slot}, {self.seconds:.2f} s"
+        whom = f"leader beside {self.slot}" if self.leader else f"worker {self.slot}"
+        return f"{self.kind}{extra}, {whom}, {self.seconds:.2f} s"
 
 
 OFTEN: Mapping[Kind, float] = {
@@ -78,6 +81,13 @@ OFTEN: Mapping[Kind, float] = {
 """Relative weights: what must be survived at every instruction is tried most."""
 
 _BAD = (Weather.HELD, Weather.DEAF, Weather.MUTE, Weather.CUT)
+_OF_LEADERS = 0.75
+_MET: Mapping[Failpoint, float] = dict.fromkeys(list(Failpoint)[1:], 1.0) | {
+    Failpoint.APPROVED: 3.0,
+    Failpoint.CHECKED: 4.0,
+    Failpoint.RESERVING: 3.0,
+    Failpoint.BEATEN: 2.0,
+}
 _RECOVERS = 0.35
 """Share of the faults after which the account quotes again before the next; the others overlap."""
 
@@ -99,10 +109,11 @@ def _fault(random: Random, number: int, kind: Kind, slots: int) -> Fault:
         number=number,
         kind=kind,
         slot=random.randrange(slots),
+        leader=random.random() < _OF_LEADERS,
         seconds=seconds,
         pause_s=-1.0 if random.random() < _RECOVERS else random.uniform(0.0, 0.6),
         weather=random.choice(_BAD),
-        failpoint=random.choice(list(Failpoint)[1:]),
+        failpoint=random.choices(list(_MET), list(_MET.values()))[0],
         level=2 if random.random() < 0.1 else 1,
         jump_s=random.choice((-3600.0, -5.0, -1.0, 1.0, 5.0, 3600.0)),
     )

@@ -15,7 +15,7 @@ from phoenix_worker.runtime.resolved import Resolved
 CONFIGS = Path(__file__).parents[2] / "configs"
 TEMPLATE = "ETHUSDT"
 COOLDOWN_NS = 1_000_000_000
-NET, GROSS = Decimal(1500), Decimal(2500)
+NET, GROSS = Decimal(1200), Decimal(1600)
 """Two makers that are flat want to have some 1700 on either side."""
 
 

@@ -124,9 +124,11 @@ class Storm:
         if fault.kind not in _OF_WORKERS:
             return None
         slots = [slot for slot in self._cell.slots.values() if slot.uid == OUR_UID]
+        named = slots[fault.slot]
+        others = [slots[(fault.slot + number) % len(slots)] for number in range(len(slots))]
         while True:
-            for number in range(len(slots)):
-                slot = slots[(fault.slot + number) % len(slots)]
+            leader = self._cell.leader(named.symbol) if fault.leader else None
+            for slot in others if leader is None else (leader, *others):
                 if slot.pid and slot.name not in self._busy:
                     self._busy.add(slot.name)
                     return slot

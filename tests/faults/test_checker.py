@@ -219,6 +219,20 @@ LIMITS = {
         [booked(5, sequence=2, buys=81, buy_floor=81 * STEP_MICRO)],
         False,
     ),
+    "one side that may rest already, beyond the limit, beside another that is granted": (
+        [
+            booked(4, sequence=2, symbol=OTHER, buys=0, sells=0, position=70),
+            booked(5, sequence=2, buys=81, sells=10, buy_floor=81 * STEP_MICRO),
+        ],
+        False,
+    ),
+    "both sides granted, gross beyond the limit by the one": (
+        [
+            booked(4, sequence=2, symbol=OTHER, buys=0, sells=0, position=-70),
+            booked(5, sequence=2, buys=81, sells=10),
+        ],
+        True,
+    ),
     "what only reduces is booked beyond the limit": ([booked(5, sequence=2, position=-81, buys=81, sells=0)], False),
     "granted before the ledger was rebuilt": ([KeysLost(at_ns=ns(5)), booked(6, sequence=2)], True),
     "granted under another run of the server": ([RedisStarted(at_ns=ns(5)), booked(6, sequence=2)], True),

@@ -1,0 +1,147 @@
+"""`make test-faults`: the storm in several cells at once, the figures, and one line at the end.
+
+    python tests/faults/run.py --faults 2000 --seed 7
+
+The last line is `faults=N violations=N seed=N`; status 1 where anything was violated. What a failing cell leaves lies
+in `build/faults/<seed>/cell-<n>`: its plan, history, logs and flight recordings, and how to run it again.
+"""
+
+import argparse
+import asyncio
+import secrets
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import msgspec
+from measure import measurements
+from mutations import Mutation
+from storm import Result
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "faults"
+_CELLS_AT_ONCE = 8
+_FAULTS_A_CELL = 125
+"""Short enough that a failing one is read, long enough that it lives through everything."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faults", type=int, default=2000, help="how many at least (default %(default)s)")
+    parser.add_argument("--seed", type=int, help="of the storm; a fresh one unless it is given")
+    parser.add_argument("--cell", type=int, help="only this cell of the seed")
+    parser.add_argument("--at-once", type=int, default=_CELLS_AT_ONCE, help="cells side by side (default %(default)s)")
+    parser.add_argument("--mutation", type=Mutation, default=Mutation.NONE, help="take a safeguard out of the workers")
+    parser.add_argument("--no-figures", action="store_true", help="the storm alone, without the measurements")
+    options = parser.parse_args(arguments)
+    seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
+    return asyncio.run(_run(options, seed))
+
+
+async def _run(options: argparse.Namespace, seed: int) -> int:
+    began = time.monotonic()
+    faults, violations, results = 0, 0, []
+    broken = 0
+    print(f"seed {seed}: at least {options.faults} faults, {options.at_once} cells side by side", flush=True)
+    running: set[asyncio.Task[Result | str]] = set()
+    numbers = iter([options.cell]) if options.cell is not None else _endless()
+    # A fault that was planned for a failpoint counts only where the worker came by: cells are added until it is enough.
+    planned = 0
+    while running or (faults < options.faults and not broken):
+        while len(running) < options.at_once and faults + planned * _MET < options.faults and not broken:
+            number = next(numbers, None)
+            if number is None:
+                break
+            count = min(_FAULTS_A_CELL, max(10, int((options.faults - faults - planned * _MET) / _MET) + 1))
+            planned += count
+            running.add(asyncio.create_task(_cell(seed, number, count, options.mutation), name=str(count)))
+        if not running:
+            break
+        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            planned -= int(task.get_name())
+            result = task.result()
+            if isinstance(result, str):
+                broken += 1
+                print(result, flush=True)
+                continue
+            results.append(result)
+            faults += sum(result.faults.values())
+            violations += len(result.violations)
+            _tell_cell(result, seed, time.monotonic() - began)
+    _tell(results)
+    if not options.no_figures and not broken:
+        for line in await measurements():
+            print(line, flush=True)
+    print(f"faults={faults} violations={violations + broken} seed={seed}", flush=True)
+    return 1 if violations or broken else 0
+
+
+_MET = 0.85
+"""Of the faults that are planned, those that come about."""
+
+
+def _endless() -> Iterator[int]:
+    number = 0
+    while True:
+        yield number
+        number += 1
+
+
+async def _cell(seed: int, number: int, count: int, mutation: Mutation) -> Result | str:
+    """Its result, or why it has none: a storm that could not be made proves nothing."""
+    keep = BUILD / str(seed) / f"cell-{number}"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(Path(__file__).with_name("storm.py")), "--seed", str(seed), "--cell", str(number)),
+        *("--faults", str(count), "--keep", str(keep), "--mutation", mutation.value),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    if process.returncode == 0:
+        return msgspec.json.decode(output.splitlines()[-1], type=Result)
+    return f"cell {number} ended with status {process.returncode}: {errors.decode(errors='replace')[-2000:]}"
+
+
+def _tell_cell(result: Result, seed: int, elapsed_s: float) -> None:
+    line = (
+        f"[{elapsed_s:5.0f} s] cell {result.cell}: {sum(result.faults.values())} faults, {result.accepted} orders"
+        f" accepted, {result.fills} fills, {len(result.violations)} violations"
+    )
+    print(line, flush=True)
+    if not result.violations:
+        return
+    for violation in result.violations[:5]:
+        print(f"    {violation}", flush=True)
+    place = (BUILD / str(seed) / f"cell-{result.cell}").relative_to(ROOT)
+    print(
+        f"    kept in {place}; again: python tests/faults/run.py --seed {seed} --cell {result.cell} --no-figures",
+        flush=True,
+    )
+
+
+def _tell(results: Sequence[Result]) -> None:
+    survived: Counter[str] = Counter()
+    for result in results:
+        survived.update(result.faults)
+    print("\nfaults survived")
+    for kind, count in survived.most_common():
+        print(f"  {count:6d}  {kind}")
+    print(f"  {sum(result.accepted for result in results):6d}  orders and amends judged")
+    for name, what in (
+        ("failovers", "kill of a leader → its successor's first order (ttl 1 s)"),
+        ("handovers", "release → the successor's first order"),
+        ("stops", "stop written → last order that was still accepted, undisturbed workers"),
+    ):
+        values = sorted(value for result in results for value in getattr(result.timings, name))
+        if values:
+            print(f"{what}: p50 {statistics.median(values):.0f} ms, max {values[-1]:.0f} ms, of {len(values)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

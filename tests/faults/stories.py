@@ -1,0 +1,74 @@
+"""One short story for each safeguard, in which it alone stands between a fault and a violation."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from signal import SIGCONT
+
+from cell import Cell, Slot
+from controls import Deed, Failpoint
+from proxy import Weather
+
+_MET_WITHIN_S = 20.0
+_LOOK_S = 0.005
+_TAKE_EVERY_S = 0.4
+_LONGER_THAN_A_LEASE_S = 1.6
+"""And shorter than the receive window that people set, which would refuse the order all the same."""
+
+Story = Callable[[Cell], Awaitable[None]]
+
+
+async def frozen_before_the_bytes(cell: Cell) -> None:
+    """A leader sleeps between its last look at the clock and the bytes of an order, for longer than its lease."""
+    for symbol in cell.plot.symbols:
+        await _freeze_at(cell, symbol, Failpoint.CHECKED)
+
+
+async def frozen_after_the_gate(cell: Cell) -> None:
+    """A leader sleeps between the gate and the venue."""
+    for symbol in cell.plot.symbols:
+        await _freeze_at(cell, symbol, Failpoint.APPROVED)
+
+
+async def frozen_before_it_reserves(cell: Cell) -> None:
+    """A leader sleeps before its reservation leaves, and wakes when another one has reserved."""
+    for symbol in cell.plot.symbols:
+        await _freeze_at(cell, symbol, Failpoint.RESERVING)
+
+
+async def flushed_while_one_is_away(cell: Cell) -> None:
+    """The ledger is lost while one of two makers cannot be reached: what it holds is in nobody's sum."""
+    for symbol in cell.plot.symbols:
+        away = await _leader(cell, symbol)
+        away.redis.change(Weather.HELD)
+        await cell.client.execute_command("FLUSHALL")
+        await cell.seed()
+        await asyncio.sleep(_LONGER_THAN_A_LEASE_S)
+        away.redis.change(Weather.FAIR)
+        await cell.quoting(_MET_WITHIN_S)
+
+
+async def _freeze_at(cell: Cell, symbol: str, failpoint: Failpoint) -> None:
+    await cell.quoting(_MET_WITHIN_S)
+    slot = await _leader(cell, symbol)
+    assert slot.controls is not None
+    slot.controls.arm(failpoint, Deed.FREEZE)
+    next_take = time.monotonic()
+    deadline = next_take + _MET_WITHIN_S
+    while not slot.controls.acted:
+        assert time.monotonic() < deadline, f"{slot.process} never came by {failpoint.name}"
+        if time.monotonic() >= next_take:
+            cell.exchange.take(symbol)  # a fill makes it place another order, and reserve for it
+            next_take += _TAKE_EVERY_S
+        await asyncio.sleep(_LOOK_S)
+    await asyncio.sleep(_LONGER_THAN_A_LEASE_S)
+    slot.signal(SIGCONT)
+    await asyncio.sleep(0.5)
+
+
+async def _leader(cell: Cell, symbol: str) -> Slot:
+    deadline = time.monotonic() + _MET_WITHIN_S
+    while (slot := cell.leader(symbol)) is None:
+        assert time.monotonic() < deadline, f"nobody leads {symbol}"
+        await asyncio.sleep(_LOOK_S)
+    return slot
