@@ -211,6 +211,32 @@ async def test_exit_ends_the_worker_with_its_status_and_nothing_comes_after(asse
     assert len(engine.seen) == 1
 
 
+async def test_a_leader_that_gives_up_gives_the_lease_up_after_its_last_cancels(assembled, venue):
+    """A standby need not wait until it has run out."""
+    both = [act.CancelAll("half-blind"), act.Exit(1, "half-blind")]
+    shell, engine, peers = assembled(lambda event: both if event.at == 7 else [])
+    engine.session.token = 5
+    venue.react = lambda _: setattr(venue, "busy", True)
+    shell.sink(ev.Tick(7))
+    await asyncio.sleep(3 * shell_module.TICK_SECONDS)
+    assert not shell.ended.done()
+    assert peers.asked == []
+    venue.busy = False
+    assert await shell.ended == 1
+    assert peers.asked == [("snapshot", 5, engine.remember()), "release"]
+
+
+async def test_a_leader_whose_last_cancels_are_not_answered_lets_the_lease_run_out(assembled, venue, monkeypatch):
+    monkeypatch.setattr(shell_module, "FAILED_SECONDS", 0.05)
+    shell, engine, peers = assembled(lambda event: [act.Exit(1, "half-blind")] if event.at == 7 else [])
+    engine.session.token = 5
+    venue.busy = True
+    shell.sink(ev.Tick(7))
+    assert await shell.ended == 1
+    await asyncio.sleep(2 * shell_module.TICK_SECONDS)
+    assert peers.asked == []
+
+
 async def test_a_stop_is_an_event_and_is_bounded(assembled, monkeypatch, logged):
     monkeypatch.setattr(shell_module, "WITHDRAW_SECONDS", 0.05)
     shell, engine, _ = assembled(lambda _: [])

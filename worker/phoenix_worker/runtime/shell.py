@@ -62,7 +62,7 @@ TICK_SECONDS = 0.05
 WITHDRAW_SECONDS = 17.0
 """Life's seconds that an orderly stop may take before it is given up; closing needs the rest of the 20."""
 FAILED_SECONDS = 3.0
-"""After the engine failed: how long its last cancels may take."""
+"""After the engine failed or gave up: how long its last cancels may take."""
 _NEVER_SAMPLED = frozenset({NoteKind.FILL, NoteKind.HALT, NoteKind.PARAMETERS, NoteKind.SHUTDOWN})
 
 
@@ -103,6 +103,7 @@ class Shell:
         """The token under which this worker led last."""
         self._warm = False
         self._releasing = False
+        self._released = False
         self._exit: tuple[int, str] | None = None
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -228,8 +229,7 @@ class Shell:
                 self._share(action)
             case Exit(code=code, reason=reason):
                 self._exit = (code, reason)
-                if not self._releasing:
-                    self._end(code, reason)
+                self._leave()
 
     def _share(self, action: Reserve | ReleaseLease | HandOver | HaltSymbol | RaiseEmergency) -> None:
         """What concerns the account's other workers."""
@@ -296,10 +296,24 @@ class Shell:
         if self._releasing:
             self._clock.call_later(TICK_SECONDS, self._release)
             return
+        self._released = True
         self.save_memory()
         self._coordinator.release()
         if self._exit is not None:
             self._end(*self._exit)
+
+    def _leave(self) -> None:
+        """Whoever gives up gives the lease up too, so that a standby need not wait for it to run out: once its last
+        cancels have their answers, and without them where these take too long.
+        """
+        if self._exit is None or self._releasing:
+            return
+        if self._released or not self.engine.session.token:
+            self._end(*self._exit)
+            return
+        if self._bound is None:
+            self._bound = asyncio.get_running_loop().call_later(FAILED_SECONDS, self._end, *self._exit)
+        self._release()
 
     # -- the end -----------------------------------------------------------------------------------
 

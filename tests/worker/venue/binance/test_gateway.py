@@ -31,6 +31,7 @@ class TestCancelAll:
     async def test_takes_everything_of_the_symbol(self, run_venue, exchange):
         running = await run_venue()
         running.venue.perform(CancelAll("stopping"))
+        assert not running.venue.quiescent, "from the very moment that it is asked for"
         await exchange.until(lambda: exchange.asked("DELETE", ALL))
         assert exchange.asked("DELETE", ALL)[0].parameters["symbol"] == "ETHUSDC"
         await running.until(lambda: running.venue.quiescent)

@@ -134,7 +134,7 @@ class BinanceVenue:
         self._parts: _Parts | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._cancelling: set[asyncio.Task[None]] = set()
-        self._changing = 0
+        self._changing: set[asyncio.Task[None]] = set()
         self._told_budget: Budget | None = None
 
     # -- the port ----------------------------------------------------------------------------------
@@ -174,11 +174,11 @@ class BinanceVenue:
             case Amend():
                 parts.orders.amend(action)
             case CancelAll():
-                task = self._spawn(self._cancel_all(), "cancel all")
+                task = self._change(self._cancel_all(), "cancel all")
                 self._cancelling.add(task)
                 task.add_done_callback(self._cancelling.discard)
             case ArmDeadMan():
-                self._spawn(self._arm_dead_man(action.countdown_ms), "dead-man")
+                self._change(self._arm_dead_man(action.countdown_ms), "dead-man")
             case QueryOrder():
                 self._spawn(self._query(parts, action.client_id), "query")
             case FetchTruth():
@@ -324,26 +324,21 @@ class BinanceVenue:
         """Idempotent, so it is repeated until the exchange has said that it is done. What is left open shows in the
         truth that is read after it.
         """
-        self._changing += 1
-        try:
-            for attempt in range(CANCEL_ALL_ATTEMPTS):
-                if attempt:
-                    await self._clock.sleep(CANCEL_ALL_PAUSE_S * attempt)
-                try:
-                    await self._rest.change(
-                        "DELETE", "/fapi/v1/allOpenOrders", self._of_symbol(), weight=1, urgency=Urgency.CANCEL
-                    )
-                except RestError as error:
-                    if not error.retryable:
-                        return
-                else:
+        for attempt in range(CANCEL_ALL_ATTEMPTS):
+            if attempt:
+                await self._clock.sleep(CANCEL_ALL_PAUSE_S * attempt)
+            try:
+                await self._rest.change(
+                    "DELETE", "/fapi/v1/allOpenOrders", self._of_symbol(), weight=1, urgency=Urgency.CANCEL
+                )
+            except RestError as error:
+                if not error.retryable:
                     return
-        finally:
-            self._changing -= 1
+            else:
+                return
 
     async def _arm_dead_man(self, countdown_ms: int) -> None:
         parameters = [*self._of_symbol(), ("countdownTime", countdown_ms)]
-        self._changing += 1
         try:
             reply = await self._rest.change(
                 "POST", "/fapi/v1/countdownCancelAll", parameters, weight=10, urgency=Urgency.REDUCE
@@ -352,8 +347,6 @@ class BinanceVenue:
             until_ns = reply.sent_ns + countdown_ms * NS_PER_MS
         except RestError:
             until_ns = 0
-        finally:
-            self._changing -= 1
         self._emit(DeadManArmed(self._clock.monotonic_ns(), until_ns))
 
     async def _query(self, parts: _Parts, client_id: str) -> None:
@@ -422,6 +415,13 @@ class BinanceVenue:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
+
+    def _change(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        """It is under way from this moment, before its first step: nobody may take us for quiescent meanwhile."""
+        task = self._spawn(work, name)
+        self._changing.add(task)
+        task.add_done_callback(self._changing.discard)
         return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
