@@ -219,6 +219,15 @@ def test_the_last_orders_of_the_budget_are_kept_for_reducing(world):
     assert world.engine.view().counters.denials["budget"] > 0
 
 
+def test_what_could_not_be_sent_goes_out_with_the_next_grant(world):
+    world.tell(ev.Budget(0, 20, 20, 2000, 0))
+    leave_band(world)
+    world.wait(0.2)
+    mark = len(world.done)
+    world.tell(ev.Budget(0, 120, 120, 2000, 0))
+    assert of_kind(world.since(mark), ac.Place, ac.Amend), "at once, not with the next evaluation"
+
+
 # -- cancels and replacements ------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.orders import RECEIVE_WINDOW_MS, Life
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.core.reconcile import Owner
+from phoenix_worker.core.risk import ORDERS_KEPT_FOR_REDUCING
 from phoenix_worker.core.state import Out, State
 from phoenix_worker.core.upkeep import SNAPSHOT_RETRY_NS, ask_snapshot, on_tick, went_stale
 from phoenix_worker.core.upkeep import reconcile as read_truth
@@ -311,10 +312,16 @@ def _on_dead_man(state: State, event: ev.DeadManArmed, out: Out) -> None:
 
 
 def _on_budget(state: State, event: ev.Budget, out: Out) -> None:
-    blocked = state.now_ns < state.session.blocked_until_ns
-    state.session.budget, state.session.orders_since_budget = event, 0
+    session = state.session
+    blocked, used_up = (
+        state.now_ns < session.blocked_until_ns,
+        session.orders_left(event.at) <= ORDERS_KEPT_FOR_REDUCING,
+    )
+    session.budget, session.orders_since_budget = event, 0
     if not blocked and state.now_ns < event.blocked_until_ns:
         decide(state, event.at, out)
+    elif used_up and session.orders_left(event.at) > ORDERS_KEPT_FOR_REDUCING:
+        changed(state, out)  # what could not be sent may be sent now
 
 
 def _on_maintenance(state: State, event: ev.VenueMaintenance, out: Out) -> None:
