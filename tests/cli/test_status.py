@@ -41,7 +41,8 @@ def status(redis_url, capsys):
 
 @pytest.fixture
 def redis(shared_redis):
-    shared_redis.hset(KEYS.emergency, mapping={"level": 0, "epoch": 4, "reason": "", "seeded": "1"})
+    seeded = shared_redis.info("server")["run_id"]
+    shared_redis.hset(KEYS.emergency, mapping={"level": 0, "epoch": 4, "reason": "", "seeded": seeded})
     return shared_redis
 
 
@@ -71,15 +72,19 @@ def test_an_account_its_switch_its_sums_and_its_makers_are_told(status, publish,
     ("fields", "said"),
     [
         pytest.param(
-            {"level": 2, "epoch": 5, "reason": "looked odd", "source": "anna@here", "seeded": "1"},
+            {"level": 2, "epoch": 5, "reason": "looked odd", "source": "anna@here"},
             "emergency Flatten, epoch 5, by anna@here: looked odd; to lift it: phoenix resume default --epoch 5",
             id="stopped",
         ),
         pytest.param({"level": 0, "epoch": 0, "seeded": ""}, "emergency not seeded, everybody halts", id="not-seeded"),
+        pytest.param(
+            {"level": 0, "epoch": 0, "seeded": "another run"},
+            "emergency not seeded, everybody halts",
+            id="seeded-before-redis-restarted",
+        ),
     ],
 )
 def test_a_switch_that_stops_everybody_is_told_with_what_to_do(status, publish, redis, record, fields, said):
-    redis.delete(KEYS.emergency)
     redis.hset(KEYS.emergency, mapping=fields)
     unready = {"ready": False, "reason": Reason.EMERGENCY, "reasons_not_ready": [Reason.EMERGENCY]}
     publish(record(**unready, detail="looked odd"))

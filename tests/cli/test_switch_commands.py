@@ -25,7 +25,8 @@ def _state_home(tmp_path, monkeypatch):
 def redis(shared_redis):
     """A seeded account, as the worker of a run has named it."""
     shared_redis.set(identity_of("local/default"), KEYS.account)
-    shared_redis.hset(KEYS.emergency, mapping={"level": 0, "epoch": 4, "reason": "", "seeded": "1"})
+    seeded = shared_redis.info("server")["run_id"]
+    shared_redis.hset(KEYS.emergency, mapping={"level": 0, "epoch": 4, "reason": "", "seeded": seeded})
     return shared_redis
 
 

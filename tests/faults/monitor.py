@@ -61,8 +61,8 @@ class Reader:
                     if field.startswith("e:"):
                         yield Unbooked(at_ns=at_ns, symbol=field.removeprefix("e:"))
 
-    def restarted(self, *, empty: bool) -> None:
-        self._seeded = self._seeded and not empty
+    def restarted(self) -> None:
+        self._seeded = False  # a seed counts for one run of the server
 
     def _written(self, at_ns: int, name: str, values: dict[str, str]) -> Iterator[AnyFact]:
         if name.startswith("lease:"):
@@ -77,7 +77,7 @@ class Reader:
             level, epoch = int(values["level"]), int(values["epoch"])
             # A resume is the one write of level 0 that leaves the seed alone.
             resumed = level == 0 and "seeded" not in values
-            self._seeded = values["seeded"] == "1" if "seeded" in values else self._seeded
+            self._seeded = values["seeded"] != "" if "seeded" in values else self._seeded
             yield SwitchWritten(at_ns=at_ns, level=level, epoch=epoch, seeded=self._seeded, resumed=resumed)
         elif name == "ledger":
             if "rebuilt" in values:

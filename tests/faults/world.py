@@ -152,6 +152,7 @@ class World(msgspec.Struct):
                 self._died(fact)
             case RedisStarted():
                 self.trusted = False
+                self._unseed(fact.at_ns)
             case FaultBegan() | FaultEnded() | Observed():
                 pass
 
@@ -192,9 +193,12 @@ class World(msgspec.Struct):
             if isinstance(fact, KeysLost):
                 symbol.current = 0
         if isinstance(fact, KeysLost):
-            if not self.switch.stops:
-                self.switch.stopped_ns = fact.at_ns
-            self.switch.seeded = False
+            self._unseed(fact.at_ns)
+
+    def _unseed(self, at_ns: int) -> None:
+        if not self.switch.stops:
+            self.switch.stopped_ns = at_ns
+        self.switch.seeded = False
 
     def _died(self, fact: RedisDied) -> None:
         """Whoever held a lease may have renewed it in the last moment, unheard by us."""

@@ -161,6 +161,7 @@ class Account:
             fields = await self._client.execute_command(
                 "HMGET", key, "level", "epoch", "reason", "source", "at_ms", "seeded"
             )
+            run = str((await self._client.execute_command("INFO", "server")).get("run_id", ""))
         level, epoch, reason, source, at_ms, seeded = (field or b"" for field in fields)
         try:
             return SwitchState(
@@ -169,7 +170,7 @@ class Account:
                 reason.decode(errors="replace"),
                 source.decode(errors="replace"),
                 int(at_ms or 0),
-                seeded == b"1",
+                bool(run) and seeded.decode(errors="replace") == run,
             )
         except ValueError:
             raise AccountError(f"{key} in Redis holds no switch: move it away, it is not ours") from None

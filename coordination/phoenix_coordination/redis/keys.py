@@ -1,7 +1,7 @@
 """Every key and channel, in one place. The braces keep an account's keys in one slot of a Redis Cluster.
 
 mm:account:<namespace>/<name>                 identity of the account that the resource names
-mm:{<account>}:emergency                      hash: level, epoch, reason, source, at_ms, seeded
+mm:{<account>}:emergency                      hash: level, epoch, reason, source, at_ms, seeded (run_id)
 mm:{<account>}:emergency:changed              channel
 mm:{<account>}:[dry:]lease:<symbol>           hash: holder, token, beat, released, run; or vacant
 mm:{<account>}:[dry:]lease:<symbol>:freed     channel

@@ -15,7 +15,9 @@ UNNAMED = "no reason was given"
 
 
 class Switch(msgspec.Struct, frozen=True):
-    """What Redis holds. `seeded`: the account's status, or the local runner, has had its say; halts need no seed."""
+    """What Redis holds. `seeded`: the account's status, or the local runner, has had its say under the server's present
+    run: one that came back may have forgotten its last second, and with it a stop. Halts need no seed.
+    """
 
     level: EmergencyLevel
     epoch: int

@@ -11,6 +11,7 @@ from phoenix_cli.local.fleet import load_fleet
 from phoenix_cli.local.view import Exposure, HaltView
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.keys import AccountKeys, identity_of
+from phoenix_coordination.redis.tasks import end
 
 IDENTITY = "binance-usdm:simulator:abc"
 KEYS = AccountKeys(IDENTITY)
@@ -65,8 +66,7 @@ async def watching(account, shared_redis, redis_url, tmp_path):
         try:
             yield Watched(watch, told, shared_redis)
         finally:
-            looking.cancel()
-            await asyncio.wait({looking})
+            await end([looking])
 
     return begin
 
@@ -84,7 +84,8 @@ async def test_until_a_worker_has_named_the_account_nothing_is_known_of_it(watch
 async def test_a_switch_that_nobody_has_seeded_is_seeded_with_none(watching):
     async with watching() as it:
         await it.until(lambda: it.view.level == "None")
-        assert (it.switch()["seeded"], it.switch()["level"], it.switch()["source"]) == ("1", "0", "local runner")
+        run = it.redis.info("server")["run_id"]
+        assert (it.switch()["seeded"], it.switch()["level"], it.switch()["source"]) == (run, "0", "local runner")
         assert it.told == []
 
 
@@ -109,7 +110,7 @@ async def test_a_redis_that_comes_back_empty_is_told_the_stop_again(watching):
         await it.until(lambda: it.view.level == "Flatten")
         it.redis.flushall()
         await it.until(lambda: it.switch() != {})
-        await it.until(lambda: it.switch().get("seeded") == "1")
+        await it.until(lambda: bool(it.switch().get("seeded")))
         assert (it.switch()["level"], it.switch()["epoch"], it.switch()["reason"]) == ("2", "1", "looked odd")
 
 
@@ -122,7 +123,7 @@ async def test_a_stop_outlives_the_run_and_its_redis(watching):
     it.redis.set(identity_of("local/default"), IDENTITY)
     async with watching() as later:
         await later.until(lambda: later.view.level == "Halt")
-        assert later.switch()["seeded"] == "1"
+        assert later.switch()["seeded"] == it.redis.info("server")["run_id"]
         assert "looked odd" in later.told[0]
 
 

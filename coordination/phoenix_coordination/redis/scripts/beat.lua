@@ -7,6 +7,7 @@
 --     under this run), or watched by the candidate for its ttl (`watched` names exactly what is still there).
 --   * A candidate that could not quote at once leaves a released lease to another that could and has lately said so.
 --     That is a courtesy of `courtesy` ms of the server's clock; what has been watched for a ttl is taken all the same.
+--   * A switch that was seeded under another run of the server counts as not seeded: what came back may be older.
 --   * A missing record becomes a vacant one with a nonce, so that a second loss is seen as another vacancy; so does the
 --     ledger's missing `rebuilt` mark. A mark of another run counts as missing.
 --   * A new token is above every earlier one of the record, above `floor`, and at least the server's time in ms.
@@ -129,6 +130,6 @@ if not rebuilt then
 end
 
 return {status, string.format('%.0f', token), fingerprint, standby,
-  {switch[1] or '', switch[2] or '', switch[3] or '', switch[4] or ''},
-  {halt[1] or '', halt[2] or '', halt[3] or '', halt[4] or ''},
+  {switch[1] or '', switch[2] or '', switch[3] or '', switch[4] == run and '1' or ''},
+  {halt[1] or '', halt[2] or '', halt[3] or '', halt[4] == run and '1' or ''},
   {generation, rebuilt and 1 or 0, ledger[3] or '0'}, memory, run}

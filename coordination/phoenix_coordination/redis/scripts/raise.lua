@@ -6,6 +6,7 @@
 -- KEYS  switch
 -- ARGV  level, floor, reason, source, wall time in ms, channel
 -- gives {level, epoch, reason, seeded} as they are now
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded')
 local level, epoch, reason = tonumber(stored[1] or '0'), tonumber(stored[2] or '0'), stored[3] or ''
 if not level or not epoch then
@@ -17,4 +18,4 @@ if tonumber(ARGV[1]) > level then
     'at_ms', ARGV[5])
   redis.call('PUBLISH', ARGV[6], string.format('%.0f', epoch))
 end
-return {tostring(level), string.format('%.0f', epoch), reason, stored[4] or ''}
+return {tostring(level), string.format('%.0f', epoch), reason, (run and stored[4] == run) and '1' or ''}

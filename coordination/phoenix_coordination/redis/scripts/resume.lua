@@ -1,13 +1,15 @@
 -- Lowers a sticky switch: the account's, or a symbol's halt.
 --
--- Promises: only who names the present epoch lowers it, and where it is to be seeded only after it has been; that is an
--- epoch of its own.
+-- Promises: only who names the present epoch lowers it, and where it is to be seeded only after it has been, under the
+-- server's present run; that is an epoch of its own.
 --
 -- KEYS  switch
 -- ARGV  epoch, reason, source, wall time in ms, channel, must be seeded (1 or 0)
 -- gives {1 where it is lowered else 0, level, epoch, reason, seeded} as they are now
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded')
-local level, epoch, reason, seeded = stored[1] or '', stored[2] or '', stored[3] or '', stored[4] or ''
+local level, epoch, reason = stored[1] or '', stored[2] or '', stored[3] or ''
+local seeded = (run and stored[4] == run) and '1' or ''
 if (ARGV[6] == '1' and seeded ~= '1') or epoch ~= ARGV[1] or level == '0' then
   return {0, level, epoch, reason, seeded}
 end
