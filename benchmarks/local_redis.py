@@ -8,6 +8,7 @@ from phoenix_cli.local.account import AccountWatch, SwitchFile
 from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.process import Guardian
 from phoenix_cli.local.redis import own_redis
+from phoenix_coordination.redis.tasks import end
 from phoenix_crds import TradingAccount
 
 
@@ -25,5 +26,4 @@ async def shared(directory: StateDirectory, account: TradingAccount) -> AsyncIte
         try:
             yield redis.url
         finally:
-            looking.cancel()
-            await asyncio.wait({looking})
+            await end([looking])

@@ -1,3 +1,5 @@
+import asyncio
+import contextlib
 import json
 import shutil
 import subprocess
@@ -10,6 +12,7 @@ import pytest
 import yaml
 from phoenix_cli import demo as demo_module
 from phoenix_cli.demo import Options, demo, find_configs
+from phoenix_cli.local.account import AccountWatch
 from phoenix_cli.local.faults import parse_fault
 from phoenix_cli.local.report import EmergencyReport
 from phoenix_cli.plain import PlainOutput
@@ -53,6 +56,19 @@ async def test_a_run_ends_when_its_time_is_over(options):
     report, _ = await demo(replace(options, length_s=0.5), output)
     assert report.duration_s >= 0.5
     assert output.said("the time is over")
+
+
+async def test_a_cancellation_that_was_lost_on_the_way_does_not_keep_a_run_from_ending(options, monkeypatch):
+    """Redis' client loses one that meets a time-out."""
+
+    async def stubborn(_: AccountWatch) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(AccountWatch, "follow", stubborn)
+    async with asyncio.timeout(30):
+        await demo(replace(options, length_s=0.5), Until("never said"))
 
 
 async def test_the_end_of_a_recording_is_the_end_of_the_run(options, monkeypatch):

@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 import aiohttp
 import msgspec
+from phoenix_coordination.redis.tasks import end
 from phoenix_crds.maker import Mode
 from phoenix_worker.runtime.clock import Clock
 
@@ -184,8 +185,7 @@ class Runner:
                 await self._over.wait()
             finally:
                 await asyncio.gather(*(maker.stop() for maker in self.makers))
-                for helper in helpers:
-                    helper.cancel()
+                await end(helpers)  # whoever asks Redis may have to be told more than once
 
     async def _refused_is_the_end(self, work: Coroutine[None, None, None]) -> None:
         try:
