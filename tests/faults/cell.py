@@ -88,6 +88,7 @@ class RedisOfCell:
             await client.aclose()
         self.monitor = await Monitor.attach(self.socket, self._reader, self._hear)
         self.watched.set()
+        self._reader.restarted()
         self._hear(RedisStarted(at_ns=time.monotonic_ns()))
         self._sizes.clear()
 
@@ -106,12 +107,15 @@ class RedisOfCell:
             await self.monitor.ended.wait()
         self._hear(RedisDied(at_ns=time.monotonic_ns()))
 
+    def stop_watching(self) -> None:
+        if self.monitor is not None and self.monitor.transport is not None:
+            self.monitor.transport.close()
+
     def forget(self) -> None:
         """Its data are gone, as with a node's disk."""
         for path in self.directory.iterdir():
             if path.is_file():
                 path.unlink()
-        self._reader.restarted(empty=True)
         self._hear(KeysLost(at_ns=time.monotonic_ns()))
 
     def go_back(self, seconds: float) -> None:
@@ -167,6 +171,7 @@ class Plot:
     net: Decimal
     gross: Decimal
     slots: int = 2
+    times: LeaseTimes = TIMES
     mutation: Mutation = Mutation.NONE
 
     @property
@@ -216,7 +221,7 @@ class Cell:
             self.installation,
             net_micro=int(self.plot.net * 1_000_000),
             gross_micro=int(self.plot.gross * 1_000_000),
-            usable_ns=int((TIMES.ttl_s - TIMES.margin_s) * 1e9),
+            usable_ns=int((self.plot.times.ttl_s - self.plot.times.margin_s) * 1e9),
         )
 
     def hear(self, fact: AnyFact) -> None:
@@ -228,7 +233,7 @@ class Cell:
                 self.switch = fact
                 level, epoch = self.status
                 self.status = (0 if fact.resumed else max(level, fact.level), max(epoch, fact.epoch))
-            case KeysLost():
+            case KeysLost() | RedisStarted():
                 self.switch = msgspec.structs.replace(self.switch, seeded=False)
             case _:
                 pass
@@ -352,7 +357,7 @@ class Cell:
             state_dir=str(slot.directory / "state"),
             controls=str(controls),
             log=str(slot.directory / "log"),
-            times=TIMES,
+            times=self.plot.times,
             mutation=self.plot.mutation if slot.uid == OUR_UID else Mutation.NONE,
         )
         began = self._began[slot.process] = asyncio.get_running_loop().create_future()

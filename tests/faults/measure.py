@@ -1,2 +1,269 @@
-async def measurements():
-    return []
+"""The figures that need an undisturbed account: takeovers, a stop over twenty workers, and what it all costs Redis.
+
+Measured and printed, never asserted: a machine that is busy with something else is slower.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import uvloop
+from cell import Cell, open_cell
+from history import Accepted, Gone, LeaseReleased, SwitchWritten
+from phoenix_coordination.port import AccountTerms, EmergencyLevel, LeaseGranted, LeaseTimes, Message, Reservation
+from phoenix_coordination.redis.client import Redis, connect
+from phoenix_coordination.redis.coordinator import RedisCoordinator
+from phoenix_coordination.state import StateRecord, decode
+from phoenix_coordination.state_directory import final_record_path
+from phoenix_worker.runtime.clock import Clock
+from plots import many_makers, two_makers
+
+TAKEOVERS = 12
+WORKERS = 20
+STOPS = 5
+CLIENTS = 500
+_PRODUCTION = LeaseTimes()
+_SETTLED_S = 2.0
+_OBSERVED_S = 10.0
+_WITHIN_S = 30.0
+_LOOK_S = 0.01
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+async def measurements() -> list[str]:
+    directory = Path(tempfile.mkdtemp(prefix="pxf-"))
+    try:
+        return [*await _takeovers(directory / "t"), *await _twenty(directory / "w")]
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+# -- takeovers -------------------------------------------------------------------------------------
+
+
+async def _takeovers(directory: Path) -> list[str]:
+    killed: list[float] = []
+    released: list[float] = []
+    async with open_cell("t", directory / "c", two_makers(directory / "makers"), seed=1) as cell:
+        for number in range(TAKEOVERS):
+            for kill in (True, False):
+                symbol = cell.plot.symbols[number % 2]
+                await _settled(cell)
+                leader = cell.leader(symbol)
+                if leader is None:
+                    continue
+                mark, began_ns = len(cell.facts), time.monotonic_ns()
+                leader.signal(signal.SIGKILL if kill else signal.SIGTERM)
+                first = await _first_order(cell, mark, symbol, leader.process)
+                if kill:
+                    killed.append((first.at_ns - began_ns) / 1e6)
+                else:
+                    at_ns = next(
+                        fact.at_ns
+                        for fact in cell.facts[mark:]
+                        if isinstance(fact, LeaseReleased) and fact.symbol == symbol
+                    )
+                    released.append((first.at_ns - at_ns) / 1e6)
+    return [
+        _line("kill of a leader → its successor's first order, ttl 1 s", killed, "aim < 2000 ms"),
+        _line("clean release → the successor's first order", released, "aim < 300 ms"),
+    ]
+
+
+async def _settled(cell: Cell) -> None:
+    await cell.quoting(_WITHIN_S)
+    await asyncio.sleep(_SETTLED_S)  # the other worker is a standby, and warm
+    await cell.quoting(_WITHIN_S)
+
+
+async def _first_order(cell: Cell, mark: int, symbol: str, not_by: str) -> Accepted:
+    deadline = time.monotonic() + _WITHIN_S
+    seen = mark
+    while time.monotonic() < deadline:
+        for fact in cell.facts[seen:]:
+            if isinstance(fact, Accepted) and fact.symbol == symbol and not fact.holder.startswith(f"{not_by}/"):
+                return fact
+        seen = len(cell.facts)
+        await asyncio.sleep(_LOOK_S)
+    raise RuntimeError(f"nobody took {symbol} over from {not_by}")
+
+
+# -- twenty workers --------------------------------------------------------------------------------
+
+
+async def _twenty(directory: Path) -> list[str]:
+    plot = many_makers(directory / "makers", WORKERS, _PRODUCTION)
+    async with open_cell("w", directory / "c", plot, seed=1) as cell:
+        await cell.quoting(_WITHIN_S * 2)
+        quoting = sum(cell.quotes(symbol) for symbol in plot.symbols)
+        empty = [await _stop(cell) for _ in range(STOPS)]
+        await _settled(cell)
+        client = connect(cell.redis.url, 5.0)
+        cell.redis.stop_watching()  # what MONITOR costs is not the workers'
+        cost = await _cost(client, cell.redis.pid, _OBSERVED_S)
+        record = _some_record(cell)
+        with_clients = await _with_clients(cell, client, record)
+        await client.aclose()
+    return [
+        _line(f"stop written → no order of {quoting} quoting workers rests", empty, "aim < 100 ms"),
+        f"Redis with {WORKERS} workers: {cost.commands / WORKERS:.1f} commands/s a worker, {cost.scripts / WORKERS:.1f}"
+        f" of them scripts; CPU {cost.cpu:.1%} of a core; memory {cost.memory / 1e6:.2f} MB,"
+        f" {cost.growth / 1e6:+.2f} MB/h",
+        f"Redis with {CLIENTS} more clients: {with_clients.commands:.0f} commands/s, CPU {with_clients.cpu:.1%} of a"
+        f" core; memory {with_clients.memory / 1e6:.2f} MB, {with_clients.growth / 1e6:+.2f} MB/h",
+    ]
+
+
+async def _stop(cell: Cell) -> float:
+    """Milliseconds from the write of a stop to the last order that left the book."""
+    await cell.quoting(_WITHIN_S)
+    await asyncio.sleep(0.5)
+    mark = len(cell.facts)
+    await cell.stop_account(1)
+    deadline = time.monotonic() + _WITHIN_S
+    while any(cell.exchange.resting(symbol) for symbol in cell.plot.symbols) and time.monotonic() < deadline:
+        await asyncio.sleep(_LOOK_S)
+    since = cell.facts[mark:]
+    written_ns = next(fact.at_ns for fact in since if isinstance(fact, SwitchWritten) and fact.level)
+    last_ns = max(fact.at_ns for fact in since if isinstance(fact, Gone))
+    await cell.resume()
+    return (last_ns - written_ns) / 1e6
+
+
+class _Cost(msgspec.Struct, frozen=True):
+    """A second's worth, but `growth`: bytes an hour."""
+
+    commands: float
+    scripts: float
+    cpu: float
+    memory: int
+    growth: float
+
+
+async def _cost(client: Redis, pid: int, seconds: float) -> _Cost:
+    before, cpu, began = await _stats(client), _cpu_s(pid), time.monotonic()
+    await asyncio.sleep(seconds)
+    after, spent, took = await _stats(client), _cpu_s(pid) - cpu, time.monotonic() - began
+    return _Cost(
+        commands=(after[0] - before[0]) / took,
+        scripts=(after[1] - before[1]) / took,
+        cpu=spent / took,
+        memory=after[2],
+        growth=(after[2] - before[2]) / took * 3600,
+    )
+
+
+async def _stats(client: Redis) -> tuple[int, int, int]:
+    """(commands, scripts, bytes of data) so far. What a script calls is part of the script."""
+    told = await client.execute_command("INFO", "all")
+    calls = {name: value["calls"] for name, value in told.items() if name.startswith("cmdstat_")}
+    scripts = int(calls.get("cmdstat_evalsha", 0))
+    inside = {"hset", "hget", "hmget", "hgetall", "hdel", "del", "zadd", "zrem", "zrangebyscore", "zremrangebyscore"}
+    inside |= {"info", "time", "exists", "pexpire", "publish", "hincrby", "hkeys", "hlen", "zcard", "hexists"}
+    outside = sum(int(count) for name, count in calls.items() if name.removeprefix("cmdstat_") not in inside)
+    return outside, scripts, int(told["used_memory_dataset"])
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+# -- five hundred clients --------------------------------------------------------------------------
+
+
+def _some_record(cell: Cell) -> StateRecord | None:
+    """A state record of the size that workers publish."""
+    for slot in cell.slots.values():
+        resolved = cell.plot.resolved[slot.symbol]
+        path = final_record_path(slot.directory / "state", resolved.namespace, resolved.maker)
+        with contextlib.suppress(OSError):
+            return decode(path.read_bytes())
+    return None
+
+
+async def _with_clients(cell: Cell, client: Redis, record: StateRecord | None) -> _Cost:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    clients = [_Client(cell, number, record) for number in range(CLIENTS)]
+    try:
+        for each in clients:
+            await each.start()
+            await asyncio.sleep(0.002)
+        await asyncio.wait([asyncio.create_task(each.leads.wait()) for each in clients], timeout=_WITHIN_S)
+        return await _cost(client, cell.redis.pid, _OBSERVED_S)
+    finally:
+        await asyncio.gather(*(each.stop() for each in clients))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class _Client:
+    """Leads a symbol, reserves for it every ten seconds and publishes its record every second, as a worker does."""
+
+    def __init__(self, cell: Cell, number: int, record: StateRecord | None) -> None:
+        self._record = record
+        self._holder = f"client-{number}/0"
+        self._symbol = f"C{number:03d}USDT"
+        self._coordinator = RedisCoordinator(
+            cell.redis.url,
+            self._symbol,
+            self._holder,
+            "local/clients",
+            cell.installation,
+            AccountTerms(cell.terms.net_micro, cell.terms.gross_micro, EmergencyLevel.NONE),
+            Clock(),
+            dry_run=False,
+            read_holdings=cell.read_holdings,
+            times=_PRODUCTION,
+        )
+        self._identity = cell.keys.account
+        self.leads = asyncio.Event()
+        self._work: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self._coordinator.join(self._identity)
+        await self._coordinator.start(self._hear)
+        self._work = asyncio.create_task(self._live())
+
+    async def stop(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+        self._coordinator.release()
+        await self._coordinator.stop()
+
+    def _hear(self, message: Message) -> None:
+        if isinstance(message, LeaseGranted):
+            self.leads.set()
+
+    async def _live(self) -> None:
+        await self.leads.wait()
+        sequence = 0
+        while True:
+            if sequence % 10 == 0:
+                self._coordinator.reserve(Reservation(sequence + 1, 0, 10, 10, 1.0, 0, 0))
+            if self._record is not None:
+                record = msgspec.structs.replace(self._record, symbol=self._symbol, holder=self._holder)
+                self._coordinator.publish(record)
+            sequence += 1
+            await asyncio.sleep(1.0)
+
+
+def _line(what: str, values: Sequence[float], aim: str) -> str:
+    if not values:
+        return f"{what}: not measured"
+    ordered = sorted(values)
+    return f"{what}: p50 {statistics.median(ordered):.0f} ms, max {ordered[-1]:.0f} ms, of {len(ordered)} ({aim})"
+
+
+if __name__ == "__main__":
+    for told in uvloop.run(measurements()):
+        print(told)

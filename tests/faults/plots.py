@@ -9,6 +9,7 @@ from mutations import Mutation
 from phoenix_cli.local.fleet import at_endpoint, load_fleet, of_symbols
 from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.parameters import Parameters
+from phoenix_coordination.port import LeaseTimes
 from phoenix_worker.runtime.resolve import resolve
 from phoenix_worker.runtime.resolved import Resolved
 
@@ -20,19 +21,19 @@ NET, GROSS = Decimal(1200), Decimal(1600)
 
 
 def two_makers(root: Path, mutation: Mutation = Mutation.NONE) -> Plot:
-    return _plot(root, ("ETHUSDT", "SOLUSDT"), NET, GROSS, 2, mutation)
+    return _plot(root, ("ETHUSDT", "SOLUSDT"), NET, GROSS, mutation)
 
 
-def many_makers(root: Path, count: int) -> Plot:
+def many_makers(root: Path, count: int, times: LeaseTimes) -> Plot:
     """Makers of `count` contracts that are all like ETHUSDT; the account's limits are wide."""
     names = tuple(f"X{number:02d}USDT" for number in range(count))
-    plot = _plot(root, (TEMPLATE,), Decimal(1_000_000), Decimal(2_000_000), 1, Mutation.NONE)
+    plot = _plot(root, (TEMPLATE,), Decimal(1_000_000), Decimal(2_000_000), Mutation.NONE)
     like, files = plot.resolved[TEMPLATE], plot.files[TEMPLATE]
     resolved = {name: msgspec.structs.replace(like, symbol=name, maker=name.lower()) for name in names}
-    return Plot(resolved, dict.fromkeys(names, files), plot.net, plot.gross, slots=1)
+    return Plot(resolved, dict.fromkeys(names, files), plot.net, plot.gross, slots=1, times=times)
 
 
-def _plot(root: Path, symbols: tuple[str, ...], net: Decimal, gross: Decimal, slots: int, mutation: Mutation) -> Plot:
+def _plot(root: Path, symbols: tuple[str, ...], net: Decimal, gross: Decimal, mutation: Mutation) -> Plot:
     parameters = Parameters(StateDirectory(root))
     resolved, files = {}, {}
     for item in of_symbols(load_fleet([CONFIGS / "accounts", CONFIGS / "makers"]), symbols):
@@ -44,7 +45,7 @@ def _plot(root: Path, symbols: tuple[str, ...], net: Decimal, gross: Decimal, sl
         place = parameters.put(maker, account)
         files[item.symbol] = (place / "maker.yaml", place / "account.yaml")
         resolved[item.symbol] = _impatient(resolve(*files[item.symbol]))
-    return Plot(resolved, files, net, gross, slots, mutation)
+    return Plot(resolved, files, net, gross, mutation=mutation)
 
 
 def _impatient(resolved: Resolved) -> Resolved:
