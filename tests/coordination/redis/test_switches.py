@@ -57,6 +57,17 @@ def test_only_the_present_epoch_of_a_seeded_switch_resumes_it(switch, epoch, see
     assert switch.merged(NONE, 0)[0] is (NONE if resumed else HALT)
 
 
+@pytest.mark.parametrize("level", [NONE, HALT])
+def test_a_seed_counts_for_one_run_of_the_server(lua, switch, level):
+    """One that came back may have come back as it was a second before a stop was written (appendfsync everysec)."""
+    switch.merged(level, 4, seeds=True)
+    lua.restart(lua.save())
+    assert switch.raised(NONE) == (level, 4, False)
+    assert not switch.resumed(4)
+    assert switch.merged(NONE, 0) == (level, 4, False)
+    assert switch.merged(level, 4, seeds=True) == (level, 4, True)
+
+
 def test_a_symbols_halt_needs_no_seed_to_be_resumed(switch):
     switch.raised(HALT)
     assert not switch.resumed(7, unseeded=True)
