@@ -9,7 +9,7 @@ from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.steward import BORROWER
 
 STAYS, GOES = "ETHUSDT", "SOLUSDT"
-SPEED = 3.0
+SPEED = 2.0
 
 
 @pytest.fixture
