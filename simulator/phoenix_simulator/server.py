@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import WSCloseCode, web
 
 from phoenix_simulator.api.account_data import AccountData
+from phoenix_simulator.api.algo_orders import AlgoOrders
 from phoenix_simulator.api.auth import KeyRing
 from phoenix_simulator.api.control import Control
 from phoenix_simulator.api.gateway import Gateway
@@ -31,6 +32,7 @@ from phoenix_simulator.api.user_stream import UserStreams
 from phoenix_simulator.api.ws_api import WsApiServer
 from phoenix_simulator.audit.ledger import Audit
 from phoenix_simulator.clock import Clock
+from phoenix_simulator.exchange.conditional import ConditionalOrders
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.faults import Faults
@@ -94,6 +96,7 @@ class Server:
         operations = Operations(
             MarketData(self.exchange, clock, tapes, texts, self.audit.books, limits.settings),
             Trading(self.exchange, clock, self.audit),
+            AlgoOrders(self.exchange, ConditionalOrders(self.exchange), clock),
             AccountData(self.exchange, clock, self.users, limits.settings),
         )
         rest = RestServer(operations.rest(), gateway, clock, self.faults)

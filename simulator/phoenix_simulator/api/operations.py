@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from phoenix_simulator.api.account_data import AccountData
+from phoenix_simulator.api.algo_orders import AlgoOrders
 from phoenix_simulator.api.auth import Security
 from phoenix_simulator.api.gateway import Operation, Pool
 from phoenix_simulator.api.market_data import MarketData, by_symbol, depth_weight, kline_weight
@@ -19,14 +20,21 @@ _USER_STREAM: Final = Security.USER_STREAM
 class Operations:
     """Built once per exchange. Operation names are the same for both transports: faults match them."""
 
-    def __init__(self, market: MarketData, trading: Trading, account: AccountData) -> None:
+    def __init__(self, market: MarketData, trading: Trading, algo: AlgoOrders, account: AccountData) -> None:
         self._market = market
+        self._algo = algo
         self._trading = trading
         self._account = account
 
     def rest(self) -> Mapping[tuple[str, str], Operation]:
         """(method, path) → operation."""
-        return {**self._public(), **self._orders(), **self._accounts(), **self._settings()}
+        return {
+            **self._public(),
+            **self._orders(),
+            **self._conditional_orders(),
+            **self._accounts(),
+            **self._settings(),
+        }
 
     def _public(self) -> dict[tuple[str, str], Operation]:
         m = self._market
@@ -70,6 +78,17 @@ class Operations:
             ("GET", "/fapi/v1/userTrades"): Operation("userTrades", _USER_DATA, a.user_trades, 5),
             ("GET", "/fapi/v1/forceOrders"): Operation("forceOrders", _USER_DATA, a.forced_orders, by_symbol(20, 50)),
             ("GET", "/fapi/v1/orderAmendment"): Operation("orderAmendment", _USER_DATA, a.amendments),
+        }
+
+    def _conditional_orders(self) -> dict[tuple[str, str], Operation]:
+        c = self._algo
+        return {
+            ("POST", "/fapi/v1/algoOrder"): Operation("algoOrder.place", _TRADE, c.place, 0, 1, 1),
+            ("DELETE", "/fapi/v1/algoOrder"): Operation("algoOrder.cancel", _TRADE, c.cancel),
+            ("GET", "/fapi/v1/algoOrder"): Operation("algoOrder", _USER_DATA, c.find),
+            ("DELETE", "/fapi/v1/algoOpenOrders"): Operation("algoOrders.cancelAll", _TRADE, c.cancel_all),
+            ("GET", "/fapi/v1/openAlgoOrders"): Operation("openAlgoOrders", _USER_DATA, c.open, by_symbol(1, 40)),
+            ("GET", "/fapi/v1/allAlgoOrders"): Operation("allAlgoOrders", _USER_DATA, c.all, 5),
         }
 
     def _accounts(self) -> dict[tuple[str, str], Operation]:
@@ -119,6 +138,8 @@ class Operations:
             "order.place": rest["POST", "/fapi/v1/order"],
             "order.modify": rest["PUT", "/fapi/v1/order"],
             "order.cancel": rest["DELETE", "/fapi/v1/order"],
+            "algoOrder.place": rest["POST", "/fapi/v1/algoOrder"],
+            "algoOrder.cancel": rest["DELETE", "/fapi/v1/algoOrder"],
             "order.status": rest["GET", "/fapi/v1/order"],
             "account.status": account_v2,
             "v2/account.status": account_v3,

@@ -38,8 +38,8 @@ def new_order(params: Params, exchange: Exchange) -> NewOrder:
     price = params.optional_decimal("price")
     good_till_ms = params.integer_or("goodTillDate", 0)
     symbol = known_symbol(symbol_text, exchange)
-    side = _enumerated(Side, side_text, VenueError(-1117, "Invalid side."))
-    order_type = _enumerated(OrderType, type_text, VenueError(-1116, "Invalid orderType."))
+    side = enumerated(Side, side_text, VenueError(-1117, "Invalid side."))
+    order_type = enumerated(OrderType, type_text, VenueError(-1116, "Invalid orderType."))
     time_in_force = params.raw("timeInForce")
     stp_mode = params.raw("selfTradePreventionMode")
     return NewOrder(
@@ -50,14 +50,14 @@ def new_order(params: Params, exchange: Exchange) -> NewOrder:
         price=price,
         time_in_force=None
         if time_in_force is None
-        else _enumerated(TimeInForce, time_in_force, VenueError(-1115, "Invalid timeInForce.")),
-        reduce_only=_reduce_only(params) or False,
+        else enumerated(TimeInForce, time_in_force, VenueError(-1115, "Invalid timeInForce.")),
+        reduce_only=reduce_only(params) or False,
         client_order_id=params.raw("newClientOrderId"),
         position_side=position_side(params),
         stp_mode=StpMode.EXPIRE_MAKER
         if stp_mode is None
-        else _enumerated(StpMode, stp_mode, VenueError(-5039, "Invalid self trade prevention mode.")),
-        price_match=_price_match(params),
+        else enumerated(StpMode, stp_mode, VenueError(-5039, "Invalid self trade prevention mode.")),
+        price_match=price_match(params),
         good_till_ms=good_till_ms,
     )
 
@@ -80,11 +80,11 @@ def amend_order(params: Params, exchange: Exchange) -> AmendOrder:
     return AmendOrder(
         symbol=symbol,
         ref=ref,
-        side=_enumerated(Side, side_text, VenueError(-1117, "Invalid side.")),
+        side=enumerated(Side, side_text, VenueError(-1117, "Invalid side.")),
         quantity=quantity,
         price=price,
-        price_match=_price_match(params),
-        reduce_only=_reduce_only(params),
+        price_match=price_match(params),
+        reduce_only=reduce_only(params),
         modify_id=modify_id,
     )
 
@@ -103,7 +103,7 @@ def position_side(params: Params) -> PositionSide:
     text = params.raw("positionSide")
     if text is None:
         return PositionSide.BOTH
-    return _enumerated(PositionSide, text, VenueError(-4060, "Invalid position side."))
+    return enumerated(PositionSide, text, VenueError(-4060, "Invalid position side."))
 
 
 def known_symbol(text: str, exchange: Exchange) -> str:
@@ -122,7 +122,7 @@ def optional_symbol(params: Params, exchange: Exchange) -> str | None:
     return None if text is None else known_symbol(text, exchange)
 
 
-def _reduce_only(params: Params) -> bool | None:
+def reduce_only(params: Params) -> bool | None:
     text = params.raw("reduceOnly")
     match None if text is None else text.lower():
         case None:
@@ -135,16 +135,16 @@ def _reduce_only(params: Params) -> bool | None:
             raise VenueError(-4062, "Invalid or improper reduceOnly value.")
 
 
-def _price_match(params: Params) -> PriceMatch:
+def price_match(params: Params) -> PriceMatch:
     text = params.raw("priceMatch")
     if text is None:
         return PriceMatch.NONE
     if text in _SUSPENDED_PRICE_MATCHES:
         raise VenueError(-5037, "Invalid price match")
-    return _enumerated(PriceMatch, text, VenueError(-5037, "Invalid price match"))
+    return enumerated(PriceMatch, text, VenueError(-5037, "Invalid price match"))
 
 
-def _enumerated(kind: type[E], text: str, error: VenueError) -> E:
+def enumerated(kind: type[E], text: str, error: VenueError) -> E:
     try:
         return kind(text)
     except ValueError:

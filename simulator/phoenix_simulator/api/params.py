@@ -131,6 +131,11 @@ class Params:
     def boolean(self, name: str) -> bool:
         return _boolean(name, self.text(name))
 
+    def flag(self, name: str) -> bool:
+        """An optional boolean, false where absent."""
+        value = self.raw(name)
+        return value is not None and _boolean(name, value)
+
     def json_list(self, name: str) -> list[object]:
         """A JSON array inside a parameter (batches, lists of ids)."""
         text = self.text(name)

@@ -13,6 +13,7 @@ from phoenix_simulator.faults import AnswerLost, Delay, Outcome, Reject, Schedul
 _THROTTLED: Final = (
     "Request throttled by system-level protection. Reduce-only/close-position orders are exempt. Please try again."
 )
+_REDUCING_FIELDS: Final = ("reduceOnly", "positionSide", "side")
 _THROTTLED_OPERATIONS: Final = frozenset({"order.place", "order.test", "orders.place"})
 
 
@@ -70,11 +71,17 @@ def _unavailable(outcome: Outcome) -> VenueError:
 
 
 def _reduces(params: Params) -> bool:
-    """Reduce-only orders are exempt from the throttle; a batch only if each of its items is."""
-    if "batchOrders" in params:
-        items = params.json_list("batchOrders")
-        return bool(items) and all(isinstance(item, dict) and _is_true(item.get("reduceOnly")) for item in items)
-    return _is_true(params.peek("reduceOnly"))
+    """What can only reduce is exempt from the throttle; a batch only if each of its items is."""
+    if "batchOrders" not in params:
+        return _only_reduces(*(params.peek(name) for name in _REDUCING_FIELDS))
+    items = params.json_list("batchOrders")
+    return bool(items) and all(
+        isinstance(item, dict) and _only_reduces(*(item.get(name) for name in _REDUCING_FIELDS)) for item in items
+    )
+
+
+def _only_reduces(reduce_only: object, position_side: object, side: object) -> bool:
+    return _is_true(reduce_only) or (position_side, side) in {("LONG", "SELL"), ("SHORT", "BUY")}
 
 
 def _is_true(value: object) -> bool:

@@ -25,7 +25,7 @@ Json = dict[str, object]
 _HANDSHAKE_WEIGHT: Final = 5
 _SESSION_WEIGHT: Final = 2
 _LOGON: Final = "session.logon"
-_ORDER_METHODS: Final = frozenset({"order.place", "order.modify"})
+_ORDER_METHODS: Final = frozenset({"order.place", "order.modify", "algoOrder.place"})
 
 
 class WsApiServer:

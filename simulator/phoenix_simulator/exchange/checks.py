@@ -11,6 +11,7 @@ import msgspec
 
 from phoenix_simulator.exchange import errors
 from phoenix_simulator.exchange.accounts import Account, Holding
+from phoenix_simulator.exchange.algo_orders import ConditionalType, NewAlgoOrder
 from phoenix_simulator.exchange.listing import Listing
 from phoenix_simulator.exchange.margin import MarkOf, asset_margin, worst_notional_e8
 from phoenix_simulator.exchange.orders import (
@@ -29,6 +30,8 @@ _CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 
 _GTD_LEAST_MS = 600_000
 _GTD_LATEST_MS = 253_402_300_799_000
+_LEAST_CALLBACK, _MOST_CALLBACK = Decimal("0.1"), Decimal(10)
+"""Percent, in tenths."""
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -57,7 +60,7 @@ def check_new(
         raise errors.notional_too_small(notional=_plain(spec.min_notional_e8))
     if request.type is OrderType.LIMIT:
         _check_percent_price(listing, request.side, terms.price_ticks)
-    _check_modes(account, request)
+    _check_modes(account, request.position_side, reduce_only=request.reduce_only)
     if request.only_reduces:
         _check_reduce_only(holding, request.side, terms.steps)
     if len(holding.open) >= spec.max_num_orders:
@@ -101,6 +104,68 @@ def check_amendment(
     return terms
 
 
+def check_conditional(listing: Listing, account: Account, request: NewAlgoOrder, *, now_ms: int) -> None:
+    """What can be judged before the condition is met: form, filters and modes. Margin and the rest are the matching
+    engine's business then.
+    """
+    _check_conditional_size(request)
+    _check_conditional_price(request)
+    _check_condition(request)
+    if request.time_in_force is TimeInForce.GTD or request.good_till_ms:
+        _check_good_till(request.time_in_force, request.good_till_ms, now_ms)
+    _check_symbol(listing)
+    if request.client_algo_id is not None and not _CLIENT_ORDER_ID.fullmatch(request.client_algo_id):
+        raise errors.bad_client_order_id()
+    spec, is_market = listing.spec, not request.type.becomes_limit
+    for price in (request.price, request.trigger_price, request.activate_price):
+        if price is not None:
+            _check_precision(price, spec.price_precision)
+            _ticks(spec, price)
+    if request.quantity is not None:
+        _check_precision(request.quantity, spec.quantity_precision)
+        _steps(spec, request.quantity, spec.market_max_steps if is_market else spec.max_steps)
+    _check_modes(account, request.position_side, reduce_only=request.reduce_only)
+
+
+def _check_conditional_size(request: NewAlgoOrder) -> None:
+    if not request.close_position:
+        if request.quantity is None:
+            raise errors.mandatory_missing(name="quantity")
+        return
+    if not request.type.may_close_position:
+        raise errors.close_position_type(type=request.type.value)
+    if request.quantity is not None:
+        raise errors.close_position_quantity()
+    if request.reduce_only:
+        raise errors.not_required(name="reduceOnly")
+
+
+def _check_conditional_price(request: NewAlgoOrder) -> None:
+    if request.type.becomes_limit:
+        _check_price_presence(request.price, request.price_match)
+    elif request.price is not None:
+        raise errors.not_required(name="price")
+    elif request.price_match is not PriceMatch.NONE:
+        raise errors.price_match_wrong_type()
+
+
+def _check_condition(request: NewAlgoOrder) -> None:
+    """A trailing stop follows by its callback rate; all others wait for their trigger."""
+    if request.type is not ConditionalType.TRAILING_STOP_MARKET:
+        if request.trigger_price is None:
+            raise errors.mandatory_missing(name="triggerPrice")
+        for name, value in (("callbackRate", request.callback_rate), ("activatePrice", request.activate_price)):
+            if value is not None:
+                raise errors.not_required(name=name)
+        return
+    if request.trigger_price is not None:
+        raise errors.not_required(name="triggerPrice")
+    if request.callback_rate is None:
+        raise errors.mandatory_missing(name="callbackRate")
+    if not _LEAST_CALLBACK <= request.callback_rate <= _MOST_CALLBACK or decimals_of(request.callback_rate) > 1:
+        raise errors.bad_callback_rate()
+
+
 def _check_symbol(listing: Listing) -> None:
     if listing.status is SymbolStatus.CLOSE:
         raise errors.symbol_closed()
@@ -123,7 +188,7 @@ def _check_presence(request: NewOrder, now_ms: int) -> None:
         if request.time_in_force is None:
             raise errors.mandatory_missing(name="timeInForce")
         _check_price_presence(request.price, request.price_match)
-    _check_good_till(request, now_ms)
+    _check_good_till(request.time_in_force, request.good_till_ms, now_ms)
 
 
 def _check_price_presence(price: Decimal | None, match: PriceMatch) -> None:
@@ -133,14 +198,14 @@ def _check_price_presence(price: Decimal | None, match: PriceMatch) -> None:
         raise errors.not_required(name="price")
 
 
-def _check_good_till(request: NewOrder, now_ms: int) -> None:
-    if request.time_in_force is not TimeInForce.GTD:
-        if request.good_till_ms:
+def _check_good_till(time_in_force: TimeInForce | None, good_till_ms: int, now_ms: int) -> None:
+    if time_in_force is not TimeInForce.GTD:
+        if good_till_ms:
             raise errors.not_required(name="goodTillDate")
         return
-    if not request.good_till_ms:
+    if not good_till_ms:
         raise errors.mandatory_missing(name="goodTillDate")
-    if not now_ms + _GTD_LEAST_MS < request.good_till_ms < _GTD_LATEST_MS:
+    if not now_ms + _GTD_LEAST_MS < good_till_ms < _GTD_LATEST_MS:
         raise errors.bad_good_till_date()
 
 
@@ -167,12 +232,16 @@ def _price_of(listing: Listing, side: Side, price: Decimal | None, match: PriceM
 
 def _check_grid(spec: SymbolSpec, price: Decimal | None, quantity: Decimal, *, is_market: bool) -> Terms:
     """Decimals of both first, then the price's bounds and tick, then the quantity's bounds and step."""
-    if price is not None and decimals_of(price) > spec.price_precision:
-        raise errors.bad_precision()
-    if decimals_of(quantity) > spec.quantity_precision:
-        raise errors.bad_precision()
+    if price is not None:
+        _check_precision(price, spec.price_precision)
+    _check_precision(quantity, spec.quantity_precision)
     price_ticks = 0 if price is None else _ticks(spec, price)
     return Terms(price_ticks, _steps(spec, quantity, spec.market_max_steps if is_market else spec.max_steps))
+
+
+def _check_precision(value: Decimal, decimals: int) -> None:
+    if decimals_of(value) > decimals:
+        raise errors.bad_precision()
 
 
 def _ticks(spec: SymbolSpec, price: Decimal) -> int:
@@ -228,11 +297,11 @@ def _check_counter_price(listing: Listing, side: Side) -> None:
         raise errors.counter_price_out_of_bound()
 
 
-def _check_modes(account: Account, request: NewOrder) -> None:
+def _check_modes(account: Account, position_side: PositionSide, *, reduce_only: bool) -> None:
     """Multi-assets mode can be set and read; trading in it is refused, not half simulated."""
-    if account.hedge_mode == (request.position_side is PositionSide.BOTH):
+    if account.hedge_mode == (position_side is PositionSide.BOTH):
         raise errors.position_side_mismatch()
-    if account.hedge_mode and request.reduce_only:
+    if account.hedge_mode and reduce_only:
         raise errors.not_required(name="reduceOnly")
     if account.multi_assets:
         raise errors.unsupported_operation(what="this exchange does not trade in multi-assets mode")

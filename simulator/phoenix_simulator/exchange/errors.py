@@ -28,6 +28,7 @@ def _refusal(code: int, text: str, http_status: int = 400) -> Callable[..., Venu
 unsupported_operation = _refusal(-1020, "This operation is not supported: {what}")
 
 # 11xx: request
+bad_callback_rate = _refusal(-1130, "Data sent for parameter 'callbackRate' is not valid.")
 mandatory_missing = _refusal(-1102, "Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 not_required = _refusal(-1106, "Parameter '{name}' sent when not required.")
 bad_precision = _refusal(-1111, "Precision is over the maximum defined for this asset.")
@@ -38,6 +39,7 @@ bad_symbol = _refusal(-1121, "Invalid symbol.")
 cancel_rejected = _refusal(-2011, "Unknown order sent.")
 no_such_order = _refusal(-2013, "Order does not exist.")
 margin_insufficient = _refusal(-2019, "Margin is insufficient.")
+would_trigger = _refusal(-2021, "Order would immediately trigger.")
 reduce_only_rejected = _refusal(-2022, "ReduceOnly Order is rejected.")
 in_liquidation = _refusal(-2023, "User in liquidation mode now.")
 max_open_orders = _refusal(-2025, "Reach max open order limit.")
@@ -57,6 +59,7 @@ price_above_bound = _refusal(-4016, "Limit price can't be higher than {bound}.")
 off_step = _refusal(-4023, "Qty not increased by step size.")
 price_below_bound = _refusal(-4024, "Limit price can't be lower than {bound}.")
 bad_leverage = _refusal(-4028, "Leverage {leverage} is not valid")
+max_stop_orders = _refusal(-4045, "Reach max stop order limit.")
 same_margin_type = _refusal(-4046, "No need to change margin type.")
 margin_type_open_orders = _refusal(-4047, "Margin type cannot be changed if there exists open orders.")
 margin_type_position = _refusal(-4048, "Margin type cannot be changed if there exists position.")
@@ -73,6 +76,8 @@ duplicate_client_order_id = _refusal(-4116, "ClientOrderId is duplicated.")
 counter_price_out_of_bound = _refusal(
     -4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit."
 )
+close_position_type = _refusal(-4136, "Target strategy invalid for orderType {type}, closePosition true")
+close_position_quantity = _refusal(-4137, "Quantity must be zero with closePosition equals true")
 symbol_not_open = _refusal(-4140, "Invalid symbol status for opening position.")
 symbol_closed = _refusal(-4141, "Symbol is closed.")
 isolated_leverage_reduction = _refusal(

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from phoenix_simulator.exchange.algo_orders import AlgoOrder
 from phoenix_simulator.exchange.orders import ExecutionType, Order, PositionSide, Side
 from phoenix_simulator.exchange.symbols import SymbolStatus
 
@@ -211,6 +212,17 @@ class LeverageChanged(_Event, frozen=True, gc=False):
     leverage: int
 
 
+class AlgoUpdated(_Event, frozen=True, gc=False):
+    """ALGO_UPDATE: a conditional order came, met its condition, or ended."""
+
+    account_id: str
+    time_ms: int
+    algo: AlgoOrder
+    """A snapshot."""
+    order: Order | None
+    """What it became."""
+
+
 class AssetsModeChanged(_Event, frozen=True, gc=False):
     """ACCOUNT_CONFIG_UPDATE with `ai`."""
 
@@ -220,5 +232,7 @@ class AssetsModeChanged(_Event, frozen=True, gc=False):
 
 
 PublicEvent = DepthChanged | TouchChanged | TradePrinted | MarkChanged | FundingSettled | OrderForced | StatusChanged
-PrivateEvent = OrderUpdated | AccountUpdated | TradeLite | MarginCalled | LeverageChanged | AssetsModeChanged
+PrivateEvent = (
+    OrderUpdated | AccountUpdated | TradeLite | MarginCalled | LeverageChanged | AssetsModeChanged | AlgoUpdated
+)
 ExchangeEvent = PublicEvent | PrivateEvent

@@ -58,6 +58,8 @@ class Exchange:
         self.settings = settings or ExchangeSettings()
         self.listeners: list[Listener] = []
         """Called with each event, in engine order, before the method that caused it returns. Must not raise."""
+        self.followers: list[Callable[[int], None]] = []
+        """Called with the time (ms) when a request, an update or the timers are done with, and all of it is told."""
         self._listings: dict[str, Listing] = {}
         self._matchers: dict[str, Matcher] = {}
         self._feeds: dict[str, Feed] = {}
@@ -121,6 +123,7 @@ class Exchange:
         if order.good_till_ms and order.status.is_open:
             self._timers.add_expiry(order)
         matcher.listing.publish(now_ms)
+        self._follow(now_ms)
         return order.snapshot()
 
     def test(self, account_id: str, request: NewOrder, now_ms: int) -> Order:
@@ -145,6 +148,7 @@ class Exchange:
             self._record_amendment(holding, order, terms, request.modify_id, now_ms)
             matcher.amend(order, terms.price_ticks, terms.steps, request.modify_id, now_ms)
         listing.publish(now_ms)
+        self._follow(now_ms)
         return order.snapshot()
 
     def cancel(self, account_id: str, symbol: str, ref: OrderRef, now_ms: int) -> Order:
@@ -156,6 +160,7 @@ class Exchange:
             raise errors.cancel_rejected()
         self._matchers[symbol].close(order, ExecutionType.CANCELED, OrderStatus.CANCELED, now_ms)
         listing.publish(now_ms)
+        self._follow(now_ms)
         return order.snapshot()
 
     def cancel_all(self, account_id: str, symbol: str, now_ms: int) -> int:
@@ -166,6 +171,7 @@ class Exchange:
         for order in orders:
             self._matchers[symbol].close(order, ExecutionType.CANCELED, OrderStatus.CANCELED, now_ms)
         listing.publish(now_ms)
+        self._follow(now_ms)
         return len(orders)
 
     def set_countdown(self, account_id: str, symbol: str, countdown_ms: int, now_ms: int) -> None:
@@ -421,6 +427,7 @@ class Exchange:
                 holding = account.holdings.get(symbol)
                 if holding is not None and holding.has_position:
                     self._liquidator.check(account, asset, now_ms)
+        self._follow(now_ms)
 
     def advance(self, now_ms: int) -> None:
         """Timers due by `now_ms`: countdowns, GTD expiries, funding settlements. Cheap when nothing is due."""
@@ -437,12 +444,21 @@ class Exchange:
                 self._listings[order.symbol].publish(now_ms)
         for account_id, symbol in self._timers.due_countdowns(now_ms):
             self.cancel_all(account_id, symbol, now_ms)
+        self._follow(now_ms)
 
     # ---- small parts --------------------------------------------------------------------------------------------
+
+    def tell(self, event: ExchangeEvent) -> None:
+        """What a follower did, in its place among the exchange's own events."""
+        self._emit(event)
 
     def _emit(self, event: ExchangeEvent) -> None:
         for listener in self.listeners:
             listener(event)
+
+    def _follow(self, now_ms: int) -> None:
+        for follower in self.followers:
+            follower(now_ms)
 
     def _mark_of(self, symbol: str) -> int:
         return self._listings[symbol].mark_e8

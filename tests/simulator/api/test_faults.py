@@ -237,6 +237,16 @@ async def test_the_throttle_spares_cancels_and_reduce_only_orders(venue, maker):
     assert (await venue.get("/fapi/v1/depth", symbol="BTCUSDT"))[0] == 200
 
 
+async def test_in_hedge_mode_the_throttle_spares_what_closes(venue, maker):
+    await maker.ask("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+    await maker.market("BUY", "0.010", positionSide="LONG")
+    await maker.market("SELL", "0.010", positionSide="SHORT")
+    await venue.fault(kind="unavailable", outcome="throttled")
+    assert (await maker.market("BUY", "0.010", positionSide="LONG"))[0] == 503
+    assert (await maker.market("SELL", "0.010", positionSide="LONG"))[0] == 200
+    assert (await maker.market("BUY", "0.010", positionSide="SHORT"))[0] == 200
+
+
 @pytest.mark.parametrize("executed", [True, False])
 async def test_a_lost_answer_leaves_the_order_unknown(venue, maker, executed):
     await venue.fault(kind="answer-lost", endpoint="order.place", executed=executed, count=1)

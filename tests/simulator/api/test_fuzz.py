@@ -47,8 +47,28 @@ NAMES = [
     "incomeType",
     "modifyId",
     "recvWindow",
+    "amount",
+    "algoType",
+    "triggerPrice",
+    "activatePrice",
+    "callbackRate",
+    "workingType",
+    "closePosition",
+    "priceProtect",
+    "clientAlgoId",
+    "algoId",
+    "autoCloseType",
 ]
 PLAUSIBLE = [
+    "CONDITIONAL",
+    "STOP",
+    "STOP_MARKET",
+    "TAKE_PROFIT",
+    "TRAILING_STOP_MARKET",
+    "MARK_PRICE",
+    "LONG",
+    "SHORT",
+    "ISOLATED",
     "BTCUSDT",
     "BUY",
     "SELL",
@@ -116,7 +136,7 @@ def loop_runner(venues):
 
 def endpoints():
     """Every row of the REST table; it is wanted before a venue runs, so any handler will do."""
-    return sorted(Operations(Mock(), Mock(), Mock()).rest())
+    return sorted(Operations(Mock(), Mock(), Mock(), Mock()).rest())
 
 
 @pytest.mark.parametrize(("method", "path"), endpoints(), ids=lambda part: part)

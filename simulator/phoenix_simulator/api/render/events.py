@@ -2,10 +2,12 @@
 
 import orjson
 
+from phoenix_simulator.api.render import algo_orders
 from phoenix_simulator.api.render.numbers import plain, plain_e8
 from phoenix_simulator.api.render.orders import compact_average
 from phoenix_simulator.exchange.events import (
     AccountUpdated,
+    AlgoUpdated,
     AssetsModeChanged,
     Balance,
     LeverageChanged,
@@ -40,6 +42,8 @@ class EventRenderer:
                 name, body = "TRADE_LITE", self._trade_lite(event)
             case MarginCalled():
                 name, body = "MARGIN_CALL", self._margin_call(event)
+            case AlgoUpdated():
+                name, body = "ALGO_UPDATE", {"o": algo_orders.updated(self._spec(event.algo.symbol), event)}
             case LeverageChanged():
                 name, body = "ACCOUNT_CONFIG_UPDATE", {"ac": {"s": event.symbol, "l": event.leverage}}
             case AssetsModeChanged():
