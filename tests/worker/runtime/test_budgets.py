@@ -316,10 +316,12 @@ async def test_a_maker_waits_with_the_reason_until_it_is_admitted():
     clock, peers, waited = HandClock(), Peers(), []
     peers.admissions = [Admission("Redis is away", reachable=False), Admission("the sum"), Admission()]
     limits = Limits(weight_1m=2_400, orders_10s=300, orders_1m=1_200)
-    await be_admitted(peers, "office", limits, clock, lambda reason, text: waited.append((reason, text)))
+    assert await be_admitted(peers, "office", limits, clock, lambda reason, text: waited.append((reason, text)))
     assert waited == [(Reason.COORDINATION_UNREACHABLE, "Redis is away"), (Reason.PREFLIGHT_REFUSED, "the sum")]
     terms, fixed, of_the_account = peers.asked
     assert (terms.egress, terms.orders_10s, terms.orders_1m, terms.weight_1m) == ("office", 300, 1_200, 2_400)
     assert (terms.order_share, terms.weight_share, terms.reserve_share) == (0.8, 0.8, 0.2)
     assert fixed == fixed_weight_1m()
     assert of_the_account > 0
+    peers.admissions = [Admission()]
+    assert not await be_admitted(peers, "office", limits, clock, lambda *_: None), "it did not have to wait"

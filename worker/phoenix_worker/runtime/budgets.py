@@ -154,15 +154,19 @@ class Budgets:
 
 async def be_admitted(
     coordinator: Coordinator, egress: str, limits: Limits, clock: Clock, wait_for: Callable[[Reason, str], None]
-) -> None:
-    """Returns once what this worker costs fits beside the others; until then `wait_for` hears why it does not.
+) -> bool:
+    """Returns once what this worker costs fits beside the others; until then `wait_for` hears why it does not. Whether
+    that took a wait.
 
     A maker that does not fit waits for room instead of ending: it would only be started again.
     """
+    waited = False
     while (admission := await coordinator.admit(_terms(egress, limits), fixed_weight_1m(), WEIGHT_1M)).problem:
         reason = Reason.PREFLIGHT_REFUSED if admission.reachable else Reason.COORDINATION_UNREACHABLE
         wait_for(reason, admission.problem)
+        waited = True
         await clock.sleep(ADMISSION_RETRY_SECONDS)
+    return waited
 
 
 def _terms(egress: str, limits: Limits) -> BudgetTerms:

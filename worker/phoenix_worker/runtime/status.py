@@ -3,7 +3,6 @@
 import math
 
 import msgspec
-from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.state import Reason, StateRecord
 
 from phoenix_worker.core.instrument import Instrument
@@ -13,10 +12,10 @@ from phoenix_worker.runtime.logs import LineWriter
 from phoenix_worker.runtime.loop_lag import LoopWatch
 from phoenix_worker.runtime.meters import Meters
 from phoenix_worker.runtime.metrics import Sample
+from phoenix_worker.runtime.peers import Peers
 from phoenix_worker.runtime.publisher import Identity, ReasonClock, running_record, starting_record
 from phoenix_worker.runtime.recorder import Recorder
 from phoenix_worker.runtime.shell import Shell
-from phoenix_worker.runtime.steward import Steward
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 
 
@@ -27,11 +26,11 @@ class Running(msgspec.Struct, frozen=True):
     instrument: Instrument
     client: BinanceVenue
     recorder: Recorder
-    coordinator: RedisCoordinator
+    peers: Peers
 
 
 class Status:
-    """`starting` says why the engine does not run yet; `running` and `steward` are set once it does."""
+    """`starting` says why the engine does not run yet; `running` is set once it does."""
 
     def __init__(
         self,
@@ -51,7 +50,6 @@ class Status:
         self._reasons = ReasonClock()
         self.starting = (Reason.STARTING, "reading the account")
         self.running: Running | None = None
-        self.steward: Steward | None = None
 
     def wait_for(self, reason: Reason, detail: str) -> None:
         """Why the engine does not run yet, from now on."""
@@ -90,8 +88,8 @@ class Status:
             recorder=running.recorder.statistics() if running else None,
             log_lines_dropped=self._lines.dropped,
             parameters_refused=self._hot.in_force.refusals,
-            steward=self.steward.report if self.steward else None,
-            beat_s=running.coordinator.beat_s if running else math.nan,
+            steward=running.peers.steward_report if running else None,
+            beat_s=running.peers.beat_s if running else math.nan,
         )
 
     def not_alive(self) -> str:

@@ -16,11 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from phoenix_coordination.port import EmergencyLevel as SharedLevel
-from phoenix_coordination.port import LeaseTimes
+from phoenix_coordination.port import Coordinator, LeaseTimes
 from phoenix_coordination.redis.client import credentials_of, passwords_of, read_url
-from phoenix_coordination.redis.coordinator import RedisCoordinator
-from phoenix_coordination.redis.steward import StewardOffice
 from phoenix_coordination.state import Mode, Reason, StateRecord, encode
 from phoenix_coordination.state_directory import final_record_path, installation_in
 
@@ -28,7 +25,6 @@ from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.events import ClockSynced, FeesSet, ParametersSet
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.parameters import Parameters
-from phoenix_worker.runtime.budgets import Budgets, be_admitted
 from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.credentials import CredentialsError, Key, read_key
@@ -38,6 +34,7 @@ from phoenix_worker.runtime.logs import LineWriter, Log
 from phoenix_worker.runtime.loop_lag import LoopWatch, Stall
 from phoenix_worker.runtime.meters import Meters
 from phoenix_worker.runtime.metrics import Exposition
+from phoenix_worker.runtime.peers import Peers
 from phoenix_worker.runtime.probes import Probes
 from phoenix_worker.runtime.publisher import Identity
 from phoenix_worker.runtime.recorder import Recorder
@@ -45,7 +42,6 @@ from phoenix_worker.runtime.redaction import Redactor, stack_of
 from phoenix_worker.runtime.resolved import InvalidConfigurationError, Resolved, load, parameters
 from phoenix_worker.runtime.shell import Shell
 from phoenix_worker.runtime.status import Running, Status
-from phoenix_worker.runtime.steward import Steward
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 from phoenix_worker.venue.dry_run import DryRun
 from phoenix_worker.venue.port import Preflight, Venue
@@ -91,7 +87,7 @@ class Worker:
         self._options = options
         self._resolved = resolved
         self._redis_url = redis_url
-        self._times = times
+        self._times = times or LeaseTimes()
         self._clock = clock
         self._log = log
         self._redact = redact
@@ -104,10 +100,8 @@ class Worker:
         self._probes = Probes(self._status, Exposition(self._status.sample))
         self._shell: Shell | None = None
         self._venue: Venue | None = None
-        self._coordinator: RedisCoordinator | None = None
-        self._budgets: Budgets | None = None
+        self._peers: Peers | None = None
         self._recorder: Recorder | None = None
-        self._steward: Steward | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._life: asyncio.Task[int] | None = None
         self._stopping = ""
@@ -164,41 +158,29 @@ class Worker:
         dry_run = resolved.mode is Mode.DRY_RUN
         self._venue = venue = DryRun(exchange, self._clock) if dry_run else exchange
         preflight, instrument = await self._preflight(venue)
-        engine = self._new_engine(instrument)
-        coordinator = RedisCoordinator(
+        peers = self._peers = Peers(
             self._redis_url,
-            resolved.symbol,
-            self._holder,
-            resolved.account_name,
+            self._redis_credentials,
+            resolved,
             installation,
-            resolved.terms,
+            self._holder,
+            exchange,
             self._clock,
-            dry_run=dry_run,
-            read_holdings=exchange.holdings,
-            times=self._times,
-            credentials=self._redis_credentials,
+            self._times,
+            self._log,
         )
-        self._coordinator = coordinator
-        await coordinator.join(preflight.identity)
-        await be_admitted(coordinator, resolved.egress, exchange.budget.limits, self._clock, self._wait_for)
-        renew_s = (self._times or LeaseTimes()).renew_s
-        self._budgets = budgets = Budgets(
-            exchange.budget, coordinator, exchange.tell_budget, self._clock, renew_s, orders=not dry_run
-        )
-        shell = self._assemble(engine, instrument, venue, coordinator, exchange, budgets)
+        if await peers.join(preflight.identity, self._wait_for):
+            preflight, instrument = await self._preflight(venue)  # what was read before the wait may have changed
+        shell = self._assemble(self._new_engine(instrument), instrument, venue, exchange, peers)
         _spare_the_collector()
         now_ns = self._clock.monotonic_ns()
         shell.sink(ClockSynced(now_ns, preflight.offset_ns, preflight.offset_error_ns))
         shell.sink(FeesSet(now_ns, preflight.maker_bps, preflight.taker_bps))
-        await coordinator.start(budgets.heard_by(shell.hear))
-        budgets.start()
+        await peers.start(shell)
         await venue.start(shell.sink)
         shell.start_ticking()
         self._spawn(self._hot.watch(instrument, self._applied, self._refused), "hot parameters")
-        self._spawn(self._publish(shell, coordinator, shell.recorder), "publisher")
-        self._steward = self._new_steward(preflight.identity, installation, exchange, coordinator, shell)
-        self._status.steward = self._steward
-        self._steward.start()
+        self._spawn(self._publish(shell, peers.coordinator, shell.recorder), "publisher")
         return await shell.ended
 
     async def _open_probes(self) -> None:
@@ -259,13 +241,7 @@ class Worker:
         )
 
     def _assemble(
-        self,
-        engine: Engine,
-        instrument: Instrument,
-        venue: Venue,
-        coordinator: RedisCoordinator,
-        exchange: BinanceVenue,
-        budgets: Budgets,
+        self, engine: Engine, instrument: Instrument, venue: Venue, exchange: BinanceVenue, peers: Peers
     ) -> Shell:
         resolved = self._resolved
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
@@ -274,45 +250,22 @@ class Worker:
             recordings / f"{started}-{os.getpid()}", resolved.symbol, build(), engine.keyframe, self._clock.wall_ns
         )
         self._shell = shell = Shell(
-            engine, instrument, venue, coordinator, budgets.granted, recorder, self._clock, self._meters, self._log
-        )
-        self._status.running = Running(shell, instrument, exchange, recorder, coordinator)
-        return shell
-
-    def _new_steward(
-        self,
-        identity: str,
-        installation: str,
-        exchange: BinanceVenue,
-        coordinator: RedisCoordinator,
-        shell: Shell,
-    ) -> Steward:
-        """Every worker stands ready to be the account's steward; one of them is."""
-        live = self._resolved.mode is not Mode.DRY_RUN
-        office = StewardOffice(
-            self._redis_url,
-            identity,
-            self._holder,
+            engine,
+            instrument,
+            venue,
+            peers.coordinator,
+            peers.budgets.granted,
+            recorder,
             self._clock,
-            self._times or LeaseTimes(),
-            dry_run=not live,
-            credentials=self._redis_credentials,
-        )
-        return Steward(
-            office,
-            exchange.account,
-            exchange.caretaker,
-            installation,
-            lambda: shell.engine.session.emergency.level,
-            lambda level, reason: coordinator.raise_emergency(SharedLevel(level), reason),
-            self._clock,
+            self._meters,
             self._log,
-            acts=live,
         )
+        self._status.running = Running(shell, instrument, exchange, recorder, peers)
+        return shell
 
     # -- while it runs -----------------------------------------------------------------------------
 
-    async def _publish(self, shell: Shell, coordinator: RedisCoordinator, recorder: Recorder) -> None:
+    async def _publish(self, shell: Shell, coordinator: Coordinator, recorder: Recorder) -> None:
         """Every second the state record and what was recorded, every few the memory."""
         told: tuple[object, ...] = ()
         count = 0
@@ -342,8 +295,8 @@ class Worker:
     def _applied(self, resolved: Resolved, ready: Parameters) -> None:
         in_force = self._hot.in_force
         self._log.info("parameters in force", hash=in_force.hash, needs_restart=list(in_force.needs_restart))
-        if self._coordinator is not None:
-            self._coordinator.configure(resolved.terms)
+        if self._peers is not None:
+            self._peers.coordinator.configure(resolved.terms)
         if self._shell is not None:
             self._shell.sink(ParametersSet(self._clock.monotonic_ns(), ready, resolved.hash))
 
@@ -382,16 +335,12 @@ class Worker:
         """Bounded: whatever hangs is left to the end of the process, and said."""
         for task in self._tasks:
             task.cancel()
-        if self._budgets is not None:
-            self._budgets.stop()
         self._leave_record()
         closing: list[asyncio.Task[None]] = []
         if self._venue is not None:
             closing.append(asyncio.create_task(self._venue.close(), name="exchange"))
-        if self._steward is not None:
-            closing.append(asyncio.create_task(self._steward.stop(), name="steward"))
-        if self._coordinator is not None:
-            closing.append(asyncio.create_task(self._coordinator.stop(), name="coordination"))
+        if self._peers is not None:
+            closing.append(asyncio.create_task(self._peers.stop(), name="coordination"))
         if self._recorder is not None:
             closing.append(asyncio.create_task(asyncio.to_thread(self._recorder.close), name="recording"))
         closing.append(asyncio.create_task(self._probes.close(), name="probes"))
