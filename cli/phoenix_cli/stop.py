@@ -12,12 +12,18 @@ import time
 import msgspec
 from phoenix_coordination.order_id import parse
 from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.account import Account, AccountError
+from phoenix_coordination.state import Mode, StateRecord
 
+from phoenix_cli.local.runfile import AccountFiles
 from phoenix_cli.local.view import LEVELS
 from phoenix_cli.printing import as_json
 from phoenix_cli.refusal import Refused
 from phoenix_cli.target import Target, add_target_arguments, opened, short_name, target_of, whoami
 
+EXCHANGE, MAKERS = "exchange", "makers"
+_TELL_WITHIN_S = 5.0
+_LISTEN_S = 0.1
 _LOOKS_S = (0.0, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0)
 """Pauses between looks at the exchange: each costs the egress request weight that the makers' cancels want too."""
 
@@ -25,7 +31,8 @@ _LOOKS_S = (0.0, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0)
 class Stopped(msgspec.Struct, frozen=True):
     """What `-o json` prints. `raised`: this command raised the switch, it did not stand there already.
 
-    `left`: orders of ours that still rest on the exchange after `looked_ms`, where it could be asked; else None.
+    `left`: orders that still rest after `looked_ms`. `asked` is who said so: the exchange, where a run on this machine
+    has the key, else the makers, who tell every second. None where nobody was asked, or `problem` says why not.
     """
 
     account: str
@@ -35,6 +42,7 @@ class Stopped(msgspec.Struct, frozen=True):
     source: str
     raised: bool
     left: int | None
+    asked: str
     looked_ms: int
     problem: str
 
@@ -58,44 +66,71 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(as_json(told))
     else:
         sys.stdout.write(_sentences(told))
+        if told.problem:
+            sys.stderr.write(f"phoenix stop: {told.problem}\n")
     return 1 if told.left or told.problem else 0
 
 
 async def stop(target: Target, name: str, level: EmergencyLevel, reason: str, *, wait: bool) -> Stopped:
     """Raises the switch, before anything else is asked; then looks at what the exchange still has of ours."""
     async with opened(target, name) as (resource, account):
-        source = whoami()
+        source, typed_ms = whoami(), time.time_ns() // 1_000_000
         switch = await account.stop(level, reason, source)
         began_s = time.perf_counter()
-        raised = switch.source == source and switch.reason == reason
-        left, problem = None, ""
+        files = target.files_of(resource)
+        left, asked, problem = None, EXCHANGE if files is not None else MAKERS, ""
         if wait:
             try:
-                left = await _left(target, resource)
-            except Refused as refused:
-                problem = f"whether something still rests is not known: {refused}"
-        looked_ms = round((time.perf_counter() - began_s) * 1000)
+                left = await (_resting(target, files, level) if files is not None else _told(account, switch.epoch))
+            except (Refused, AccountError) as error:
+                problem = f"whether something still rests is not known: {error}"
         return Stopped(
-            resource, LEVELS[switch.level], switch.epoch, switch.reason, switch.source, raised, left, looked_ms, problem
+            account=resource,
+            level=LEVELS[switch.level],
+            epoch=switch.epoch,
+            reason=switch.reason,
+            source=switch.source,
+            raised=switch.source == source and switch.at_ms >= typed_ms,
+            left=left,
+            asked=asked if wait else "",
+            looked_ms=round((time.perf_counter() - began_s) * 1000),
+            problem=problem,
         )
 
 
-async def _left(target: Target, resource: str) -> int | None:
-    """Orders of ours on the exchange, as soon as there are none, or after the last look; None: nobody to ask."""
+async def _resting(target: Target, files: AccountFiles, level: EmergencyLevel) -> int:
+    """Orders of ours on the exchange, as soon as there are none, or after the last look."""
     # What reads the exchange takes half a second to import: the stop has left by now, and that is why it is here.
     from phoenix_cli.local.signed import reader_of  # noqa: PLC0415 - see above
 
-    files = target.files_of(resource)
-    if target.run is None or files is None:
-        return None
+    if target.run is None:
+        raise Refused("no run on this machine has the account's key")
+    closing = level is EmergencyLevel.FLATTEN  # what closes the position may rest a while
     left = 0
     async with reader_of(target.run, files) as reader:
         for pause_s in _LOOKS_S:
             await asyncio.sleep(pause_s)
-            left = sum(parse(order.client_id) is not None for order in await reader.open_orders())
+            ours = [order for order in await reader.open_orders() if parse(order.client_id) is not None]
+            left = sum(not (closing and order.reduce_only) for order in ours)
             if not left:
                 break
     return left
+
+
+async def _told(account: Account, epoch: int) -> int:
+    """Orders of which the live makers tell, as soon as all have heard of the stop and have none, or after a while."""
+    until_s = time.monotonic() + _TELL_WITHIN_S
+    while True:
+        records = (await account.records()).records
+        left = sum(_left_of(record, epoch) for record in records if record.mode is Mode.LIVE)
+        if not left or time.monotonic() > until_s:
+            return left
+        await asyncio.sleep(_LISTEN_S)
+
+
+def _left_of(record: StateRecord, epoch: int) -> int:
+    """Of a worker that has not heard yet it is not known: at least one."""
+    return max(len(record.quotes.bids) + len(record.quotes.asks), int(record.emergency.epoch < epoch))
 
 
 def _sentences(told: Stopped) -> str:
@@ -105,11 +140,11 @@ def _sentences(told: Stopped) -> str:
         if told.raised
         else f"{name} was stopped already: {told.level}, epoch {told.epoch}, by {told.source}: {told.reason}"
     ]
-    if told.left == 0:
+    if told.left == 0 and told.asked == EXCHANGE:
         lines.append(f"no order of ours rests on the exchange (looked {told.looked_ms} ms after the stop)")
+    elif told.left == 0:
+        lines.append(f"no maker tells of an order that rests ({told.looked_ms} ms after the stop)")
     elif told.left:
-        lines.append(f"{told.left} orders of ours still rest after {told.looked_ms / 1000:.1f} s: see `phoenix orders`")
-    if told.problem:
-        lines.append(told.problem)
+        lines.append(f"{told.left} orders may still rest after {told.looked_ms / 1000:.1f} s: see `phoenix orders`")
     lines.append(f"it trades again after `phoenix resume {name} --epoch {told.epoch}`")
     return "\n".join(lines) + "\n"

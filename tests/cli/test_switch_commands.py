@@ -1,15 +1,20 @@
 """`phoenix stop` and `phoenix resume` as a person types them, on a real Redis."""
 
+import asyncio
 import json
 import os
 import re
 
 import pytest
+from phoenix_cli import stop
 from phoenix_cli.__main__ import main
 from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.runfile import RunFile, write_run_file
 from phoenix_cli.local.view import RunView
+from phoenix_coordination.redis import records
+from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.keys import AccountKeys, identity_of
+from phoenix_coordination.state import Mode, Quote, Quotes
 
 KEYS = AccountKeys("binance-usdm:simulator:abc")
 OTHER = AccountKeys("binance-usdm:production:xyz")
@@ -54,8 +59,9 @@ def switch(redis, key=KEYS.emergency) -> tuple[str, str, str]:
 def test_a_stop_says_its_epoch_and_how_to_resume(phoenix, redis):
     status, out, _ = phoenix("stop", "default", "--reason", "spreads look wrong")
     assert status == 0
-    assert out.splitlines() == [
+    assert re.sub(r"\(\d+ ms", "(… ms", out).splitlines() == [
         "default is stopped: Halt, epoch 5",
+        "no maker tells of an order that rests (… ms after the stop)",
         "it trades again after `phoenix resume default --epoch 5`",
     ]
     assert switch(redis) == ("1", "5", "spreads look wrong")
@@ -119,9 +125,49 @@ def test_the_answer_is_there_as_json(phoenix):
     _, out, _ = phoenix("stop", "local/default", "--reason", "why", "-o", "json")
     told = json.loads(out)
     assert (told["account"], told["level"], told["epoch"], told["raised"]) == ("local/default", "Halt", 5, True)
-    assert told["left"] is None, "without a run there is no key to ask the exchange with"
+    assert (told["left"], told["asked"]) == (0, "makers"), "without a run there is no key to ask the exchange with"
     _, out, _ = phoenix("resume", "default", "--epoch", "5", "-o", "json")
     assert json.loads(out) == {"account": "local/default", "symbol": "", "epoch": 6}
+
+
+@pytest.fixture
+def publish(redis_url):
+    def told(record) -> None:
+        async def once() -> None:
+            client = connect(redis_url, 5.0)
+            await records.publish(client, KEYS, record, 1.0)
+            await client.aclose()
+
+        asyncio.run(once())
+
+    return told
+
+
+QUOTE = Quote("61230.0", "0.004", "q")
+
+
+@pytest.mark.parametrize(
+    ("changes", "left"),
+    [
+        pytest.param({"emergency": {"epoch": 5}}, 0, id="heard-and-withdrawn"),
+        pytest.param({"emergency": {"epoch": 5}, "quotes": Quotes(bids=[QUOTE], asks=[QUOTE])}, 2, id="not-withdrawn"),
+        pytest.param({"emergency": {"epoch": 4}}, 1, id="has-not-heard"),
+        pytest.param({"emergency": {"epoch": 4}, "mode": Mode.DRY_RUN}, 0, id="rehearses"),
+    ],
+)
+def test_a_stop_waits_for_what_the_makers_tell_and_fails_where_something_may_rest(
+    phoenix, publish, record, monkeypatch, changes, left
+):
+    monkeypatch.setattr(stop, "_TELL_WITHIN_S", 0.3)
+    publish(record(**changes))
+    status, out, _ = phoenix("stop", "default", "--reason", "x", "-o", "json")
+    assert (status, json.loads(out)["left"]) == (int(left > 0), left)
+
+
+def test_a_stop_that_waits_for_nobody_asks_nobody(phoenix, publish, record):
+    publish(record(emergency={"epoch": 4}))
+    status, out, _ = phoenix("stop", "default", "--reason", "x", "--no-wait")
+    assert (status, len(out.splitlines())) == (0, 2)
 
 
 @pytest.mark.parametrize(
