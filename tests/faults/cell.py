@@ -45,6 +45,8 @@ OUR_UID, THEIR_UID = "the account of the storm", "the account of somebody else"
 PORTRAIT = Path(__file__).parent
 _LOOK_S = 0.02
 _RESTART_S = 0.2
+_RECOVERS_WITHIN_S = 150
+"""Longer than the 60 s for which a dead process counts, at the exchange and among the makers of an address."""
 _SWITCHED_OFF_S = 20.0
 _BALANCE_E8 = 10_000_000 * 10**8
 _AOF_LOOK_S = 0.1
@@ -458,7 +460,7 @@ class Cell:
         return [*check(self.facts, self.terms), *found]
 
     async def _recovered(self) -> bool:
-        for _ in range(60):
+        for _ in range(_RECOVERS_WITHIN_S):
             if await self.quoting(1.0):
                 return True
             with contextlib.suppress(*FAULTS):

@@ -4,7 +4,6 @@ Measured and printed, never asserted: a machine that is busy with something else
 """
 
 import asyncio
-import contextlib
 import os
 import resource
 import shutil
@@ -16,14 +15,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-import uvloop
-from cell import Cell, open_cell
+from cell import Cell, RedisOfCell, open_cell
 from history import Accepted, Gone, LeaseReleased, SwitchWritten
 from phoenix_coordination.port import AccountTerms, EmergencyLevel, LeaseGranted, LeaseTimes, Message, Reservation
 from phoenix_coordination.redis.client import Redis, connect
 from phoenix_coordination.redis.coordinator import RedisCoordinator
-from phoenix_coordination.state import StateRecord, decode
-from phoenix_coordination.state_directory import final_record_path
+from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.ledger import Holding
+from phoenix_coordination.redis.scripts import Script, call
+from phoenix_coordination.state import SCHEMA, Mode, Quote, Quotes, Reason, Role, StateRecord
 from phoenix_worker.runtime.clock import Clock
 from plots import many_makers, two_makers
 
@@ -42,7 +42,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 async def measurements() -> list[str]:
     directory = Path(tempfile.mkdtemp(prefix="pxf-"))
     try:
-        return [*await _takeovers(directory / "t"), *await _twenty(directory / "w")]
+        return [
+            *await _takeovers(directory / "t"),
+            *await _twenty(directory / "w"),
+            *await _five_hundred(directory / "k"),
+        ]
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -107,19 +111,13 @@ async def _twenty(directory: Path) -> list[str]:
         quoting = sum(cell.quotes(symbol) for symbol in plot.symbols)
         empty = [await _stop(cell) for _ in range(STOPS)]
         await _settled(cell)
-        client = connect(cell.redis.url, 5.0)
         cell.redis.stop_watching()  # what MONITOR costs is not the workers'
+        client = connect(cell.redis.url, 5.0)
         cost = await _cost(client, cell.redis.pid, _OBSERVED_S)
-        record = _some_record(cell)
-        with_clients = await _with_clients(cell, client, record)
         await client.aclose()
     return [
         _line(f"stop written → no order of {quoting} quoting workers rests", empty, "aim < 100 ms"),
-        f"Redis with {WORKERS} workers: {cost.commands / WORKERS:.1f} commands/s a worker, {cost.scripts / WORKERS:.1f}"
-        f" of them scripts; CPU {cost.cpu:.1%} of a core; memory {cost.memory / 1e6:.2f} MB,"
-        f" {cost.growth / 1e6:+.2f} MB/h",
-        f"Redis with {CLIENTS} more clients: {with_clients.commands:.0f} commands/s, CPU {with_clients.cpu:.1%} of a"
-        f" core; memory {with_clients.memory / 1e6:.2f} MB, {with_clients.growth / 1e6:+.2f} MB/h",
+        f"Redis with {WORKERS} workers: {cost.told(WORKERS)}",
     ]
 
 
@@ -140,13 +138,21 @@ async def _stop(cell: Cell) -> float:
 
 
 class _Cost(msgspec.Struct, frozen=True):
-    """A second's worth, but `growth`: bytes an hour."""
+    """A second's worth, but `memory`, and `growth`: bytes an hour."""
 
     commands: float
     scripts: float
     cpu: float
     memory: int
     growth: float
+
+    def told(self, clients: int) -> str:
+        rate, scripts = self.commands / clients, self.scripts / clients
+        size, growth = self.memory / 1e6, self.growth / 1e6
+        return (
+            f"{rate:.1f} commands/s each, {scripts:.1f} of them scripts; CPU {self.cpu:.1%} of a core; data"
+            f" {size:.2f} MB, {growth:+.2f} MB/h"
+        )
 
 
 async def _cost(client: Redis, pid: int, seconds: float) -> _Cost:
@@ -181,51 +187,51 @@ def _cpu_s(pid: int) -> float:
 # -- five hundred clients --------------------------------------------------------------------------
 
 
-def _some_record(cell: Cell) -> StateRecord | None:
-    """A state record of the size that workers publish."""
-    for slot in cell.slots.values():
-        resolved = cell.plot.resolved[slot.symbol]
-        path = final_record_path(slot.directory / "state", resolved.namespace, resolved.maker)
-        with contextlib.suppress(OSError):
-            return decode(path.read_bytes())
-    return None
-
-
-async def _with_clients(cell: Cell, client: Redis, record: StateRecord | None) -> _Cost:
+async def _five_hundred(directory: Path) -> list[str]:
+    """Each leads a symbol, reserves every ten seconds and publishes its record every second."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    clients = [_Client(cell, number, record) for number in range(CLIENTS)]
+    redis = RedisOfCell(directory / "redis", lambda _: None)
+    await redis.start()
+    redis.stop_watching()
+    client = connect(redis.url, 5.0)
+    keys = AccountKeys("binance-usdm:simulator:clients")
+    await call(client, Script.MERGE, [keys.emergency], [0, 0, "", "operator", 0, 1, keys.emergency_changed])
+    clients = [_Client(redis.url, keys.account, number) for number in range(CLIENTS)]
     try:
-        for each in clients:
-            await each.start()
-            await asyncio.sleep(0.002)
+        await asyncio.gather(*(each.start() for each in clients))
         await asyncio.wait([asyncio.create_task(each.leads.wait()) for each in clients], timeout=_WITHIN_S)
-        return await _cost(client, cell.redis.pid, _OBSERVED_S)
+        await asyncio.sleep(_PRODUCTION.ttl_s)
+        cost = await _cost(client, redis.pid, _OBSERVED_S)
+        leading = sum(each.leads.is_set() for each in clients)
+        return [f"Redis with {leading} simulated clients: {cost.told(CLIENTS)}"]
     finally:
         await asyncio.gather(*(each.stop() for each in clients))
+        await client.aclose()
+        await redis.kill()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class _Client:
-    """Leads a symbol, reserves for it every ten seconds and publishes its record every second, as a worker does."""
+    """What a worker asks of Redis, without the worker."""
 
-    def __init__(self, cell: Cell, number: int, record: StateRecord | None) -> None:
-        self._record = record
+    def __init__(self, url: str, identity: str, number: int) -> None:
         self._holder = f"client-{number}/0"
         self._symbol = f"C{number:03d}USDT"
         self._coordinator = RedisCoordinator(
-            cell.redis.url,
+            url,
             self._symbol,
             self._holder,
             "local/clients",
-            cell.installation,
-            AccountTerms(cell.terms.net_micro, cell.terms.gross_micro, EmergencyLevel.NONE),
+            "000000",
+            AccountTerms(10**12, 10**12, EmergencyLevel.NONE),
             Clock(),
             dry_run=False,
-            read_holdings=cell.read_holdings,
+            read_holdings=_nothing,
             times=_PRODUCTION,
         )
-        self._identity = cell.keys.account
+        self._record = _record(self._symbol, self._holder)
+        self._identity = identity
         self.leads = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
 
@@ -250,11 +256,39 @@ class _Client:
         while True:
             if sequence % 10 == 0:
                 self._coordinator.reserve(Reservation(sequence + 1, 0, 10, 10, 1.0, 0, 0))
-            if self._record is not None:
-                record = msgspec.structs.replace(self._record, symbol=self._symbol, holder=self._holder)
-                self._coordinator.publish(record)
+            self._coordinator.publish(self._record)
             sequence += 1
             await asyncio.sleep(1.0)
+
+
+async def _nothing() -> list[Holding]:
+    return []
+
+
+def _record(symbol: str, holder: str) -> StateRecord:
+    """As large as a worker's that quotes five layers a side."""
+    layers = [Quote("4200.12", "0.040", "quote")] * 5
+    return StateRecord(
+        schema=SCHEMA,
+        symbol=symbol,
+        holder=holder,
+        namespace="local",
+        maker=symbol.lower(),
+        account="local/clients",
+        installation="000000",
+        role=Role.LEADING,
+        mode=Mode.LIVE,
+        ready=True,
+        reason=Reason.QUOTING,
+        reasons_not_ready=[],
+        detail="",
+        guard="normal",
+        token=1_795_000_000_000,
+        build="0",
+        fresh_connection_silent=False,
+        published_ms=1_795_000_000_000,
+        quotes=Quotes(bids=layers, asks=layers),
+    )
 
 
 def _line(what: str, values: Sequence[float], aim: str) -> str:
@@ -262,8 +296,3 @@ def _line(what: str, values: Sequence[float], aim: str) -> str:
         return f"{what}: not measured"
     ordered = sorted(values)
     return f"{what}: p50 {statistics.median(ordered):.0f} ms, max {ordered[-1]:.0f} ms, of {len(ordered)} ({aim})"
-
-
-if __name__ == "__main__":
-    for told in uvloop.run(measurements()):
-        print(told)
