@@ -9,7 +9,7 @@ frames         the stream hub, per frame and connection    silence, gap, duplica
 requests       the gateway, per REST or WebSocket request  rate-limit, unavailable, answer-lost, reject, delay, outage
 connections    the handshake of a WebSocket                refuse, outage
 moments        the run loop, when the fault begins         disconnect, clock-skew, partial-fill, listen-key-expiry,
-                                                           server-shutdown
+                                                           server-shutdown, deleverage
 =============  ==========================================  =====================================================
 
 Every match field is a glob (``*``, ``?``) without regard to case; an absent one matches all. Times are seconds of the
@@ -201,6 +201,16 @@ class ServerShutdown(FaultKind, frozen=True, tag="server-shutdown"):
     grace_seconds: Seconds = 600.0
 
 
+class Deleverage(FaultKind, frozen=True, tag="deleverage"):
+    """When the fault begins, `fraction` of a position is closed at mark (ADL): of the one that stands first in the
+    deleveraging queue, or of the account that has `apiKey`.
+    """
+
+    symbol: str
+    fraction: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    api_key: str | None = None
+
+
 Fault = (
     Silence
     | Gap
@@ -219,8 +229,11 @@ Fault = (
     | PartialFill
     | ListenKeyExpiry
     | ServerShutdown
+    | Deleverage
 )
-MomentFault = Disconnect | ClockSkew | PartialFill | ListenKeyExpiry | ServerShutdown
+_Instant = Disconnect | PartialFill | ListenKeyExpiry | ServerShutdown | Deleverage
+"""Moments that are over as soon as they began."""
+MomentFault = _Instant | ClockSkew
 
 
 class Scheduled:
@@ -293,7 +306,7 @@ class Faults:
                 self._active.append(scheduled)
                 self.begin(scheduled.fault)
             over = scheduled.end_ns is not None and now_ns >= scheduled.end_ns
-            instant = isinstance(scheduled.fault, Disconnect | PartialFill | ListenKeyExpiry | ServerShutdown)
+            instant = isinstance(scheduled.fault, _Instant)
             if scheduled.started and (over or scheduled.exhausted or instant):
                 self._remove(scheduled)
 

@@ -14,6 +14,7 @@ from phoenix_simulator.exchange.listing import Listing
 from phoenix_simulator.exchange.orders import Order, Side
 from phoenix_simulator.faults import (
     ClockSkew,
+    Deleverage,
     Disconnect,
     Fault,
     Faults,
@@ -47,6 +48,8 @@ class Moments:
                 self._fill_partly(fault)
             case ListenKeyExpiry(api_key=api_key):
                 self._expire(api_key)
+            case Deleverage():
+                self._deleverage(fault)
             case ServerShutdown():
                 self._announce_shutdown(fault)
             case _:
@@ -86,6 +89,15 @@ class Moments:
         credentials = self._keys.find(api_key)
         if credentials is not None:
             self._users.expire(credentials.account)
+
+    def _deleverage(self, fault: Deleverage) -> None:
+        """Nothing happens where there is no such symbol, account or position."""
+        credentials = None if fault.api_key is None else self._keys.find(fault.api_key)
+        symbol = fault.symbol.upper()
+        if symbol not in self._exchange.listings or (fault.api_key is not None and credentials is None):
+            return
+        account_id = None if credentials is None else credentials.account
+        self._exchange.deleverage(symbol, fault.fraction, self._clock.now_ms(), account_id)
 
     def _fill_partly(self, fault: PartialFill) -> None:
         """A taker comes for the order nearest to the touch; nothing happens where none can be filled in part."""

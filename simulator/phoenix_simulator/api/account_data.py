@@ -18,6 +18,7 @@ from phoenix_simulator.exchange.accounts import IncomeType
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.history import KEPT_MS
+from phoenix_simulator.exchange.orders import ForcedBy
 from phoenix_simulator.exchange.symbols import E8, SymbolSpec, decimals_of, to_e8
 
 Json = dict[str, object]
@@ -131,19 +132,18 @@ class AccountData:
         ]
 
     def forced_orders(self, call: Call) -> list[Json]:
-        """Orders by which the venue closed positions. Nobody is deleveraged here, so there are none of kind ADL."""
+        """Orders by which the venue closed positions: liquidations, deleveraging, or both."""
         params = call.params
         limit = params.limit(50, 100)
         window = _Window.of(params, _WEEK_MS)
         kind = params.raw("autoCloseType")
         symbol = optional_symbol(params, self._exchange)
-        if kind not in {None, "LIQUIDATION", "ADL"}:
+        if kind is not None and kind not in ForcedBy.__members__:
             raise invalid("autoCloseType")
-        if kind == "ADL":
-            return []
+        forced = frozenset(ForcedBy) if kind is None else {ForcedBy(kind)}
         now_ms = self._clock.now_ms()
         rows = self._exchange.all_orders(
-            call.account_id, symbol, now_ms, start_ms=window.start_ms, end_ms=window.end_ms, forced=True, limit=limit
+            call.account_id, symbol, now_ms, start_ms=window.start_ms, end_ms=window.end_ms, forced=forced, limit=limit
         )
         return [
             orders.queried(self._spec(row.symbol), row)

@@ -4,9 +4,9 @@ Every method either does what it says and tells the listeners, or raises `VenueE
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from phoenix_simulator.exchange import checks, errors, funding, history
+from phoenix_simulator.exchange import adl, checks, errors, funding, history
 from phoenix_simulator.exchange.accounts import Account, Holding, Income, IncomeType
 from phoenix_simulator.exchange.book import DepthSnapshot
 from phoenix_simulator.exchange.events import (
@@ -35,6 +35,7 @@ from phoenix_simulator.exchange.orders import (
     Amendment,
     AmendOrder,
     ExecutionType,
+    ForcedBy,
     NewOrder,
     Order,
     OrderRef,
@@ -327,11 +328,11 @@ class Exchange:
         from_order_id: int | None = None,
         start_ms: int | None = None,
         end_ms: int | None = None,
-        forced: bool = False,
+        forced: Collection[ForcedBy] | None = None,
         limit: int = 500,
     ) -> Sequence[Order]:
         """Ascending by order id: the first from `from_order_id` or `start_ms` on, else the latest. `forced`: only
-        liquidations.
+        those by which the venue closed positions.
         """
         if symbol is not None:
             self.listing(symbol)
@@ -428,6 +429,22 @@ class Exchange:
                 if holding is not None and holding.has_position:
                     self._liquidator.check(account, asset, now_ms)
         self._follow(now_ms)
+
+    def deleverage(self, symbol: str, fraction: float, now_ms: int, account_id: str | None = None) -> bool:
+        """Auto-deleveraging: so much (at least a step) of the position that stands first in the queue (of everybody,
+        or of one account) is closed against the background at mark. False where there is no position.
+        """
+        listing = self.listing(symbol)
+        candidates = self._accounts.values() if account_id is None else [self._accounts[account_id]]
+        found = adl.first_in_line(candidates, symbol, listing.mark_e8)
+        if found is None:
+            return False
+        account, holding, side = found
+        steps = max(1, int(abs(holding.position_of(side).steps) * fraction))
+        self._liquidator.deleverage(account, holding, side, steps, now_ms)
+        listing.publish(now_ms)
+        self._follow(now_ms)
+        return True
 
     def advance(self, now_ms: int) -> None:
         """Timers due by `now_ms`: countdowns, GTD expiries, funding settlements. Cheap when nothing is due."""

@@ -1,13 +1,13 @@
 """What an account may ask about its past, as long as the venue keeps it."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 from phoenix_simulator.exchange import errors
 from phoenix_simulator.exchange.accounts import Account, Income, IncomeType
 from phoenix_simulator.exchange.events import Fill
-from phoenix_simulator.exchange.orders import Order, OrderRef
+from phoenix_simulator.exchange.orders import ForcedBy, Order, OrderRef
 
 _DAY_MS = 86_400_000
 _UNFILLED_KEPT_MS = 3 * _DAY_MS
@@ -31,11 +31,11 @@ def orders(
     from_order_id: int | None,
     start_ms: int | None,
     end_ms: int | None,
-    forced: bool,
+    forced: Collection[ForcedBy] | None,
     limit: int,
 ) -> Sequence[Order]:
     """Ascending by id: the first ones from `from_order_id` or `start_ms` on, else the latest. `forced`: only those by
-    which the venue closed positions.
+    which the venue closed positions for one of these reasons.
     """
     found = [
         order
@@ -44,7 +44,7 @@ def orders(
         for past in (holding.open, holding.closed, holding.unfilled)
         for order in past.values()
         if _is_kept(order, now_ms)
-        and (order.is_liquidation or not forced)
+        and (forced is None or order.forced_by in forced)
         and (from_order_id is None or order.order_id >= from_order_id)
         and _is_within(order.created_ms, start_ms, end_ms)
     ]

@@ -4,7 +4,7 @@ Simple but honest: when an asset's cross margin balance no longer exceeds its ma
 asset expire and every cross position is closed by a forced order into the real book, as far as marketTakeBound allows;
 the background takes the rest over at that bound. An isolated position is judged and closed alone. A liquidation fee is
 charged from what is left, and the insurance fund covers what is missing. The venue liquidates large positions bracket
-by bracket and may deleverage others (ADL); this does neither.
+by bracket and may deleverage others (ADL) by itself; here deleveraging comes by command.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +18,7 @@ from phoenix_simulator.exchange.matching import Matcher
 from phoenix_simulator.exchange.orders import (
     ExecutionType,
     ExpiryReason,
+    ForcedBy,
     Order,
     OrderStatus,
     OrderType,
@@ -137,28 +138,8 @@ class Liquidator:
         if not position.steps:
             return
         matcher = self._matchers[spec.symbol]
-        side = Side.SELL if position.steps > 0 else Side.BUY
-        order_id = self._next_order_id()
-        limit_ticks = matcher.market_limit_ticks(side)
-        order = Order(
-            order_id=order_id,
-            account_id=account.account_id,
-            symbol=spec.symbol,
-            client_order_id=f"autoclose-{order_id}",
-            side=side,
-            type=OrderType.LIMIT,
-            time_in_force=TimeInForce.IOC,
-            price_ticks=limit_ticks,
-            orig_steps=abs(position.steps),
-            reduce_only=False,
-            stp_mode=StpMode.NONE,
-            price_match=PriceMatch.NONE,
-            good_till_ms=0,
-            created_ms=now_ms,
-            updated_ms=now_ms,
-            position_side=position_side,
-            is_liquidation=True,
-        )
+        limit_ticks = matcher.market_limit_ticks(Side.SELL if position.steps > 0 else Side.BUY)
+        order = self._forced_order(account, holding, position_side, ForcedBy.LIQUIDATION, limit_ticks, now_ms)
         matcher.liquidate(order, limit_ticks, now_ms)
         self._emit(OrderForced(spec.symbol, now_ms, order.snapshot(), order.executed_steps))
         numerator, denominator = spec.liquidation_fee.as_integer_ratio()
@@ -166,6 +147,46 @@ class Liquidator:
         fee_e8 = min(order.cum_quote_e8 * numerator // denominator, max(0, account.wallet_e8(asset) - floor_e8))
         if fee_e8:
             self._insurance(account, spec.symbol, asset, -fee_e8, now_ms)
+
+    def deleverage(
+        self, account: Account, holding: Holding, position_side: PositionSide, steps: int, now_ms: int
+    ) -> None:
+        """Part of a position is closed at mark, against the background and beside the book."""
+        mark_ticks = max(1, self._mark_of(holding.spec.symbol) // holding.spec.tick_e8)
+        order = self._forced_order(account, holding, position_side, ForcedBy.ADL, mark_ticks, now_ms)
+        order.orig_steps = steps
+        self._matchers[holding.spec.symbol].take_over(order, mark_ticks, now_ms)
+
+    def _forced_order(
+        self,
+        account: Account,
+        holding: Holding,
+        position_side: PositionSide,
+        why: ForcedBy,
+        price_ticks: int,
+        now_ms: int,
+    ) -> Order:
+        """Over the whole position; its client id says why, in the venue's words."""
+        steps, order_id = holding.position_of(position_side).steps, self._next_order_id()
+        return Order(
+            order_id=order_id,
+            account_id=account.account_id,
+            symbol=holding.spec.symbol,
+            client_order_id="adl_autoclose" if why is ForcedBy.ADL else f"autoclose-{order_id}",
+            side=Side.SELL if steps > 0 else Side.BUY,
+            type=OrderType.LIMIT,
+            time_in_force=TimeInForce.IOC,
+            price_ticks=price_ticks,
+            orig_steps=abs(steps),
+            reduce_only=False,
+            stp_mode=StpMode.NONE,
+            price_match=PriceMatch.NONE,
+            good_till_ms=0,
+            created_ms=now_ms,
+            updated_ms=now_ms,
+            position_side=position_side,
+            forced_by=why,
+        )
 
     def _insurance(self, account: Account, symbol: str, asset: str, amount_e8: int, now_ms: int) -> None:
         self._ledger.insurance(account, symbol, asset, amount_e8, now_ms)

@@ -103,6 +103,12 @@ class Matcher:
         if left:
             self._trade(order, None, order.side, price_ticks=limit_ticks, steps=left, now_ms=now_ms)
 
+    def take_over(self, order: Order, price_ticks: int, now_ms: int) -> None:
+        """A forced order that the background takes whole at a price, whatever the book shows."""
+        self._holding(order).admit(order)
+        self._opening = self._update(ExecutionType.NEW, order, now_ms)
+        self._trade(order, None, order.side, price_ticks=price_ticks, steps=order.leaves_steps, now_ms=now_ms)
+
     def _match(self, order: Order, opening: OrderUpdated, now_ms: int) -> None:
         self._opening = opening
         against = self.listing.book.against(order.side)
@@ -245,7 +251,7 @@ class Matcher:
 
     def _tell_fill(self, account: Account, holding: Holding, order: Order, fill: Fill, now_ms: int) -> None:
         snapshot = order.snapshot()
-        execution = ExecutionType.CALCULATED if order.is_liquidation else ExecutionType.TRADE
+        execution = ExecutionType.CALCULATED if order.forced_by else ExecutionType.TRADE
         for kind in self._settings.fill_events:
             match kind:
                 case FillEvent.TRADE_LITE:

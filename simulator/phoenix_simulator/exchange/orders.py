@@ -111,6 +111,13 @@ class ExpiryReason(IntEnum):
     MARKET_REMAINDER = 9
 
 
+class ForcedBy(StrEnum):
+    """Why the venue itself closed a position: `autoCloseType` of forceOrders."""
+
+    LIQUIDATION = "LIQUIDATION"
+    ADL = "ADL"
+
+
 class Order(msgspec.Struct):
     """One order of one account. Mutable inside the exchange; whoever is told about it gets a `snapshot`."""
 
@@ -138,7 +145,8 @@ class Order(msgspec.Struct):
     cum_quote_e8: int = 0
     amend_count: int = 0
     expiry_reason: ExpiryReason = ExpiryReason.NONE
-    is_liquidation: bool = False
+    forced_by: ForcedBy | None = None
+    """None for the account's own orders."""
 
     @property
     def leaves_steps(self) -> int:

@@ -366,6 +366,20 @@ async def test_maintenance_is_announced_and_ends_the_connections_of_before(venue
     assert (await api.ask("depth", {"symbol": "BTCUSDT"}))["status"] == 200
 
 
+async def test_a_position_is_deleveraged_by_command(venue, maker):
+    await maker.market("BUY", "0.010")
+    user = await maker.user_stream()
+    await venue.fault(kind="deleverage", symbol="BTCUSDT", fraction=0.5, apiKey=maker.api_key)
+    event = await user.event("ORDER_TRADE_UPDATE", x="CALCULATED")
+    assert (event["o"]["c"], event["o"]["z"], event["o"]["L"]) == ("adl_autoclose", "0.005", "61800")
+    _, rows = await maker.ask("GET", "/fapi/v1/forceOrders", autoCloseType="ADL")
+    assert [row["clientOrderId"] for row in rows] == ["adl_autoclose"]
+    assert (await maker.books())["symbols"]["BTCUSDT"]["position"] == "0.005"
+    for nobody in ({"symbol": "NOPE"}, {"symbol": "ETHUSDC"}, {"symbol": "BTCUSDT", "apiKey": "x" * 64}):
+        await venue.fault(kind="deleverage", **nobody)
+    assert (await maker.books())["symbols"]["BTCUSDT"]["position"] == "0.005"
+
+
 async def test_maintenance_of_one_route_leaves_the_others(venue):
     public, market = await venue.stream("/public/ws"), await venue.stream("/market/ws")
     await venue.fault(kind="server-shutdown", route="market", graceSeconds=0)

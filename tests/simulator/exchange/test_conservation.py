@@ -178,6 +178,10 @@ class Market(RuleBasedStateMachine):
     def move_margin(self, account_id, amount_e8):
         self.attempt(self.exchange.move_margin, account_id, SYMBOL, PositionSide.BOTH, amount_e8, self.now)
 
+    @rule(fraction=st.floats(0.01, 1))
+    def deleverage(self, fraction):
+        self.exchange.deleverage(SYMBOL, fraction, self.now)
+
     @rule(account_id=accounts)
     def cancel_all(self, account_id):
         self.exchange.cancel_all(account_id, SYMBOL, self.now)
