@@ -29,11 +29,12 @@ MICRO = Decimal("0.000001")
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """A switch as last seen."""
+    """A switch as last seen; `source` is who has changed it."""
 
     level: EmergencyLevel
     epoch: int
     reason: str
+    source: str = SOURCE
 
 
 class SwitchFile:
@@ -147,8 +148,8 @@ class AccountWatch:
         """What Redis holds, once it knows what the state directory remembers; which from then on remembers that."""
         switch, known = await account.switch(), self._memory.read(self.identity)
         if not switch.seeded or (switch.epoch, switch.level) < (known.epoch, known.level):
-            switch = await account.seed(known.level, known.epoch, known.reason, SOURCE)
-        self._memory.write(self.identity, Remembered(switch.level, switch.epoch, switch.reason))
+            switch = await account.seed(known.level, known.epoch, known.reason, known.source)
+        self._memory.write(self.identity, Remembered(switch.level, switch.epoch, switch.reason, switch.source))
         return switch
 
     def _tell_change(self, switch: SwitchState) -> None:
