@@ -32,7 +32,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             for name, text in getattr(report, "user_properties", ()):
-                if name == FIGURE:
+                if name == FIGURE and report.when == "call":
                     terminalreporter.write_line(f"measured: {text}")
 
 

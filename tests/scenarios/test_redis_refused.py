@@ -9,7 +9,6 @@ from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.server import server_socket
 from phoenix_coordination.state import Reason
 
-
 OF_THE_START = {"leverage.set", "marginType.set", "listenKey.start", "listenKey.keep"}
 """What the account's resource asks for while the account is flat, and the account's own stream: no order among it."""
 

@@ -137,7 +137,8 @@ class Shell:
             case LeaseRenewed(token=token, deadline_ns=deadline_ns):
                 self.sink(ev.Lease(now_ns, token, deadline_ns, self._coordinator.installation))
             case LeaseLost(token=token, reason=reason):
-                self._log.warning("lease lost", token=token, reason=reason)
+                tell = self._log.info if self._released else self._log.warning
+                tell("lease lost", token=token, reason=reason)
                 self.sink(ev.Lease(now_ns, 0, 0, self._coordinator.installation))
             case Reserved(sequence=sequence, buy_steps=buy_steps, sell_steps=sell_steps):
                 self.sink(ev.Reserved(now_ns, sequence, buy_steps, sell_steps))
