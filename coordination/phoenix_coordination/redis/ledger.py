@@ -170,24 +170,44 @@ def _entry(symbol: str, text: str) -> Entry:
     return Entry(symbol, *map(int, (token, long, short, gross, buys, sells)))
 
 
-class Grants(msgspec.Struct):
-    """What one worker may have at the exchange while requests and answers are under way, in steps.
+class Grant(msgspec.Struct, frozen=True):
+    """What may be pending, in steps, beside the position that it was given for.
 
-    `told`: the grant in force. `most`: the highest that was in force since the newest request was made: orders under it
-    may be on their way, so that the entry never falls below it by that request.
+    Whoever has it may go to `position + buys` and `position − sells`, whatever is filled meanwhile: what was bought is
+    off the buys, and comes back when it is sold again.
     """
 
-    told_buys: int = 0
-    told_sells: int = 0
-    most_buys: int = 0
-    most_sells: int = 0
+    position: int = 0
+    buys: int = 0
+    sells: int = 0
+
+    def beside(self, position: int) -> tuple[int, int]:
+        """(buys, sells) that may come to be pending beside another position."""
+        buys = max(0, self.position + self.buys - position) if self.buys else 0
+        sells = max(0, position - self.position + self.sells) if self.sells else 0
+        return buys, sells
+
+
+class Grants(msgspec.Struct):
+    """What one worker may have at the exchange while requests and answers are under way.
+
+    `told`: the grant in force. `since`: each that was in force since the newest request was made: orders under it may
+    be on their way, so that the entry never falls below it by that request.
+    """
+
+    told: Grant = Grant()
+    since: list[Grant] = []
 
     def asked(self) -> None:
-        self.most_buys, self.most_sells = self.told_buys, self.told_sells
+        self.since = [self.told]
 
-    def granted(self, buys: int, sells: int) -> None:
-        self.told_buys, self.told_sells = buys, sells
-        self.most_buys, self.most_sells = max(self.most_buys, buys), max(self.most_sells, sells)
+    def granted(self, grant: Grant) -> None:
+        if grant != self.told:
+            self.told = grant
+            self.since.append(grant)
 
     def floors(self, asked: Reservation) -> tuple[int, int]:
-        return max(self.most_buys, asked.buy_live_steps or 0), max(self.most_sells, asked.sell_live_steps or 0)
+        """(buys, sells) that may rest, or be sent until the answer is heard, beside the position that is told now."""
+        beside = [grant.beside(asked.position_steps) for grant in self.since]
+        beside.append((asked.buy_live_steps or 0, asked.sell_live_steps or 0))
+        return max(buys for buys, _ in beside), max(sells for _, sells in beside)

@@ -14,7 +14,7 @@ from phoenix_coordination.port import AccountTerms, Clock, LeaseTimes, Message, 
 from phoenix_coordination.redis.client import FAULTS, Redis, fault_of
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.lease import NS, Watch
-from phoenix_coordination.redis.ledger import Grants, ReadHoldings, amounts_of, limits_of, rebuilt_entry
+from phoenix_coordination.redis.ledger import Grant, Grants, ReadHoldings, amounts_of, limits_of, rebuilt_entry
 from phoenix_coordination.redis.scripts import Script, call
 from phoenix_coordination.redis.tasks import begin, end
 
@@ -118,7 +118,7 @@ class Reservations:
         self._vacancy.restart()
 
     def _void(self) -> None:
-        if self._asked is not None and (self._grants.told_buys or self._grants.told_sells):
+        if self._asked is not None and (self._grants.told.buys or self._grants.told.sells):
             self._give(self._asked, 0, 0)
             self._answered = None
 
@@ -174,7 +174,7 @@ class Reservations:
 
     def _give(self, asked: Reservation, buys: int, sells: int) -> None:
         told = Reserved(asked.sequence, buys, sells)
-        self._grants.granted(buys, sells)
+        self._grants.granted(Grant(asked.position_steps, buys, sells))
         if told != self._answered:
             self._answered = told
             self._tell(told)

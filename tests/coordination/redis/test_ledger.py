@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 from phoenix_coordination.port import Reservation
-from phoenix_coordination.redis.ledger import Grants, Holding, amounts_of, rebuilt_entry
+from phoenix_coordination.redis.ledger import Grant, Grants, Holding, amounts_of, rebuilt_entry
 from phoenix_coordination.redis.scripts import Script
 
 MICRO = 1_000_000
@@ -148,12 +148,28 @@ def test_a_holding_of_the_exchange_counts_against_the_account():
 
 def test_a_grant_that_was_void_still_counts_until_the_next_request():
     grants = Grants()
-    grants.granted(10, 5)
+    grants.granted(Grant(0, 10, 5))
     grants.asked()
-    grants.granted(0, 0)
+    grants.granted(Grant(0, 0, 0))
     assert grants.floors(Reservation(1, 0, 0, 0, 1.0, 3, 7)) == (10, 7)
     grants.asked()
     assert grants.floors(Reservation(2, 0, 0, 0, 1.0, 3, 7)) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("position", "floors"),
+    [
+        pytest.param(0, (10, 5), id="as it was"),
+        pytest.param(4, (6, 9), id="bought: what is left of the buys, and sells that may come back"),
+        pytest.param(-4, (14, 1), id="sold"),
+        pytest.param(30, (0, 35), id="bought more than was granted"),
+    ],
+)
+def test_a_grant_reaches_as_far_as_from_the_position_that_it_was_given_for(position, floors):
+    grants = Grants()
+    grants.granted(Grant(0, 10, 5))
+    grants.asked()
+    assert grants.floors(Reservation(1, position, 0, 0, 1.0, 0, 0)) == floors
 
 
 # -- the rebuild -----------------------------------------------------------------------------------
