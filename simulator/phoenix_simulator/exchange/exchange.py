@@ -6,7 +6,7 @@ Every method either does what it says and tells the listeners, or raises `VenueE
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from phoenix_simulator.exchange import adl, checks, errors, funding, history
+from phoenix_simulator.exchange import account_settings, adl, checks, errors, funding, history
 from phoenix_simulator.exchange.accounts import Account, Holding, Income, IncomeType
 from phoenix_simulator.exchange.book import DepthSnapshot
 from phoenix_simulator.exchange.events import (
@@ -28,7 +28,6 @@ from phoenix_simulator.exchange.margin import (
     asset_margin,
     liquidation_price_e8,
     position_risk,
-    worst_notional_e8,
 )
 from phoenix_simulator.exchange.matching import Matcher
 from phoenix_simulator.exchange.orders import (
@@ -44,7 +43,7 @@ from phoenix_simulator.exchange.orders import (
     TimeInForce,
 )
 from phoenix_simulator.exchange.settings import ExchangeSettings
-from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus, divide_up
+from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus
 from phoenix_simulator.exchange.timers import Timers
 from phoenix_simulator.market.source import BackgroundView, MarketStart, MarketUpdate, MarkUpdate
 
@@ -184,87 +183,34 @@ class Exchange:
 
     def set_leverage(self, account_id: str, symbol: str, leverage: int, now_ms: int) -> int:
         """Returns the largest notional (1e-8) that the new leverage admits."""
-        listing = self.listing(symbol)
-        spec = listing.spec
-        if not 1 <= leverage <= spec.max_leverage:
-            raise errors.bad_leverage(leverage=leverage)
-        account = self._accounts[account_id]
-        holding = account.holding(spec)
-        if holding.isolated and holding.has_position and leverage < holding.leverage:
-            raise errors.isolated_leverage_reduction()
-        worst_e8 = worst_notional_e8(holding, listing.mark_e8)
-        if worst_e8 > spec.max_notional_e8(leverage):
-            raise errors.max_leverage_position()
-        added_e8 = divide_up(worst_e8, leverage) - divide_up(worst_e8, holding.leverage)
-        if added_e8 > 0 and added_e8 > self.asset_margin(account_id, spec.margin_asset).free_e8:
-            raise errors.leverage_too_low()
-        holding.leverage = leverage
+        account, listing = self._accounts[account_id], self.listing(symbol)
+        cap_e8 = account_settings.set_leverage(account, listing, leverage, self._mark_of)
         self._emit(LeverageChanged(account_id, now_ms, symbol, leverage))
-        return spec.max_notional_e8(leverage)
+        return cap_e8
 
     def set_margin_type(self, account_id: str, symbol: str, isolated: bool, now_ms: int) -> None:
-        """Isolated or cross margin for the symbol, while it has neither orders nor a position."""
-        listing = self.listing(symbol)
-        account = self._accounts[account_id]
-        holding = account.holding(listing.spec)
-        if holding.isolated == isolated:
-            raise errors.same_margin_type()
-        if isolated and account.multi_assets:
-            raise errors.isolated_in_assets_mode()
-        if holding.open:
-            raise errors.margin_type_open_orders()
-        if holding.has_position:
-            raise errors.margin_type_position()
-        holding.isolated = isolated
-        reason, state = UpdateReason.MARGIN_TYPE_CHANGE, holding.state(listing.mark_e8)
-        self._emit(AccountUpdated(account_id, now_ms, reason, (), (state,)))
+        """Isolated or cross margin for the symbol."""
+        account, listing = self._accounts[account_id], self.listing(symbol)
+        account_settings.set_margin_type(account, listing, isolated)
+        holding, reason = account.holding(listing.spec), UpdateReason.MARGIN_TYPE_CHANGE
+        states = tuple(holding.state(listing.mark_e8, side) for side in holding.sides)
+        self._emit(AccountUpdated(account_id, now_ms, reason, (), states))
 
     def move_margin(self, account_id: str, symbol: str, side: PositionSide, amount_e8: int, now_ms: int) -> None:
-        """Set more of the wallet aside for an isolated position (positive), or give back what it does not need."""
-        listing = self.listing(symbol)
-        account = self._accounts[account_id]
-        holding = account.holding(listing.spec)
-        if side not in holding.sides:
-            raise errors.position_side_mismatch()
-        if not holding.isolated:
-            raise errors.not_isolated()
-        position = holding.position_of(side)
-        if not position.steps:
-            raise errors.no_position_for_margin()
-        asset = listing.spec.margin_asset
-        if amount_e8 > 0 and amount_e8 > self.asset_margin(account_id, asset).available_e8:
-            raise errors.cross_balance_insufficient()
-        if amount_e8 < 0:
-            risk = position_risk(holding, listing.mark_e8, side)
-            if -amount_e8 > position.margin_e8 + min(0, risk.unrealised_e8) - risk.position_margin_e8:
-                raise errors.isolated_balance_insufficient()
-        position.margin_e8 += amount_e8
-        balances, positions = (account.balance(asset),), (holding.state(listing.mark_e8, side),)
+        """To an isolated position (positive), or back from it."""
+        account, listing = self._accounts[account_id], self.listing(symbol)
+        account_settings.move_margin(account, listing, side, amount_e8, self._mark_of)
+        balances = (account.balance(listing.spec.margin_asset),)
+        positions = (account.holding(listing.spec).state(listing.mark_e8, side),)
         self._emit(AccountUpdated(account_id, now_ms, UpdateReason.MARGIN_TRANSFER, balances, positions))
 
     def set_position_mode(self, account_id: str, hedge: bool) -> None:
         """Hedge mode: a long and a short position in each symbol, and each order says which one it is for."""
-        account = self._accounts[account_id]
-        if account.hedge_mode == hedge:
-            raise errors.same_position_mode()
-        if any(holding.open for holding in account.holdings.values()):
-            raise errors.position_mode_open_orders()
-        if not all(holding.is_idle for holding in account.holdings.values()):
-            raise errors.position_mode_position()
-        account.hedge_mode = hedge
-        for holding in account.holdings.values():
-            holding.hedged = hedge
+        account_settings.set_position_mode(self._accounts[account_id], hedge)
 
     def set_assets_mode(self, account_id: str, multi_assets: bool, now_ms: int) -> None:
         """Multi-assets mode can be set and read back, but orders under it are refused (−1020)."""
-        account = self._accounts[account_id]
-        if account.multi_assets == multi_assets:
-            raise errors.same_assets_mode()
-        if multi_assets and any(holding.isolated for holding in account.holdings.values()):
-            raise errors.assets_mode_isolated()
-        if not all(holding.is_idle for holding in account.holdings.values()):
-            raise errors.assets_mode_open_orders()
-        account.multi_assets = multi_assets
+        account_settings.set_assets_mode(self._accounts[account_id], multi_assets)
         self._emit(AssetsModeChanged(account_id, now_ms, multi_assets))
 
     # ---- questions about the venue ------------------------------------------------------------------------------

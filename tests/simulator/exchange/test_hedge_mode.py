@@ -142,3 +142,11 @@ def test_the_audit_sees_how_far_both_can_go(hedged):
     hedged.limit(BUY, "0.010", "59000", position_side=LONG)
     worst = worst_case(hedged.holding())
     assert (worst.held_steps, worst.long_steps, worst.short_steps) == (100, 100 + 100 + 10, 100 - 200)
+
+
+def test_a_change_of_margin_type_tells_both(venue):
+    venue.exchange.set_position_mode("maker", True)
+    venue.heard()
+    venue.exchange.set_margin_type("maker", "BTCUSDT", True, venue.now)
+    (event,) = venue.heard(AccountUpdated)
+    assert [(state.side, state.isolated_e8) for state in event.positions] == [(LONG, 0), (SHORT, 0)]
