@@ -214,11 +214,33 @@ def _restart_with_old_data(machine):
     machine.nobody_trades_beside_another()
 
 
+def _fail_over_and_back(machine):
+    """The other takes the lease at a replica that was promoted, and that is lost when the first server comes back."""
+    machine.time_passes(1000)
+    machine.server.run += 1
+    machine.beats_at_once(1)
+    machine.disk_is_written()
+    machine.time_passes(1000)
+    machine.beats_at_once(1)
+    machine.the_server_restarts_with_what_was_on_disk(empty=False)
+    machine.server.run = 1
+    machine.beats_at_once(0)
+    machine.nobody_trades_beside_another()
+
+
+def _fail_over_and_back_after_a_release(machine):
+    """As before, and the first server still knows a release from before all that."""
+    machine.releases(0)
+    _fail_over_and_back(machine)
+
+
 STORIES = {
     "late answer": _late_answer,
     "impatience": _impatience,
     "second loss": _second_loss,
     "old data": _restart_with_old_data,
+    "fail-over and back": _fail_over_and_back,
+    "fail-over and back after a release": _fail_over_and_back_after_a_release,
 }
 
 
@@ -242,8 +264,10 @@ def test_the_judge_sees_two_holders_where_a_rule_is_taken_away(lua, story, mutat
     [
         (_second_loss, "'|vacant|' .. (vacant or ARGV[5])", "'|vacant|'"),
         (_restart_with_old_data, "released == '' and last_run == run", "released == ''"),
+        (_fail_over_and_back, "'run', 'another'", "'run', last_run"),
+        (_fail_over_and_back_after_a_release, "released == run and last_run == run", "released == run"),
     ],
-    ids=["vacancies look alike", "its own record of another run"],
+    ids=["vacancies look alike", "its own record of another run", "what was doubted counts again", "a doubted release"],
 )
 def test_the_judge_sees_two_holders_where_the_script_lacks_a_rule(lua, monkeypatch, story, rule_of_the_script, without):
     assert rule_of_the_script in Script.BEAT.source

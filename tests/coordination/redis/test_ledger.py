@@ -5,6 +5,7 @@ import math
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from phoenix_coordination.order_id import MAX_TOKEN
 from phoenix_coordination.port import Reservation
 from phoenix_coordination.redis.ledger import Grant, Grants, Holding, amounts_of, rebuilt_entry
 from phoenix_coordination.redis.scripts import Script
@@ -289,3 +290,19 @@ def test_an_amount_that_the_ledger_cannot_count_is_refused(lua, settle):
     with pytest.raises(Exception, match="2\\^53"):
         settle(2**53, 0, 0, 0, 0)
     assert entry_of(lua) is None
+
+
+def test_a_mark_that_was_doubted_once_is_gone_also_for_the_run_that_had_set_it(lua, reserve):
+    """Two servers that fail over to each other: what the first still knows may lack what the second took last."""
+    keys = lua.keys
+    lua.run = 2
+    lua.call(
+        Script.BEAT,
+        [
+            *(keys.lease("ETHUSDT"), keys.emergency, keys.halt("ETHUSDT"), keys.ledger),
+            *(keys.warm("ETHUSDT"), keys.snapshot("ETHUSDT")),
+        ],
+        [HOLDER, 0, "", 0, "nonce", MAX_TOKEN, 0, 400],
+    )
+    lua.run = 1
+    assert reserve(buys=40)[:2] == [b"granted", b"0"]

@@ -10,6 +10,8 @@
 --   * A switch that was seeded under another run of the server counts as not seeded: what came back may be older.
 --   * A missing record becomes a vacant one with a nonce, so that a second loss is seen as another vacancy; so does the
 --     ledger's missing `rebuilt` mark. A mark of another run counts as missing.
+--   * What was doubted under one run of the server (a release, an own record, the `rebuilt` mark) stays doubted, also where
+--     the run before it comes back: two servers may fail over to each other, and lose what the other took last.
 --   * A new token is above every earlier one of the record, above `floor`, and at least the server's time in ms.
 --   * Switches, ledger and, with a lease that is taken, the newest memory are read in the instant in which the lease is
 --     renewed or taken. Where one of them is not ours, nothing is written.
@@ -80,7 +82,7 @@ if ARGV[2] ~= '0' then
   status = holder == ARGV[1] and lease[2] == ARGV[2] and released == '' and 'held' or 'lost'
 else
   local own = holder == ARGV[1] and released == '' and last_run == run
-  local given = holder and released == run and (ARGV[7] == '1' or standby == 0)
+  local given = holder and released == run and last_run == run and (ARGV[7] == '1' or standby == 0)
   status = (own or given or (ARGV[3] ~= '' and ARGV[3] == fingerprint)) and 'taken' or 'watch'
 end
 local memory = {}
@@ -108,6 +110,8 @@ elseif status == 'taken' then
     'run', run)
 elseif not holder and not vacant then
   redis.call('HSET', KEYS[1], 'vacant', ARGV[5])
+elseif holder and last_run ~= run then
+  redis.call('HSET', KEYS[1], 'run', 'another')
 end
 if status == 'watch' and ARGV[7] == '1' then
   redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now_ms - tonumber(ARGV[8]))
@@ -125,6 +129,7 @@ if not rebuilt then
   if not nonce or string.sub(nonce, 1, #run + 1) ~= run .. ':' then
     nonce = run .. ':' .. ARGV[5]
     redis.call('HSET', KEYS[4], 'vacant', nonce)
+    redis.call('HDEL', KEYS[4], 'rebuilt')
   end
   generation = 'vacant:' .. nonce
 end

@@ -26,6 +26,6 @@ if ARGV[4] ~= '0' then
   end
 end
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-redis.call('HSET', KEYS[1], 'released', run)
+redis.call('HSET', KEYS[1], 'released', run, 'run', run)
 redis.call('PUBLISH', ARGV[3], ARGV[2])
 return 1
