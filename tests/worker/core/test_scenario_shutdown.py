@@ -74,6 +74,16 @@ def test_a_cancel_all_is_sent_where_nothing_answers(world):
     assert not of_kind(world.done, ac.Exit)
 
 
+def test_who_has_lost_the_lease_cancels_its_own_and_never_all(world):
+    """What rests by now may be the next leader's."""
+    world.automatic = False
+    world.lease(0)
+    world.tell(ev.Stop(0, "SIGTERM"))
+    world.tick(45)
+    assert not of_kind(world.done, ac.CancelAll)
+    assert len(of_kind(world.done, ac.Cancel)) >= 10
+
+
 def test_leftovers_of_an_older_token_go_before_the_exit(world):
     stream, world.exchange.stream_up = world.exchange.stream_up, False
     left = world.exchange.add(order_id.format("k3f9a0", TOKEN - 1, "q", 1), Side.BUY, 599_000, 5)

@@ -152,7 +152,8 @@ def _withdraw_in_order(state: State, now: int, out: Out) -> None:
         if now - stop.cancel_all_ns >= CANCEL_ALL_AFTER_NS:
             stop.cancel_all_ns = now
             state.reconciliation.need("stopping, and orders are left")
-            out.append(CancelAll("stopping"))
+            if state.session.token:  # what rests may be another's otherwise: only our own are cancelled, one by one
+                out.append(CancelAll("stopping"))
         return
     if not state.session.token:
         _exit(state, out)
