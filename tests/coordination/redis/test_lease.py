@@ -1,0 +1,65 @@
+"""The lease as one process knows it: what an answer means, and until when."""
+
+import pytest
+from phoenix_coordination.order_id import MAX_TOKEN
+from phoenix_coordination.port import LeaseTimes
+from phoenix_coordination.redis.lease import Asked, Change, Lease
+from phoenix_coordination.redis.scripts import Script
+
+TIMES = LeaseTimes(ttl_s=5.0, renew_s=1.0, margin_s=1.0)
+S = 1_000_000_000
+
+
+@pytest.mark.parametrize("status", ["taken", "held"])
+@pytest.mark.parametrize(
+    ("heard_ns", "holds"), [(0, True), (4 * S - 1, True), (4 * S, False)], ids=["at once", "just", "too late"]
+)
+def test_it_ends_a_margin_before_anybody_could_take_what_was_asked_for_then(status, heard_ns, holds):
+    token = 7 if status == "held" else 0
+    lease = Lease(TIMES, token=token)
+    change = lease.heed(Asked(token, "", 10 * S), status, 7, "x", 10 * S + heard_ns)
+    assert (change is not Change.TOO_LATE) is holds
+    if holds:
+        assert (lease.token, lease.deadline_ns) == (7, 14 * S)
+
+
+def test_a_renewal_of_what_was_given_up_while_it_was_asked_for_does_not_bring_it_back():
+    lease = Lease(TIMES, token=7, deadline_ns=14 * S)
+    asked = lease.ask(10 * S)
+    lease.lose()
+    assert lease.heed(asked, "held", 7, "x", 10 * S + 1) is Change.NONE
+    assert lease.token == 0
+
+
+def test_a_new_token_is_above_all_that_the_candidate_has_seen_also_of_an_empty_server_whose_clock_is_behind(lua):
+    lease, keys = Lease(TIMES), lua.keys
+
+    def beats(watched):
+        status, token, fingerprint, *_ = lua.call(
+            Script.BEAT,
+            [
+                *(keys.lease("BTCUSDT"), keys.emergency, keys.halt("BTCUSDT"), keys.ledger),
+                *(keys.warm("BTCUSDT"), keys.snapshot("BTCUSDT")),
+            ],
+            ["pod/1", 0, watched, lease.highest, "nonce", MAX_TOKEN, 0, 400],
+        )
+        lease.heed(Asked(0, watched, 0), status.decode(), int(token), fingerprint.decode(), 0)
+        lease.lose()
+        return int(token), fingerprint
+
+    first, _ = beats(beats("")[1])
+    lua.client.flushall()
+    lua.now_ms -= 3_600_000
+    assert beats(beats("")[1])[0] == first + 1
+
+
+@pytest.mark.parametrize(
+    ("holder", "token", "kept"),
+    [("pod/1", 8, 1), ("pod/1", 7, 0), ("pod/2", 8, 0)],
+    ids=["who leads", "itself, under an earlier token", "another"],
+)
+def test_only_the_present_token_keeps_a_memory(lua, holder, token, kept):
+    lease, snapshot = lua.keys.lease("BTCUSDT"), lua.keys.snapshot("BTCUSDT")
+    lua.client.hset(lease, mapping={"holder": "pod/1", "token": 8, "released": ""})
+    assert lua.call(Script.SNAPSHOT, [snapshot, lease], [holder, token, 1, 0, b"memory"]) == kept
+    assert lua.client.exists(snapshot) == kept
