@@ -1,6 +1,6 @@
 """All benchmarks of one run, as a table and as `build/bench.json`: what it costs, over what floor, and what we aim at.
 
-    python benchmarks/run.py [--seconds 40] [--only messages,latency,worker] [--output build/bench.json]
+    python benchmarks/run.py [--seconds 40] [--only messages,latency,worker,stop] [--output build/bench.json]
 
 Every ratio is taken within this run, so that a slow or busy machine slows both sides. Aims are printed beside, never
 asserted. The market is the recording (`PHOENIX_CAPTURE`, or `../shared/data/…` beside the repository), else a synthetic
@@ -12,6 +12,7 @@ import asyncio
 import gc
 import json
 import platform
+import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import capture
 import hot_path
+import stop_account
 import tick_to_order
 import worker_process
 from capture import Frame, Kind
@@ -27,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
 """Floor and ours in turn, and the fastest round of each counts: what other processes take away can only add."""
 AIMS = {Kind.DEPTH: ("depth message", 5.0), Kind.TICKER: ("book ticker", 5.0), Kind.TRADE: ("trade", None)}
-PARTS = ("messages", "latency", "worker")
+PARTS = ("messages", "latency", "worker", "stop")
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,22 @@ def worker(source: Path | None, seconds: float) -> Iterator[Row]:
     yield Row("exchange that serves it, CPU", round(100 * usage.exchange_core, 2), "% of a core", aim=5.0)
 
 
+def stop() -> Iterator[Row]:
+    """From the switch to the last maker's cancel; the exchange that executes them is one process of this machine."""
+    took = asyncio.run(stop_account.measure())
+    name, count = f"stop of {stop_account.MAKERS} makers", f"median of {len(took)}"
+    yield Row(
+        f"{name}, last cancel sent, {count}", round(statistics.median(t.sent_ms for t in took), 1), "ms", aim=100.0
+    )
+    yield Row(f"{name}, last one executed, {count}", round(statistics.median(t.empty_ms for t in took), 1), "ms")
+
+
 def rows(parts: Sequence[str], frames: list[Frame], source: Path | None, seconds: float) -> Iterator[Row]:
     """The worker first: what is measured from outside should not find this process's memory in the caches."""
     if "worker" in parts:
         yield from worker(source, seconds)
+    if "stop" in parts:
+        yield from stop()
     if "latency" in parts:
         yield from latency()
     if "messages" in parts:
