@@ -52,7 +52,7 @@ from proxy import Link, Weather
 
 TIMES = LeaseTimes(ttl_s=1.0, renew_s=0.2, margin_s=0.2)
 OUR_UID, THEIR_UID = "the account of the storm", "the account of somebody else"
-PORTRAIT = Path(__file__).parent
+HERE = Path(__file__).parent
 _LOOK_S = 0.02
 _RESTART_S = 0.2
 _RECOVERS_WITHIN_S = 150
@@ -195,6 +195,8 @@ class Cell:
     """Opened by `open_cell`. `facts` is the history so far."""
 
     def __init__(self, name: str, directory: Path, plot: Plot, seed: int) -> None:
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
         self.name = name
         self.directory = directory
         self.plot = plot
@@ -532,7 +534,7 @@ class Cell:
         await self.seed()
         self._tasks.append(asyncio.create_task(self.redis.watch_file(), name="append-only file"))
         self._zygote = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(PORTRAIT / "launcher.py")),
+            *(sys.executable, str(HERE / "launcher.py")),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -571,9 +573,7 @@ _AUDITED = {
 
 @asynccontextmanager
 async def open_cell(name: str, directory: Path, plot: Plot, seed: int) -> AsyncIterator[Cell]:
-    """A cell whose account quotes; its directory stays."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    """A cell whose workers are on their way up; its directory stays."""
     cell = Cell(name, directory, plot, seed)
     assets = sorted({spec.spec.quote_asset for spec in cell.exchange.server.exchange.listings.values()})
     cell.key = cell.exchange.open_account(name, assets, _BALANCE_E8)

@@ -127,9 +127,10 @@ async def _stop(cell: Cell) -> float:
     await asyncio.sleep(0.5)
     mark = len(cell.facts)
     await cell.stop_account(1)
-    deadline = time.monotonic() + _WITHIN_S
-    while any(cell.exchange.resting(symbol) for symbol in cell.plot.symbols) and time.monotonic() < deadline:
-        await asyncio.sleep(_LOOK_S)
+    async with asyncio.timeout(_WITHIN_S):
+        for symbol in cell.plot.symbols:
+            while cell.exchange.resting(symbol):  # noqa: ASYNC110 - the exchange rings no bell
+                await asyncio.sleep(_LOOK_S)
     since = cell.facts[mark:]
     written_ns = next(fact.at_ns for fact in since if isinstance(fact, SwitchWritten) and fact.level)
     last_ns = max(fact.at_ns for fact in since if isinstance(fact, Gone))

@@ -23,6 +23,13 @@ from measure import measurements
 from mutations import Mutation
 from storm import Result
 
+
+def say(text: str) -> None:
+    """At once, however the output is read."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "faults"
 _CELLS_AT_ONCE = 8
@@ -47,7 +54,7 @@ async def _run(options: argparse.Namespace, seed: int) -> int:
     began = time.monotonic()
     faults, violations, results = 0, 0, []
     broken = 0
-    print(f"seed {seed}: at least {options.faults} faults, {options.at_once} cells side by side", flush=True)
+    say(f"seed {seed}: at least {options.faults} faults, {options.at_once} cells side by side")
     running: set[asyncio.Task[Result | str]] = set()
     numbers = iter([options.cell]) if options.cell is not None else _endless()
     # A fault that was planned for a failpoint counts only where the worker came by: cells are added until it is enough.
@@ -68,7 +75,7 @@ async def _run(options: argparse.Namespace, seed: int) -> int:
             result = task.result()
             if isinstance(result, str):
                 broken += 1
-                print(result, flush=True)
+                say(result)
                 continue
             results.append(result)
             faults += sum(result.faults.values())
@@ -77,8 +84,8 @@ async def _run(options: argparse.Namespace, seed: int) -> int:
     _tell(results)
     if not options.no_figures and not broken:
         for line in await measurements():
-            print(line, flush=True)
-    print(f"faults={faults} violations={violations + broken} seed={seed}", flush=True)
+            say(line)
+    say(f"faults={faults} violations={violations + broken} seed={seed}")
     return 1 if violations or broken else 0
 
 
@@ -113,26 +120,23 @@ def _tell_cell(result: Result, seed: int, elapsed_s: float) -> None:
         f"[{elapsed_s:5.0f} s] cell {result.cell}: {sum(result.faults.values())} faults, {result.accepted} orders"
         f" accepted, {result.fills} fills, {len(result.violations)} violations"
     )
-    print(line, flush=True)
+    say(line)
     if not result.violations:
         return
     for violation in result.violations[:5]:
-        print(f"    {violation}", flush=True)
+        say(f"    {violation}")
     place = (BUILD / str(seed) / f"cell-{result.cell}").relative_to(ROOT)
-    print(
-        f"    kept in {place}; again: python tests/faults/run.py --seed {seed} --cell {result.cell} --no-figures",
-        flush=True,
-    )
+    say(f"    kept in {place}; again: python tests/faults/run.py --seed {seed} --cell {result.cell} --no-figures")
 
 
 def _tell(results: Sequence[Result]) -> None:
     survived: Counter[str] = Counter()
     for result in results:
         survived.update(result.faults)
-    print("\nfaults survived")
+    say("\nfaults survived")
     for kind, count in survived.most_common():
-        print(f"  {count:6d}  {kind}")
-    print(f"  {sum(result.accepted for result in results):6d}  orders and amends judged")
+        say(f"  {count:6d}  {kind}")
+    say(f"  {sum(result.accepted for result in results):6d}  orders and amends judged")
     for name, what in (
         ("failovers", "kill of a leader → its successor's first order (ttl 1 s)"),
         ("handovers", "release → the successor's first order"),
@@ -140,7 +144,7 @@ def _tell(results: Sequence[Result]) -> None:
     ):
         values = sorted(value for result in results for value in getattr(result.timings, name))
         if values:
-            print(f"{what}: p50 {statistics.median(values):.0f} ms, max {values[-1]:.0f} ms, of {len(values)}")
+            say(f"{what}: p50 {statistics.median(values):.0f} ms, max {values[-1]:.0f} ms, of {len(values)}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from cell import Cell, Slot
 from controls import Deed, Failpoint
 from proxy import Weather
 
-_MET_WITHIN_S = 20.0
+_MET_WITHIN_S = 60.0
+"""A machine that is busy with other things needs its time."""
 _LOOK_S = 0.005
 _TAKE_EVERY_S = 0.4
 _LONGER_THAN_A_LEASE_S = 1.6

@@ -160,7 +160,7 @@ class Storm:
         assert controls is not None
         controls.arm(fault.failpoint, DEEDS[fault.kind])
         deadline = time.monotonic() + _MEETS_WITHIN_S
-        while not controls.acted and slot.pid == pid and time.monotonic() < deadline:
+        while not controls.acted and slot.pid == pid and time.monotonic() < deadline:  # noqa: ASYNC110 - it cannot tell
             await asyncio.sleep(_LOOK_S)
         controls.disarm()
         if not controls.acted:

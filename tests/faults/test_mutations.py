@@ -30,12 +30,12 @@ STORIES = {
     ),
 }
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(400)
 
 
 async def told(tmp_path, story, mutation):
     async with open_cell("m", tmp_path / "m", two_makers(tmp_path / "makers", mutation), seed=1) as cell:
-        assert await cell.quoting(40), "the cell never quoted"
+        assert await cell.quoting(150), "the cell never quoted"
         await story(cell)
         return await cell.finish()
 

@@ -118,7 +118,7 @@ async def test_a_cut_ends_connections_and_refuses_new_ones(path):
 
 
 async def test_a_far_side_that_is_not_there_ends_the_connection():
-    async def nobody(make):
+    async def nobody(_):
         raise ConnectionRefusedError
 
     link = Link(nobody)
