@@ -131,9 +131,9 @@ async def demo(options: Options, output: Output) -> tuple[Report, list[str]]:
     refuse_other_worlds(fleet)
     clock, env = _clock(options.speed)
     directory = StateDirectory(options.state_directory)
-    with directory.locked():
+    with directory.locked() as lock:
         directory.forget()
-        async with Guardian() as guardian, http_session() as http:
+        async with Guardian(lock=lock) as guardian, http_session() as http:
             blurb = RunView(
                 title="demo", elapsed_s=0, length_s=options.length_s, speed=options.speed, market=_market(options)
             )

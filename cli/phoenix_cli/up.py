@@ -89,8 +89,8 @@ async def up(options: Options, output: Output) -> str:
     """The whole run; returns why it failed, empty where it did not. Raises `Refused` where it could not begin."""
     fleet = load_fleet(options.paths)
     directory = StateDirectory(options.state_directory)
-    with directory.locked():
-        async with Guardian() as guardian, http_session() as http:
+    with directory.locked() as lock:
+        async with Guardian(lock=lock) as guardian, http_session() as http:
             blurb = RunView(title="up", elapsed_s=0, market=", ".join(sorted({each.venue for each in fleet})))
             runner = Runner(directory, Clock(), guardian, http, output, blurb)
             parameters = Parameters(directory)

@@ -90,8 +90,11 @@ class StateDirectory:
             file.unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the directory for one run; raises `Refused` where another run holds it, or it cannot be written."""
+    def locked(self) -> Iterator[int]:
+        """Holds the directory for one run; raises `Refused` where another run holds it, or it cannot be written.
+
+        Gives the lock's descriptor: whoever inherits it holds the directory too, until the last of them has ended.
+        """
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -103,19 +106,22 @@ class StateDirectory:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise Refused(
-                    f"another run{self._runner()} holds {self.root}: stop it, watch it with `phoenix top`,"
-                    " or give this one its own --state-dir"
-                ) from error
-            yield
+                raise Refused(self._held()) from error
+            yield lock
         finally:
             os.close(lock)
 
-    def _runner(self) -> str:
+    def _held(self) -> str:
+        """By whom, and what to do: a runner, or after one was killed its guardian, who still stops its children."""
+        advice = "stop it, watch it with `phoenix top`, or give this one its own --state-dir"
         try:
-            return f" (pid {json.loads(self.run_file.read_bytes())['pid']})"
-        except (OSError, ValueError, KeyError):
-            return ""
+            pid = int(json.loads(self.run_file.read_bytes())["pid"])
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return f"the run (pid {pid}) in {self.root} was killed, and what it left is being stopped: try again soon"
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"another run holds {self.root}: {advice}"
+        return f"another run (pid {pid}) holds {self.root}: {advice}"
 
 
 def write_private(path: Path, text: str) -> None:

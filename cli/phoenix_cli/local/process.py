@@ -21,10 +21,14 @@ WORKER_RANK, EXCHANGE_RANK, REDIS_RANK = 0, 1, 2
 
 
 class Guardian:
-    """Our end of the guardian process (see `guardian`): a context that must be open while children run."""
+    """Our end of the guardian process (see `guardian`): a context that must be open while children run.
 
-    def __init__(self, grace_s: float = guardian_program.GRACE_S) -> None:
+    `lock`: a descriptor that it holds as long as it lives, so that nobody begins where it still stops children.
+    """
+
+    def __init__(self, grace_s: float = guardian_program.GRACE_S, lock: int | None = None) -> None:
         self._grace_s = grace_s
+        self._lock = lock
         self._process: asyncio.subprocess.Process | None = None
         self._watched: set[int] = set()
 
@@ -38,6 +42,7 @@ class Guardian:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             start_new_session=True,
+            pass_fds=() if self._lock is None else (self._lock,),
         )
         return self
 

@@ -1,5 +1,8 @@
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,11 +42,23 @@ def test_a_private_file_is_replaced_whole(tmp_path):
 def test_one_run_holds_a_state_directory(tmp_path):
     directory = StateDirectory(tmp_path)
     with directory.locked():
-        directory.run_file.write_text(json.dumps({"pid": 4711}))
-        with pytest.raises(Refused, match=r"another run \(pid 4711\).*--state-dir"), StateDirectory(tmp_path).locked():
+        directory.run_file.write_text(json.dumps({"pid": os.getpid()}))
+        said = rf"another run \(pid {os.getpid()}\).*--state-dir"
+        with pytest.raises(Refused, match=said), StateDirectory(tmp_path).locked():
             pass
     with StateDirectory(tmp_path).locked():
         pass
+
+
+def test_where_a_killed_run_is_still_being_stopped_nobody_begins(tmp_path):
+    directory = StateDirectory(tmp_path)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    said = rf"the run \(pid {ended.pid}\) .*was killed.*try again soon"
+    with directory.locked():
+        directory.run_file.write_text(json.dumps({"pid": ended.pid}))
+        with pytest.raises(Refused, match=said), StateDirectory(tmp_path).locked():
+            pass
 
 
 def test_a_directory_that_cannot_be_written_is_said(tmp_path):

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from phoenix_cli.local import guardian, process
+from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.process import EXCHANGE_RANK, WORKER_RANK, Guardian, Process, spoken
+from phoenix_cli.local.runfile import is_held
 
 PATIENT = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up'); time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); time.sleep(60)"
@@ -122,15 +124,19 @@ async def test_without_its_guardian_no_child_is_started_unwatched():
 RUNNER = """
 import asyncio, sys
 from pathlib import Path
-from phoenix_cli.local.process import Guardian, Process, WORKER_RANK, EXCHANGE_RANK
+from phoenix_cli.local.layout import StateDirectory
+from phoenix_cli.local.process import Guardian, Process, WORKER_RANK, EXCHANGE_RANK, REDIS_RANK
 
 async def main():
-    async with Guardian(grace_s=5.0) as guard:
-        for name, rank in (("worker", WORKER_RANK), ("exchange", EXCHANGE_RANK)):
+    directory = StateDirectory(Path(sys.argv[1]))
+    with directory.locked() as lock:
+      async with Guardian(grace_s=5.0, lock=lock) as guard:
+        for name, rank in (("redis", REDIS_RANK), ("worker", WORKER_RANK), ("exchange", EXCHANGE_RANK)):
             code = (
                 "import os, signal, sys, time\\n"
                 "def end(*_):\\n"
                 f"    open({sys.argv[1]!r} + '/ended', 'a').write('{name} ')\\n"
+                "    time.sleep(0.3)\\n"
                 "    sys.exit(0)\\n"
                 "signal.signal(signal.SIGTERM, end)\\n"
                 "print('up', flush=True)\\n"
@@ -146,7 +152,7 @@ asyncio.run(main())
 """
 
 
-def test_a_killed_runner_leaves_no_child_behind_and_workers_end_before_their_exchange(tmp_path):
+def test_a_killed_runner_leaves_no_child_behind_and_each_ends_before_what_it_needs(tmp_path):
     runner = subprocess.Popen(
         [sys.executable, "-c", RUNNER, str(tmp_path)],
         stdout=subprocess.PIPE,
@@ -154,13 +160,16 @@ def test_a_killed_runner_leaves_no_child_behind_and_workers_end_before_their_exc
         env={**os.environ, "PYTHONPATH": ":".join(entry for entry in sys.path if entry)},
     )
     with runner:
-        pids = [int(runner.stdout.readline()) for _ in range(2)]
+        pids = [int(runner.stdout.readline()) for _ in range(3)]
         runner.kill()
     deadline = time.monotonic() + 20
-    while any(map(is_alive, pids)) and time.monotonic() < deadline:
+    held = True
+    while held and time.monotonic() < deadline:
+        held = is_held(StateDirectory(tmp_path))
+        assert held or not any(map(is_alive, pids)), "nobody begins where the last run is still being stopped"
         time.sleep(0.02)
     assert not any(map(is_alive, pids))
-    assert (tmp_path / "ended").read_text() == "worker exchange "
+    assert (tmp_path / "ended").read_text() == "worker exchange redis "
 
 
 @pytest.mark.parametrize(
