@@ -1,14 +1,14 @@
 """The whole engine takes over: what the leader before has left at the exchange, in memory, and in what is shared."""
 
 import pytest
-from core_world import INSTALLATION, TOKEN, Run, World, of_kind, sent
+from core_world import INSTALLATION, OFFSET_NS, TOKEN, Run, World, of_kind, sent
 from model_exchange import refused
 from phoenix_coordination import order_id
 from phoenix_coordination.state import Reason
 from phoenix_worker.core import actions as ac
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.events import EmergencyLevel, Refusal, Request, Side, Stream
-from samples import MAKER, SECOND, changed
+from samples import MAKER, MS, SECOND, changed
 
 STEPS = (ac.ArmDeadMan, ac.FetchTruth, ac.Cancel, ac.Place)
 
@@ -700,3 +700,36 @@ def test_without_any_price_nothing_is_asked_for():
     world.start()
     world.wait(2.0)
     assert of_kind(world.done, ac.Reserve) == []
+
+
+# -- a machine that stood still --------------------------------------------------------------------------------
+
+
+def stand_still(world, ms):
+    """A host was suspended after the last renewal: its monotonic clock shows less than has passed, and so does the
+    lease's deadline; then the exchange's clock is measured anew.
+    """
+    world.tell(ev.ClockSynced(0, OFFSET_NS - ms * MS, MS))
+    world.lease(TOKEN, seconds=30.0)
+    world.tick(10)
+    world.tell(ev.ClockSynced(0, OFFSET_NS, MS))
+
+
+@pytest.mark.parametrize(("ms", "sends"), [(0, True), (200, True), (300, False), (60_000, False)])
+def test_after_the_machine_stood_still_nothing_is_sent_under_a_deadline_from_before(world, ms, sends):
+    """By the new offset the exchange itself would take it, from beside the next leader."""
+    stand_still(world, ms)
+    mark = len(world.done)
+    world.market(600_500)
+    world.tick(10)
+    assert bool(of_kind(world.since(mark), ac.Place, ac.Amend)) is sends
+    assert (Reason.LEASE_NOT_HELD in world.engine.view().not_ready) is not sends
+
+
+def test_the_next_renewal_ends_that(world):
+    stand_still(world, 60_000)
+    assert of_kind(world.done, ac.Cancel)
+    world.renew()
+    world.wait(1.0)
+    assert world.engine.view().not_ready == []
+    assert len(world.ours()) == 10

@@ -27,6 +27,9 @@ from phoenix_worker.core.upkeep import SNAPSHOT_RETRY_NS, ask_snapshot, on_tick,
 from phoenix_worker.core.upkeep import reconcile as read_truth
 from phoenix_worker.core.view import View, view
 
+STOOD_STILL_NS = 250_000_000
+"""By how much the exchange's clock must have run ahead of ours, beyond all error. Less is within the lease's margin."""
+
 
 class Engine(State):
     """One symbol. `on` is the only way in, `view` the only way to look."""
@@ -300,9 +303,18 @@ def _on_fees(state: State, event: ev.FeesSet, _: Out) -> None:
     state.maker_fee_bps, state.taker_fee_bps = event.maker_bps, event.taker_bps
 
 
-def _on_clock(state: State, event: ev.ClockSynced, _: Out) -> None:
-    state.session.clock_offset_ns, state.session.clock_error_ns = event.offset_ns, event.error_ns
-    state.session.clock_known = True
+def _on_clock(state: State, event: ev.ClockSynced, out: Out) -> None:
+    """A machine that stood still (a suspended host) finds its monotonic clock behind: the lease has ended sooner than its
+    deadline says. By the new offset the exchange would take what is sent under it: the next renewal comes first.
+    """
+    session = state.session
+    ahead_ns = event.offset_ns - event.error_ns - session.clock_offset_ns - session.clock_error_ns
+    stood_still = session.clock_error_ns > 0 and ahead_ns > STOOD_STILL_NS
+    session.clock_offset_ns, session.clock_error_ns, session.clock_known = event.offset_ns, event.error_ns, True
+    if stood_still:
+        session.deadline_ns = 0
+        out.append(Note(NoteKind.QUOTING, f"this machine stood still for {ahead_ns / 1e9:.1f} s: is the lease over?"))
+        decide(state, event.at, out)
 
 
 def _on_dead_man(state: State, event: ev.DeadManArmed, out: Out) -> None:
