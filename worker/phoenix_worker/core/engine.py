@@ -304,8 +304,8 @@ def _on_fees(state: State, event: ev.FeesSet, _: Out) -> None:
 
 
 def _on_clock(state: State, event: ev.ClockSynced, out: Out) -> None:
-    """A machine that stood still (a suspended host) finds its monotonic clock behind: the lease has ended sooner than its
-    deadline says. By the new offset the exchange would take what is sent under it: the next renewal comes first.
+    """A machine that stood still (a suspended host) finds its monotonic clock behind: the lease has ended sooner than
+    its deadline says. By the new offset the exchange would take what is sent under it: the next renewal comes first.
     """
     session = state.session
     ahead_ns = event.offset_ns - event.error_ns - session.clock_offset_ns - session.clock_error_ns
