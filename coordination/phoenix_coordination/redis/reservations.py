@@ -20,7 +20,8 @@ from phoenix_coordination.redis.tasks import begin, end
 
 _LOCK_MS = 30_000
 """The lock only keeps two leaders from reading the account at once: what is written is fenced by the vacancy."""
-
+REBUILD_PAUSE_TTLS = 2.0
+"""How long nobody reads the account again that could not be read: each time costs weight that the cancels need, too."""
 
 _log = logging.getLogger(__name__)
 
@@ -194,7 +195,7 @@ class Reservations:
                 entries = [word for holding in holdings for word in rebuilt_entry(holding)]
             except (OSError, ValueError) as error:
                 _log.warning("the shared ledger cannot be rebuilt from the exchange, is tried again: %s", error)
-                await self._client.execute_command("DEL", self._keys.rebuilding)
+                await self._client.execute_command("PEXPIRE", self._keys.rebuilding, self._pause_ms)
                 return
             mark = await call(
                 self._client,
@@ -207,3 +208,8 @@ class Reservations:
                 self._need.set()
         except FAULTS as error:
             _log.warning("the shared ledger was not rebuilt, is tried again: %s", fault_of(error))
+
+    @property
+    def _pause_ms(self) -> int:
+        """The server's milliseconds are life's."""
+        return int(REBUILD_PAUSE_TTLS * self._times.ttl_s / self._clock.rate * 1000)

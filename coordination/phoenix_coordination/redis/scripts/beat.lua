@@ -96,6 +96,8 @@ if status == 'taken' then
   for index = 1, 4 do
     memory[index] = snapshot[index] or ''
   end
+elseif status == 'watch' then
+  read(KEYS[6], 'schema') -- who could not take the lease hears why all the time, not only where it tries to
 end
 if refused then
   return refused
