@@ -10,11 +10,12 @@ from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 from msgspec.structs import replace
+from redis.exceptions import ResponseError
 
 from phoenix_coordination.port import Clock, LeaseLost, LeaseTimes
 from phoenix_coordination.redis.beat import Beat
 from phoenix_coordination.redis.campaign import Campaign, LeaseMessage
-from phoenix_coordination.redis.client import FAULTS, Credentials, Redis, check_server, connect
+from phoenix_coordination.redis.client import FAULTS, Credentials, Redis, check_server, connect, fault_of
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.lease import NS, Watch
 from phoenix_coordination.redis.ledger import Entry, Holding, read_ledger, settle
@@ -165,6 +166,8 @@ class StewardOffice:
         self._office: Campaign | None = None
         self._token = 0
         self._deadline_ns = 0
+        self.refused = ""
+        """Why Redis lets nobody hold the office, in a sentence; empty where it does, or cannot be reached."""
 
     @property
     def held(self) -> bool:
@@ -172,7 +175,7 @@ class StewardOffice:
 
     def start(self) -> None:
         leisurely = LeaseTimes(*(LEISURE * s for s in (self.times.ttl_s, self.times.renew_s, self.times.margin_s)))
-        self._office = self.campaign(OFFICE, self.holder, leisurely, _hear_nothing, self._tell)
+        self._office = self.campaign(OFFICE, self.holder, leisurely, self._heard, self._tell)
         self._office.start()
 
     async def resign(self) -> None:
@@ -267,8 +270,14 @@ class StewardOffice:
     async def _check(self) -> str:
         return (await check_server(self.client)).run
 
-    def _failed(self, _: Exception) -> None:
+    async def _heard(self, _: Beat) -> None:
+        """The switches are the worker's own campaign's to hear."""
+        self.refused = ""
+
+    def _failed(self, error: Exception) -> None:
         """The worker's own campaign tells that Redis is away."""
+        if isinstance(error, ResponseError):
+            self.refused = fault_of(error)
         for watch in self._watches.values():
             watch.restart()
 
@@ -278,10 +287,6 @@ class StewardOffice:
             self._watches.clear()
         else:
             self._token, self._deadline_ns = message.token, message.deadline_ns
-
-
-async def _hear_nothing(_: Beat) -> None:
-    """The switches are the worker's own campaign's to hear."""
 
 
 async def _settle_nothing() -> None:

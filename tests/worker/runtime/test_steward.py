@@ -19,6 +19,7 @@ from phoenix_coordination.port import EmergencyLevel as SharedLevel
 from phoenix_coordination.redis import steward as office_module
 from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.coordinator import RedisCoordinator
+from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.ledger import LedgerView, read_ledger
 from phoenix_coordination.redis.steward import StewardOffice, StewardReport, read_report
 from phoenix_simulator.clock import Clock as VenueClock
@@ -491,6 +492,17 @@ async def test_without_redis_nothing_is_touched_and_work_goes_on_when_it_is_back
     await world.redis.start()
     await dead_maker(world)
     await world.until(lambda: world.ids("ETHUSDT") == ["web_person"])
+
+
+async def test_an_office_that_nobody_can_hold_is_said(world):
+    """Else nobody would watch the margin, and nobody would know."""
+    lease = AccountKeys(IDENTITY).lease(office_module.OFFICE)
+    await world.redis.command("SET", lease, "somebody else's")
+    steward = await world.steward()
+    await world.until(lambda: [fields["text"] for event, fields in world.log.said if event == "steward: nobody can be"])
+    assert any(lease in fields["text"] for _, fields in world.log.said)
+    await world.redis.command("DEL", lease)
+    await world.in_office(steward)
 
 
 async def test_a_rehearsal_looks_and_touches_nothing(world):

@@ -110,6 +110,8 @@ class Steward:
             await self._clock.sleep(self._poll_s)
             if not self._office.held:
                 self.report, self._read_ns = None, 0
+                if self._office.refused:
+                    self._log.error("steward: nobody can be", text=self._office.refused, **{SAMPLED: "steward"})
                 continue
             try:
                 await self._look()
