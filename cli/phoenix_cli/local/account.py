@@ -119,11 +119,10 @@ class AccountWatch:
             await asyncio.sleep(_LOOK_S)
 
     async def _look(self, tools: AccountTools) -> None:
+        # Asked each time: it may be what an earlier run has left, until the first worker of this one names the account.
+        self.identity = await tools.identity(f"{NAMESPACE}/{self.name}") or self.identity
         if not self.identity:
-            known = {account.resource: account.identity for account in await tools.accounts()}
-            self.identity = known.get(f"{NAMESPACE}/{self.name}", "")
-            if not self.identity:
-                return
+            return
         account = tools.account(self.identity)
         switch = await self._settled(account)
         self._tell_change(switch)

@@ -229,6 +229,12 @@ class AccountTools:
             raise AccountError(f"account {resource!r} is in several namespaces: name one of {told}")
         raise AccountError(f"no worker has registered account {resource!r} in this Redis; registered: {told}")
 
+    async def identity(self, resource: str) -> str:
+        """Of exactly that `namespace/name`; empty where no worker has registered it."""
+        async with _faults():
+            found = await self._client.execute_command("GET", identity_of(resource))
+        return (found or b"").decode(errors="replace")
+
     async def accounts(self) -> list[AccountName]:
         """Every account that a worker has registered, by resource."""
         names = await _rest_of_names(self._client, identity_of(""))

@@ -219,6 +219,7 @@ _UNTRUSTED = (
 )
 _NO_MEMORY = "Redis is out of memory (maxmemory): give it more, it must not forget"
 _CLOSED = "Redis closes the connection: if it goes on to, it may want TLS (rediss://)"
+_TAKEN = "two accounts of one name in this Redis ({error}): give one another name, or a Redis of its own"
 # The first that fits: subclasses come before what they are made of.
 _SENTENCES: tuple[tuple[type[Exception], str, str], ...] = (
     (RedisFaultError, "", "{error}"),
@@ -235,6 +236,7 @@ _SENTENCES: tuple[tuple[type[Exception], str, str], ...] = (
     (exceptions.ConnectionError, "", "Redis cannot be reached: {error}"),
     (OSError, "", "Redis cannot be reached: {error}"),
     (exceptions.ResponseError, "FOREIGN ", "Redis holds what no worker wrote: {error}"),
+    (exceptions.ResponseError, "TAKEN ", _TAKEN),
     (exceptions.ResponseError, "NOREPLICAS", "Redis has too few replicas to write: what it took could be lost"),
     (exceptions.OutOfMemoryError, "", _NO_MEMORY),
     (exceptions.ResponseError, "OOM ", _NO_MEMORY),  # told by a script
@@ -252,7 +254,9 @@ def fault_of(error: Exception) -> str:
         error = cause  # what went wrong while connecting comes wrapped
     told = str(error)
     sentence = next(text for kind, part, text in _SENTENCES if isinstance(error, kind) and part in told)
-    return sentence.format(error=told.rpartition("FOREIGN ")[2])
+    for code in ("FOREIGN ", "TAKEN "):
+        told = told.rpartition(code)[2]
+    return sentence.format(error=told)
 
 
 FAULTS = (RedisFaultError, exceptions.RedisError, OSError, TimeoutError, asyncio.IncompleteReadError)

@@ -29,7 +29,7 @@ from phoenix_coordination.redis.beat import Beat
 from phoenix_coordination.redis.budgets import Budgets
 from phoenix_coordination.redis.campaign import Campaign, LeaseMessage
 from phoenix_coordination.redis.client import FAULTS, Credentials, check_server, connect, fault_of
-from phoenix_coordination.redis.keys import AccountKeys, identity_of
+from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.ledger import ReadHoldings
 from phoenix_coordination.redis.news import News
 from phoenix_coordination.redis.reachability import BEAT, Reachability
@@ -245,7 +245,7 @@ class RedisCoordinator:
             _log.warning("%s", fit.warning)
         self._warning = fit.warning
         if self._account and self._keys is not None:
-            await self._client.execute_command("SET", identity_of(self._account), self._keys.account)
+            await records.name_account(self._client, self._account, self._keys.account, self._clock.rate)
         return fit.run
 
     async def _hear(self, beat: Beat) -> None:

@@ -26,17 +26,27 @@ async def publish(client: Redis, keys: AccountKeys, record: StateRecord, rate: f
     """Replaces the holder's record, which then lives `TTL_MS` of the run's time; drops dead ones from the index.
 
     Says which account it is, too: a person finds it by its resource, also after Redis has forgotten everything.
+    Raises `ResponseError` where that names another account, once the record is there: both are seen meanwhile.
     """
     key = keys.record(record.symbol, record.holder)
-    lives_ms = max(1, int(TTL_MS / rate))
+    lives_ms = _lives_ms(rate)
     seconds, micros = await client.execute_command("TIME")
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     async with client.pipeline(transaction=False) as pipeline:
-        pipeline.execute_command("SET", identity_of(record.account), keys.account)
         pipeline.execute_command("SET", key, encode(record), "PX", lives_ms)
         pipeline.execute_command("ZADD", keys.records, now_ms, key)
         pipeline.execute_command("ZREMRANGEBYSCORE", keys.records, "-inf", now_ms - lives_ms)
         await pipeline.execute()
+    await name_account(client, record.account, keys.account, rate)
+
+
+async def name_account(client: Redis, resource: str, identity: str, rate: float) -> None:
+    """Has the resource's `namespace/name` mean that account. `ResponseError`: it means another, which lives."""
+    await call(client, Script.NAME, [identity_of(resource)], [identity, _lives_ms(rate)])
+
+
+def _lives_ms(rate: float) -> int:
+    return max(1, int(TTL_MS / rate))
 
 
 async def read_records(client: Redis, keys: AccountKeys) -> Published:

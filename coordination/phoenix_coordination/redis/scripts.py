@@ -23,6 +23,7 @@ class Script(Enum):
     MERGE = "merge"
     RESUME = "resume"
     SNAPSHOT = "snapshot"
+    NAME = "name"
     ADMIT = "admit"
     SPEND = "spend"
 

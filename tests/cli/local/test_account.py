@@ -81,6 +81,19 @@ async def test_until_a_worker_has_named_the_account_nothing_is_known_of_it(watch
         await it.until(lambda: it.view.level == "None")
 
 
+async def test_what_an_earlier_run_called_so_is_left_as_soon_as_a_worker_names_the_account_anew(watching, shared_redis):
+    """A simulator that was started anew has other accounts, the run's Redis still its former one."""
+    shared_redis.set(identity_of("local/default"), "binance-usdm:simulator:former")
+    async with watching() as it:
+        await it.until(lambda: it.view.level == "None")
+        assert it.switch() == {}
+        shared_redis.set(identity_of("local/default"), IDENTITY)
+        await it.until(lambda: bool(it.switch().get("seeded")))
+        shared_redis.delete(identity_of("local/default"))
+        await asyncio.sleep(0.6)
+        assert it.watch.identity == IDENTITY
+
+
 async def test_a_switch_that_nobody_has_seeded_is_seeded_with_none(watching):
     async with watching() as it:
         await it.until(lambda: it.view.level == "None")

@@ -374,3 +374,20 @@ async def test_a_memory_that_cannot_be_read_is_none_and_the_log_says_so(redis_wo
 async def test_the_account_of_the_resource_is_registered(redis_world):
     await leading(redis_world)
     assert await redis_world.client.execute_command("GET", "mm:account:local/main") == ACCOUNT.encode()
+
+
+async def test_a_name_means_one_account_for_as_long_as_workers_of_it_live(redis_world):
+    """Who stops an account by its name must reach the one that trades, not who came last."""
+    world = redis_world
+    first = await leading(world)
+    first.coordinator.publish(record())
+    await first.hears(LeaseRenewed, after=first.count)
+    second = world.member("BTCUSDT")
+    await second.coordinator.join("binance-usdm:simulator:other")
+    await second.coordinator.start(second.sink)
+    reason = (await second.hears(Unreachable)).reason
+    assert "local/main is binance-usdm:simulator:abc, whose workers live" in reason
+    assert "give one another name" in reason
+    assert await world.client.execute_command("GET", identity_of("local/main")) == ACCOUNT.encode()
+    await second.hears(Reachable)  # the first one's record has grown too old
+    assert await world.client.execute_command("GET", identity_of("local/main")) == b"binance-usdm:simulator:other"
