@@ -49,7 +49,7 @@ SUITES = (
     Suite("worker", "venue client and runtime, over real sockets", ("tests/worker/venue", "tests/worker/runtime")),
     Suite("simulator", "the exchange: matching, wire, markets", ("tests/simulator",)),
     Suite("scenarios", "whole runs: every fault, over real sockets", ("tests/scenarios",), WAITING),
-    Suite("faults", "many workers in a storm, judged by their history; the judge itself", ("tests/faults",)),
+    Suite("faults", "many workers in a storm, judged by their history; the judge itself", ("tests/faults",), WAITING),
 )
 
 

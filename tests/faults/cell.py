@@ -44,7 +44,7 @@ from phoenix_coordination.state import decode
 from phoenix_coordination.state_directory import final_record_path
 from phoenix_simulator.api.account_data import alias_of
 from phoenix_simulator.audit.declared import AccountLimit
-from phoenix_simulator.exchange.orders import OrderRef, Side
+from phoenix_simulator.exchange.orders import NewOrder, OrderRef, OrderType, Side, TimeInForce
 from phoenix_simulator.server import serve
 from phoenix_worker.runtime.resolved import Resolved, encode
 from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
@@ -52,6 +52,7 @@ from proxy import Link, Weather
 
 TIMES = LeaseTimes(ttl_s=1.0, renew_s=0.2, margin_s=0.2)
 OUR_UID, THEIR_UID = "the account of the storm", "the account of somebody else"
+CROWDED = "binance-usdm:simulator:crowd"
 HERE = Path(__file__).parent
 _LOOK_S = 0.02
 _RESTART_S = 0.2
@@ -75,13 +76,22 @@ class RedisOfCell:
         self.socket = server_socket(directory)
         self.url = server_url(directory)
         self._hear = hear
-        self._reader = Reader(wall_minus_monotonic_ns())
+        self._readers: list[tuple[Reader, Callable[[AnyFact], None]]] = []
         self.watched = asyncio.Event()
         """Its witness listens: nobody of this process talks to it before."""
         self.process: asyncio.subprocess.Process | None = None
         self.monitor: Monitor | None = None
         self._sizes: list[tuple[int, int]] = []
         """(moment, length of the append-only file): what a loss of power could lead back to."""
+
+    def watch(self, account: str, hear: Callable[[AnyFact], None]) -> None:
+        """What is written of the account is told from the next start on."""
+        self._readers.append((Reader(wall_minus_monotonic_ns(), account), hear))
+
+    def _heard(self, line: bytes) -> None:
+        for reader, hear in self._readers:
+            for fact in reader.read(line):
+                hear(fact)
 
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
@@ -98,9 +108,10 @@ class RedisOfCell:
                         await asyncio.sleep(0.005)
         finally:
             await client.aclose()
-        self.monitor = await Monitor.attach(self.socket, self._reader, self._hear)
+        self.monitor = await Monitor.attach(self.socket, self._heard)
         self.watched.set()
-        self._reader.restarted()
+        for reader, _ in self._readers:
+            reader.restarted()
         self._hear(RedisStarted(at_ns=time.monotonic_ns()))
         self._sizes.clear()
 
@@ -130,14 +141,16 @@ class RedisOfCell:
                 path.unlink()
         self._hear(KeysLost(at_ns=time.monotonic_ns()))
 
-    def go_back(self, seconds: float) -> None:
-        """What it had written so long before it died, as after a loss of power."""
+    def go_back(self, seconds: float) -> bool:
+        """What it had written so long before it died, as after a loss of power; whether that was less."""
         horizon_ns = time.monotonic_ns() - int(seconds * 1e9)
         path = self.directory / "appendonly.aof"
         lengths = [length for at_ns, length in self._sizes if at_ns <= horizon_ns]
-        if lengths and path.exists():
-            os.truncate(path, lengths[-1])
+        if not lengths or not path.exists() or path.stat().st_size <= lengths[-1]:
+            return False
+        os.truncate(path, lengths[-1])
         self._hear(KeysOld(at_ns=time.monotonic_ns()))
+        return True
 
     async def watch_file(self) -> None:
         while True:
@@ -201,6 +214,8 @@ class Cell:
         self.directory = directory
         self.plot = plot
         self.facts: list[AnyFact] = []
+        self.crowd: list[AnyFact] = []
+        """The history of another account at the same server, on which no worker trades."""
         self.exchange = ExchangeOfCell(plot.symbols, seed, self.hear)
         self.redis = RedisOfCell(directory / "redis", self.hear)
         self.slots: dict[str, Slot] = {}
@@ -236,10 +251,13 @@ class Cell:
             net_micro=int(self.plot.net * 1_000_000),
             gross_micro=int(self.plot.gross * 1_000_000),
             usable_ns=int((self.plot.times.ttl_s - self.plot.times.margin_s) * 1e9),
+            ttl_ns=int(self.plot.times.ttl_s * 1e9),
         )
 
     def hear(self, fact: AnyFact) -> None:
         self.facts.append(fact)
+        if isinstance(fact, KeysOld | RedisDied | RedisStarted | KeysLost):
+            self.crowd.append(fact)
         match fact:
             case LeaseTaken():
                 self.leases[fact.symbol] = fact
@@ -266,6 +284,7 @@ class Cell:
         """The switch of another installation's own Redis: another database of the same server."""
         other = connect(f"{self.redis.url}?db=1", 1.0)
         try:
+            await other.execute_command("FLUSHDB")
             told = [0, 0, "", "operator", 0, 1, self.keys.emergency_changed]
             await call(other, Script.MERGE, [self.keys.emergency], told)
         finally:
@@ -331,7 +350,6 @@ class Cell:
         slot.directory = self.directory / name
         slot.directory.mkdir()
         self.slots[name] = slot
-        self.was_foreign = self.was_foreign or uid != OUR_UID
         return slot
 
     def remove_slot(self, slot: Slot) -> None:
@@ -339,6 +357,25 @@ class Cell:
         slot.redis.close()
         slot.exchange.close()
         del self.slots[slot.name]
+
+    def place_foreign(self, symbol: str) -> None:
+        """An order of another installation, as one of its workers sends it whose reading of the account is older."""
+        exchange = self.exchange.server.exchange
+        listing = exchange.listing(symbol)
+        spec = listing.spec
+        price = listing.touch.bid_ticks * 99 // 100
+        steps = max(spec.min_steps, -(-spec.min_notional_e8 // spec.notional_e8(price, 1)))
+        order = NewOrder(
+            symbol=symbol,
+            side=Side.BUY,
+            type=OrderType.LIMIT,
+            quantity=spec.quantity_to_decimal(steps),
+            price=Decimal(spec.format_price(price)),
+            time_in_force=TimeInForce.GTX,
+            client_order_id=order_id.format(order_id.installation_of(THEIR_UID), time.time_ns() // 1_000_000, "q", 1),
+        )
+        exchange.place(self.exchange.account, order, self.exchange.clock.now_ms())
+        self.was_foreign = True
 
     async def cancel_foreign(self, symbol: str) -> None:
         """What a person does at the exchange with orders that nobody of ours knows."""
@@ -468,11 +505,16 @@ class Cell:
                 async with asyncio.timeout(25):
                     await self.ended(pid)
         if recovered:
-            # Who lost its lease on the way out, on a busy machine, had no say any more: the next leader would have.
+            # Who lost its lease on the way out, on a busy machine, has no say on the position: the next leader would.
             handed_in = {fact.symbol for fact in self.facts[mark:] if isinstance(fact, LeaseReleased)}
-            found += self._disagreements({symbol: leaders[symbol] for symbol in leaders if symbol in handed_in})
+            found += self._disagreements(leaders, handed_in)
+        last = {message.pid: message for message in self.statuses}
+        for message in (last[pid] for pid in pids if pid in last):
+            if message.status:
+                text = f"{message.name} ended with status {message.status} when it was told to stop"
+                found.append(Violation(Rule.RECOVERY, time.monotonic_ns(), "", text))
         found += self._audited()
-        return [*check(self.facts, self.terms), *found]
+        return [*check(self.facts, self.terms), *check(self.crowd, self.terms), *found]
 
     async def _recovered(self) -> bool:
         for _ in range(_RECOVERS_WITHIN_S):
@@ -483,7 +525,7 @@ class Cell:
                 await self.resume_symbols()
         return False
 
-    def _disagreements(self, leaders: dict[str, Slot | None]) -> list[Violation]:
+    def _disagreements(self, leaders: dict[str, Slot | None], handed_in: set[str]) -> list[Violation]:
         """What the last leaders told as their last word, against the exchange's books."""
         found = []
         at_ns = time.monotonic_ns()
@@ -505,7 +547,7 @@ class Cell:
             record = decode(path.read_bytes())
             spec = self.exchange.server.exchange.listing(symbol).spec
             theirs = spec.quantity_to_decimal(self.exchange.position(symbol))
-            if Decimal(record.position.qty) != theirs:
+            if symbol in handed_in and Decimal(record.position.qty) != theirs:
                 say(symbol, f"{slot.process} says position {record.position.qty}, the exchange {theirs}")
         return found
 
@@ -530,6 +572,8 @@ class Cell:
         credentials.mkdir(mode=0o700)
         for name, text in zip(("apiKey", "apiSecret"), self.key, strict=True):
             (credentials / name).write_text(text)
+        self.redis.watch(self.keys.account, self.hear)
+        self.redis.watch(CROWDED, self.crowd.append)
         await self.redis.start()
         await self.seed()
         self._tasks.append(asyncio.create_task(self.redis.watch_file(), name="append-only file"))

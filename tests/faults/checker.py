@@ -10,7 +10,17 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 import msgspec
-from history import Accepted, AnyFact, Booked, SwitchWritten, in_order
+from history import (
+    Accepted,
+    AnyFact,
+    Booked,
+    KeysLost,
+    KeysOld,
+    LeaseTaken,
+    RedisStarted,
+    SwitchWritten,
+    in_order,
+)
 from world import Symbol, World
 
 BORROWER = "/steward"
@@ -36,15 +46,16 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What was promised. `usable_ns`: ttl − margin. `tolerance_ns`: two clocks of one machine, read one after the
-    other, and the exchange's own whole milliseconds. `second_writer_ns`: how long a worker may take to see another
-    installation's order, where its user stream has to be found dead first.
+    """What was promised. `usable_ns`: the lease's ttl less its margin. `tolerance_ns`: two clocks of one machine, read
+    one after the other, and the exchange's own whole milliseconds. `second_writer_ns`: how long a worker may take to see
+    another installation's order, where its user stream has to be found dead first.
     """
 
     installation: str
     net_micro: int
     gross_micro: int
     usable_ns: int
+    ttl_ns: int
     tolerance_ns: int = 5_000_000
     second_writer_ns: int = 5_000_000_000
 
@@ -64,6 +75,8 @@ class Judge:
         self._entries: dict[str, Booked] = {}
         """By symbol: the newest entry that a leader has written since the ledger was lost."""
         self._lost_ns = 0
+        self._changed_ns = 0
+        """When the server's run, or what it holds, changed last: whoever watches a lease begins anew."""
 
     def judge(self, facts: Iterable[AnyFact]) -> Iterator[Violation]:
         world = self._world
@@ -86,15 +99,36 @@ class Judge:
                     yield from self._granted(fact)
                     world.apply(fact)
                     yield from self._uncovered_entry(fact, world.symbol(fact.symbol))
+                case LeaseTaken():
+                    yield from self._taken(fact, world.symbol(fact.symbol))
+                    world.apply(fact)
                 case SwitchWritten():
                     yield from self._lifted(fact)
                     world.apply(fact)
                     if fact.resumed:
                         self._foreign_ns.clear()
+                case KeysLost() | KeysOld() | RedisStarted():
+                    self._changed_ns = fact.at_ns
+                    world.apply(fact)
                 case _:
                     world.apply(fact)
 
     # -- 1: one trader per symbol ------------------------------------------------------------------
+
+    def _taken(self, lease: LeaseTaken, symbol: Symbol) -> Iterator[Violation]:
+        """Only what was released, or watched for its ttl, or is one's own is taken; tokens only grow."""
+        before = symbol.tenures.get(symbol.highest_taken)
+        if before is None:
+            return
+        told = Violation(Rule.ONE_TRADER, lease.at_ns, lease.symbol, "")
+        if lease.token <= before.token:
+            yield msgspec.structs.replace(told, text=f"token {lease.token} was given after {before.token}")
+        if symbol.released_ns > self._changed_ns or lease.holder == before.holder:
+            return
+        held_ns = lease.at_ns - max(before.beats_ns[-1], self._changed_ns)
+        if held_ns < self._terms.ttl_ns - self._terms.tolerance_ns:
+            text = f"token {lease.token} was taken {_ms(held_ns)} after {before.holder} had renewed {before.token}"
+            yield msgspec.structs.replace(told, text=text)
 
     def _one_trader(self, order: Accepted, symbol: Symbol) -> Iterator[Violation]:
         """Before the order counts: tokens never go back, and none outlives its lease."""
@@ -114,6 +148,8 @@ class Judge:
             return
         if tenure.holder.removesuffix(BORROWER) != order.holder:
             yield say(f"sent by {order.holder}; the token is of {tenure.holder}")
+        if token == symbol.current and symbol.released_ns and at_ns > symbol.released_ns + self._terms.tolerance_ns:
+            yield say(f"accepted {_ms(at_ns - symbol.released_ns)} after its lease was released")
         late_ns = at_ns - self._deadline_ns(symbol, token, at_ns)
         if late_ns > 0:
             yield say(f"accepted {_ms(late_ns)} after its lease's deadline")
@@ -139,7 +175,7 @@ class Judge:
         net = gross = 0.0
         for symbol in self._world.symbols.values():
             held, value = symbol.exposure(), symbol.step_micro
-            up, down = held.position + held.opening_buys, held.position - held.opening_sells
+            up, down = held.highest, held.lowest
             net += value * (up if order.side > 0 else -down)
             gross += value * max(abs(up), abs(down))
         say = self._say(Rule.LIMITS, order)
@@ -259,7 +295,7 @@ def _uncovered(symbol: Symbol) -> str:
     held, value, entry = symbol.exposure(), symbol.step_micro, symbol.entry
     if entry is None:
         return "there is no entry" if held.opening_buys or held.opening_sells else ""
-    long, short = (held.position + held.opening_buys) * value, (held.opening_sells - held.position) * value
+    long, short = held.highest * value, -held.lowest * value
     if held.opening_buys and long > entry.long:
         return f"long {_quote(long)}, booked {_quote(entry.long)}"
     if held.opening_sells and short > entry.short:

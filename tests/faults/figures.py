@@ -92,5 +92,5 @@ def _quiet(ordered: Sequence[AnyFact]) -> Quiet:
         if isinstance(fact, FaultBegan):
             began[fact.number] = fact.at_ns
         elif isinstance(fact, FaultEnded):
-            spans.append((began.pop(fact.number), fact.at_ns, fact.number))
+            spans.append((began.pop(fact.number, fact.at_ns), fact.at_ns, fact.number))
     return Quiet(spans)

@@ -144,6 +144,8 @@ class FaultBegan(Fact, frozen=True, kw_only=True):
     kind: str
     target: str
     """A worker's name, a symbol, or empty: the whole cell."""
+    quoting: bool = False
+    """Whether what it hits was quoting."""
 
 
 class FaultEnded(Fact, frozen=True, kw_only=True):

@@ -20,10 +20,13 @@ _FRAME_NS = 250_000_000
 _FRAMES_PER_MARK = 4
 _STEP_BPS = 0.7
 _PULL = 0.05
-"""Of the way back to where it began, each frame: it stays within some ten bps, far inside the price buffer."""
+"""Of the way back to where it began, each frame: it wanders by some ten bps."""
 _LEVELS = 12
 _LEVEL_BPS = 0.8
 _LEVEL_QUOTE = 300.0
+_JUMP_CHANCE = 0.002
+_JUMP_BPS = 60.0
+"""More than half of the ledger's price buffer, and never more than the whole: it comes back before the next one."""
 _TAKER_CHANCE = 0.3
 _TAKER_REACH_BPS = 6.0
 
@@ -54,6 +57,8 @@ class SteadySource:
             time_ns += _FRAME_NS
             frame += 1
             self._drift_bps += self._random.gauss(0, _STEP_BPS) - _PULL * self._drift_bps
+            if self._random.random() < _JUMP_CHANCE and abs(self._drift_bps) < _JUMP_BPS / 4:
+                self._drift_bps += self._random.choice((-_JUMP_BPS, _JUMP_BPS))
             now = self._ladders()
             yield DepthUpdate(time_ns, *(_change(old, new) for old, new in zip(before, now, strict=True)))
             before = now

@@ -29,10 +29,11 @@ _LONGEST_KEY = 2_000
 
 
 class Reader:
-    """Turns lines of `MONITOR` into facts. `offset_ns`: wall minus monotonic clock of this machine."""
+    """Turns lines of `MONITOR` into facts of one account. `offset_ns`: wall minus monotonic clock of this machine."""
 
-    def __init__(self, offset_ns: int) -> None:
+    def __init__(self, offset_ns: int, account: str) -> None:
         self._offset_ns = offset_ns
+        self._prefix = f"mm:{{{account}}}:"
         self._asked: list[str] = []
         """Keys and arguments of the script that runs."""
         self._seeded = False
@@ -47,16 +48,15 @@ class Reader:
         words = [_plain(word) for word in _WORD.findall(found[3])]
         match words:
             case ["EVALSHA" | "EVAL", _, keys, *rest] if keys.isdigit():
-                self._asked = rest if rest and rest[0].endswith(":ledger") else []
+                self._asked = rest if rest and rest[0] == f"{self._prefix}ledger" else []
             case ["FLUSHALL", *_]:
                 self._seeded = False
                 yield KeysLost(at_ns=at_ns)
-            case ["HSET", key, *fields] if key.startswith("mm:{") and ":dry:" not in key:
-                name = key.partition("}:")[2]
+            case ["HSET", key, *fields] if key.startswith(self._prefix):
+                name = key.removeprefix(self._prefix)
                 values = dict(zip(fields[::2], fields[1::2], strict=False))
                 yield from self._written(at_ns, name, values)
-
-            case ["HDEL", key, *fields] if key.startswith("mm:{") and key.endswith("}:ledger"):
+            case ["HDEL", key, *fields] if key == f"{self._prefix}ledger":
                 for field in fields:
                     if field.startswith("e:"):
                         yield Unbooked(at_ns=at_ns, symbol=field.removeprefix("e:"))
@@ -120,10 +120,9 @@ def _plain(word: bytes) -> str:
 
 
 class Monitor(asyncio.Protocol):
-    """One connection that hears everything. `ended` is set when the server hangs up."""
+    """One connection that hears every line. `ended` is set when the server hangs up."""
 
-    def __init__(self, reader: Reader, hear: Callable[[AnyFact], None]) -> None:
-        self._reader = reader
+    def __init__(self, hear: Callable[[bytes], None]) -> None:
         self._hear = hear
         self._rest = bytearray()
         self.attached = asyncio.Event()
@@ -131,9 +130,9 @@ class Monitor(asyncio.Protocol):
         self.transport: asyncio.BaseTransport | None = None
 
     @classmethod
-    async def attach(cls, socket: Path, reader: Reader, hear: Callable[[AnyFact], None]) -> "Monitor":
+    async def attach(cls, socket: Path, hear: Callable[[bytes], None]) -> "Monitor":
         """Returns once the server has said that it will tell; raises `OSError` where none listens."""
-        monitor = cls(reader, hear)
+        monitor = cls(hear)
         await asyncio.get_running_loop().create_unix_connection(lambda: monitor, str(socket))
         await monitor.attached.wait()
         return monitor
@@ -149,8 +148,7 @@ class Monitor(asyncio.Protocol):
             if line == b"+OK":
                 self.attached.set()
                 continue
-            for fact in self._reader.read(bytes(line)):
-                self._hear(fact)
+            self._hear(bytes(line))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.attached.set()

@@ -74,7 +74,7 @@ OFTEN: Mapping[Kind, float] = {
     Kind.FLUSH: 3,
     Kind.STOP: 6,
     Kind.BAN: 1,
-    Kind.SECOND_INSTALLATION: 0.7,
+    Kind.SECOND_INSTALLATION: 0.8,
     Kind.CLOCK: 3,
     Kind.CROWD: 1,
 }
@@ -88,7 +88,7 @@ _MET: Mapping[Failpoint, float] = dict.fromkeys(list(Failpoint)[1:], 1.0) | {
     Failpoint.RESERVING: 3.0,
     Failpoint.BEATEN: 2.0,
 }
-_RECOVERS = 0.35
+_RECOVERS = 0.5
 """Share of the faults after which the account quotes again before the next; the others overlap."""
 
 

@@ -131,11 +131,15 @@ def _tell_cell(result: Result, seed: int, elapsed_s: float) -> None:
 
 def _tell(results: Sequence[Result]) -> None:
     survived: Counter[str] = Counter()
+    met: Counter[str] = Counter()
     for result in results:
         survived.update(result.faults)
+        met.update(result.met)
     say("\nfaults survived")
     for kind, count in survived.most_common():
         say(f"  {count:6d}  {kind}")
+    say(f"  {sum(result.hit for result in results):6d}  of them hit a symbol, or an account, that was quoting")
+    say(f"  failpoints met: {', '.join(f'{name} {count}' for name, count in met.most_common())}")
     say(f"  {sum(result.accepted for result in results):6d}  orders and amends judged")
     for name, what in (
         ("failovers", "kill of a leader → its successor's first order (ttl 1 s)"),

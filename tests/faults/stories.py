@@ -31,6 +31,17 @@ async def frozen_after_the_gate(cell: Cell) -> None:
         await _freeze_at(cell, symbol, Failpoint.APPROVED)
 
 
+async def frozen_before_an_amend(cell: Cell) -> None:
+    """A leader sleeps before the bytes of an amend, and nobody is there to take its orders away meanwhile."""
+    symbol = cell.plot.symbols[0]
+    await cell.quoting(_MET_WITHIN_S)
+    standby = cell.standby(symbol)
+    assert standby is not None
+    standby.redis.change(Weather.HELD)
+    await _freeze_at(cell, symbol, Failpoint.AMENDING)
+    standby.redis.change(Weather.FAIR)
+
+
 async def frozen_before_it_reserves(cell: Cell) -> None:
     """A leader sleeps before its reservation leaves, and wakes when another one has reserved."""
     for symbol in cell.plot.symbols:
@@ -59,7 +70,8 @@ async def _freeze_at(cell: Cell, symbol: str, failpoint: Failpoint) -> None:
     while not slot.controls.acted:
         assert time.monotonic() < deadline, f"{slot.process} never came by {failpoint.name}"
         if time.monotonic() >= next_take:
-            cell.exchange.take(symbol)  # a fill makes it place another order, and reserve for it
+            if failpoint is not Failpoint.AMENDING:
+                cell.exchange.take(symbol)  # a fill makes it place another order, and reserve for it
             next_take += _TAKE_EVERY_S
         await asyncio.sleep(_LOOK_S)
     await asyncio.sleep(_LONGER_THAN_A_LEASE_S)

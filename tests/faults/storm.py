@@ -22,6 +22,7 @@ from figures import Timings, timings
 from history import FaultBegan, FaultEnded, write
 from mutations import Mutation
 from phoenix_coordination.redis.client import FAULTS
+from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.faults import RateLimit
 from plan import DEEDS, Fault, Kind, draw
 from plots import two_makers
@@ -31,7 +32,8 @@ _AT_ONCE = 3
 _STARTS_WITHIN_S = 150.0
 """A machine that is busy with other things needs its time; a cell that never quotes proves nothing."""
 _RECOVERS_WITHIN_S = 8.0
-_MEETS_WITHIN_S = 1.5
+_MEETS_WITHIN_S = 2.5
+_TAKE_EVERY_S = 0.25
 _LOOK_S = 0.01
 _PERSON_S = 0.25
 _KILLS = frozenset({Kind.REDIS_RESTART, Kind.REDIS_EMPTY, Kind.REDIS_OLD})
@@ -42,6 +44,10 @@ class Result(msgspec.Struct):
 
     cell: int
     faults: dict[str, int]
+    hit: int
+    """Faults that met something that was quoting."""
+    met: dict[str, int]
+    """Failpoints that a worker came by."""
     violations: list[str]
     timings: Timings
     accepted: int
@@ -55,6 +61,11 @@ class Storm:
         self._cell = cell
         self._random = Random(seed)  # noqa: S311 - a storm, not a secret
         self.begun: Counter[Kind] = Counter()
+        self.met: Counter[str] = Counter()
+        """Failpoints that a worker came by."""
+        self.hit = 0
+        """Faults that met a symbol, or an account, that was quoting."""
+        self._quoting: dict[int, bool] = {}
         self._busy: set[str] = set()
         """Slots that a fault is acting on."""
         self._redis = asyncio.Lock()
@@ -91,6 +102,8 @@ class Storm:
         slot = await self._free_slot(fault)
         if person := slot is None:
             slot = list(self._cell.slots.values())[fault.slot]
+        symbols = self._cell.plot.symbols if person else (slot.symbol,)
+        self._quoting[fault.number] = any(self._cell.quotes(symbol) for symbol in symbols)
         try:
             await self._acts()[fault.kind](fault, slot)
         finally:
@@ -136,8 +149,13 @@ class Storm:
             await asyncio.sleep(_LOOK_S)
 
     def _begin(self, fault: Fault, target: str = "") -> None:
+        """Only what was done counts: a fault that nothing could be done for is none."""
         self.begun[fault.kind] += 1
-        began = FaultBegan(at_ns=time.monotonic_ns(), number=fault.number, kind=str(fault), target=target)
+        quoting = self._quoting[fault.number]
+        self.hit += quoting
+        began = FaultBegan(
+            at_ns=time.monotonic_ns(), number=fault.number, kind=str(fault), target=target, quoting=quoting
+        )
         self._cell.hear(began)
 
     def _end(self, fault: Fault) -> None:
@@ -159,13 +177,18 @@ class Storm:
         pid, controls = slot.pid, slot.controls
         assert controls is not None
         controls.arm(fault.failpoint, DEEDS[fault.kind])
-        deadline = time.monotonic() + _MEETS_WITHIN_S
-        while not controls.acted and slot.pid == pid and time.monotonic() < deadline:  # noqa: ASYNC110 - it cannot tell
+        next_take = time.monotonic()
+        deadline = next_take + _MEETS_WITHIN_S
+        while not controls.acted and slot.pid == pid and time.monotonic() < deadline:
+            if time.monotonic() >= next_take:
+                self._cell.exchange.take(slot.symbol)  # a fill makes a leader reserve and place
+                next_take += _TAKE_EVERY_S
             await asyncio.sleep(_LOOK_S)
         controls.disarm()
         if not controls.acted:
             return
         self._begin(fault, slot.process)
+        self.met[fault.failpoint.name.lower()] += 1
         await asyncio.sleep(fault.seconds)
         if slot.pid == pid:
             slot.signal(signal.SIGCONT)
@@ -219,58 +242,65 @@ class Storm:
 
     async def _redis_restart(self, fault: Fault, _: Slot) -> None:
         async with self._redis:
-            if fault.kind is Kind.REDIS_OLD and self._cell.switch.level:
-                return  # a stop that was lost with the disk is the account's status' to remember, not a worker's
-            self._begin(fault)
             async with self._cell.redis_gone():
                 if fault.kind is Kind.REDIS_EMPTY:
                     self._cell.redis.forget()
-                elif fault.kind is Kind.REDIS_OLD:
-                    self._cell.redis.go_back(fault.seconds)
+                if fault.kind is not Kind.REDIS_OLD or self._cell.redis.go_back(fault.seconds):
+                    self._begin(fault)
                 await asyncio.sleep(fault.seconds / 2)
             self._end(fault)
 
     async def _flush(self, fault: Fault, _: Slot) -> None:
         async with self._redis:
-            self._begin(fault)
             with contextlib.suppress(*FAULTS):
                 await self._cell.client.execute_command("FLUSHALL")
+                self._begin(fault)
             self._end(fault)
 
     # -- the account -------------------------------------------------------------------------------
 
     async def _stop(self, fault: Fault, _: Slot) -> None:
         """The person who resumes is another task."""
-        self._begin(fault)
         with contextlib.suppress(*FAULTS):
             await self._cell.stop_account(fault.level)
+            self._begin(fault)
         await asyncio.sleep(fault.seconds)
         self._end(fault)
 
     async def _ban(self, fault: Fault, _: Slot) -> None:
         """Everybody behind one address is banned for a second."""
-        self._begin(fault)
         exchange = self._cell.exchange
-        banned = RateLimit(
-            status=418,
-            retry_after_seconds=1,
-            duration_seconds=fault.seconds,
-            holder=f"phoenix/{self._cell.name}-*",
-        )
-        exchange.server.faults.schedule(banned, exchange.clock.monotonic_ns())
-        await asyncio.sleep(fault.seconds + 1.0)
+        faults = exchange.server.faults
+        banned = RateLimit(status=418, retry_after_seconds=1, holder=f"phoenix/{self._cell.name}-*")
+        number = faults.schedule(banned, exchange.clock.monotonic_ns())
+        began = time.monotonic()
+        while not (met := any(status.id == number and status.acted for status in faults.list())):
+            if time.monotonic() - began > _MEETS_WITHIN_S:
+                break
+            await asyncio.sleep(_LOOK_S)
+        if met:
+            self._begin(fault)
+            await asyncio.sleep(fault.seconds)
+        faults.cancel(number)
+        await asyncio.sleep(1.0)
         self._end(fault)
 
     async def _second_installation(self, fault: Fault, slot: Slot) -> None:
-        """Somebody else's worker with our key: it shares nothing with ours but the exchange."""
+        """Somebody else's worker with our key: it shares nothing with ours but the exchange. A careful one reads our
+        orders first and halts itself, so an order of one that is not comes beside it.
+        """
         async with self._alone:
             name = f"other-{fault.number}"
             other = await self._cell.add_slot(name, slot.symbol, uid=THEIR_UID, database=1)
             other.wanted = False
-            await self._cell.seed_other()
-            self._begin(fault, name)
+            with contextlib.suppress(*FAULTS):
+                await self._cell.seed_other()
             await self._cell.start(other)
-            await asyncio.sleep(fault.seconds)
+            await asyncio.sleep(fault.seconds / 2)
+            with contextlib.suppress(VenueError):  # an exchange may refuse it, as it would anybody's
+                self._cell.place_foreign(slot.symbol)
+                self._begin(fault, name)
+            await asyncio.sleep(fault.seconds / 2)
             pid = other.pid
             other.signal(signal.SIGKILL)
             if pid:
@@ -281,9 +311,8 @@ class Storm:
 
     async def _crowd(self, fault: Fault, _: Slot) -> None:
         async with self._alone:
-            self._begin(fault)
-            answered = await reserve_at_once(self._cell)
-            self._cell.note(f"{answered} of the crowd were answered")
+            if await reserve_at_once(self._cell):
+                self._begin(fault)
             self._end(fault)
 
     # -- who looks after it ------------------------------------------------------------------------
@@ -337,6 +366,8 @@ async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutati
         return Result(
             number,
             {kind.value: count for kind, count in storm.begun.items()},
+            storm.hit,
+            dict(storm.met),
             [str(violation) for violation in violations],
             timings(cell.facts, cell.terms),
             facts.count("Accepted"),

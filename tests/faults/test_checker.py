@@ -11,6 +11,7 @@ from history import (
     Gone,
     KeysLost,
     KeysOld,
+    LeaseReleased,
     LeaseRenewed,
     LeaseTaken,
     LedgerRebuilt,
@@ -27,7 +28,13 @@ SYMBOL, OTHER = "ETHUSDT", "SOLUSDT"
 OURS, THEIRS = "k3f9a0", "zzzzz9"
 STEP_MICRO = 1_000_000
 USABLE_MS = 800
-TERMS = Terms(OURS, net_micro=100 * STEP_MICRO, gross_micro=150 * STEP_MICRO, usable_ns=USABLE_MS * 1_000_000)
+TERMS = Terms(
+    OURS,
+    net_micro=100 * STEP_MICRO,
+    gross_micro=150 * STEP_MICRO,
+    usable_ns=USABLE_MS * 1_000_000,
+    ttl_ns=1_000_000_000,
+)
 
 numbers = itertools.count(1)
 
@@ -52,8 +59,17 @@ def order(ms, token=1, *, side=1, qty=10, symbol=SYMBOL, holder=None, number=Non
     )
 
 
-def taken(ms, token=1, symbol=SYMBOL):
-    return LeaseTaken(at_ns=ns(ms), symbol=symbol, holder=f"pod/{token}", token=token)
+def taken(ms, token=1, symbol=SYMBOL, holder=""):
+    return LeaseTaken(at_ns=ns(ms), symbol=symbol, holder=holder or f"pod/{token}", token=token)
+
+
+def released(ms, symbol=SYMBOL):
+    return LeaseReleased(at_ns=ns(ms), symbol=symbol)
+
+
+def handed(ms, token, symbol=SYMBOL):
+    """Released, and taken by the next."""
+    return [released(ms - 1, symbol), taken(ms, token, symbol)]
 
 
 def renewed(ms, symbol=SYMBOL):
@@ -142,14 +158,28 @@ ONE_TRADER = {
         True,
     ),
     "another process under the same token": ([order(10, holder="pod/2")], True),
-    "the successor": ([taken(100, 2), booked(101, 2), order(102, 2)], False),
-    "the older token after its successor was given": ([taken(100, 2), order(120)], True),
-    "the older token as its successor is given": ([taken(100, 2), order(101)], False),
-    "the older token after its successor's first order": (
-        [taken(100, 2), booked(100, 2), order(101, 2), order(102)],
+    "the successor": ([*handed(100, 2), booked(101, 2), order(102, 2)], False),
+    "taken from who has just renewed": ([renewed(300), taken(1290, 2)], True),
+    "taken after its ttl": ([renewed(300), taken(1300, 2)], False),
+    "taken when it was released": ([renewed(300), *handed(310, 2)], False),
+    "taken by the same process": ([renewed(300), taken(310, 2, holder="pod/1")], False),
+    "taken on the word of an earlier run of the server": (
+        [renewed(300), released(310), RedisStarted(at_ns=ns(320)), taken(1300, 2)],
         True,
     ),
-    "another symbol's successor": ([taken(100, 2, symbol=OTHER), order(120)], False),
+    "watched for a ttl of the present run": ([renewed(300), RedisStarted(at_ns=ns(320)), taken(1320, 2)], False),
+    "taken at once after a loss": ([KeysLost(at_ns=ns(100)), taken(1050, 2)], True),
+    "watched for a ttl after a loss": ([KeysLost(at_ns=ns(100)), taken(1100, 2)], False),
+    "an older token": ([taken(1000, 2), taken(2000, 1)], True),
+    "after the own release": ([released(100), order(110)], True),
+    "as it is released": ([released(100), order(104)], False),
+    "the older token after its successor was given": ([*handed(100, 2), order(120)], True),
+    "the older token as its successor is given": ([*handed(100, 2), order(101)], False),
+    "the older token after its successor's first order": (
+        [*handed(100, 2), booked(100, 2), order(101, 2), order(102)],
+        True,
+    ),
+    "another symbol's successor": ([*handed(100, 2, OTHER), order(120)], False),
     "beside another installation for a while": ([order(10, 5, by=THEIRS), renewed(600), order(700)], False),
     "beside another installation for too long": (
         [order(10, 5, by=THEIRS), *(renewed(ms) for ms in range(600, 6000, 600)), order(6000)],
@@ -178,6 +208,16 @@ def test_one_trader_per_symbol(facts, violated):
 
 LONG = order(10, qty=60)
 WIDE = [booked(3, sequence=2, buys=60, sells=60), LONG, filled(20, LONG, 60)]
+
+SHORT = order(10, side=-1, qty=40)
+FLIPPING = [
+    booked(3, sequence=2, symbol=OTHER, buys=0, sells=0),
+    booked(4, sequence=2, buys=20, sells=40),
+    SHORT,
+    filled(20, SHORT, 40),
+    booked(21, sequence=3, position=-40, buys=190, sells=0, buy_floor=190 * STEP_MICRO),
+]
+"""Short by 40, with buys that may rest: what they buy first only closes the position."""
 
 LIMITS = {
     "as much as the limit": (
@@ -209,6 +249,8 @@ LIMITS = {
         [*WIDE, order(30, side=-1, qty=60, reduce_only=True), order(31, side=-1, qty=60)],
         False,
     ),
+    "through flat to the limit on the other side": ([*FLIPPING, order(30, qty=140)], False),
+    "through flat, one step beyond the limit on the other side": ([*FLIPPING, order(30, qty=141)], True),
     "an amend to more": (
         [booked(5, sequence=2, buys=80), order(10, qty=80, number=901), order(11, qty=101, number=901)],
         True,
@@ -309,6 +351,14 @@ FORGOTTEN = {
     "two orders that together are not": ([order(10, qty=11), order(11, qty=10)], True),
     "the sides are booked each": ([order(10, qty=20), order(11, side=-1, qty=20)], False),
     "reducing needs no entry": ([*WIDE, order(30, side=-1, qty=60, reduce_only=True)], False),
+    "through flat to what is booked on the other side": (
+        [*FLIPPING, booked(25, sequence=4, position=-40, buys=60, sells=0), order(30, qty=60)],
+        False,
+    ),
+    "through flat, beyond what is booked on the other side": (
+        [*FLIPPING, booked(25, sequence=4, position=-40, buys=60, sells=0), order(30, qty=61)],
+        True,
+    ),
     "an entry below what rests": ([order(10, qty=20), booked(20, sequence=2, buys=19)], True),
     "an entry of what rests": ([order(10, qty=20), booked(20, sequence=2, buys=20)], False),
     "an older sequence": ([booked(20, sequence=3), booked(30, sequence=2)], True),

@@ -25,7 +25,7 @@ def line(words, source="lua"):
 
 
 def told(*lines):
-    reader = Reader(OFFSET_NS)
+    reader = Reader(OFFSET_NS, "binance-usdm:simulator:abc")
     return [fact for each in lines for fact in reader.read(each)]
 
 
@@ -127,6 +127,10 @@ def test_writes_become_facts(lines, facts):
 def test_where_the_asker_does_not_know_what_may_rest_what_is_booked_is_the_floor():
     (booked,) = told(line([*ASKED, 0], "unix:x"), line(["HSET", LEDGER, "e:ETHUSDT", ENTRY]))
     assert (booked.buy_floor, booked.sell_floor) == (80, 40)
+
+
+def test_another_account_is_another_history():
+    assert told(line(["HSET", LEASE.replace("abc", "xyz"), "beat", 4])) == []
 
 
 def test_another_database_is_another_installations():

@@ -18,6 +18,11 @@ STORIES = {
         Mutation.NO_FENCE,
         Rule.ONE_TRADER,
     ),
+    "an amend has no deadline, frozen before its bytes": (
+        stories.frozen_before_an_amend,
+        Mutation.NO_FENCE,
+        Rule.ONE_TRADER,
+    ),
     "a reservation has no token and sequence": (
         stories.frozen_before_it_reserves,
         Mutation.NO_TOKEN_CHECK,

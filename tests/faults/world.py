@@ -42,6 +42,15 @@ class Exposure(msgspec.Struct, frozen=True):
     def opening_sells(self) -> int:
         return max(0, self.sells - max(0, self.position))
 
+    @property
+    def highest(self) -> int:
+        """The position once every buy is filled, where that takes it to the other side; else what it is: see above."""
+        return self.position + self.buys if self.opening_buys else self.position
+
+    @property
+    def lowest(self) -> int:
+        return self.position - self.sells if self.opening_sells else self.position
+
 
 class Tenure(msgspec.Struct):
     """One token of a symbol: who was given it, and each moment at which Redis wrote that it is held."""
@@ -61,6 +70,8 @@ class Symbol(msgspec.Struct):
     live: dict[int, Accepted] = {}
     """What rests at the exchange, with what is left of it, by the exchange's number."""
     tenures: dict[int, Tenure] = {}
+    released_ns: int = 0
+    """When the present token was released; 0: it was not."""
     current: int = 0
     """The token that was taken last; 0 before the first, and after the record was lost."""
     highest_taken: int = 0
@@ -127,6 +138,7 @@ class World(msgspec.Struct):
             case LeaseTaken():
                 symbol = self.symbol(fact.symbol)
                 symbol.tenures[fact.token] = Tenure(fact.token, fact.holder, [fact.at_ns])
+                symbol.released_ns = 0
                 symbol.current = fact.token
                 symbol.highest_taken = max(symbol.highest_taken, fact.token)
             case LeaseRenewed():
@@ -134,7 +146,7 @@ class World(msgspec.Struct):
                 if symbol.current:
                     symbol.tenures[symbol.current].beats_ns.append(fact.at_ns)
             case LeaseReleased():
-                pass
+                self.symbol(fact.symbol).released_ns = fact.at_ns
             case Booked():
                 symbol = self.symbol(fact.symbol)
                 symbol.entry = fact
