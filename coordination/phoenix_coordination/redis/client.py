@@ -201,6 +201,8 @@ async def check_server(client: Redis) -> FitServer:
         raise RedisFaultError(_REPLICA)
     if told.get("cluster_enabled"):
         raise RedisFaultError("this is a Redis Cluster, which is not supported: name a single Redis, or Sentinels")
+    if isinstance(client, _Followed) and "min_slaves_good_slaves" not in told:
+        raise RedisFaultError(_ALONE)
     warning = "" if told.get("aof_enabled") else _NO_APPEND_ONLY_FILE
     return FitServer(str(told.get("run_id", "")), warning)
 
@@ -211,6 +213,10 @@ _NO_APPEND_ONLY_FILE = (
 )
 _LOADING = "Redis is loading its data"
 _WRONG_KEY = "Redis refuses the user name or password: put the right one into the URL's file"
+_ALONE = (
+    "the master that the Sentinels name takes writes without a replica: one that was cut off would keep its leaders"
+    " beside the next one's; set min-replicas-to-write 1 and min-replicas-max-lag 2 on every Redis of the service"
+)
 _REPLICA = "Redis is a replica here: name its master, or the Sentinels that know it"
 _NO_ANSWER = "Redis does not answer in time"
 _UNTRUSTED = (

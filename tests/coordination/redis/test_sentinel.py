@@ -1,4 +1,4 @@
-"""Three real servers: a master, its replica and a Sentinel, which promotes the replica when the master is gone."""
+"""Four real servers: a master, two replicas and a Sentinel, which promotes one of them when the master is gone."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ from phoenix_coordination.port import (
     Unreachable,
 )
 from phoenix_coordination.redis.account import account_tools
-from phoenix_coordination.redis.client import FAULTS, connect
+from phoenix_coordination.redis.client import FAULTS, RedisFaultError, check_server, connect
 from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.redis.server import find_server
 
@@ -30,26 +30,33 @@ class Clock:
     wall_ns = staticmethod(time.time_ns)
 
 
-class Trio:
+FENCED = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
+
+
+class Service:
     """Each server in a directory of its own, on a free port of this machine."""
 
     def __init__(self, directory) -> None:
         self._directory = directory
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.master, self.replica, self.sentinel = (self._free_port() for _ in range(3))
+        self.master, self.replica, self.other, self.sentinel = (self._free_port() for _ in range(4))
 
-    async def start(self) -> None:
-        self._run(self.master)
-        self._run(self.replica, "--replicaof", "127.0.0.1", str(self.master))
-        await self._until(self.master, lambda told: told.get("connected_slaves") == 1)
-        await self._until(self.replica, lambda told: told.get("master_link_status") == "up")
+    async def start(self, *, fenced: bool) -> None:
+        options = FENCED if fenced else ()
+        self._run(self.master, *options)
+        for replica in (self.replica, self.other):
+            self._run(replica, "--replicaof", "127.0.0.1", str(self.master), *options)
+            await self._until(replica, lambda told: told.get("master_link_status") == "up")
+        await self._until(self.master, lambda told: told.get("connected_slaves") == 2)
+        if fenced:
+            await self._until(self.master, lambda told: told["min_slaves_good_slaves"] == 2)
         file = self._directory / "sentinel.conf"
         file.write_text(
             f"sentinel monitor main 127.0.0.1 {self.master} 1\n"
             "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
         )
         self._run(self.sentinel, config=str(file), more=["--sentinel"])
-        await self._until(self.sentinel, lambda told: told.get("master0", {}).get("slaves") == 1)
+        await self._until(self.sentinel, lambda told: told.get("master0", {}).get("slaves") == 2)
 
     def kill_the_master(self) -> None:
         self._processes[0].kill()
@@ -89,19 +96,28 @@ class Trio:
 
 
 @pytest.fixture
-async def trio(tmp_path):
+async def service(tmp_path, request):
     if find_server() is None:
         pytest.skip("no redis-server here")
-    trio = Trio(tmp_path)
+    service = Service(tmp_path)
     try:
-        await trio.start()
-        yield trio
+        await service.start(fenced=getattr(request, "param", True))
+        yield service
     finally:
-        trio.close()
+        service.close()
 
 
-async def test_a_worker_follows_the_master_and_a_stop_survives_the_fail_over(trio, member_of):
-    url = f"redis+sentinel://127.0.0.1:{trio.sentinel}/main"
+@pytest.mark.parametrize("service", [False], indirect=True, ids=["unfenced"])
+async def test_a_master_that_writes_without_a_replica_is_refused(service):
+    """Cut off, it would keep its leaders while another master has others: two traders of one symbol."""
+    client = connect(f"redis+sentinel://127.0.0.1:{service.sentinel}/main", 5.0)
+    with pytest.raises(RedisFaultError, match="set min-replicas-to-write 1 and min-replicas-max-lag 2"):
+        await check_server(client)
+    await client.aclose()
+
+
+async def test_a_worker_follows_the_master_and_a_stop_survives_the_fail_over(service, member_of):
+    url = f"redis+sentinel://127.0.0.1:{service.sentinel}/main"
     async with account_tools(url) as tools:
         account = tools.account(ACCOUNT)
         await account.seed(EmergencyLevel.NONE, 0, "", "runner")
@@ -125,7 +141,7 @@ async def test_a_worker_follows_the_master_and_a_stop_survives_the_fail_over(tri
         member.coordinator.raise_emergency(EmergencyLevel.HALT, "drawdown")
         await member.hears(EmergencyChanged, after=member.count)
         heard = member.count
-        trio.kill_the_master()
+        service.kill_the_master()
         await member.hears(Unreachable, after=heard)
         await member.hears(LeaseLost, after=heard)
         assert (await member.hears(LeaseGranted, after=heard)).token > token
