@@ -351,6 +351,33 @@ class TestFaults:
         assert answer.outcome is not Outcome.CONFIRMED
         assert (await worker.truth()).open_orders == []
 
+    async def test_an_amend_that_is_held_up_beyond_its_lease_is_refused_by_the_exchange(self, worker, simulator):
+        placed = await worker.rest_one()
+        before = (await worker.truth()).open_orders
+        await simulator.fault(kind="delay", beforeSeconds=0.8, count=1, endpoint="order.modify", holder=worker.holder)
+        amend = worker.order(
+            request=Request.AMEND,
+            price_ticks=placed.price_ticks,
+            qty_steps=50,
+            venue_id=placed.venue_id,
+            deadline_ns=worker.clock.monotonic_ns() + 500_000_000,
+        )
+        answer = await worker.answer(Amend(amend))
+        assert answer.outcome is not Outcome.CONFIRMED
+        assert (await worker.truth()).open_orders == before
+
+    async def test_after_the_deadline_no_amend_leaves(self, worker):
+        placed = await worker.rest_one()
+        amend = worker.order(
+            request=Request.AMEND,
+            price_ticks=placed.price_ticks,
+            qty_steps=50,
+            venue_id=placed.venue_id,
+            deadline_ns=worker.clock.monotonic_ns() - 1,
+        )
+        answer = await worker.answer(Amend(amend))
+        assert (answer.refusal, answer.sent_ns) == (Refusal.EXPIRED_DEADLINE, 0)
+
     async def test_lost_diffs_show_in_the_chain(self, worker, simulator):
         await worker.wait_for(Depth, 3)
         await simulator.fault(kind="gap", symbol="ETHUSDC", count=1, holder=worker.holder)
