@@ -33,7 +33,8 @@ def refused(arena):
 async def four(open_arena):
     """Four makers of one account that would send far more than it may."""
     arena = await open_arena(*SYMBOLS, limits=SMALL, **EAGER)
-    await asyncio.gather(*(arena.start(symbol) for symbol in SYMBOLS))
+    started = await asyncio.gather(*(arena.start(symbol) for symbol in SYMBOLS))
+    assert len({worker.url for worker in started}) == len(SYMBOLS), "each is asked for itself"
     for symbol in SYMBOLS:
         await arena.quoting(symbol=symbol)
     return arena

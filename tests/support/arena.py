@@ -5,12 +5,13 @@ and its audit say. What the worker says of itself (`/state`, `/readyz`, `/metric
 """
 
 import asyncio
+import itertools
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -67,6 +68,7 @@ class Arena:
     fleet: list[Assignment]
     workers: dict[str, WorkerProcess] = field(default_factory=dict)
     _started: list[WorkerProcess] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @classmethod
     async def open(
@@ -179,7 +181,7 @@ class Arena:
 
     async def _spawn(self, symbol: str, redis: str, state: Path) -> WorkerProcess:
         files = self.files(symbol)
-        log = self.directory.root / f"worker-{len(self._started)}.log"
+        log = self.directory.root / f"worker-{next(self._numbers)}.log"
         with log.open("wb") as out:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "phoenix_worker"),
