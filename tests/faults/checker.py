@@ -47,8 +47,8 @@ class Violation(msgspec.Struct, frozen=True):
 
 class Terms(msgspec.Struct, frozen=True):
     """What was promised. `usable_ns`: the lease's ttl less its margin. `tolerance_ns`: two clocks of one machine, read
-    one after the other, and the exchange's own whole milliseconds. `second_writer_ns`: how long a worker may take to see
-    another installation's order, where its user stream has to be found dead first.
+    one after another, and the exchange's own whole milliseconds. `second_writer_ns`: how long a worker may take to
+    see another installation's order, where its user stream has to be found dead first.
     """
 
     installation: str

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from phoenix_coordination.redis.scripts import Script
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
+from phoenix_worker.venue.binance.limits import RequestBudget
 from phoenix_worker.venue.binance.rest import Rest
 from phoenix_worker.venue.binance.wsapi import WsApi
 
@@ -12,7 +13,9 @@ from phoenix_worker.venue.binance.wsapi import WsApi
 class Mutation(StrEnum):
     NONE = "none"
     NO_FENCE = "no-fence"
-    """An order is checked against no deadline once it is approved, and its receive window does not end there."""
+    """An order is checked against no deadline once it is approved, its receive window does not end there, and its share
+    of the account's orders does not lapse, which would stop it, too.
+    """
     NO_TOKEN_CHECK = "no-token-check"
     """`reserve.lua` looks at neither the lease's holder and token nor the sequence."""
     NO_REBUILT_CHECK = "no-rebuilt-check"
@@ -55,6 +58,7 @@ def _unfence() -> None:
         return window(time, now_ns, None, configured_ms)
 
     ExchangeTime.receive_window = whole_window  # type: ignore[method-assign] # the mutation
+    RequestBudget.admits_order = lambda *_: True  # type: ignore[method-assign]
     # `before_ns` is the fifth argument of the one, `deadline_ns` a keyword of the other.
     WsApi.send = lambda self, *words: send(self, *words[:4], None, *words[5:])  # type: ignore[method-assign]
     Rest.change = lambda self, *words, **named: change(self, *words, **{**named, "deadline_ns": None})  # type: ignore[method-assign]

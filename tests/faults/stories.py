@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from signal import SIGCONT
+from signal import SIGCONT, SIGKILL
 
 from cell import Cell, Slot
 from controls import Deed, Failpoint
@@ -13,6 +13,7 @@ _MET_WITHIN_S = 60.0
 """A machine that is busy with other things needs its time."""
 _LOOK_S = 0.005
 _TAKE_EVERY_S = 0.4
+_WARM_S = 1.5
 _LONGER_THAN_A_LEASE_S = 1.6
 """And shorter than the receive window that people set, which would refuse the order all the same."""
 
@@ -21,14 +22,12 @@ Story = Callable[[Cell], Awaitable[None]]
 
 async def frozen_before_the_bytes(cell: Cell) -> None:
     """A leader sleeps between its last look at the clock and the bytes of an order, for longer than its lease."""
-    for symbol in cell.plot.symbols:
-        await _freeze_at(cell, symbol, Failpoint.CHECKED)
+    await _freeze_as_it_begins(cell, cell.plot.symbols[0], Failpoint.CHECKED)
 
 
 async def frozen_after_the_gate(cell: Cell) -> None:
     """A leader sleeps between the gate and the venue."""
-    for symbol in cell.plot.symbols:
-        await _freeze_at(cell, symbol, Failpoint.APPROVED)
+    await _freeze_as_it_begins(cell, cell.plot.symbols[0], Failpoint.APPROVED)
 
 
 async def frozen_before_an_amend(cell: Cell) -> None:
@@ -61,8 +60,22 @@ async def flushed_while_one_is_away(cell: Cell) -> None:
 
 
 async def _freeze_at(cell: Cell, symbol: str, failpoint: Failpoint) -> None:
+    """The leader, at the next order that it places or moves."""
     await cell.quoting(_MET_WITHIN_S)
-    slot = await _leader(cell, symbol)
+    await _meets(cell, await _leader(cell, symbol), failpoint)
+
+
+async def _freeze_as_it_begins(cell: Cell, symbol: str, failpoint: Failpoint) -> None:
+    """The successor, at the first of all the orders that it places: some of them would be taken at any price."""
+    await cell.quoting(_MET_WITHIN_S)
+    leader, standby = await _leader(cell, symbol), cell.standby(symbol)
+    assert standby is not None
+    await asyncio.sleep(_WARM_S)
+    leader.signal(SIGKILL)
+    await _meets(cell, standby, failpoint)
+
+
+async def _meets(cell: Cell, slot: Slot, failpoint: Failpoint) -> None:
     assert slot.controls is not None
     slot.controls.arm(failpoint, Deed.FREEZE)
     next_take = time.monotonic()
@@ -71,7 +84,7 @@ async def _freeze_at(cell: Cell, symbol: str, failpoint: Failpoint) -> None:
         assert time.monotonic() < deadline, f"{slot.process} never came by {failpoint.name}"
         if time.monotonic() >= next_take:
             if failpoint is not Failpoint.AMENDING:
-                cell.exchange.take(symbol)  # a fill makes it place another order, and reserve for it
+                cell.exchange.take(slot.symbol)  # a fill makes it place another order, and reserve for it
             next_take += _TAKE_EVERY_S
         await asyncio.sleep(_LOOK_S)
     await asyncio.sleep(_LONGER_THAN_A_LEASE_S)
