@@ -29,7 +29,7 @@ _LOOKS_S = (0.0, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0)
 
 
 class Stopped(msgspec.Struct, frozen=True):
-    """What `-o json` prints. `raised`: this command raised the switch, it did not stand there already.
+    """What `-o json` prints. `reason` tells that of an earlier stop, too, which this one has not lifted.
 
     `left`: orders that still rest after `looked_ms`. `asked` is who said so: the exchange, where a run on this machine
     has the key, else the makers, who tell every second. None where nobody was asked, or `problem` says why not.
@@ -40,7 +40,6 @@ class Stopped(msgspec.Struct, frozen=True):
     epoch: int
     reason: str
     source: str
-    raised: bool
     left: int | None
     asked: str
     looked_ms: int
@@ -74,8 +73,7 @@ def run(args: argparse.Namespace) -> int:
 async def stop(target: Target, name: str, level: EmergencyLevel, reason: str, *, wait: bool) -> Stopped:
     """Raises the switch, before anything else is asked; then looks at what the exchange still has of ours."""
     async with opened(target, name) as (resource, account):
-        source, typed_ms = whoami(), time.time_ns() // 1_000_000
-        switch = await account.stop(level, reason, source)
+        switch = await account.stop(level, reason, whoami())
         began_s = time.perf_counter()
         files = target.files_of(resource)
         left, asked, problem = None, EXCHANGE if files is not None else MAKERS, ""
@@ -90,7 +88,6 @@ async def stop(target: Target, name: str, level: EmergencyLevel, reason: str, *,
             epoch=switch.epoch,
             reason=switch.reason,
             source=switch.source,
-            raised=switch.source == source and switch.at_ms >= typed_ms,
             left=left,
             asked=asked if wait else "",
             looked_ms=round((time.perf_counter() - began_s) * 1000),
@@ -135,11 +132,7 @@ def _left_of(record: StateRecord, epoch: int) -> int:
 
 def _sentences(told: Stopped) -> str:
     name = short_name(told.account)
-    lines = [
-        f"{name} is stopped: {told.level}, epoch {told.epoch}"
-        if told.raised
-        else f"{name} was stopped already: {told.level}, epoch {told.epoch}, by {told.source}: {told.reason}"
-    ]
+    lines = [f"{name} is stopped: {told.level}, epoch {told.epoch}: {told.reason}"]
     if told.left == 0 and told.asked == EXCHANGE:
         lines.append(f"no order of ours rests on the exchange (looked {told.looked_ms} ms after the stop)")
     elif told.left == 0:

@@ -101,9 +101,9 @@ class Account:
         return await self._read_switch(key)
 
     async def stop(self, level: EmergencyLevel, reason: str, source: str) -> SwitchState:
-        """Raises the switch; a level that is not higher changes nothing. Gives the switch as it is now."""
+        """A person's stop: a new epoch, whatever stood there; the level never falls. Gives the switch as it is now."""
         key = self._live.emergency
-        told = [level.value, 0, reason or UNNAMED, source, _now_ms(), self._live.emergency_changed]
+        told = [level.value, 0, reason or UNNAMED, source, _now_ms(), self._live.emergency_changed, 1]
         async with _faults():
             await call(self._client, Script.RAISE, [key], told)
         return await self._read_switch(key)

@@ -68,9 +68,15 @@ async def test_a_stop_reaches_the_workers_and_only_its_epoch_resumes_them(redis_
         await account.resume(2, "anna")
 
 
-async def test_a_second_stop_is_told_the_first(account):
+async def test_a_second_stop_keeps_the_level_and_the_first_reason_under_an_epoch_of_its_own(account):
     await account.stop(FLATTEN, "first", "anna")
-    assert (await account.stop(HALT, "second", "ben")).reason == "first"
+    second = await account.stop(HALT, "second", "ben")
+    assert (second.level, second.epoch, second.reason) == (FLATTEN, 2, "second; before, by anna: first")
+    with pytest.raises(AccountError, match="under epoch 2, not 1"):
+        await account.resume(1, "anna")
+    for _ in range(20):
+        last = await account.stop(HALT, "x" * 100, "ben")
+    assert len(last.reason) <= 500, "however often"
 
 
 async def test_the_seed_is_in_force_and_takes_nothing_back(unseeded_redis):

@@ -1,19 +1,23 @@
 -- Raises a sticky switch: the account's, or a symbol's halt.
 --
 -- Promises: the level never falls; each change grows the epoch, beyond `floor` too; everyone hears of a change. A switch
--- that nobody has seeded stays unseeded.
+-- that nobody has seeded stays unseeded. A person who stops what is stopped already makes a new epoch, with the reasons of
+-- both: who knows the earlier one alone does not lift it.
 --
 -- KEYS  switch
--- ARGV  level, floor, reason, source, wall time in ms, channel
+-- ARGV  level, floor, reason, source, wall time in ms, channel, a person (1) or a program, which says it again and again
 -- gives {level, epoch, reason, seeded} as they are now
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded')
+local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded', 'source')
 local level, epoch, reason = tonumber(stored[1] or '0'), tonumber(stored[2] or '0'), stored[3] or ''
 if not level or not epoch then
   return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' holds no switch: move it away, it is not ours')
 end
-if tonumber(ARGV[1]) > level then
-  level, epoch, reason = tonumber(ARGV[1]), math.max(epoch, tonumber(ARGV[2])) + 1, ARGV[3]
+local person = ARGV[7] == '1'
+if person or tonumber(ARGV[1]) > level then
+  local before = (person and level > 0) and string.sub('; before, by ' .. (stored[5] or '?') .. ': ' .. reason, 1, 400) or ''
+  level, epoch = math.max(level, tonumber(ARGV[1])), math.max(epoch, tonumber(ARGV[2])) + 1
+  reason = ARGV[3] .. before
   redis.call('HSET', KEYS[1], 'level', level, 'epoch', string.format('%.0f', epoch), 'reason', reason, 'source', ARGV[4],
     'at_ms', ARGV[5])
   redis.call('PUBLISH', ARGV[6], string.format('%.0f', epoch))
