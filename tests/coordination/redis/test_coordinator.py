@@ -265,6 +265,20 @@ async def test_an_account_that_cannot_be_read_is_not_asked_again_at_once_by_anyb
     assert 1 < len(asked) <= 1 + passed_ns / (REBUILD_PAUSE_TTLS * LeaseTimes().ttl_s * 1e9)
 
 
+async def test_who_was_granted_what_another_ones_reduction_takes_is_told_by_the_next_heartbeat(redis_world):
+    short = await leading(redis_world, "S0USDT")
+    short.coordinator.reserve(Reservation(1, -5000, 0, 0, 1.0, 0, 0))
+    await short.hears(Reserved)
+    other = await leading(redis_world, "S1USDT")
+    other.coordinator.reserve(Reservation(1, 0, 14_000, 0, 1.0, 0, 0))
+    assert await other.hears(Reserved) == Reserved(1, 14_000, 0), "the short position leaves that room"
+    heard = other.count
+    short.coordinator.reserve(Reservation(2, -5000, 5000, 0, 1.0, 0, 0))
+    assert (await short.hears(Reserved, after=short.count)).buy_steps == 5000, "what reduces is granted always"
+    less = await other.hears(Reserved, after=heard)
+    assert (less.sequence, less.buy_steps * 1.01 <= 10_000) == (1, True)
+
+
 async def test_a_ledger_that_is_lost_voids_what_was_granted_until_it_is_rebuilt_from_the_exchange(redis_world):
     world = redis_world
     member = await leading(world)
