@@ -13,7 +13,7 @@ from phoenix_coordination.state import StateRecord, decode
 
 # How long a condition is waited for, in life's seconds on a machine that is busy with something else. They bound a
 # defect, they measure nothing: a scenario that meets its conditions never waits so long.
-STARTS_WITHIN_S = 30.0
+STARTS_WITHIN_S = 60.0
 WITHDRAWN_WITHIN_S = 15.0
 RECOVERS_WITHIN_S = 45.0
 TOLD_WITHIN_S = 15.0

@@ -81,6 +81,13 @@ def instrument():
     )
 
 
+def pytest_collection_modifyitems(items):
+    """What starts processes and waits for them takes seconds, and on a busy machine minutes."""
+    for item in items:
+        if item.get_closest_marker("scenario") and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(180))
+
+
 class Files:
     """A resolved maker and account in a directory, as people and kubelets change them."""
 

@@ -163,7 +163,7 @@ class Process:
 
     async def line(self, wanted):
         """The next line of stdout that the condition wants."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while text := (await self.process.stdout.readline()).decode():
                 self.lines.append(text)
                 if wanted(text):
@@ -263,7 +263,7 @@ class World:
 
 async def state_of(url, wanted):
     """The worker's state, once it is as wanted."""
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"{url}/state") as response:
                 record = decode(await response.read())
