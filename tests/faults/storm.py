@@ -323,12 +323,17 @@ class Storm:
             await asyncio.sleep(_PERSON_S)
             with contextlib.suppress(*FAULTS):
                 if not self._cell.switch.seeded:
-                    await asyncio.sleep(self._random.uniform(0, 0.5))
+                    await asyncio.sleep(self._thinks_s())
                     await self._cell.seed()
                 elif self._cell.switch.level:
-                    await asyncio.sleep(self._random.uniform(0.3, 1.5))
+                    await asyncio.sleep(self._thinks_s())
                     await self._cell.resume()
                 await self._cell.resume_symbols()
+
+    def _thinks_s(self) -> float:
+        """Often quick, and for a third of the time longer than anybody may go on who has not heard yet."""
+        slow = self._random.random() < 1 / 3
+        return self._random.uniform(2.0, 3.0) if slow else self._random.uniform(0.0, 1.0)
 
 
 _OF_WORKERS = frozenset(
