@@ -2,6 +2,7 @@
 
 import sys
 import time
+from decimal import Decimal
 from typing import Self, TextIO
 
 from phoenix_cli.local.report import Report
@@ -61,7 +62,7 @@ def account_line(account: AccountView) -> str:
     if shared is not None:
         sums = (("long", shared.net_long, account.net_limit), ("short", shared.net_short, account.net_limit))
         for name, value, limit in (*sums, ("gross", shared.gross, account.gross_limit)):
-            words.append(f"{name} {value:.0f}" + (f"/{limit:.0f}" if limit is not None else ""))
+            words.append(f"{name} {max(value, Decimal(0)):.0f}" + (f"/{limit:.0f}" if limit is not None else ""))
     words += [f"halted {halt.symbol} epoch {halt.epoch} ({halt.reason})" for halt in account.halts]
     if account.steward:
         words.append(f"steward {account.steward}")

@@ -165,7 +165,9 @@ def _shared_lines(account: AccountStatus) -> Iterator[str]:
         ("short", account.exposure.net_short, account.net_limit),
         ("gross", account.exposure.gross, account.gross_limit),
     )
-    told = ", ".join(f"{what} {value:.0f}" + (f" of {most:.0f}" if most else "") for what, value, most in sums)
+    told = ", ".join(
+        f"{what} {max(value, Decimal(0)):.0f}" + (f" of {most:.0f}" if most else "") for what, value, most in sums
+    )
     yield f"  exposure: {told}" + ("" if account.rebuilt else "; being rebuilt, nothing that opens risk is granted")
     if account.steward is not None:
         report = account.steward

@@ -41,11 +41,11 @@ _BALANCE = "100000"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was typed, checked. `worker`: the program, which tests replace."""
+    """What was typed, checked. `credentials`: a place that was named; `worker`: the program, which tests replace."""
 
     paths: tuple[str, ...]
-    credentials: Path
     state_directory: Path
+    credentials: Path | None = None
     redis: str | None = None
     worker: Sequence[str] = WORKER
 
@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
     state_directory = (args.state_dir or default_state_directory("up")).absolute()
     options = Options(
         tuple(args.paths),
-        (args.credentials or state_directory / "credentials").absolute(),
         state_directory,
+        args.credentials.absolute() if args.credentials else None,
         absolute_file(args.redis),
     )
     output: Output = PlainOutput() if args.plain or not sys.stdout.isatty() else ScreenOutput(Console())
@@ -95,6 +95,11 @@ async def up(options: Options, output: Output) -> str:
             runner = Runner(directory, Clock(), guardian, http, output, blurb)
             parameters = Parameters(directory)
             accounts = {assignment.account.metadata.name: assignment.account for assignment in fleet}
+            if options.credentials and not any(each.spec.credentials_secret_ref for each in accounts.values()):
+                raise Refused(
+                    "--credentials: no account has a spec.credentialsSecretRef that says which of its directories is"
+                    " its own: write one, or leave the option out and a simulator makes a new account"
+                )
             credentials = {
                 name: await _credentials(account, fleet, options, runner) for name, account in accounts.items()
             }
@@ -147,7 +152,7 @@ async def _credentials(account: TradingAccount, fleet: Sequence[Assignment], opt
     secret = account.spec.credentials_secret_ref
     if secret is None:
         return await _simulated_credentials(account, fleet, runner.directory, runner.http)
-    place = options.credentials / secret.name
+    place = (options.credentials or options.state_directory / "credentials") / secret.name
     if not place.is_dir():
         raise Refused(
             f"account {account.metadata.name}: no directory {place}: make it (mode 0700) with the files apiKey and"

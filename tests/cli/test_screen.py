@@ -139,7 +139,7 @@ def test_a_sum_is_drawn_against_its_limit(value, bar):
 def test_the_plain_line_of_an_account_tells_its_sums_and_what_stops_it():
     stopped = account(level="Halt", epoch=3, reason="odd", halts=(HaltView("ETHUSDT", 2, "daily loss"),))
     assert account_line(stopped) == (
-        "account default emergency Halt epoch 3 (odd) long 12500/25000 short -300/25000 gross 26000/50000"
+        "account default emergency Halt epoch 3 (odd) long 12500/25000 short 0/25000 gross 26000/50000"
         " halted ETHUSDT epoch 2 (daily loss) steward btcusdt"
     )
     assert account_line(account(level="", trouble="Redis does not answer", exposure=None, steward="")) == (

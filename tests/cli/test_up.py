@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +56,7 @@ async def simulator(tmp_path, standin_exchange):
 @pytest.fixture
 def options(tmp_path, standin_worker):
     def make(manifest: str) -> Options:
-        return Options((manifest,), tmp_path / "credentials", tmp_path / "state", worker=standin_worker)
+        return Options((manifest,), tmp_path / "state", worker=standin_worker)
 
     return make
 
@@ -97,6 +98,14 @@ async def test_a_missing_key_is_said_with_where_it_belongs(tmp_path, options):
     there = account(environment="Testnet", credentialsSecretRef={"name": "my-key"})
     with pytest.raises(Refused, match=r"no directory .*/credentials/my-key: make it \(mode 0700\).*apiKey"):
         await up(options(written(tmp_path / "m.yaml", MAKER, there)), PlainOutput())
+
+
+async def test_a_named_place_of_keys_that_no_account_asks_for_is_refused(tmp_path, options):
+    """Else a simulator would make another account, and somebody would watch the wrong one."""
+    there = account(environment="Simulator", endpoints={"baseUrl": "http://127.0.0.1:1"})
+    named = dataclasses.replace(options(written(tmp_path / "m.yaml", MAKER, there)), credentials=tmp_path)
+    with pytest.raises(Refused, match=r"--credentials: no account has a spec.credentialsSecretRef"):
+        await up(named, PlainOutput())
 
 
 async def test_a_simulator_that_is_not_there_is_said(tmp_path, options):

@@ -35,6 +35,7 @@ _HTTP_S = 30.0
 _TRIES_TO_START = 3
 """A worker that was never ready and has died so often will not be the next time."""
 RUN = "run"
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def http_session() -> aiohttp.ClientSession:
@@ -134,19 +135,20 @@ class Runner:
     async def ended_by_signals(self) -> AsyncIterator[None]:
         """Ctrl-C, SIGTERM and a closed terminal end the run in order; the second one kills what still runs."""
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        for signum in signals:
+        for signum in _ENDING:
             loop.add_signal_handler(signum, self._interrupted, signum)
         try:
             yield
         finally:
-            for signum in signals:
+            for signum in _ENDING:
                 loop.remove_signal_handler(signum)
 
     def _interrupted(self, signum: signal.Signals) -> None:
         if not self._over.is_set():
             self.end(f"{signum.name}: stopping in order; again kills what still runs")
             return
+        for each in _ENDING:  # what hangs now is this process itself
+            signal.signal(each, signal.SIG_DFL)
         self.problem = self.problem or f"{signum.name} twice: killed what still ran; orders may rest on the exchange"
         self.guardian.kill_all()
 
