@@ -21,7 +21,7 @@ GRANT_RENEWALS = 2.0
 FORGET_RENEWALS = 3.0
 """A worker that has been silent for so long has no part in what is divided."""
 MAKER_LIVES_MS = 60_000
-"""How long the fixed cost of a maker counts after it last spoke."""
+"""How long the fixed cost of a maker counts after the last of its workers spoke."""
 LEAST_ORDERS = 2
 LEAST_WEIGHT = 5
 """What anybody may hold, however many share: enough to begin with, from which a need grows."""
@@ -33,13 +33,15 @@ _NO_ORDERS = 0
 class Budgets:
     """`tell` hears each grant; `ended` hears how each call went. Nothing is asked before `admit`.
 
-    A rehearsal (`counts_orders` false) reads, but sends no orders: the account's window is not its own.
+    The fixed cost is the symbol's, not the worker's: see admit.lua. A rehearsal (`keys.dry_run`) reads, but sends no
+    orders: the account's window is not its own, and what it reads counts beside what the live maker does.
     """
 
     def __init__(
         self,
         client: Redis,
         keys: AccountKeys,
+        symbol: str,
         holder: str,
         clock: Clock,
         times: LeaseTimes,
@@ -48,6 +50,7 @@ class Budgets:
     ) -> None:
         self._client = client
         self._keys = keys
+        self._maker_line = keys.maker(symbol)
         self._holder = holder
         self._clock = clock
         self._renew_ms = int(times.renew_s * 1000)
@@ -66,10 +69,10 @@ class Budgets:
         """May be asked again while it refuses."""
         cap = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
         makers = EgressKeys(terms.egress).makers
-        maker = (self._holder, fixed_weight_1m, cap, MAKER_LIVES_MS, repr(self._clock.rate))
+        maker = (self._holder, self._maker_line, fixed_weight_1m, cap, MAKER_LIVES_MS, repr(self._clock.rate))
         account = (self._account_line, account_weight_1m)
         try:
-            admitted, taken, others = await call(self._client, Script.ADMIT, [makers], [*maker, *account])
+            admitted, taken, others, _ = await call(self._client, Script.ADMIT, [makers], [*maker, *account])
         except FAULTS as error:
             return Admission(fault_of(error), reachable=False)
         if admitted:
@@ -147,7 +150,7 @@ class Budgets:
             [*orders_scope, *weight_scope, keys.makers],
             [
                 *(self._holder, repr(self._clock.rate), self._lives_ms, int(self._renew_ms * FORGET_RENEWALS)),
-                *(need.exchange_ms, self._fixed_weight, self._account_line, self._account_weight),
+                *(need.exchange_ms, self._fixed_weight, self._maker_line, self._account_line, self._account_weight),
                 *(_NO_ORDERS if self._keys.dry_run else self._calls, orders_told, self._orders.acknowledged),
                 *(need.orders_wanted, need.orders_unused, _ms(need.account_blocked_ns), self._keys.back_off),
                 *(LEAST_ORDERS, 2),

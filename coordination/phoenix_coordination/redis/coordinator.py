@@ -117,6 +117,7 @@ class RedisCoordinator:
         self._budgets = Budgets(
             self._client,
             keys,
+            self._symbol,
             self._holder,
             self._clock,
             self._times,

@@ -19,7 +19,7 @@ mm:{<account>}:orders:speakers                sorted set: who spoke when
 mm:{<account>}:orders:short                   sorted set: who got less than it would use, and when
 mm:{<account>}:orders:back-off                channel
 mm:egress:<egress>:weight                     as the account's orders, with speakers, short and back-off
-mm:egress:<egress>:makers                     hash: fixed weight by holder, and when it spoke
+mm:egress:<egress>:makers                     hash: by worker its fixed weight, when it spoke, its line (admit.lua)
 """
 
 import msgspec
@@ -97,6 +97,10 @@ class AccountKeys(msgspec.Struct, frozen=True):
     @property
     def steward(self) -> str:
         return self._rehearsable("steward")
+
+    def maker(self, symbol: str) -> str:
+        """No key: the line that all workers of the symbol share among the makers of an egress."""
+        return self._rehearsable(f"maker:{symbol}")
 
     def record(self, symbol: str, holder: str) -> str:
         return self._key(f"record:{symbol}:{holder}")

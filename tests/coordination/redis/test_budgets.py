@@ -111,6 +111,22 @@ async def test_a_maker_that_does_not_fit_is_told_the_sum_and_what_to_do(maker, r
     assert admission.reachable
 
 
+async def test_a_full_egress_admits_whoever_works_on_a_symbol_that_it_has_already(maker, redis_world):
+    one = await maker(fixed=1_400)
+    await maker(fixed=1_400)
+    await one.coordinator.stop()
+    other = redis_world.member("ETHUSDT")
+    await other.coordinator.join(ACCOUNT)
+    assert "1480 of 1536" in (await other.coordinator.admit(TERMS, FIXED, SHARED)).problem, "the second one holds it"
+
+
+async def test_a_rehearsal_of_a_symbol_costs_beside_its_live_maker(maker, redis_world):
+    await maker(fixed=1_400)
+    rehearsal = redis_world.member(dry_run=True)
+    await rehearsal.coordinator.join(ACCOUNT)
+    assert "1480 of 1536" in (await rehearsal.coordinator.admit(TERMS, FIXED, SHARED)).problem
+
+
 async def test_who_leaves_gives_its_place_and_what_it_holds_back(maker, redis_world):
     one = await maker(fixed=1_400)
     await one.hears(lambda grant: grant.orders == 10, orders_wanted=10)

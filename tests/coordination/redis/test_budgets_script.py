@@ -15,8 +15,8 @@ CAP_10S, CAP_1M, CAP_WEIGHT = 192, 768, 1_536
 class Worker:
     """One holder of grants, as faithful as a worker is: it sends only what it holds, while that lives."""
 
-    def __init__(self, server, name="pod/1", *, caps=(CAP_10S, CAP_1M, CAP_WEIGHT), counts_orders=True):
-        self.server, self.name, self.caps = server, name, caps
+    def __init__(self, server, name="pod/1", *, line="", caps=(CAP_10S, CAP_1M, CAP_WEIGHT), counts_orders=True):
+        self.server, self.name, self.line, self.caps = server, name, line, caps
         self.counts_orders = counts_orders
         self.sequence = self.total = self.acknowledged = self.left = self.until_ms = 0
         self.weight = self.weight_total = self.weight_acknowledged = 0
@@ -41,7 +41,7 @@ class Worker:
         held = self.held()
         arguments = [
             *(self.name, "1.0", LIVES_MS, FORGET_MS, now_ms if exchange_ms is None else exchange_ms),
-            *(fixed, "account:abc", account_weight),
+            *(fixed, self.line or f"line of {self.name}", "account:abc", account_weight),
             *(self.sequence if self.counts_orders else 0, self.total, self.acknowledged, wanted, held),
             *(blocked[0], ACCOUNT.back_off, 2, 2, 10, self.caps[0], reported[0], 60, self.caps[1], reported[1]),
             *(self.sequence, self.weight_total, self.weight_acknowledged, weight, self.weight, blocked[1]),
@@ -496,30 +496,30 @@ def test_a_foreign_value_is_refused_by_name(told, key, field):
 # -- admission -----------------------------------------------------------------------------------------
 
 
-def admit(server, name, fixed, *, cap=1_536, account="abc", account_weight=0):
-    arguments = [name, fixed, cap, 60_000, "1.0", f"account:{account}", account_weight]
+def admit(server, name, fixed, *, line="", cap=1_536, account="abc", account_weight=0):
+    arguments = [name, line or f"line of {name}", fixed, cap, 60_000, "1.0", f"account:{account}", account_weight]
     return server.call(Script.ADMIT, [EGRESS.makers], arguments)
 
 
 def test_makers_are_admitted_while_what_they_cost_fits(lua):
     for number in range(16):
         assert admit(lua, f"pod/{number}", 94)[0] == 1
-    assert admit(lua, "pod/16", 94) == [0, b"1504", 16]
+    assert admit(lua, "pod/16", 94) == [0, b"1504", 16, b"94"]
     assert lua.client.hlen(EGRESS.makers) == 16
 
 
 def test_what_an_account_costs_counts_once_for_all_its_makers(lua):
-    assert admit(lua, "pod/1", 100, account_weight=80) == [1, b"0", 0]
-    assert admit(lua, "pod/2", 100, account_weight=80) == [1, b"180", 1]
-    assert admit(lua, "pod/3", 100, account="other", account_weight=80) == [1, b"280", 2]
-    assert admit(lua, "pod/4", 100, cap=460, account_weight=80) == [0, b"460", 3]
+    assert admit(lua, "pod/1", 100, account_weight=80) == [1, b"0", 0, b"180"]
+    assert admit(lua, "pod/2", 100, account_weight=80) == [1, b"180", 1, b"100"]
+    assert admit(lua, "pod/3", 100, account="other", account_weight=80) == [1, b"280", 2, b"180"]
+    assert admit(lua, "pod/4", 100, cap=460, account_weight=80) == [0, b"460", 3, b"100"]
     assert admit(lua, "pod/4", 100, cap=560, account_weight=80)[0] == 1
-    assert admit(lua, "pod/5", 100, cap=660, account="third", account_weight=80) == [0, b"560", 4]
+    assert admit(lua, "pod/5", 100, cap=660, account="third", account_weight=80) == [0, b"560", 4, b"180"]
 
 
 def test_a_maker_that_asks_again_does_not_count_twice(lua):
     assert admit(lua, "pod/1", 1_000)[0] == 1
-    assert admit(lua, "pod/1", 1_536) == [1, b"0", 0]
+    assert admit(lua, "pod/1", 1_536) == [1, b"0", 0, b"1536"]
 
 
 def test_a_maker_that_no_longer_speaks_makes_room_after_its_minute(lua):
@@ -527,7 +527,7 @@ def test_a_maker_that_no_longer_speaks_makes_room_after_its_minute(lua):
     lua.now_ms += 60_000
     assert admit(lua, "pod/2", 94)[0] == 0
     lua.now_ms += 1
-    assert admit(lua, "pod/2", 94) == [1, b"0", 0]
+    assert admit(lua, "pod/2", 94) == [1, b"0", 0, b"94"]
 
 
 def test_a_maker_that_spends_keeps_its_place_and_has_it_again_after_a_loss(told):
@@ -539,7 +539,43 @@ def test_a_maker_that_spends_keeps_its_place_and_has_it_again_after_a_loss(told)
     assert admit(told, "pod/2", 94)[0] == 0
     told.client.flushall()
     worker.ask(1, fixed=1_400, account_weight=80)
-    assert admit(told, "pod/2", 94) == [0, b"1480", 1]
+    assert admit(told, "pod/2", 94) == [0, b"1480", 1, b"94"]
+
+
+def test_all_workers_of_a_symbol_share_one_line(lua):
+    """A standby, the new pod of a roll-out, the successor of a killed worker: a full egress admits them."""
+    assert admit(lua, "pod/leader", 1_500, line="BTCUSDT")[0] == 1
+    assert admit(lua, "pod/standby", 1_500, line="BTCUSDT") == [1, b"0", 0, b"1500"]
+    lua.now_ms += 30_000  # the leader has been killed
+    assert admit(lua, "pod/successor", 1_500, line="BTCUSDT")[0] == 1
+    assert admit(lua, "pod/of-another", 94, line="ETHUSDT") == [0, b"1500", 1, b"94"]
+
+
+def test_who_raises_nothing_is_admitted_though_less_fits_than_did(lua):
+    """A roll-out that lowers the share: the new worker takes the old one's place."""
+    assert admit(lua, "pod/old", 1_500, line="BTCUSDT", account_weight=80)[0] == 0
+    assert admit(lua, "pod/old", 1_400, line="BTCUSDT", account_weight=80)[0] == 1
+    assert admit(lua, "pod/new", 1_400, line="BTCUSDT", account_weight=80, cap=700)[0] == 1
+    assert admit(lua, "pod/other", 1_401, line="BTCUSDT", account_weight=80, cap=700) == [0, b"80", 0, b"1401"]
+
+
+def test_a_line_counts_at_the_most_that_any_of_its_workers_named(lua):
+    assert admit(lua, "pod/old", 100, line="BTCUSDT")[0] == 1
+    assert admit(lua, "pod/new", 60, line="BTCUSDT")[0] == 1
+    assert admit(lua, "pod/other", 10, line="ETHUSDT", cap=109) == [0, b"100", 1, b"10"]
+
+
+def test_a_line_lives_as_long_as_any_of_its_workers_speaks(told):
+    leader, standby = Worker(told, "pod/leader", line="BTCUSDT"), Worker(told, "pod/standby", line="BTCUSDT")
+    for worker in (leader, standby):
+        assert admit(told, worker.name, 1_500, line="BTCUSDT")[0] == 1
+    for _ in range(3):
+        told.now_ms += 50_000
+        standby.ask(0, fixed=1_500)
+    assert admit(told, "pod/of-another", 94, line="ETHUSDT")[0] == 0
+    assert told.client.hkeys(EGRESS.makers) == [b"pod/standby"]
+    told.now_ms += 60_001
+    assert admit(told, "pod/of-another", 94, line="ETHUSDT")[0] == 1
 
 
 def test_a_line_that_a_clock_wrote_in_the_future_is_not_for_ever(lua):

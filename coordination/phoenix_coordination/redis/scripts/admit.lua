@@ -1,46 +1,58 @@
 -- Registers what a maker costs of the egress's weight a minute even when it does not quote, where that fits.
 --
--- Promises:
---   * What the registered makers cost together, each of them alive within `lives`, is never raised above the cap here.
---   * A maker that is refused leaves nothing behind. One that asks again replaces its own line.
---   * A line that a clock had written in the future counts as written now.
+-- The cost is a symbol's, whoever works on it: leader, standby, the new pod of a roll-out and the successor of a killed
+-- worker share one line, which counts once, at the most that any of them named, while any of them is alive. Only the
+-- leader arms the dead-man and reads the truth, which is nearly all of the cost: what the others need beside (clock,
+-- filters, fees) is a few a minute, and counts in the window of weight like everything that is sent.
 --
--- KEYS  makers (hash)
--- ARGV  holder, fixed weight, cap, ms that a line lives (of the run's time), rate of the run's clock,
---       line of the account, its weight (what an account costs once, however many makers it has)
--- gives {1 (admitted) or 0, what is taken, by how many makers}
-local fixed, cap, lives_ms = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local account, account_weight = ARGV[6], tonumber(ARGV[7])
+-- Promises:
+--   * What the lines cost together, each with a worker alive within `lives`, is never raised above the cap here. Who
+--     raises nothing, because its line counts already, is always admitted: a full egress can still replace its workers.
+--   * A worker that is refused leaves nothing behind. One that asks again replaces what it had named.
+--   * What a clock had written in the future counts as written now.
+--
+-- KEYS  makers (hash: by worker or account `weight at line`; an account is a line of its own and names none)
+-- ARGV  holder, line of its symbol, fixed weight, cap, ms that an entry lives (of the run's time), rate of the run's
+--       clock, line of the account, its weight (what an account costs once, however many makers it has)
+-- gives {1 (admitted) or 0, what the other lines take, of how many makers, what this one adds to them}
+local holder, own_line, fixed, cap, lives_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local account, account_weight = ARGV[7], tonumber(ARGV[8])
 local time = redis.call('TIME')
-local now = math.floor((tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)) * tonumber(ARGV[5]))
-local taken, makers, account_is_there = 0, 0, false
-local lines = redis.call('HGETALL', KEYS[1])
-for index = 1, #lines, 2 do
-  local name = lines[index]
-  local weight, at = string.match(lines[index + 1], '^(%d+) (%d+)$')
+local now = math.floor((tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)) * tonumber(ARGV[6]))
+local weights = {}
+local entries = redis.call('HGETALL', KEYS[1])
+for index = 1, #entries, 2 do
+  local name = entries[index]
+  local weight, at, line = string.match(entries[index + 1], '^(%d+) (%d+) ?(.*)$')
   weight, at = tonumber(weight), tonumber(at)
   if not weight then
     return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' ' .. name .. ' is no maker: it is not ours')
   end
   if at > now then
-    redis.call('HSET', KEYS[1], name, string.format('%.0f %.0f', weight, now))
+    redis.call('HSET', KEYS[1], name, string.format('%.0f %.0f %s', weight, now, line))
   end
   if now - at > lives_ms then
     redis.call('HDEL', KEYS[1], name)
-  elseif name == account then
-    taken, account_is_there = taken + weight, true
-  elseif name ~= ARGV[1] then
-    taken = taken + weight
-    if string.sub(name, 1, 8) ~= 'account:' then makers = makers + 1 end
+  elseif name ~= holder then
+    if line == '' then line = name end
+    weights[line] = math.max(weights[line] or 0, weight)
   end
 end
-if not account_is_there then fixed = fixed + account_weight end
-if taken + fixed > cap then
-  redis.call('HDEL', KEYS[1], ARGV[1])
-  return {0, string.format('%.0f', taken), makers}
+local taken, makers = 0, 0
+for line, weight in pairs(weights) do
+  if line ~= own_line then
+    taken = taken + weight
+    if string.sub(line, 1, 8) ~= 'account:' then makers = makers + 1 end
+  end
 end
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %.0f', tonumber(ARGV[2]), now))
+local counted = weights[own_line] or 0
+local added = math.max(fixed, counted) + (weights[account] and 0 or account_weight)
+if added > counted and taken + added > cap then
+  redis.call('HDEL', KEYS[1], holder)
+  return {0, string.format('%.0f', taken), makers, string.format('%.0f', added)}
+end
+redis.call('HSET', KEYS[1], holder, string.format('%.0f %.0f %s', fixed, now, own_line))
 if account_weight > 0 then
   redis.call('HSET', KEYS[1], account, string.format('%.0f %.0f', account_weight, now))
 end
-return {1, string.format('%.0f', taken), makers}
+return {1, string.format('%.0f', taken), makers, string.format('%.0f', added)}

@@ -17,7 +17,7 @@
 --
 -- KEYS  for each scope (orders, weight): window (hash), speakers, short (sorted sets); then makers (hash)
 -- ARGV  holder, rate of the run's clock, ms that a grant lives, ms after which a silent holder has no part,
---       exchange's time in ms, fixed weight (0: it leaves), line of the account, its weight,
+--       exchange's time in ms, fixed weight (0: it leaves), line of its symbol, line of the account, its weight,
 --       for each scope: sequence (0: leave it alone), total sent, total acknowledged, wanted, held, blocked ms,
 --       channel, least that anybody may hold, count of windows, and for each, shortest first: seconds, cap, reported
 --       (-1: none)
@@ -28,7 +28,7 @@ local TENTH, PACE = 0.1, 0.8
 
 local holder, rate, lives_ms, part_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local exchange_ms, fixed_weight = tonumber(ARGV[5]), tonumber(ARGV[6])
-local account, account_weight = ARGV[7], tonumber(ARGV[8])
+local line, account, account_weight = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local time = redis.call('TIME')
 local server_ms = math.floor((tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)) * rate)
 
@@ -37,7 +37,7 @@ local function text_of(number)
 end
 
 -- What one scope is told, from the arguments.
-local next_argument = 9
+local next_argument = 10
 local function argument()
   next_argument = next_argument + 1
   return ARGV[next_argument - 1]
@@ -232,7 +232,7 @@ local function answer()
   end
   if book_orders then book_orders(orders) end
   if fixed_weight > 0 then
-    redis.call('HSET', KEYS[7], holder, text_of(fixed_weight) .. ' ' .. text_of(server_ms))
+    redis.call('HSET', KEYS[7], holder, text_of(fixed_weight) .. ' ' .. text_of(server_ms) .. ' ' .. line)
     if account_weight > 0 then
       redis.call('HSET', KEYS[7], account, text_of(account_weight) .. ' ' .. text_of(server_ms))
     end
