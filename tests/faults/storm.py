@@ -29,6 +29,7 @@ from plots import two_makers
 from proxy import Weather
 
 _AT_ONCE = 3
+_EXAMPLES = 5
 _STARTS_WITHIN_S = 150.0
 """A machine that is busy with other things needs its time; a cell that never quotes proves nothing."""
 _RECOVERS_WITHIN_S = 8.0
@@ -48,10 +49,16 @@ class Result(msgspec.Struct):
     """Faults that met something that was quoting."""
     met: dict[str, int]
     """Failpoints that a worker came by."""
-    violations: list[str]
+    violations: int
+    examples: list[str]
+    """The first of them; all are kept beside the cell's history."""
     timings: Timings
     accepted: int
     fills: int
+
+    @property
+    def done(self) -> int:
+        return sum(self.faults.values())
 
 
 class Storm:
@@ -373,7 +380,8 @@ async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutati
             {kind.value: count for kind, count in storm.begun.items()},
             storm.hit,
             dict(storm.met),
-            [str(violation) for violation in violations],
+            len(violations),
+            [str(violation) for violation in violations[:_EXAMPLES]],
             timings(cell.facts, cell.terms),
             facts.count("Accepted"),
             facts.count("Filled"),
