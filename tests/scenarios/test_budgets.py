@@ -106,9 +106,10 @@ async def test_an_idle_maker_costs_what_it_is_admitted_with(open_arena, figure):
 async def test_a_maker_that_does_not_fit_waits_and_says_the_sum_until_there_is_room(open_arena):
     arena = await open_arena("ETHUSDT")
     makers = EgressKeys("default").makers
-    await arena.redis.command("HSET", makers, "pod/other", f"1500 {10**15}")
+    await arena.redis.command("HSET", makers, "pod/other", f"1000 {10**15}")
     worker = await arena.start()
-    told = f"this maker needs {fixed_weight_1m()} of request weight a minute even when it does not quote; 1500 of 1536 "
+    cost = f"{fixed_weight_1m() + WEIGHT_1M} (with what its account costs once) of request weight a minute"
+    told = f"this maker needs {cost} even when it does not quote; 1000 of the 1024 "
     record = await worker.until(lambda record: record.detail.startswith(told), "it does not fit, and says so")
     assert record.reason is Reason.PREFLIGHT_REFUSED
     assert (await worker.get("/readyz"))[0] == HTTPStatus.SERVICE_UNAVAILABLE

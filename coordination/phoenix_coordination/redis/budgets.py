@@ -22,6 +22,10 @@ FORGET_RENEWALS = 3.0
 """A worker that has been silent for so long has no part in what is divided."""
 MAKER_LIVES_MS = 60_000
 """How long the fixed cost of a maker counts after the last of its workers spoke."""
+FIXED_COST_PART = 2 / 3
+"""Of what quoting may use of an egress's weight, what makers may cost without quoting. The same window pays for both:
+the rest leaves each of those who fill it at least half of its fixed cost for the cancels that its orders will want.
+"""
 LEAST_ORDERS = 2
 LEAST_WEIGHT = 5
 """What anybody may hold, however many share: enough to begin with, from which a need grows."""
@@ -68,20 +72,23 @@ class Budgets:
     async def admit(self, terms: BudgetTerms, fixed_weight_1m: int, account_weight_1m: int) -> Admission:
         """May be asked again while it refuses."""
         cap = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
+        room = int(cap * FIXED_COST_PART)
         makers = EgressKeys(terms.egress).makers
-        maker = (self._holder, self._maker_line, fixed_weight_1m, cap, MAKER_LIVES_MS, repr(self._clock.rate))
+        maker = (self._holder, self._maker_line, fixed_weight_1m, room, MAKER_LIVES_MS, repr(self._clock.rate))
         account = (self._account_line, account_weight_1m)
         try:
-            admitted, taken, others, _ = await call(self._client, Script.ADMIT, [makers], [*maker, *account])
+            admitted, taken, others, added = await call(self._client, Script.ADMIT, [makers], [*maker, *account])
         except FAULTS as error:
             return Admission(fault_of(error), reachable=False)
         if admitted:
             self._terms, self._fixed_weight, self._account_weight = terms, fixed_weight_1m, account_weight_1m
             return Admission()
+        account_too = " (with what its account costs once)" if int(added) > fixed_weight_1m else ""
         return Admission(
-            f"this maker needs {fixed_weight_1m} of request weight a minute even when it does not quote; {int(taken)} "
-            f"of {cap} of egress {terms.egress} are taken by {others} other makers: run fewer from this IP, name "
-            "another egress, or raise budgets.requestWeightShare of the account"
+            f"this maker needs {int(added)}{account_too} of request weight a minute even when it does not quote; "
+            f"{int(taken)} of the {room} that such costs may take of egress {terms.egress} are taken by {others} other "
+            f"makers (of its {cap} the rest is for quoting): run fewer from this IP, name another egress, or raise "
+            "budgets.requestWeightShare of the account"
         )
 
     @property

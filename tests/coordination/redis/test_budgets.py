@@ -99,36 +99,63 @@ async def test_a_back_off_reaches_the_others_at_once_without_their_asking(maker,
 
 
 async def test_a_maker_that_does_not_fit_is_told_the_sum_and_what_to_do(maker, redis_world):
-    await maker(fixed=1_400)
+    await maker(fixed=900)
     late = redis_world.member("ETHUSDT")
     await late.coordinator.join(ACCOUNT)
     admission = await late.coordinator.admit(TERMS, FIXED, SHARED)
     assert admission.problem == (
-        "this maker needs 94 of request weight a minute even when it does not quote; 1480 of 1536 of egress default "
-        "are taken by 1 other makers: run fewer from this IP, name another egress, or raise budgets.requestWeightShare "
-        "of the account"
+        "this maker needs 94 of request weight a minute even when it does not quote; 980 of the 1024 that such costs "
+        "may take of egress default are taken by 1 other makers (of its 1536 the rest is for quoting): run fewer from "
+        "this IP, name another egress, or raise budgets.requestWeightShare of the account"
     )
     assert admission.reachable
 
 
+async def test_the_first_maker_of_an_account_is_told_what_the_account_costs_too(redis_world):
+    member = redis_world.member()
+    await member.coordinator.join(ACCOUNT)
+    told = (await member.coordinator.admit(TERMS, 1_000, SHARED)).problem
+    assert told.startswith("this maker needs 1080 (with what its account costs once) of request weight a minute even ")
+
+
+async def test_an_egress_full_of_makers_leaves_each_of_them_weight_to_quote_with(redis_world):
+    """However many it admits: all of their fixed cost is spent, and for each order a cancel is left."""
+    makers, symbols = [], 0
+    while True:
+        member = redis_world.member(f"X{symbols}USDT")
+        await member.coordinator.join(ACCOUNT)
+        if (await member.coordinator.admit(TERMS, FIXED, SHARED)).problem:
+            break
+        symbols += 1
+        await member.coordinator.start(member.sink)
+        makers.append(Maker(member))
+    assert len(makers) == 10
+    for each in makers:
+        await each.hears(any_grant, orders_wanted=0, weight_wanted=0, weight_sent=FIXED)
+    makers[0].ask(orders_wanted=0, weight_wanted=0, weight_sent=SHARED)
+    for each in makers:
+        grant = await each.hears(lambda grant: grant.orders > 0)
+        assert grant.orders > 0
+
+
 async def test_a_full_egress_admits_whoever_works_on_a_symbol_that_it_has_already(maker, redis_world):
-    one = await maker(fixed=1_400)
-    await maker(fixed=1_400)
+    one = await maker(fixed=900)
+    await maker(fixed=900)
     await one.coordinator.stop()
     other = redis_world.member("ETHUSDT")
     await other.coordinator.join(ACCOUNT)
-    assert "1480 of 1536" in (await other.coordinator.admit(TERMS, FIXED, SHARED)).problem, "the second one holds it"
+    assert "980 of the 1024" in (await other.coordinator.admit(TERMS, FIXED, SHARED)).problem, "the second one holds it"
 
 
 async def test_a_rehearsal_of_a_symbol_costs_beside_its_live_maker(maker, redis_world):
-    await maker(fixed=1_400)
+    await maker(fixed=900)
     rehearsal = redis_world.member(dry_run=True)
     await rehearsal.coordinator.join(ACCOUNT)
-    assert "1480 of 1536" in (await rehearsal.coordinator.admit(TERMS, FIXED, SHARED)).problem
+    assert "980 of the 1024" in (await rehearsal.coordinator.admit(TERMS, FIXED, SHARED)).problem
 
 
 async def test_who_leaves_gives_its_place_and_what_it_holds_back(maker, redis_world):
-    one = await maker(fixed=1_400)
+    one = await maker(fixed=900)
     await one.hears(lambda grant: grant.orders == 10, orders_wanted=10)
     await one.coordinator.stop()
     left = await makers_in(redis_world)
