@@ -228,6 +228,29 @@ def test_what_could_not_be_sent_goes_out_with_the_next_grant(world):
     assert of_kind(world.since(mark), ac.Place, ac.Amend), "at once, not with the next evaluation"
 
 
+def test_who_could_send_nothing_for_a_while_says_so_and_what_rests_stays(world):
+    world.tell(ev.Budget(0, 20, 20, 2000, 0))
+    resting = len(world.ours(Side.BUY))
+    leave_band(world)  # a second later
+    world.wait(0.3)
+    assert world.engine.view().counters.denials["budget"] > 0
+    assert Reason.RATE_LIMITED not in world.engine.view().reasons, "a grant that ebbs for a moment is no news"
+    world.wait(2.0)
+    view = world.engine.view()
+    assert view.reasons == [Reason.RATE_LIMITED]
+    assert view.not_ready == []
+    assert view.detail.startswith("nothing is left of the orders that were granted")
+    assert len(world.ours(Side.BUY)) == resting
+    world.tell(ev.Budget(0, 120, 120, 2000, 0))
+    assert world.engine.view().reasons == []
+
+
+def test_who_has_nothing_to_send_needs_no_grant(world):
+    world.tell(ev.Budget(0, 20, 20, 2000, 0))
+    world.wait(3.0)
+    assert world.engine.view().reasons == []
+
+
 # -- cancels and replacements ------------------------------------------------------------------------------
 
 

@@ -95,6 +95,21 @@ def test_a_window_that_has_passed_since_it_was_told_limits_nothing(age_s, sent, 
     assert session.orders_left(NOW) == left
 
 
+def test_a_budget_is_used_up_since_it_was_first_told_and_until_more_is():
+    session = healthy()
+    assert not session.used_up_for_long(NOW)
+    for at_s, orders, long in ((0, 20, False), (1, 0, False), (2, 20, True), (3, 21, False), (4, 20, False)):
+        session.heed(Budget(NOW + at_s * SECOND, orders, 100, 1))
+        assert session.used_up_for_long(NOW + at_s * SECOND) is long, f"after {at_s} s"
+    assert session.used_up_for_long(NOW + 6 * SECOND), "without being told again"
+
+
+def test_either_window_uses_a_budget_up():
+    session = healthy()
+    session.heed(Budget(NOW, 100, 20, 1))
+    assert session.used_up_for_long(NOW + 2 * SECOND)
+
+
 def test_without_a_budget_nothing_is_known_to_be_limited():
     assert healthy().orders_left(NOW) == UNLIMITED
     assert healthy().blocked_until_ns == 0

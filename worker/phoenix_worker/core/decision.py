@@ -61,7 +61,11 @@ def decide(state: State, at: int, out: Out) -> None:
         if state.liquidation.active:
             _liquidate(state, at, stands, out)
         return
+    denials = state.account.counters.denials
+    unpaid = denials.get(Denial.BUDGET, 0)
     _quote(state, at, _mask(state, forbidden), stands, out)
+    if denials.get(Denial.BUDGET, 0) > unpaid and state.session.used_up_for_long(at):
+        state.reasons.append(Reason.RATE_LIMITED)  # what rests may stay: it only cannot be moved
 
 
 def changed(state: State, out: Out) -> None:

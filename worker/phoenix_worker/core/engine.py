@@ -329,7 +329,7 @@ def _on_budget(state: State, event: ev.Budget, out: Out) -> None:
         state.now_ns < session.blocked_until_ns,
         session.orders_left(event.at) <= ORDERS_KEPT_FOR_REDUCING,
     )
-    session.budget, session.orders_since_budget = event, 0
+    session.heed(event)
     if not blocked and state.now_ns < event.blocked_until_ns:
         decide(state, event.at, out)
     elif used_up and session.orders_left(event.at) > ORDERS_KEPT_FOR_REDUCING:

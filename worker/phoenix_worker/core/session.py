@@ -5,6 +5,7 @@ from phoenix_coordination.state import Reason
 
 from phoenix_worker.core.events import Budget, EmergencyLevel, Refusal, Stream
 from phoenix_worker.core.instrument import SymbolStatus
+from phoenix_worker.core.risk import ORDERS_KEPT_FOR_REDUCING
 from phoenix_worker.core.switch import Switch
 
 WINDOW_10S_NS = 10_000_000_000
@@ -13,6 +14,8 @@ DEAD_MAN_MS = 60_000
 DEAD_MAN_REFRESH_NS = 20_000_000_000
 DEAD_MAN_RETRY_NS = 2_000_000_000
 UNLIMITED = 1 << 30
+USED_UP_TOLD_NS = 1_500_000_000
+"""A grant comes with each renewal, every second: that one is used up before the next is no news."""
 RESTRICTED_NS = 60_000_000_000
 """How long a refusal that names the symbol's state is believed; then it is tried again."""
 
@@ -48,6 +51,8 @@ class Session(msgspec.Struct):
     dead_man_asked_ns: int = 0
     budget: Budget | None = None
     orders_since_budget: int = 0
+    used_up_since_ns: int = 0
+    """Since when each budget that was told left nothing for quoting."""
     maintenance: bool = False
     restriction: SymbolStatus = SymbolStatus.TRADING
     """What the venue's refusals say of the symbol, until `restricted_until_ns`: its own status may tell it later."""
@@ -91,6 +96,15 @@ class Session(msgspec.Struct):
         if now_ns - budget.at < WINDOW_1M_NS:
             left = min(left, budget.orders_1m - self.orders_since_budget)
         return left
+
+    def heed(self, budget: Budget) -> None:
+        self.budget, self.orders_since_budget = budget, 0
+        used_up = min(budget.orders_10s, budget.orders_1m) <= ORDERS_KEPT_FOR_REDUCING
+        self.used_up_since_ns = (self.used_up_since_ns or budget.at) if used_up else 0
+
+    def used_up_for_long(self, now_ns: int) -> bool:
+        """Whether an order that is denied for want of budget is more than the ebb between two grants."""
+        return self.used_up_since_ns > 0 and now_ns - self.used_up_since_ns >= USED_UP_TOLD_NS
 
     def dead_man_armed(self, now_ns: int) -> bool:
         return now_ns < self.dead_man_until_ns

@@ -166,7 +166,11 @@ def _detail(state: State) -> str:
         return state.reconciliation.why
     if session.emergency.on:
         return session.emergency.reason
-    return session.halt.reason if session.halt.on else ""
+    if session.halt.on:
+        return session.halt.reason
+    if Reason.RATE_LIMITED in state.reasons and state.now_ns >= session.blocked_until_ns:
+        return "nothing is left of the orders that were granted: account and egress are shared by too many or too much"
+    return ""
 
 
 def _live(order: OwnOrder) -> LiveOrder:
