@@ -391,6 +391,14 @@ def test_another_installations_fills_are_in_nobodys_ledger():
     assert rules(theirs, filled(11, theirs, 60), order(20, qty=20)) == set()
 
 
+def test_another_installations_order_is_in_nobodys_ledger_while_it_rests():
+    theirs = order(10, 5, by=THEIRS, qty=60)
+    over = [switch(30, 1), switch(40, 0, epoch=2, resumed=True), booked(50, sequence=2)]
+    assert rules(theirs, *over, order(60, qty=20)) == set()
+    gone_and_booked = [gone(65, theirs), booked(70, sequence=3), order(80, qty=20)]
+    assert Rule.NOTHING_FORGOTTEN in rules(theirs, *over, order(60, qty=20), *gone_and_booked)
+
+
 def test_what_another_installation_holds_counts_from_the_first_entry_after_the_resume():
     theirs = order(10, 5, by=THEIRS, qty=60)
     over = [switch(30, 1), switch(40, 0, epoch=2, resumed=True), booked(50, sequence=2)]

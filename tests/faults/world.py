@@ -150,7 +150,7 @@ class World(msgspec.Struct):
             case Booked():
                 symbol = self.symbol(fact.symbol)
                 symbol.entry = fact
-                if symbol.foreign_over:
+                if symbol.foreign_over and not self._foreign_rests(symbol):
                     symbol.foreign = symbol.foreign_over = False
             case Unbooked():
                 self.symbol(fact.symbol).entry = None
@@ -175,6 +175,9 @@ class World(msgspec.Struct):
             symbol.highest_accepted = max(symbol.highest_accepted, fact.token)
         else:
             symbol.foreign = True
+
+    def _foreign_rests(self, symbol: Symbol) -> bool:
+        return any(order.installation != self.installation for order in symbol.live.values())
 
     def _filled(self, fact: Filled) -> None:
         symbol = self.symbol(fact.symbol)
