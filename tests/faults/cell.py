@@ -61,6 +61,7 @@ _RECOVERS_WITHIN_S = 150
 _SWITCHED_OFF_S = 20.0
 _BALANCE_E8 = 10_000_000 * 10**8
 _AOF_LOOK_S = 0.1
+_HEARS_OUT_S = 2.0
 
 
 class RedisOfCell:
@@ -81,6 +82,8 @@ class RedisOfCell:
         """Its witness listens: nobody of this process talks to it before."""
         self.process: asyncio.subprocess.Process | None = None
         self.monitor: Monitor | None = None
+        self._mark = b"nothing yet"
+        self._marked = asyncio.Event()
         self._sizes: list[tuple[int, int]] = []
         """(moment, length of the append-only file): what a loss of power could lead back to."""
 
@@ -89,6 +92,8 @@ class RedisOfCell:
         self._readers.append((Reader(wall_minus_monotonic_ns(), account), hear))
 
     def _heard(self, line: bytes) -> None:
+        if self._mark in line:
+            self._marked.set()
         for reader, hear in self._readers:
             for fact in reader.read(line):
                 hear(fact)
@@ -121,8 +126,10 @@ class RedisOfCell:
         return self.process.pid
 
     async def kill(self) -> None:
+        """Nobody talks to it any more; what it has done is heard out first: an answer leaves it before its witness."""
         assert self.process is not None
         self.watched.clear()
+        await self._hear_out()
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         await self.process.wait()
@@ -133,6 +140,16 @@ class RedisOfCell:
     def stop_watching(self) -> None:
         if self.monitor is not None and self.monitor.transport is not None:
             self.monitor.transport.close()
+
+    async def _hear_out(self) -> None:
+        self._mark = f"heard out {time.monotonic_ns()}".encode()
+        self._marked.clear()
+        client = connect(self.url, 1.0)
+        with contextlib.suppress(TimeoutError, *FAULTS):
+            async with asyncio.timeout(_HEARS_OUT_S):
+                await client.execute_command("ECHO", self._mark)
+                await self._marked.wait()
+        await client.aclose()
 
     def forget(self) -> None:
         """Its data are gone, as with a node's disk."""
@@ -521,6 +538,7 @@ class Cell:
             if await self.quoting(1.0):
                 return True
             with contextlib.suppress(*FAULTS):
+                await self.seed()
                 await self.resume()
                 await self.resume_symbols()
         return False

@@ -237,6 +237,9 @@ class Judge:
     # -- 4: nothing is forgotten -------------------------------------------------------------------
 
     def _leftovers(self, order: Accepted, symbol: Symbol) -> Iterator[Violation]:
+        """A quote waits until nothing older rests; what closes a position under `flatten` waits for nothing."""
+        if order.reduce_only:
+            return
         older = [
             other.client_id
             for other in symbol.live.values()

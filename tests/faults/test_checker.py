@@ -335,6 +335,10 @@ def test_a_stop_stops(facts, violated):
 
 FORGOTTEN = {
     "the successor quotes while an older order rests": ([LEFT, taken(900, 2), booked(901, 2), order(910, 2)], True),
+    "the successor closes a position while an older order rests": (
+        [LEFT, taken(900, 2), booked(901, 2), order(910, 2, side=-1, reduce_only=True)],
+        False,
+    ),
     "the successor quotes after it was cancelled": (
         [LEFT, taken(900, 2), gone(905, LEFT), booked(906, 2), order(910, 2)],
         False,
