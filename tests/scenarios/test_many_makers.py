@@ -138,7 +138,7 @@ async def test_nothing_but_resume_with_the_epoch_starts_a_stopped_account_again(
 
         emptied = asyncio.create_task(terminal.emptied_ms())
         stopped = await terminal.json("stop", "default", "--reason", "spreads look wrong")
-        assert (stopped["level"], stopped["epoch"], stopped["raised"], stopped["left"]) == ("Halt", 1, True, 0)
+        assert (stopped["level"], stopped["epoch"], stopped["left"]) == ("Halt", 1, 0)
         (status,) = await terminal.json("status")
         at_ms = int(await redis.execute_command("HGET", f"mm:{{{status['identity']}}}:emergency", "at_ms"))
         figure(

@@ -30,6 +30,7 @@ async def test_a_redis_that_hangs_costs_the_quotes_before_the_lease_s_deadline_a
     assert late == [], "by the exchange's own clock nothing came after the deadline"
     await ticks_go_on(arena)
     assert arena.opened_since(out) == []
+    await arena.worker.until(lambda record: Reason.LEASE_NOT_HELD in record.reasons_not_ready, "its lease has run out")
     arena.redis.signal(signal.SIGCONT)
     after = await arena.quoting(since=out)
     assert after.token > before.token

@@ -1,5 +1,6 @@
 """Two workers of one symbol: one trades, the other is warm, and takes over when it should and never before."""
 
+import asyncio
 import signal
 
 import pytest
@@ -31,7 +32,9 @@ async def test_a_standby_is_ready_and_says_that_it_does_not_lead(arena, pair):
     assert status == 200
     assert text.startswith("Standby")
     assert "role: standby" in text
-    assert await standby.metric("mm_standby_warm") == 1
+    async with asyncio.timeout(30):
+        while await standby.metric("mm_standby_warm") != 1:  # noqa: ASYNC110 - another process says it
+            await asyncio.sleep(0.1)
     assert await standby.metric("mm_lease_held") == 0
     assert await leader.metric("mm_lease_held") == 1
     standby.signal(signal.SIGTERM)
