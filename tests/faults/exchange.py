@@ -44,7 +44,8 @@ class ExchangeOfCell:
         # A worker that has not read the limits yet believes the venue's: what all of a storm used would stop it there.
         self.server.gateway.limits.used_weight = lambda _ip, _now_ms: 0  # type: ignore[method-assign]
         self.server.gateway.limits.used_orders = lambda _account, _now_ms: (0, 0)  # type: ignore[method-assign]
-        self._holder: ContextVar[str] = ContextVar("holder", default="")
+        self._request: ContextVar[tuple[str, int]] = ContextVar("request", default=("", 0))
+        """Who asks, and when the exchange looked at its clock for it: this process may be held up after that."""
         self._perform = self.server.gateway.perform
         self.server.gateway.perform = self._watched  # type: ignore[method-assign] # the one door of both transports
         self.server.exchange.listeners.append(self._heard)
@@ -93,7 +94,7 @@ class ExchangeOfCell:
         return True
 
     async def _watched(self, operation: Operation, arrival: Arrival) -> Answer:
-        self._holder.set(arrival.holder)
+        self._request.set((arrival.holder, self.clock.monotonic_ns()))
         return await self._perform(operation, arrival)
 
     def _heard(self, event: ExchangeEvent) -> None:
@@ -107,13 +108,14 @@ class ExchangeOfCell:
         order, at_ns = event.order, self.clock.monotonic_ns()
         match event.execution:
             case ExecutionType.NEW | ExecutionType.AMENDMENT:
+                holder, asked_ns = self._request.get()
                 self._hear(
                     Accepted(
-                        at_ns=at_ns,
+                        at_ns=asked_ns or at_ns,
                         symbol=order.symbol,
                         order=order.order_id,
                         client_id=order.client_order_id,
-                        holder=self._holder.get().removeprefix(_AGENT),
+                        holder=holder.removeprefix(_AGENT),
                         side=order.side.sign,
                         leaves=order.leaves_steps,
                         reduce_only=order.reduce_only,
