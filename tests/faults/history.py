@@ -107,6 +107,10 @@ class Unbooked(Fact, frozen=True, kw_only=True):
     symbol: str
 
 
+class LedgerLost(Fact, frozen=True, kw_only=True):
+    """Somebody deleted the ledger, and nothing else."""
+
+
 class LedgerRebuilt(Fact, frozen=True, kw_only=True):
     pass
 
@@ -168,6 +172,7 @@ AnyFact = (
     | LeaseReleased
     | Booked
     | Unbooked
+    | LedgerLost
     | LedgerRebuilt
     | SwitchWritten
     | KeysLost

@@ -16,6 +16,7 @@ from history import (
     LeaseReleased,
     LeaseRenewed,
     LeaseTaken,
+    LedgerLost,
     LedgerRebuilt,
     SwitchWritten,
     Unbooked,
@@ -23,7 +24,7 @@ from history import (
 
 _LINE = re.compile(rb"^\+?(\d+)\.(\d{6}) \[0 [^\]]*\] (.*)$", re.DOTALL)
 _WORD = re.compile(rb'"((?:[^"\\]|\\.)*)"')
-_OF_INTEREST = re.compile(rb' "(?:HSET|HDEL|EVALSHA|EVAL|FLUSHALL)" ?', re.IGNORECASE)
+_OF_INTEREST = re.compile(rb' "(?:HSET|HDEL|DEL|EVALSHA|EVAL|FLUSHALL)" ?', re.IGNORECASE)
 _LONGEST_KEY = 2_000
 """Bytes of a line that are looked at for a word of interest; records and snapshots are longer than that."""
 
@@ -56,6 +57,8 @@ class Reader:
                 name = key.removeprefix(self._prefix)
                 values = dict(zip(fields[::2], fields[1::2], strict=False))
                 yield from self._written(at_ns, name, values)
+            case ["DEL", key] if key == f"{self._prefix}ledger":
+                yield LedgerLost(at_ns=at_ns)
             case ["HDEL", key, *fields] if key == f"{self._prefix}ledger":
                 for field in fields:
                     if field.startswith("e:"):

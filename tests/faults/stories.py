@@ -47,16 +47,17 @@ async def frozen_before_it_reserves(cell: Cell) -> None:
         await _freeze_at(cell, symbol, Failpoint.RESERVING)
 
 
-async def flushed_while_one_is_away(cell: Cell) -> None:
-    """The ledger is lost while one of two makers cannot be reached: what it holds is in nobody's sum."""
-    for symbol in cell.plot.symbols:
+async def deleted_while_one_is_away(cell: Cell) -> None:
+    """The ledger is lost, and no lease with it, while one of two makers cannot be reached: what it holds is in nobody's
+    sum. The account does not admit what both would like, so each of them is let have more by that, or the other.
+    """
+    for symbol in cell.plot.symbols * 2:
+        await cell.quoting(_MET_WITHIN_S)
         away = await _leader(cell, symbol)
         away.redis.change(Weather.HELD)
-        await cell.client.execute_command("FLUSHALL")
-        await cell.seed()
+        await cell.client.execute_command("DEL", cell.keys.ledger)
         await asyncio.sleep(_LONGER_THAN_A_LEASE_S)
         away.redis.change(Weather.FAIR)
-        await cell.quoting(_MET_WITHIN_S)
 
 
 async def _freeze_at(cell: Cell, symbol: str, failpoint: Failpoint) -> None:

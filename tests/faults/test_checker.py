@@ -14,6 +14,7 @@ from history import (
     LeaseReleased,
     LeaseRenewed,
     LeaseTaken,
+    LedgerLost,
     LedgerRebuilt,
     Marked,
     RedisDied,
@@ -277,6 +278,7 @@ LIMITS = {
     ),
     "what only reduces is booked beyond the limit": ([booked(5, sequence=2, position=-81, buys=81, sells=0)], False),
     "granted before the ledger was rebuilt": ([KeysLost(at_ns=ns(5)), booked(6, sequence=2)], True),
+    "granted from a ledger that somebody deleted": ([LedgerLost(at_ns=ns(5)), booked(6, sequence=2)], True),
     "granted under another run of the server": ([RedisStarted(at_ns=ns(5)), booked(6, sequence=2)], True),
     "what may rest, before it was rebuilt": (
         [KeysLost(at_ns=ns(5)), booked(6, sequence=2, buy_floor=20 * STEP_MICRO, sell_floor=20 * STEP_MICRO)],

@@ -29,7 +29,7 @@ STORIES = {
         Rule.NOTHING_FORGOTTEN,
     ),
     "a ledger need not be rebuilt": (
-        stories.flushed_while_one_is_away,
+        stories.deleted_while_one_is_away,
         Mutation.NO_REBUILT_CHECK,
         Rule.LIMITS,
     ),

@@ -14,6 +14,7 @@ from history import (
     LeaseReleased,
     LeaseRenewed,
     LeaseTaken,
+    LedgerLost,
     LedgerRebuilt,
     Marked,
     Observed,
@@ -158,7 +159,7 @@ class World(msgspec.Struct):
                 self.trusted = True
             case SwitchWritten():
                 self._switched(fact)
-            case KeysLost() | KeysOld():
+            case KeysLost() | KeysOld() | LedgerLost():
                 self._lost(fact)
             case RedisDied():
                 self._died(fact)
@@ -200,7 +201,7 @@ class World(msgspec.Struct):
         if switch.stops and not stopped:
             switch.stopped_ns = fact.at_ns
 
-    def _lost(self, fact: KeysLost | KeysOld) -> None:
+    def _lost(self, fact: KeysLost | KeysOld | LedgerLost) -> None:
         self.trusted = False
         self.ledger_lost_ns = fact.at_ns
         for symbol in self.symbols.values():
