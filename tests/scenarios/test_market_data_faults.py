@@ -101,6 +101,7 @@ async def test_duplicated_frames_change_nothing(arena):
     )
     record = await arena.quoting()
     assert record.activity.stale_episodes == before.stale_episodes
+    assert record.activity.resyncs == before.resyncs
     await arena.ends_in_order()
 
 

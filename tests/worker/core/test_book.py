@@ -1,5 +1,7 @@
 """The local book: the venue's rule of continuity, fail closed, and always what a naive book would hold."""
 
+import copy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,10 +136,48 @@ def test_diffs_from_before_the_snapshot_are_dropped(book):
     assert book.touch_bid == 99
 
 
-def test_a_repeated_diff_is_a_gap(book):
-    same = diff(101, 105, 100)
+def test_an_exact_copy_of_the_diff_just_applied_changes_nothing(book):
+    same = diff(101, 105, 100, [(99.0, 7.0)], [(101.0, 0.0)])
     assert book.on_depth(same) is Applied.APPLIED
-    assert book.on_depth(same) is Applied.GAP, "what it would do twice is not known"
+    held = copy.deepcopy(book)
+    for _ in range(3):
+        assert book.on_depth(copy.deepcopy(same)) is Applied.REPEATED
+    assert book == held
+    assert book.on_depth(diff(106, 109, 105)) is Applied.APPLIED
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        diff(101, 105, 99, [(99.0, 7.0)]),
+        diff(100, 105, 100, [(99.0, 7.0)]),
+        diff(101, 105, 100, [(99.0, 8.0)]),
+        diff(101, 105, 100, [(99.0, 7.0)], [(101.0, 1.0)]),
+        diff(101, 104, 100, [(99.0, 7.0)]),
+    ],
+    ids=["follows another", "begins elsewhere", "another bid", "another ask", "ends elsewhere"],
+)
+def test_what_is_no_exact_copy_is_a_gap(book, other):
+    book.on_depth(diff(101, 105, 100, [(99.0, 7.0)]))
+    assert book.on_depth(other) is Applied.GAP
+    assert not book.synced
+
+
+def test_a_copy_of_an_older_diff_is_a_gap(book):
+    """A stream that has begun anew with lower ids would otherwise never be seen as such."""
+    older = diff(101, 105, 100)
+    book.on_depth(older)
+    book.on_depth(diff(106, 109, 105))
+    assert book.on_depth(older) is Applied.GAP
+
+
+def test_copies_among_the_buffered_diffs_change_nothing():
+    book = Book(1.0)
+    for waiting in (diff(98, 103, 97), diff(98, 103, 97), diff(104, 109, 103, [(99.0, 7.0)])):
+        book.on_depth(waiting)
+        book.on_depth(waiting)
+    assert book.on_snapshot(snapshot()) is Applied.APPLIED
+    assert (book.last_id, book.touch_bid_qty) == (109, 7.0)
 
 
 @pytest.mark.parametrize(

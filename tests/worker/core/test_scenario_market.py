@@ -2,6 +2,7 @@
 
 import pytest
 from core_world import World, of_kind, sent
+from msgspec import structs
 from phoenix_coordination.state import Reason, Role
 from phoenix_worker.core import actions as ac
 from phoenix_worker.core import events as ev
@@ -243,6 +244,35 @@ def test_a_touch_that_moves_on_without_diffs_is_stale(world):
         world.tick()
     assert world.engine.view().detail == Staleness.DIFFS
     assert world.ours() == []
+
+
+def test_a_diff_that_comes_again_and_again_does_not_show_that_diffs_follow_the_touch(world):
+    world.reconnects = False
+    bid, ask = world.price(world.exchange.bid), world.price(world.exchange.ask)
+    diff = world.next_diff()
+    world.tell(diff)
+    for number in range(1, 61):
+        world.tell(ev.Touch(0, world.exchange_ms, world.update_id + number, bid, 1.0, ask, 1.0))
+        world.tell(structs.replace(diff, event_ms=world.exchange_ms))
+        world.tell(ev.Canary(0))
+        world.renew()
+        world.tick()
+    assert world.engine.view().detail == Staleness.DIFFS
+    assert world.ours() == []
+
+
+def test_diffs_that_come_twice_cost_no_quote(world):
+    resyncs = world.engine.view().counters.resyncs
+    mark = len(world.done)
+    for _ in range(40):
+        diff = world.next_diff()
+        world.tell(diff)
+        world.tell(diff)
+        world.renew()
+        world.tick()
+    assert world.engine.view().counters.resyncs == resyncs
+    assert of_kind(world.since(mark), ac.FetchSnapshot) == []
+    assert len(world.ours()) == 10
 
 
 def test_frames_that_come_late_are_stale(world):

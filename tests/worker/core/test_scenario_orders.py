@@ -152,6 +152,15 @@ def test_failures_above_their_share_of_enough_requests_halt_the_symbol(world):
     assert world.ours() == [], "flat: there is nothing to reduce"
 
 
+def test_a_halt_names_the_last_failure_also_where_the_request_that_fills_the_window_went_well(world):
+    for _ in range(3):
+        world.tell(refused(Request.PLACE, "a", Refusal.MARGIN, -2019))
+    assert world.engine.view().halted == "", "too few to judge by"
+    for _ in range(47):
+        world.tell(ev.Answer(0, Request.CANCEL, "gone", ev.Outcome.CONFIRMED, 1))
+    assert world.engine.view().halted.endswith(f"the last failure by {Refusal.MARGIN} -2019")
+
+
 def test_a_clock_that_jumped_takes_the_quotes_out_until_it_is_measured_again_and_halts_nothing(world):
     for _ in range(60):
         world.tell(refused(Request.CANCEL, "x", Refusal.CLOCK, -1021))

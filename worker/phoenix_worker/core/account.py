@@ -71,13 +71,16 @@ class Verdict(StrEnum):
 
 
 class Failures(msgspec.Struct):
-    """Whether each of the last requests failed for a reason that was not of our own making."""
+    """Whether each of the last requests failed for a reason that was not of our own making, and the newest reason."""
 
     outcomes: list[bool] = []
+    newest: str = ""
 
-    def count(self, failed: bool, risk: Risk) -> bool:
+    def count(self, answer: Answer, risk: Risk) -> bool:
         """Records one outcome; true where more than `failure_ratio` of at least `failure_window` failed."""
-        self.outcomes.append(failed)
+        if answer.refusal is not None:
+            self.newest = f"{answer.refusal} {answer.code}" if answer.code else f"{answer.refusal}"
+        self.outcomes.append(answer.refusal is not None)
         if len(self.outcomes) > risk.failure_window:
             del self.outcomes[0]
         return len(self.outcomes) >= risk.failure_window and sum(self.outcomes) > risk.failure_ratio * len(
@@ -128,7 +131,7 @@ class Account(msgspec.Struct):
             if answer.code:
                 bump(self.counters.codes, answer.code)
         if answer.refusal not in NOT_A_FAILURE:
-            failing = self.failures.count(answer.refusal is not None, risk)
+            failing = self.failures.count(answer, risk)
         if answer.refusal is Refusal.DENIED:
             return Verdict.TROUBLE
         if answer.refusal is Refusal.BANNED:

@@ -1,11 +1,11 @@
 """The local order book and its states. It fails closed: a book that may be wrong has no touch.
 
-The rule is the venue's own for diff depth (Binance USDⓈ-M, "How to manage a local order book correctly"): buffer,
-take a
-snapshot, drop diffs older than it, the first diff must bridge it (`U <= lastUpdateId <= u`), every later one must
-follow its predecessor (`pu == previous u`). One thing is decided here that the rule leaves open: a snapshot that is
+The rule is the venue's own for diff depth (Binance USDⓈ-M, "How to manage a local order book correctly"): buffer, take
+a snapshot, drop diffs older than it, the first diff must bridge it (`U <= lastUpdateId <= u`), every later one must
+follow its predecessor (`pu == previous u`). Two things are decided here that the rule leaves open. A snapshot that is
 not older than any diff seen is used at once, because the stream was open before it was taken; the next diff must bridge
-it all the same. Without that, a quiet symbol would stay without a book until somebody trades.
+it all the same; without that, a quiet symbol would stay without a book until somebody trades. And an exact copy of the
+diff just applied changes nothing.
 """
 
 from enum import StrEnum
@@ -32,6 +32,7 @@ class Applied(StrEnum):
     APPLIED = "applied"
     BUFFERED = "buffered"  # no snapshot yet
     OLD = "old"  # from before the snapshot
+    REPEATED = "repeated"  # an exact copy of the diff just applied: it says nothing new
     GAP = "gap"  # a diff is missing, or the result is crossed: the book is gone
     TOO_OLD = "too-old"  # this snapshot does not reach the buffered diffs: ask for another
 
@@ -46,6 +47,7 @@ class Book(msgspec.Struct):
     best_bid: int = 0
     best_ask: int = 0
     last_id: int = 0
+    newest: Depth | None = None
     bridged: bool = False
     buffered: list[Depth] = []
 
@@ -78,6 +80,7 @@ class Book(msgspec.Struct):
         self.touch_bid = self.touch_ask = self.touch_id = 0
         self.touch_bid_qty = self.touch_ask_qty = 0.0
         self.bridged = False
+        self.newest = None
 
     def on_snapshot(self, snapshot: Snapshot) -> Applied:
         """Start from a REST book and replay what was buffered; `TOO_OLD` keeps the buffer for the next snapshot."""
@@ -108,7 +111,7 @@ class Book(msgspec.Struct):
             return self._buffer(diff)
         if self.bridged:
             if diff.prev_id != self.last_id:
-                return self._lost(diff)
+                return Applied.REPEATED if self._is_newest(diff) else self._lost(diff)
         elif diff.last_id < self.last_id:
             return Applied.OLD
         elif self._bridges(diff, self.last_id):
@@ -116,6 +119,7 @@ class Book(msgspec.Struct):
         else:
             return self._lost(diff)
         self.last_id = diff.last_id
+        self.newest = diff
         inverse = self.inverse_tick
         if diff.bids:
             self._apply_bids(diff.bids, inverse)
@@ -155,6 +159,18 @@ class Book(msgspec.Struct):
             return Applied.BUFFERED
         self.buffered = [diff]
         return Applied.GAP
+
+    def _is_newest(self, diff: Depth) -> bool:
+        """Levels are absolute: what is already in the book may come again. Only the very same, because the next diff
+        must follow it all the same; an older one may tell of a stream that has begun anew.
+        """
+        newest = self.newest
+        return (
+            newest is not None
+            and (diff.first_id, diff.last_id, diff.prev_id) == (newest.first_id, newest.last_id, newest.prev_id)
+            and diff.bids == newest.bids
+            and diff.asks == newest.asks
+        )
 
     @staticmethod
     def _bridges(diff: Depth, snapshot_id: int) -> bool:

@@ -79,9 +79,10 @@ def _on_touch(state: State, event: ev.Touch, out: Out) -> None:
 
 def _on_depth(state: State, event: ev.Depth, out: Out) -> None:
     _frame(state, event.at, event.event_ms, out, diff=True)
-    state.freshness.ahead_since_ns = 0
     book = state.book
     applied = book.on_depth(event)
+    if applied is not Applied.REPEATED:  # a copy does not show that diffs follow the touch
+        state.freshness.ahead_since_ns = 0
     if applied is Applied.APPLIED:
         if state.dirty or not state.market_low <= book.touch_bid + book.touch_ask <= state.market_high:
             consider(state, event.at, out)
@@ -105,7 +106,7 @@ def _on_snapshot(state: State, event: ev.Snapshot, out: Out) -> None:
             out.append(Note(NoteKind.BOOK, f"snapshot {event.last_id} is older than the buffered diffs"))
         case Applied.GAP:
             _book_lost(state, "the snapshot does not lead to a book", out)
-        case Applied.BUFFERED | Applied.OLD:
+        case Applied.BUFFERED | Applied.OLD | Applied.REPEATED:
             raise AssertionError("a snapshot is applied or not")
 
 
@@ -186,7 +187,8 @@ def _on_answer(state: State, event: ev.Answer, out: Out) -> None:
         case Verdict.LOOK_AGAIN:
             state.reconciliation.need(f"{event.refusal}: {event.message}")
         case Verdict.FAILING:
-            shared.halt_symbol(state, f"{verdict}, the last by {event.refusal} {event.code}", out)
+            # The request that fills the window may have gone well.
+            shared.halt_symbol(state, f"{verdict}, the last failure by {state.account.failures.newest}", out)
         case Verdict.TROUBLE | Verdict.BANNED:
             shared.raise_emergency(state, EmergencyLevel.HALT, f"{verdict}: {event.code} {event.message}", out)
     changed(state, out)
