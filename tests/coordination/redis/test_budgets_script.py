@@ -574,6 +574,7 @@ def test_a_line_lives_as_long_as_any_of_its_workers_speaks(told):
         standby.ask(0, fixed=1_500)
     assert admit(told, "pod/of-another", 94, line="ETHUSDT")[0] == 0
     assert told.client.hkeys(EGRESS.makers) == [b"pod/standby"]
+    assert admit(told, "pod/new", 1_500, line="BTCUSDT")[0] == 1, "what spends speaks for its symbol"
     told.now_ms += 60_001
     assert admit(told, "pod/of-another", 94, line="ETHUSDT")[0] == 1
 

@@ -394,6 +394,20 @@ def test_idle_the_exchange_is_compared_every_30_s(world):
     assert world.engine.view().comparisons_failed == 0
 
 
+def test_a_comparison_tells_what_is_held_and_a_reading_of_the_unknown_does_not(world):
+    mark = len(world.done)
+    world.fill(world.ours(Side.BUY)[0])
+    world.wait(31.0)
+    (asked,) = of_kind(world.since(mark), ac.FetchTruth)
+    position = world.engine.account.position
+    assert (asked.held_steps, asked.held_trade_id) == (position.steps, position.newest_trade_id)
+    assert asked.held_steps != 0
+    mark = len(world.done)
+    world.close(Stream.USER)
+    world.open(Stream.USER)
+    assert [each.held_steps for each in of_kind(world.since(mark), ac.FetchTruth)] == [None]
+
+
 def test_a_comparison_that_differs_means_that_something_was_missed(world):
     world.exchange.position += 4
     world.wait(31.0)

@@ -102,12 +102,17 @@ class QueryOrder(Action, frozen=True):
 class FetchTruth(Action, frozen=True):
     """Read position, open orders, fills since `from_trade_id` (0: since `since_ms`) and the orders in flight, until
     they agree.
+
+    Where what is held is only compared: `held_steps` is the position and `held_trade_id` the newest trade in it. An
+    exchange that tells both is not asked any further.
     """
 
     request_id: int
     from_trade_id: int
     since_ms: int
     in_flight: list[str]
+    held_steps: int | None = None
+    held_trade_id: int = 0
 
 
 class FetchSnapshot(Action, frozen=True):

@@ -124,11 +124,13 @@ def reconcile(state: State, out: Out) -> None:
     if not path.due(state.now_ns, up):
         return
     # From the last trade up to which all are accounted for: a fill that was missed before a newer one is found, too.
-    known = state.account.position.last_trade_id
+    position = state.account.position
+    known = position.last_trade_id
     since = known + 1 if known else 0
     in_flight = [o.client_id for o in state.account.orders.live() if o.in_flight or o.life is Life.UNKNOWN]
     request_id = path.asked(state.now_ns, state.account.orders)
-    out.append(FetchTruth(request_id, since, state.accounts_began_ms, in_flight))
+    held_steps, held_trade_id = (position.steps, position.newest_trade_id) if path.comparing else (None, 0)
+    out.append(FetchTruth(request_id, since, state.accounts_began_ms, in_flight, held_steps, held_trade_id))
 
 
 def _dead_man_may_be_armed(state: State, now: int) -> bool:

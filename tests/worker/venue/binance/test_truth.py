@@ -118,6 +118,58 @@ async def test_a_quiet_account_is_told_as_it_is(run_venue, books, body_of):
     assert [o.client_id for o in truth.open_orders] == ["a"]
 
 
+def compare(steps: int, trade_id: int, from_id: int = 0, since_ms: int = 1) -> FetchTruth:
+    return FetchTruth(7, from_id, since_ms, [], held_steps=steps, held_trade_id=trade_id)
+
+
+@pytest.mark.parametrize(
+    ("trades", "from_id"),
+    [((), 0), ((3, 4), 5), ((3, 4), 4), ((3, 4), 3)],
+    ids=["never traded", "all accounted for", "one since the last truth", "two since"],
+)
+async def test_what_is_held_is_compared_by_one_position_the_open_orders_and_the_trades_since(
+    run_venue, books, body_of, exchange, trades, from_id
+):
+    running = await run_venue()
+    for trade_id in trades:
+        books.fill(trade_id, 10)
+    books.open = [body_of({"symbol": "ETHUSDC", "newClientOrderId": "a", "price": "2500.00", "quantity": "0.020"})]
+    since_ms = exchange.now_ms() - 86_400_000
+    truth = await read(running, compare(10 * len(trades), max(trades, default=0), from_id, since_ms))
+    assert [len(exchange.asked("GET", path)) for path in (POSITION, ORDERS, TRADES)] == [1, 1, 1]
+    assert (truth.problem, truth.position_steps) == ("", 10 * len(trades))
+    assert truth.last_trade_id == max(trades, default=0)
+    assert [fill.trade_id for fill in truth.fills] == [trade_id for trade_id in trades if trade_id >= from_id > 0]
+    assert [order.client_id for order in truth.open_orders] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "trade_id"),
+    [(21, 4), (20, 3), (10, 3)],
+    ids=["another position", "a trade that was not told", "a fill that was not told"],
+)
+async def test_a_comparison_that_finds_something_else_is_read_until_it_agrees_with_itself(
+    run_venue, books, exchange, steps, trade_id
+):
+    running = await run_venue()
+    for each in (3, 4):
+        books.fill(each, 10)
+    truth = await read(running, compare(steps, trade_id, from_id=trade_id + 1))
+    assert len(exchange.asked("GET", POSITION)) >= 2
+    assert (truth.problem, truth.position_steps, truth.last_trade_id) == ("", 20, 4)
+
+
+@pytest.mark.parametrize("before_request", range(1, 8))
+async def test_a_fill_in_the_middle_of_a_comparison_is_never_half_in(run_venue, books, before_request):
+    running = await run_venue(rate=5)
+    books.fill(1, 10)
+    books.script[before_request] = lambda: books.fill(2, 25)
+    truth = await read(running, compare(10, 1, from_id=2))
+    assert truth.problem == ""
+    in_position = truth.position_steps == 35
+    assert in_position == (2 in {f.trade_id for f in truth.fills})
+
+
 async def test_with_nothing_to_start_from_only_the_last_trade_is_known(run_venue, books):
     running = await run_venue()
     books.fill(3, 10)

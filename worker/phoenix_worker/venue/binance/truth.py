@@ -12,6 +12,10 @@ the first round: one that the exchange does not know may still be on its way, so
 window of any request of ours has passed; what it does not know even then never existed. An order in flight that is
 neither in `open_orders` nor in `resolved` of the result is such a one.
 
+A comparison of what is held asks 2, 3 and 4 once. Where that is the position and the newest trade that are held,
+nothing was filled from before the position was read until after the orders were: they belong together, and to what is
+held. Otherwise the rounds decide.
+
 Reads of the exchange may lag behind its user stream; a truth that has not settled within `ROUNDS` is a problem, not a
 guess.
 """
@@ -116,6 +120,8 @@ class TruthReader:
     # -- rounds ------------------------------------------------------------------------------------
 
     async def _read(self, action: FetchTruth, instrument: Instrument, known: dict[str, OpenOrder]) -> Truth:
+        if action.held_steps is not None and (truth := await self._unchanged(action, instrument, known)) is not None:
+            return truth
         read_ms = self._time.now_ms()
         trades = await self._trades(instrument, action)
         before = await self._position(instrument)
@@ -149,6 +155,31 @@ class TruthReader:
             )
         raise TruthError(f"position, trades and open orders did not agree within {ROUNDS} readings")
 
+    async def _unchanged(self, action: FetchTruth, instrument: Instrument, known: dict[str, OpenOrder]) -> Truth | None:
+        """What a comparison finds where nothing differs in position and trades; `None` where something does."""
+        read_ms = self._time.now_ms()
+        steps, entry = await self._position(instrument)
+        if steps != action.held_steps:
+            return None
+        orders = await self._open_orders(instrument)
+        trades = await self._trades_since(instrument, action)
+        if trades is None or trades.last_id != action.held_trade_id:
+            return None
+        resolved = await self._final(known, orders, instrument)
+        if resolved is None:
+            return None
+        return Truth(
+            at=self._time.clock.monotonic_ns(),
+            request_id=action.request_id,
+            read_ms=read_ms,
+            position_steps=steps,
+            entry_price=entry,
+            open_orders=orders,
+            fills=trades.fills,
+            last_trade_id=trades.last_id,
+            resolved=resolved,
+        )
+
     async def _final(
         self, known: dict[str, OpenOrder], orders: list[OpenOrder], instrument: Instrument
     ) -> list[OpenOrder] | None:
@@ -174,11 +205,18 @@ class TruthReader:
         """All fills from `from_trade_id` (itself included: fills are told apart by id), or since `since_ms`; with
         neither, none but the id of the last one.
         """
+        trades = await self._trades_since(instrument, action)
+        if trades is not None and trades.last_id:
+            return trades
+        latest = await self._page(instrument, [("limit", 1)])
+        return _Trades([], latest[-1].trade_id if latest else 0)
+
+    async def _trades_since(self, instrument: Instrument, action: FetchTruth) -> _Trades | None:
+        """Without the id of the last one where none is found; `None` where there is nothing to start from."""
         if action.from_trade_id:
             return await self._pages(instrument, _Trades([], action.from_trade_id - 1))
         if not action.since_ms:
-            latest = await self._page(instrument, [("limit", 1)])
-            return _Trades([], latest[-1].trade_id if latest else 0)
+            return None
         now_ms = self._time.now_ms()
         start_ms = max(action.since_ms, now_ms - KEPT_MS)
         while start_ms <= now_ms:
@@ -187,8 +225,7 @@ class TruthReader:
             if fills:
                 return await self._pages(instrument, _Trades(fills, fills[-1].trade_id))
             start_ms = end_ms + 1
-        latest = await self._page(instrument, [("limit", 1)])
-        return _Trades([], latest[-1].trade_id if latest else 0)
+        return _Trades([], 0)
 
     async def _pages(self, instrument: Instrument, trades: _Trades) -> _Trades:
         """Everything after `trades.last_id`, page by page."""
