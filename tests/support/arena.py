@@ -43,12 +43,12 @@ from phoenix_simulator.clock import ENVIRONMENT_VARIABLE, Clock
 from phoenix_simulator.exchange.orders import Side
 from phoenix_simulator.server import Server
 from phoenix_worker.core.engine import Engine
+from phoenix_worker.core.events import Snapshot
 from phoenix_worker.runtime.recording import SegmentReader, segments_of
 from phoenix_worker.runtime.replay import replay
 from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-COMPARED_LEVELS = 100
 _BALANCE = "100000"
 _STIR_S = 0.25
 
@@ -368,14 +368,23 @@ class Arena:
         assert report.decisions > 0
         engine = final_engine(latest)
         if engine.book.synced:
-            for mine, theirs in zip(_ladders(engine), self.venue.book_at(symbol, engine.book.last_id), strict=True):
-                near = mine.keys() | {ticks for ticks in theirs if min(mine) <= ticks <= max(mine)}
-                differ = {
-                    ticks: (mine.get(ticks), theirs.get(ticks))
-                    for ticks in near
-                    if mine.get(ticks) != theirs.get(ticks)
-                }
-                assert not differ, f"{symbol} at {engine.book.last_id}: ticks: (ours, the exchange's): {differ}"
+            self._check_book(symbol, engine, last_snapshot(latest))
+
+    def _check_book(self, symbol: str, engine: Engine, snapshot: Snapshot) -> None:
+        """As far as the last snapshot reached, ours is the exchange's level by level; beyond, ours has no level that
+        the exchange has not. It may lack some there: what lay deeper than the snapshot and has not changed since is
+        never told, by the venue's own rule, and a market that leaps walks into it.
+        """
+        book, step = engine.book, engine.instrument.step
+        sides = zip((book.bids, book.asks), (snapshot.bids, snapshot.asks), strict=True)
+        for (side, first), theirs in zip(sides, self.venue.book_at(symbol, book.last_id), strict=True):
+            mine = {ticks: round(quantity / step) for ticks, quantity in side.items()}
+            reached = [round(price * book.inverse_tick) for price, _ in first]
+            known = mine.keys() | {ticks for ticks in theirs if min(reached) <= ticks <= max(reached)}
+            differ = {
+                ticks: (mine.get(ticks), theirs.get(ticks)) for ticks in known if mine.get(ticks) != theirs.get(ticks)
+            }
+            assert not differ, f"{symbol} at {book.last_id}: ticks: (ours, the exchange's): {differ}"
 
 
 def final_engine(recording: Path) -> Engine:
@@ -387,16 +396,14 @@ def final_engine(recording: Path) -> Engine:
     return engine
 
 
-def _ladders(engine: Engine) -> tuple[dict[int, int], dict[int, int]]:
-    """The best levels of the local book, bids and asks: price in ticks → quantity in steps.
-
-    Deeper than its snapshot a local book has holes, by the venue's own rule; this many are never so deep.
-    """
-    step = engine.instrument.step
-    best_bids, best_asks = (sorted(engine.book.bids, reverse=True), sorted(engine.book.asks))
-    return (
-        {ticks: round(engine.book.bids[ticks] / step) for ticks in best_bids[:COMPARED_LEVELS]},
-        {ticks: round(engine.book.asks[ticks] / step) for ticks in best_asks[:COMPARED_LEVELS]},
+def last_snapshot(recording: Path) -> Snapshot:
+    """The REST book that the recording's last book began with."""
+    readers = (SegmentReader(segment) for segment in reversed(segments_of(recording)))
+    return next(
+        frame.event
+        for reader in readers
+        for frame in reversed(list(reader.frames()))
+        if isinstance(frame.event, Snapshot)
     )
 
 
