@@ -5,7 +5,7 @@ cell's server, so that what they may have is theirs alone to fight for.
 import asyncio
 from collections.abc import Sequence
 
-from cell import CROWDED, TIMES, Cell
+from cell import CROWDED, INSTALLATION, Cell
 from phoenix_coordination.port import AccountTerms, EmergencyLevel, LeaseGranted, Message, Reservation, Reserved
 from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.redis.ledger import Holding
@@ -29,12 +29,12 @@ class Member:
             f"CROWD{number:02d}USDT",
             f"{cell.name}-crowd-{number}/0",
             "local/crowd",
-            cell.installation,
+            INSTALLATION,
             limits,
             Clock(),
             dry_run=False,
             read_holdings=_nothing,
-            times=TIMES,
+            times=cell.plot.times,
         )
         self.leads = asyncio.Event()
         self.granted = 0

@@ -1,7 +1,9 @@
 """The simulated exchange of a cell, in the cell's own process, and what it accepts as facts."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from decimal import Decimal
 
 import msgspec
 from history import Accepted, AnyFact, Filled, Gone, Marked
@@ -13,7 +15,7 @@ from phoenix_simulator.audit.books import Graces
 from phoenix_simulator.audit.declared import AccountLimit, Declaration, Pattern
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.events import ExchangeEvent, MarkChanged, OrderUpdated
-from phoenix_simulator.exchange.orders import ExecutionType, Side
+from phoenix_simulator.exchange.orders import ExecutionType, NewOrder, OrderRef, OrderType, Side, TimeInForce
 from phoenix_simulator.exchange.symbols import BUILT_IN, SymbolSpec
 from phoenix_simulator.market.source import TakerUpdate
 from phoenix_simulator.scenario import Scenario, VenueChoices
@@ -53,6 +55,8 @@ class ExchangeOfCell:
         for listing in self.server.exchange.listings.values():
             hear(_marked(now_ns, listing.spec, listing.mark_e8))
         self.account = ""
+        self.was_foreign = False
+        """Another installation has placed an order: the audit knows of one only."""
 
     def open_account(self, label: str, quote_assets: Sequence[str], balance_e8: int) -> tuple[str, str]:
         """(API key, secret) of the one account of the cell."""
@@ -78,6 +82,9 @@ class ExchangeOfCell:
         holding = self.server.exchange.account(self.account).holdings.get(symbol)
         return holding.position.steps if holding is not None else 0
 
+    def position_in_base_units(self, symbol: str) -> Decimal:
+        return self.server.exchange.listing(symbol).spec.quantity_to_decimal(self.position(symbol))
+
     def take(self, symbol: str) -> bool:
         """A taker takes our nearest buy order whole; whether there was one."""
         exchange = self.server.exchange
@@ -92,6 +99,34 @@ class ExchangeOfCell:
         )
         exchange.apply(symbol, taken, self.clock.now_ms())
         return True
+
+    def place_foreign(self, symbol: str, installation: str) -> None:
+        """An order of another installation, as one of its workers sends it whose reading of the account is older."""
+        exchange = self.server.exchange
+        listing = exchange.listing(symbol)
+        spec = listing.spec
+        price = listing.touch.bid_ticks * 99 // 100
+        steps = max(spec.min_steps, -(-spec.min_notional_e8 // spec.notional_e8(price, 1)))
+        order = NewOrder(
+            symbol=symbol,
+            side=Side.BUY,
+            type=OrderType.LIMIT,
+            quantity=spec.quantity_to_decimal(steps),
+            price=Decimal(spec.format_price(price)),
+            time_in_force=TimeInForce.GTX,
+            client_order_id=order_id.format(installation, time.time_ns() // 1_000_000, "q", 1),
+        )
+        exchange.place(self.account, order, self.clock.now_ms())
+        self.was_foreign = True
+
+    def cancel_foreign(self, symbol: str, ours: str) -> None:
+        """What a person does at the exchange with orders that nobody of our installation knows."""
+        for order in self.server.exchange.open_orders(self.account, symbol):
+            parsed = order_id.parse(order.client_order_id)
+            if parsed is None or parsed.installation != ours:
+                self.server.exchange.cancel(
+                    self.account, symbol, OrderRef(order_id=order.order_id), self.clock.now_ms()
+                )
 
     async def _watched(self, operation: Operation, arrival: Arrival) -> Answer:
         self._request.set((arrival.holder, self.clock.monotonic_ns()))

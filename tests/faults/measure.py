@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
-from cell import Cell, RedisOfCell, open_cell
+from cell import Cell, open_cell
 from history import Accepted, Gone, LeaseReleased, SwitchWritten
 from phoenix_coordination.port import AccountTerms, EmergencyLevel, LeaseGranted, LeaseTimes, Message, Reservation
 from phoenix_coordination.redis.client import FAULTS, Redis, connect
@@ -26,6 +26,7 @@ from phoenix_coordination.redis.scripts import Script, call
 from phoenix_coordination.state import SCHEMA, Mode, Quote, Quotes, Reason, Role, StateRecord
 from phoenix_worker.runtime.clock import Clock
 from plots import many_makers, two_makers
+from redis_of_cell import RedisOfCell
 
 TAKEOVERS = 12
 WORKERS = 20
@@ -140,7 +141,7 @@ async def _stop(cell: Cell) -> float:
     await cell.quoting(_WITHIN_S)
     await asyncio.sleep(0.5)
     mark = len(cell.facts)
-    await cell.stop_account(1)
+    await cell.account.stop(1)
     async with asyncio.timeout(_WITHIN_S):
         for symbol in cell.plot.symbols:
             while cell.exchange.resting(symbol):  # noqa: ASYNC110 - the exchange rings no bell
@@ -148,7 +149,7 @@ async def _stop(cell: Cell) -> float:
     since = cell.facts[mark:]
     written_ns = next(fact.at_ns for fact in since if isinstance(fact, SwitchWritten) and fact.level)
     last_ns = max(fact.at_ns for fact in since if isinstance(fact, Gone))
-    await cell.resume()
+    await cell.account.resume()
     return (last_ns - written_ns) / 1e6
 
 

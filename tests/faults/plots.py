@@ -1,10 +1,10 @@
 """The makers of a cell: those of `configs/`, with an account whose limits do not admit all that they want at once."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
-from cell import Plot
 from mutations import Mutation
 from phoenix_cli.local.fleet import at_endpoint, load_fleet, of_symbols
 from phoenix_cli.local.layout import StateDirectory
@@ -18,6 +18,24 @@ TEMPLATE = "ETHUSDT"
 COOLDOWN_NS = 1_000_000_000
 NET, GROSS = Decimal(1200), Decimal(1600)
 """Two makers that are flat want to have some 1700 on either side."""
+TIMES = LeaseTimes(ttl_s=1.0, renew_s=0.2, margin_s=0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """What a cell is made of: parameters by symbol as the worker's resolver made them, and the account's limits."""
+
+    resolved: dict[str, Resolved]
+    files: dict[str, tuple[Path, Path]]
+    net: Decimal
+    gross: Decimal
+    slots: int = 2
+    times: LeaseTimes = TIMES
+    mutation: Mutation = Mutation.NONE
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(self.resolved)
 
 
 def two_makers(root: Path, mutation: Mutation = Mutation.NONE) -> Plot:

@@ -5,9 +5,10 @@ import time
 from collections.abc import Awaitable, Callable
 from signal import SIGCONT, SIGKILL
 
-from cell import Cell, Slot
+from cell import Cell
 from controls import Deed, Failpoint
 from proxy import Weather
+from workers import Slot
 
 _MET_WITHIN_S = 60.0
 """A machine that is busy with other things needs its time."""
@@ -55,7 +56,7 @@ async def deleted_while_one_is_away(cell: Cell) -> None:
         await cell.quoting(_MET_WITHIN_S)
         away = await _leader(cell, symbol)
         away.redis.change(Weather.HELD)
-        await cell.client.execute_command("DEL", cell.keys.ledger)
+        await cell.account.client.execute_command("DEL", cell.account.keys.ledger)
         await asyncio.sleep(_LONGER_THAN_A_LEASE_S)
         away.redis.change(Weather.FAIR)
 

@@ -15,19 +15,23 @@ from random import Random
 
 import msgspec
 import uvloop
-from cell import OUR_UID, THEIR_UID, Cell, Slot, open_cell
+from cell import INSTALLATION, Cell, open_cell
 from checker import Violation
 from crowd import reserve_at_once
+from ending import finish
 from figures import Timings, timings
 from history import FaultBegan, FaultEnded, write
 from mutations import Mutation
+from phoenix_coordination import order_id
 from phoenix_coordination.redis.client import FAULTS
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.faults import RateLimit
 from plan import DEEDS, Fault, Kind, draw
 from plots import two_makers
 from proxy import Weather
+from workers import OUR_UID, THEIR_UID, Slot
 
+_THEIRS = order_id.installation_of(THEIR_UID)
 _AT_ONCE = 3
 _EXAMPLES = 5
 _STARTS_WITHIN_S = 150.0
@@ -108,7 +112,7 @@ class Storm:
     async def _do(self, fault: Fault) -> None:
         slot = await self._free_slot(fault)
         if person := slot is None:
-            slot = list(self._cell.slots.values())[fault.slot]
+            slot = list(self._cell.workers.slots.values())[fault.slot]
         symbols = self._cell.plot.symbols if person else (slot.symbol,)
         self._quoting[fault.number] = any(self._cell.quotes(symbol) for symbol in symbols)
         try:
@@ -144,7 +148,7 @@ class Storm:
         """The worker that the plan names, or the next one that nothing is being done to; `None` where it needs none."""
         if fault.kind not in _OF_WORKERS:
             return None
-        slots = [slot for slot in self._cell.slots.values() if slot.uid == OUR_UID]
+        slots = [slot for slot in self._cell.workers.slots.values() if slot.uid == OUR_UID]
         named = slots[fault.slot]
         others = [slots[(fault.slot + number) % len(slots)] for number in range(len(slots))]
         while True:
@@ -205,7 +209,7 @@ class Storm:
         self._begin(fault, slot.process)
         pid = slot.pid
         slot.signal(signal.SIGKILL)
-        await self._cell.ended(pid)
+        await self._cell.workers.ended(pid)
         self._end(fault)
 
     async def _roll(self, fault: Fault, slot: Slot) -> None:
@@ -215,7 +219,7 @@ class Storm:
         slot.signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(25):
-                await self._cell.ended(pid)
+                await self._cell.workers.ended(pid)
         except TimeoutError:
             slot.signal(signal.SIGKILL)
         self._end(fault)
@@ -260,7 +264,7 @@ class Storm:
     async def _flush(self, fault: Fault, _: Slot) -> None:
         async with self._redis:
             with contextlib.suppress(*FAULTS):
-                await self._cell.client.execute_command("FLUSHALL")
+                await self._cell.account.client.execute_command("FLUSHALL")
                 self._begin(fault)
             self._end(fault)
 
@@ -269,7 +273,7 @@ class Storm:
     async def _stop(self, fault: Fault, _: Slot) -> None:
         """The person who resumes is another task."""
         with contextlib.suppress(*FAULTS):
-            await self._cell.stop_account(fault.level)
+            await self._cell.account.stop(fault.level)
             self._begin(fault)
         await asyncio.sleep(fault.seconds)
         self._end(fault)
@@ -298,22 +302,22 @@ class Storm:
         """
         async with self._alone:
             name = f"other-{fault.number}"
-            other = await self._cell.add_slot(name, slot.symbol, uid=THEIR_UID, database=1)
+            other = await self._cell.workers.add(name, slot.symbol, uid=THEIR_UID, database=1)
             other.wanted = False
             with contextlib.suppress(*FAULTS):
-                await self._cell.seed_other()
-            await self._cell.start(other)
+                await self._cell.account.seed_other()
+            await self._cell.workers.start(other)
             await asyncio.sleep(fault.seconds / 2)
             with contextlib.suppress(VenueError):  # an exchange may refuse it, as it would anybody's
-                self._cell.place_foreign(slot.symbol)
+                self._cell.exchange.place_foreign(slot.symbol, _THEIRS)
                 self._begin(fault, name)
             await asyncio.sleep(fault.seconds / 2)
             pid = other.pid
             other.signal(signal.SIGKILL)
             if pid:
-                await self._cell.ended(pid)
-            self._cell.remove_slot(other)
-            await self._cell.cancel_foreign(slot.symbol)
+                await self._cell.workers.ended(pid)
+            self._cell.workers.remove(other)
+            self._cell.exchange.cancel_foreign(slot.symbol, INSTALLATION)
             self._end(fault)
 
     async def _crowd(self, fault: Fault, _: Slot) -> None:
@@ -329,12 +333,12 @@ class Storm:
         while True:
             await asyncio.sleep(_PERSON_S)
             with contextlib.suppress(*FAULTS):
-                if not self._cell.switch.seeded:
+                if not self._cell.account.switch.seeded:
                     await asyncio.sleep(self._thinks_s())
-                    await self._cell.seed()
-                elif self._cell.switch.level:
+                    await self._cell.account.seed()
+                elif self._cell.account.switch.level:
                     await asyncio.sleep(self._thinks_s())
-                    await self._cell.resume()
+                    await self._cell.account.resume()
                 await self._cell.resume_symbols()
 
     def _thinks_s(self) -> float:
@@ -371,7 +375,7 @@ async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutati
                 raise SystemExit(f"the cell never quoted: see {_keep(keep, directory / name, cell, plan, [], began)}")
             storm = Storm(cell, f"{seed}/{number}/person")
             await storm.run(plan)
-            violations = await cell.finish()
+            violations = await finish(cell)
         if violations or always:
             _keep(keep, directory / name, cell, plan, violations, began)
         facts = [type(fact).__name__ for fact in cell.facts]

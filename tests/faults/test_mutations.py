@@ -4,6 +4,7 @@ import pytest
 import stories
 from cell import open_cell
 from checker import Rule
+from ending import finish
 from mutations import Mutation
 from plots import two_makers
 
@@ -42,7 +43,7 @@ async def told(tmp_path, story, mutation):
     async with open_cell("m", tmp_path / "m", two_makers(tmp_path / "makers", mutation), seed=1) as cell:
         assert await cell.quoting(150), "the cell never quoted"
         await story(cell)
-        return await cell.finish()
+        return await finish(cell)
 
 
 @pytest.fixture
