@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from phoenix_coordination.exposure import step_micro
 from phoenix_coordination.port import AccountTerms, EmergencyLevel, LeaseTimes, Reservation, Reserved
 from phoenix_coordination.redis.reservations import Reservations
 from phoenix_coordination.redis.scripts import call
@@ -90,3 +91,46 @@ async def test_an_answer_from_before_the_loss_is_no_grant(granted, redis_world, 
             heard.clear()
             await heard.wait()
     assert [(message.buy_steps, message.sell_steps) for message in told] == [(5, 4), (0, 0), (0, 0)]
+
+
+# -- an entry is lowered only by what the exchange has confirmed ---------------------------------------
+
+
+@pytest.fixture
+def booked(granted, redis_world):
+    """Asks, waits for the answer, and gives the steps (buys, sells) that the ledger's entry counts."""
+    reservations, told, _, heard = granted
+
+    async def ask(sequence, buys, sells, *live):
+        reservations.ask(Reservation(sequence, 0, buys, sells, 1.0, *live))
+        async with asyncio.timeout(20):
+            while told[-1].sequence != sequence:
+                heard.clear()
+                await heard.wait()
+        entry = (await redis_world.client.execute_command("HGET", redis_world.keys.ledger, "e:BTCUSDT")).split()
+        return tuple(int(amount) // step_micro(1.0) for amount in entry[6:])
+
+    return ask
+
+
+async def test_what_was_granted_counts_until_the_answer_that_takes_it_back_was_heard(booked):
+    assert await booked(2, 1, 1, 0, 0) == (5, 4), "until then orders under the old grant may be sent"
+    assert await booked(3, 1, 1, 0, 0) == (1, 1)
+
+
+async def test_what_may_rest_counts_though_less_is_asked(booked):
+    await booked(2, 1, 1, 3, 2)
+    assert await booked(3, 1, 1, 3, 2) == (3, 2)
+    assert await booked(4, 1, 1, 0, 0) == (1, 1), "the exchange has confirmed that nothing of it is left"
+
+
+async def test_while_it_is_not_known_what_rests_the_entry_stays_though_nothing_is_granted_any_more(
+    booked, granted, redis_world
+):
+    _, _, run, _ = granted
+    whole = TERMS.gross_micro
+    others = f"{run} 1 1 {whole} {whole} {whole} {whole} {whole}"
+    await redis_world.client.execute_command("HSET", redis_world.keys.ledger, "e:ETHUSDT", others)
+    assert await booked(2, 5, 4) == (5, 4)
+    assert await booked(3, 5, 4) == (5, 4), "of what may rest nobody has heard; the grant itself is long taken back"
+    assert await booked(4, 5, 4, 0, 0) == (0, 0)
