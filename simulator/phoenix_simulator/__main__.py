@@ -11,11 +11,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import orjson
 import uvloop
 
 from phoenix_simulator.clock import ENVIRONMENT_VARIABLE, Clock
 from phoenix_simulator.exchange.symbols import BUILT_IN
+from phoenix_simulator.latency import parse_latencies
 from phoenix_simulator.market.capture import CaptureError
 from phoenix_simulator.market.source import MarketSource
 from phoenix_simulator.scenario import Scenario, ScenarioError, load_scenario
@@ -74,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
         help="replay a recording, exactly; may be given several times, in order",
     )
     add("--scenario", type=Path, metavar="FILE", help="regimes and faults, as YAML or JSON")
+    add(
+        "--latency",
+        action="append",
+        default=[],
+        metavar="PART=MS",
+        help="how long the way takes, in ms: 5, 3..8, lognormal:8:0.5 or quantiles:0.5=4,0.99=30; PART is order-entry, "
+        "acknowledgement, market-data, user-data or all; may be given several times",
+    )
     add("--speed", type=float, metavar="N", help="how much faster than life (default 1)")
     add("--seed", type=int, default=1, metavar="N", help="of the synthetic markets (default %(default)s)")
     return parser
@@ -95,13 +105,18 @@ def _config(arguments: argparse.Namespace) -> ServerConfig:
         raise RefusedError(f"--port: {arguments.port} is no port")
     if arguments.seed < 0:
         raise RefusedError(f"--seed: {arguments.seed} is negative")
+    scenario = load_scenario(arguments.scenario) if arguments.scenario else Scenario()
+    try:
+        latency = parse_latencies(arguments.latency, scenario.latency)
+    except ValueError as error:
+        raise RefusedError(f"--latency {error}") from None
     return ServerConfig(
         host=arguments.host,
         port=arguments.port,
         symbols=symbols,
         captures=tuple(arguments.replay),
         seed=arguments.seed,
-        scenario=load_scenario(arguments.scenario) if arguments.scenario else Scenario(),
+        scenario=msgspec.structs.replace(scenario, latency=latency),
     )
 
 

@@ -23,6 +23,7 @@ from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.settings import AmendmentEnd, ExchangeSettings, FillEvent
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.faults import Fault, Seconds
+from phoenix_simulator.latency import LatencySettings
 from phoenix_simulator.market.regimes import RegimeName
 
 API_VERSION = "phoenix.trading/v1alpha1"
@@ -86,6 +87,7 @@ class Scenario(_Body, frozen=True, kw_only=True):
     markets: dict[str, MarketPlan] = {}
     faults: tuple[Fault, ...] = ()
     venue: VenueChoices = VenueChoices()
+    latency: LatencySettings = LatencySettings()
 
     def __post_init__(self) -> None:
         for symbol in self.markets:

@@ -32,10 +32,12 @@ from phoenix_simulator.api.user_stream import UserStreams
 from phoenix_simulator.api.ws_api import WsApiServer
 from phoenix_simulator.audit.ledger import Audit
 from phoenix_simulator.clock import Clock
+from phoenix_simulator.conditions import ConditionWatch
 from phoenix_simulator.exchange.conditional import ConditionalOrders
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.faults import Faults
+from phoenix_simulator.latency import Latency
 from phoenix_simulator.market.player import MarketPlayer
 from phoenix_simulator.market.regimes import RegimeName
 from phoenix_simulator.market.replay import ReplaySource
@@ -66,6 +68,11 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     scenario: Scenario = Scenario()
 
+    @property
+    def drawn_from(self) -> int:
+        """The seed of all that is drawn: the scenario's, where it has one."""
+        return self.seed if self.scenario.seed is None else self.scenario.seed
+
 
 class Server:
     """Everything of one running exchange; tests look inside. Open the markets first: the wire needs the symbols."""
@@ -79,7 +86,7 @@ class Server:
         self.player = MarketPlayer(self.exchange, clock)
         for symbol, source in sources.items():
             self.player.open(BUILT_IN[symbol], source)
-        self.faults = Faults()
+        self.faults = Faults(ConditionWatch(self.exchange), config.drawn_from)
         self.keys = KeyRing()
         self.audit = Audit(self.exchange)
         self.hub = Hub(clock, self.faults, self.audit.books)
@@ -99,13 +106,15 @@ class Server:
             AlgoOrders(self.exchange, ConditionalOrders(self.exchange), clock),
             AccountData(self.exchange, clock, self.users, limits.settings),
         )
-        rest = RestServer(operations.rest(), gateway, clock, self.faults)
-        ws_api = WsApiServer(operations.websocket(), gateway, self.hub, clock, self.faults)
+        latency = Latency(config.scenario.latency, config.drawn_from, clock)
+        rest = RestServer(operations.rest(), gateway, clock, self.faults, latency)
+        ws_api = WsApiServer(operations.websocket(), gateway, self.hub, clock, self.faults, latency)
         self.application = web.Application()
         Control(self.exchange, clock, self.keys, self.faults, self.audit, self.player).add_routes(
             self.application.router
         )
-        StreamServer(self.hub, self.streams, self.users, clock, self.faults).add_routes(self.application.router)
+        streams = StreamServer(self.hub, self.streams, self.users, clock, self.faults, latency)
+        streams.add_routes(self.application.router)
         self.application.router.add_get("/ws-fapi/v1", ws_api.handle)
         self.application.router.add_route("*", "/{path:.*}", rest.handle)
         for fault in config.scenario.faults:
@@ -145,7 +154,6 @@ def build_sources(config: ServerConfig) -> dict[str, MarketSource]:
     """The recording for its symbol, seeded markets for the others. CaptureError for a broken capture."""
     replay = ReplaySource(config.captures) if config.captures else None
     scenario = config.scenario
-    seed = config.seed if scenario.seed is None else scenario.seed
     wanted = dict.fromkeys((*config.symbols, *scenario.markets))
     if replay is not None:
         wanted[replay.symbol] = None
@@ -157,7 +165,7 @@ def build_sources(config: ServerConfig) -> dict[str, MarketSource]:
         else:
             plan = scenario.markets.get(symbol)
             regime = plan.regime if plan is not None else RegimeName.CALM
-            sources[symbol] = SyntheticSource(BUILT_IN[symbol], seed, regime)
+            sources[symbol] = SyntheticSource(BUILT_IN[symbol], config.drawn_from, regime)
     return sources
 
 

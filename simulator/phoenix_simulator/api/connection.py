@@ -12,6 +12,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.faults import Faults, Route
+from phoenix_simulator.latency import Latency, Part
 
 MESSAGES_PER_SECOND: Final = 10
 _SECOND_NS: Final = 1_000_000_000
@@ -22,6 +23,8 @@ OUTBOX_BYTES: Final = 8 * 1024 * 1024
 """What a connection may fall behind by (some ten seconds of a busy symbol's depth at 0 ms) before it is cut."""
 _DATA: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
 _COUNTED: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG})
+_PART_OF: Final = {Route.PRIVATE: Part.USER_DATA, Route.WS_API: Part.ACKNOWLEDGEMENT}
+"""What of the latencies a route's frames take; the others carry market data."""
 _ENDED: Final = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
 
 
@@ -42,7 +45,7 @@ class Connection:
     loop offers leaves in a single write. Nobody waits for a reader; the transport holds what a slow one has not taken.
     """
 
-    def __init__(self, request: web.Request, route: Route, clock: Clock, faults: Faults) -> None:
+    def __init__(self, request: web.Request, route: Route, clock: Clock, faults: Faults, latency: Latency) -> None:
         # Compression is off: the venue's support is unknown, and it would cost more than everything else here.
         self._socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1024 * 1024)
         self._request = request
@@ -54,7 +57,9 @@ class Connection:
         self.query = request.rel_url.query
         self.combined = False
         self._offered: list[bytes] = []
+        self._line = latency.line(_PART_OF.get(route, Part.MARKET_DATA), self._put)
         self._is_open = False
+        self._has_ended = False
         self._closing: asyncio.Task[None] | None = None
         self._received: deque[int] = deque(maxlen=MESSAGES_PER_SECOND)
         opened_ns = clock.monotonic_ns()
@@ -75,6 +80,12 @@ class Connection:
         """Sends a `text_frame` in its turn; a client that lets them pile up is disconnected, as the venue does."""
         if self._closing is not None:
             return
+        if self._line is None:
+            self._put(frame)
+        else:
+            self._line.push(frame)
+
+    def _put(self, frame: bytes) -> None:
         self._offered.append(frame)
         if len(self._offered) == 1:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -97,6 +108,8 @@ class Connection:
     def cut(self) -> None:
         """The line is dead at once; nothing that waits is sent."""
         self._offered.clear()
+        if self._line is not None:
+            self._line.clear()
         if self._request.transport is not None:
             self._request.transport.abort()
 
@@ -106,7 +119,7 @@ class Connection:
 
     def _flush(self) -> None:
         transport = self._request.transport
-        if not self._is_open or not self._offered or self._closing is not None:
+        if not self._is_open or not self._offered or self._has_ended:
             return
         if transport is not None and not transport.is_closing():
             transport.write(b"".join(self._offered))
@@ -115,6 +128,10 @@ class Connection:
         self._offered.clear()
 
     async def _say_goodbye(self, code: int, reason: bytes) -> None:
+        if self._line is not None:
+            await self._line.drained()
+        self._flush()
+        self._has_ended = True
         if self._is_open:
             await self._socket.close(code=code, message=reason)
 

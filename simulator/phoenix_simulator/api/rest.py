@@ -13,6 +13,7 @@ from phoenix_simulator.api.outage import hang_up, sit_out
 from phoenix_simulator.api.params import Params
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.faults import Faults
+from phoenix_simulator.latency import Latency
 
 _KEY_HEADER: Final = "X-MBX-APIKEY"
 _LARGEST_BODY: Final = 1024 * 1024
@@ -22,12 +23,18 @@ class RestServer:
     """One handler for every path: the venue's own table decides, and what is not in it is 404."""
 
     def __init__(
-        self, operations: Mapping[tuple[str, str], Operation], gateway: Gateway, clock: Clock, faults: Faults
+        self,
+        operations: Mapping[tuple[str, str], Operation],
+        gateway: Gateway,
+        clock: Clock,
+        faults: Faults,
+        latency: Latency,
     ) -> None:
         self._operations = operations
         self._gateway = gateway
         self._clock = clock
         self._faults = faults
+        self._latency = latency
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if (unanswered := await sit_out(request, self._faults, self._clock)) is not None:
@@ -56,9 +63,10 @@ class RestServer:
             ip=request.remote or "",
             verify=verify,
         )
-        answer = await self._gateway.perform(operation, arrival)
+        answer = await self._latency.enter(lambda: self._gateway.perform(operation, arrival))
         if answer.lost:
             return hang_up(request)
+        await self._latency.leave()
         return _json(answer.status, answer.body, _headers(answer))
 
 

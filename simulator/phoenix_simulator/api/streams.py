@@ -19,17 +19,21 @@ from phoenix_simulator.api.stream_names import delivers, parse_stream_name
 from phoenix_simulator.api.user_stream import UserStreams
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.faults import Faults, Route
+from phoenix_simulator.latency import Latency
 
 STREAMS_PER_CONNECTION: Final = 1_024
 
 
 class StreamServer:
-    def __init__(self, hub: Hub, market: MarketStreams, users: UserStreams, clock: Clock, faults: Faults) -> None:
+    def __init__(
+        self, hub: Hub, market: MarketStreams, users: UserStreams, clock: Clock, faults: Faults, latency: Latency
+    ) -> None:
         self._hub = hub
         self._market = market
         self._users = users
         self._clock = clock
         self._faults = faults
+        self._latency = latency
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         for route in (Route.PUBLIC, Route.MARKET, Route.PRIVATE):
@@ -49,7 +53,7 @@ class StreamServer:
             return unanswered
         if self._faults and self._faults.refuses(route, request.headers.get("User-Agent", "")):
             return web.Response(status=503, text="Service Unavailable.")
-        connection = Connection(request, route, self._clock, self._faults)
+        connection = Connection(request, route, self._clock, self._faults, self._latency)
         connection.combined = combined
         self._hub.connections[connection] = None
         session = Session(self._hub, self._market, self._users, connection)

@@ -19,6 +19,7 @@ from phoenix_simulator.api.public_keys import Ed25519Key
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.faults import Faults, Route
+from phoenix_simulator.latency import Latency, Part
 
 Json = dict[str, object]
 
@@ -30,13 +31,20 @@ _ORDER_METHODS: Final = frozenset({"order.place", "order.modify", "algoOrder.pla
 
 class WsApiServer:
     def __init__(
-        self, operations: Mapping[str, Operation], gateway: Gateway, hub: Hub, clock: Clock, faults: Faults
+        self,
+        operations: Mapping[str, Operation],
+        gateway: Gateway,
+        hub: Hub,
+        clock: Clock,
+        faults: Faults,
+        latency: Latency,
     ) -> None:
         self._operations = operations
         self._gateway = gateway
         self._hub = hub
         self._clock = clock
         self._faults = faults
+        self._latency = latency
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if (unanswered := await sit_out(request, self._faults, self._clock)) is not None:
@@ -48,10 +56,10 @@ class WsApiServer:
         except RateLimitedError as error:
             headers = {"Retry-After": str(error.retry_after_s)}
             return web.json_response(error_body(error), status=error.http_status, headers=headers)
-        connection = Connection(request, Route.WS_API, self._clock, self._faults)
+        connection = Connection(request, Route.WS_API, self._clock, self._faults, self._latency)
         response = await connection.open()
         self._hub.connections[connection] = None
-        session = WsApiSession(self._operations, self._gateway, connection, self._clock, self._faults)
+        session = WsApiSession(self._operations, self._gateway, connection, self._clock, self._faults, self._latency)
         try:
             await session.serve()
         finally:
@@ -71,6 +79,7 @@ class WsApiSession:
         connection: Connection,
         clock: Clock,
         faults: Faults,
+        latency: Latency,
     ) -> None:
         self._operations = operations
         self._gateway = gateway
@@ -87,17 +96,24 @@ class WsApiSession:
             "session.logout": Operation("session.logout", Security.NONE, self._log_out, _SESSION_WEIGHT),
         }
         self._delayed: set[asyncio.Task[None]] = set()
+        self._arriving = latency.line(Part.ORDER_ENTRY, self._begin)
+        """What was sent arrives, even if the connection ends meanwhile."""
 
     async def serve(self) -> None:
         while (text := await self._connection.receive()) is not None:
-            if self._faults:
-                task = asyncio.create_task(self._respond(text))
-                self._delayed.add(task)
-                task.add_done_callback(self._delayed.discard)
+            if self._arriving is not None:
+                self._arriving.push(text)
+            elif self._faults:
+                self._begin(text)
             else:
                 await self._respond(text)
         for task in self._delayed:
             task.cancel()
+
+    def _begin(self, text: str) -> None:
+        task = asyncio.create_task(self._respond(text))
+        self._delayed.add(task)
+        task.add_done_callback(self._delayed.discard)
 
     async def _respond(self, text: str) -> None:
         try:
