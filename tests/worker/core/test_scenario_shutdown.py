@@ -70,7 +70,9 @@ def test_what_single_cancels_leave_is_cancelled_all_at_once(world):
 def test_a_cancel_all_is_sent_where_nothing_answers(world):
     world.automatic = False
     world.tell(ev.Stop(0, "SIGTERM"))
-    assert of_kind(world.tick(45), ac.CancelAll)
+    all_at_once = of_kind(world.tick(45), ac.CancelAll)
+    assert all_at_once
+    assert {asked.deadline_ns for asked in all_at_once} == {world.engine.session.deadline_ns}, "while it leads"
     assert not of_kind(world.done, ac.Exit)
 
 

@@ -98,7 +98,7 @@ async def test_actions_are_performed_in_their_order_each_by_whom_it_concerns(ass
         act.FetchSnapshot(),
         act.RaiseEmergency(ev.EmergencyLevel.HALT, "second writer"),
         act.HaltSymbol("nine of ten orders failed"),
-        act.ArmDeadMan(60_000),
+        act.ArmDeadMan(60_000, 0),
         act.ReleaseLease(),
     ]
     shell, _, peers = assembled(lambda _: script)
@@ -213,7 +213,7 @@ async def test_exit_ends_the_worker_with_its_status_and_nothing_comes_after(asse
 
 async def test_a_leader_that_gives_up_gives_the_lease_up_after_its_last_cancels(assembled, venue):
     """A standby need not wait until it has run out."""
-    both = [act.CancelAll("half-blind"), act.Exit(1, "half-blind")]
+    both = [act.CancelAll("half-blind", 0), act.Exit(1, "half-blind")]
     shell, engine, peers = assembled(lambda event: both if event.at == 7 else [])
     engine.session.token = 5
     venue.react = lambda _: setattr(venue, "busy", True)
@@ -266,11 +266,11 @@ async def test_an_engine_that_raises_cancels_what_rests_and_ends(assembled, venu
         raise KeyError("a defect")
 
     shell, engine, _ = assembled(fail)
-    engine.session.token = 5
+    engine.session.token, engine.session.deadline_ns = 5, 77
     shell.sink(tick(clock))
     shell.sink(tick(clock))
     assert len(engine.seen) == 1, "it decides nothing more"
-    assert isinstance(venue.performed[0], act.CancelAll)
+    assert venue.performed == [act.CancelAll(shell.failure, 77)]
     assert await shell.ended == 1
     assert "KeyError" in shell.failure
     line = next(line for line in logged.read() if line["event"] == "engine failed")

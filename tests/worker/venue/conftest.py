@@ -511,8 +511,11 @@ class Running:
     async def until(self, true: Callable[[], object]) -> None:
         await eventually(true)
 
+    def in_seconds(self, seconds: int) -> int:
+        return self.clock.monotonic_ns() + seconds * 1_000_000_000
+
     def in_one_second(self) -> int:
-        return self.clock.monotonic_ns() + 1_000_000_000
+        return self.in_seconds(1)
 
 
 @pytest.fixture

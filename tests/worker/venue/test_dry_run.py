@@ -114,7 +114,7 @@ async def test_the_deadline_counts_as_in_earnest(rehearsal, approve):
 async def test_cancel_all_ends_everything(rehearsal, approve):
     for name in "abc":
         rehearsal.perform(Place(approve(name, deadline_ns=rehearsal.later())))
-    rehearsal.perform(CancelAll("stopping"))
+    rehearsal.perform(CancelAll("stopping", rehearsal.later()))
     await rehearsal.until(lambda: len(rehearsal.of(OrderReport)) == 6)
     assert {r.order.client_id for r in rehearsal.of(OrderReport)[3:]} == set("abc")
 
@@ -166,7 +166,7 @@ async def test_of_a_live_maker_beside_it_only_the_fills_are_told(rehearsal, exch
 
 async def test_questions_about_orders_and_the_dead_man_are_answered_here(rehearsal, approve):
     rehearsal.perform(Place(approve("a", deadline_ns=rehearsal.later())))
-    for action in (QueryOrder("a"), QueryOrder("b"), ArmDeadMan(60_000)):
+    for action in (QueryOrder("a"), QueryOrder("b"), ArmDeadMan(60_000, rehearsal.later())):
         rehearsal.perform(action)
     await rehearsal.until(lambda: rehearsal.of(DeadManArmed))
     assert [a.order is not None for a in rehearsal.of(OrderAnswer)] == [True, False]

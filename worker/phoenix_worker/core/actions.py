@@ -90,9 +90,13 @@ class Cancel(Action, frozen=True):
 class CancelAll(Action, frozen=True):
     """Everything of this symbol, whoever placed it. Answered by the reports of the orders and a `FetchTruth` that
     follows.
+
+    What is not ours to cancel any more must not be hit: it leaves, and counts at the exchange, only until
+    `deadline_ns`. Past it a leader's own orders are cancelled one by one.
     """
 
     reason: str
+    deadline_ns: int
 
 
 class QueryOrder(Action, frozen=True):
@@ -134,9 +138,10 @@ class Reconnect(Action, frozen=True):
 
 
 class ArmDeadMan(Action, frozen=True):
-    """`countdownCancelAll` of the symbol; never 0: nobody disarms it."""
+    """`countdownCancelAll` of the symbol; never 0: nobody disarms it. A leader refreshes it, until `deadline_ns`."""
 
     countdown_ms: int
+    deadline_ns: int
 
 
 class Reserve(Action, frozen=True):

@@ -288,7 +288,7 @@ def _on_instrument(state: State, event: ev.InstrumentSet, out: Out) -> None:
         state.session.exited = True
         decide(state, event.at, out)
         if state.session.token:
-            out.append(CancelAll("tick or step size has changed"))
+            out.append(CancelAll("tick or step size has changed", state.session.deadline_ns))
         out.append(Exit(1, "tick or step size has changed: quantities must be resolved anew"))
         return
     state.instrument = event.instrument

@@ -84,7 +84,7 @@ def _watch_account(state: State, now: int, out: Out) -> None:
     if lost and now - lost > state.parameters.give_up_after_ns and not session.exited:
         session.exited = True
         if session.token:  # what rests is another's otherwise
-            out.append(CancelAll("the user stream is gone for good"))
+            out.append(CancelAll("the user stream is gone for good", session.deadline_ns))
         out.append(Exit(1, "the user stream could not be opened again: never half-blind"))
     if session.token and session.dead_man_due(now) and _dead_man_may_be_armed(state, now):
         arm_dead_man(state, out)
@@ -144,7 +144,7 @@ def _dead_man_may_be_armed(state: State, now: int) -> bool:
 
 def arm_dead_man(state: State, out: Out) -> None:
     state.session.dead_man_asked_ns = state.now_ns
-    out.append(ArmDeadMan(DEAD_MAN_MS))
+    out.append(ArmDeadMan(DEAD_MAN_MS, state.session.deadline_ns))
 
 
 def _withdraw_in_order(state: State, now: int, out: Out) -> None:
@@ -155,7 +155,7 @@ def _withdraw_in_order(state: State, now: int, out: Out) -> None:
             stop.cancel_all_ns = now
             state.reconciliation.need("stopping, and orders are left")
             if state.session.token:  # what rests may be another's otherwise: only our own are cancelled, one by one
-                out.append(CancelAll("stopping"))
+                out.append(CancelAll("stopping", state.session.deadline_ns))
         return
     if not state.session.token:
         _exit(state, out)

@@ -325,7 +325,7 @@ class Shell:
         self._log.error("engine failed", event_kind=type(event).__name__, stack=stack_of(error))
         self.recorder.record_failure(event, error)
         if self.engine.session.token:
-            self._venue.perform(CancelAll(self.failure))
+            self._venue.perform(CancelAll(self.failure, self.engine.session.deadline_ns))
         asyncio.get_running_loop().call_later(FAILED_SECONDS, self._end, 1, self.failure)
 
     def _end(self, code: int, reason: str) -> None:

@@ -250,12 +250,12 @@ class TestWithoutFaults:
     async def test_cancel_all_and_the_dead_man(self, worker):
         for _ in range(3):
             await worker.rest_one()
-        worker.venue.perform(CancelAll("stopping"))
+        worker.venue.perform(CancelAll("stopping", worker.clock.monotonic_ns() + 4_000_000_000))
         await worker.until(
             lambda: len([r for r in worker.of(OrderReport) if r.order.state is OrderState.CANCELED]) == 3
         )
         placed = await worker.rest_one()
-        worker.venue.perform(ArmDeadMan(500))
+        worker.venue.perform(ArmDeadMan(500, worker.clock.monotonic_ns() + 4_000_000_000))
         armed = await worker.wait_for(DeadManArmed)
         assert armed.until_ns
         await worker.until(
@@ -364,6 +364,15 @@ class TestFaults:
         )
         answer = await worker.answer(Amend(amend))
         assert answer.outcome is not Outcome.CONFIRMED
+        assert (await worker.truth()).open_orders == before
+
+    async def test_a_cancel_all_that_is_held_up_beyond_its_lease_spares_the_orders_of_the_next(self, worker, simulator):
+        await worker.rest_one()
+        before = (await worker.truth()).open_orders
+        hold = {"kind": "delay", "beforeSeconds": 0.8, "count": 1, "endpoint": "orders.cancelAll"}
+        await simulator.fault(holder=worker.holder, **hold)
+        worker.venue.perform(CancelAll("stopping", worker.clock.monotonic_ns() + 500_000_000))
+        await worker.until(lambda: worker.venue.quiescent)
         assert (await worker.truth()).open_orders == before
 
     async def test_after_the_deadline_no_amend_leaves(self, worker):

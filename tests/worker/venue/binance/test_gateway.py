@@ -23,14 +23,14 @@ async def test_starting_unprepared_is_a_mistake_of_the_caller(exchange, credenti
     with pytest.raises(RuntimeError, match="prepare"):
         await venue.start(list.append)
     with pytest.raises(RuntimeError, match="start"):
-        venue.perform(CancelAll("x"))
+        venue.perform(CancelAll("x", 0))
     await venue.close()
 
 
 class TestCancelAll:
     async def test_takes_everything_of_the_symbol(self, run_venue, exchange):
         running = await run_venue()
-        running.venue.perform(CancelAll("stopping"))
+        running.venue.perform(CancelAll("stopping", running.in_seconds(60)))
         assert not running.venue.quiescent, "from the very moment that it is asked for"
         await exchange.until(lambda: exchange.asked("DELETE", ALL))
         assert exchange.asked("DELETE", ALL)[0].parameters["symbol"] == "ETHUSDC"
@@ -40,7 +40,7 @@ class TestCancelAll:
         answers = iter([refusal(503, 0, "Unknown error, please check your request or try again later.")])
         exchange.answers["DELETE", ALL] = lambda *_: next(answers, {"code": 200, "msg": "done"})
         running = await run_venue(rate=5)
-        running.venue.perform(CancelAll("stopping"))
+        running.venue.perform(CancelAll("stopping", running.in_seconds(60)))
         await exchange.until(lambda: len(exchange.asked("DELETE", ALL)) == 2)
         await running.until(lambda: running.venue.quiescent)
         assert len(exchange.asked("DELETE", ALL)) == 2
@@ -48,7 +48,7 @@ class TestCancelAll:
     async def test_is_not_repeated_where_that_would_fail_the_same_way(self, run_venue, exchange, refusal):
         exchange.answers["DELETE", ALL] = lambda *_: refusal(401, -2015, "Invalid API-key")
         running = await run_venue(rate=5)
-        running.venue.perform(CancelAll("stopping"))
+        running.venue.perform(CancelAll("stopping", running.in_seconds(60)))
         await running.until(lambda: exchange.asked("DELETE", ALL) and running.venue.quiescent)
         assert len(exchange.asked("DELETE", ALL)) == 1
 
@@ -61,23 +61,48 @@ class TestCancelAll:
         executed: list[bool] = []
         exchange.answers["DELETE", ALL] = slowly
         running = await run_venue()
-        running.venue.perform(CancelAll("the user stream is gone for good"))
+        running.venue.perform(CancelAll("the user stream is gone for good", running.in_seconds(60)))
         await running.venue.close()
         assert executed
 
     async def test_holds_up_a_closing_only_for_a_while(self, run_venue, exchange):
         exchange.answers["DELETE", ALL] = lambda *_: asyncio.sleep(60)
         running = await run_venue()
-        running.venue.perform(CancelAll("the user stream is gone for good"))
+        running.venue.perform(CancelAll("the user stream is gone for good", running.in_seconds(60)))
         async with asyncio.timeout(10):
             await running.venue.close()
+
+    async def test_is_worthless_to_the_exchange_once_another_may_lead(self, run_venue, exchange):
+        running = await run_venue()
+        running.venue.perform(CancelAll("stopping", running.in_seconds(1)))
+        await exchange.until(lambda: exchange.asked("DELETE", ALL))
+        assert int(exchange.asked("DELETE", ALL)[0].parameters["recvWindow"]) < 1000
+
+    async def test_does_not_leave_a_process_that_wakes_after_its_lease(self, run_venue, exchange):
+        """What rests by then may be the next leader's."""
+        running = await run_venue()
+        running.venue.perform(CancelAll("stopping", running.in_seconds(10)))
+        running.clock.paused_ns += 11_000_000_000
+        await running.until(lambda: running.venue.quiescent)
+        assert not exchange.asked("DELETE", ALL)
+
+    async def test_is_not_repeated_once_another_may_lead(self, run_venue, exchange, refusal):
+        def fail(*_):
+            running.clock.paused_ns += 11_000_000_000
+            return refusal(503, 0, "Unknown error, please check your request or try again later.")
+
+        exchange.answers["DELETE", ALL] = fail
+        running = await run_venue()
+        running.venue.perform(CancelAll("stopping", running.in_seconds(10)))
+        await running.until(lambda: running.venue.quiescent)
+        assert len(exchange.asked("DELETE", ALL)) == 1
 
 
 class TestDeadMan:
     async def test_is_armed_from_the_moment_of_sending(self, run_venue, exchange):
         running = await run_venue()
         asked_ns = running.clock.monotonic_ns()
-        running.venue.perform(ArmDeadMan(60_000))
+        running.venue.perform(ArmDeadMan(60_000, running.in_seconds(60)))
         await running.until(lambda: running.of(DeadManArmed))
         told = running.of(DeadManArmed)[0]
         assert asked_ns + 60_000_000_000 <= told.until_ns < told.at + 60_000_000_000
@@ -86,9 +111,16 @@ class TestDeadMan:
     async def test_failing_is_told(self, run_venue, exchange, refusal):
         exchange.answers["POST", COUNTDOWN] = lambda *_: refusal(503, 0, "?")
         running = await run_venue()
-        running.venue.perform(ArmDeadMan(60_000))
+        running.venue.perform(ArmDeadMan(60_000, running.in_seconds(60)))
         await running.until(lambda: running.of(DeadManArmed))
         assert running.of(DeadManArmed)[0].until_ns == 0
+
+    async def test_is_the_leader_s_alone(self, run_venue, exchange):
+        running = await run_venue()
+        running.venue.perform(ArmDeadMan(60_000, running.in_seconds(0)))
+        await running.until(lambda: running.of(DeadManArmed))
+        assert running.of(DeadManArmed)[0].until_ns == 0
+        assert not exchange.asked("POST", COUNTDOWN)
 
 
 async def test_the_budget_is_told_when_it_changes_and_now_and_then(run_venue, exchange, approve):
@@ -111,8 +143,8 @@ async def test_nothing_is_told_from_within_perform(run_venue, exchange, approve)
     for action in (
         Place(approve(deadline_ns=0)),
         Cancel("a", 0),
-        CancelAll("x"),
-        ArmDeadMan(60_000),
+        CancelAll("x", running.in_seconds(60)),
+        ArmDeadMan(60_000, running.in_seconds(60)),
         FetchTruth(1, 0, 0, []),
     ):
         running.venue.perform(action)

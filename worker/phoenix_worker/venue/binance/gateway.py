@@ -174,11 +174,11 @@ class BinanceVenue:
             case Amend():
                 parts.orders.amend(action)
             case CancelAll():
-                task = self._change(self._cancel_all(), "cancel all")
+                task = self._change(self._cancel_all(action.deadline_ns), "cancel all")
                 self._cancelling.add(task)
                 task.add_done_callback(self._cancelling.discard)
             case ArmDeadMan():
-                self._change(self._arm_dead_man(action.countdown_ms), "dead-man")
+                self._change(self._arm_dead_man(action), "dead-man")
             case QueryOrder():
                 self._spawn(self._query(parts, action.client_id), "query")
             case FetchTruth():
@@ -320,16 +320,21 @@ class BinanceVenue:
 
     # -- actions that wait -------------------------------------------------------------------------
 
-    async def _cancel_all(self) -> None:
-        """Idempotent, so it is repeated until the exchange has said that it is done. What is left open shows in the
-        truth that is read after it.
+    async def _cancel_all(self, deadline_ns: int) -> None:
+        """Idempotent, so it is repeated until the exchange has said that it is done, or another may lead the symbol.
+        What is left open shows in the truth that is read after it.
         """
         for attempt in range(CANCEL_ALL_ATTEMPTS):
             if attempt:
                 await self._clock.sleep(CANCEL_ALL_PAUSE_S * attempt)
             try:
                 await self._rest.change(
-                    "DELETE", "/fapi/v1/allOpenOrders", self._of_symbol(), weight=1, urgency=Urgency.CANCEL
+                    "DELETE",
+                    "/fapi/v1/allOpenOrders",
+                    self._of_symbol(),
+                    weight=1,
+                    urgency=Urgency.CANCEL,
+                    deadline_ns=deadline_ns,
                 )
             except RestError as error:
                 if not error.retryable:
@@ -337,14 +342,19 @@ class BinanceVenue:
             else:
                 return
 
-    async def _arm_dead_man(self, countdown_ms: int) -> None:
-        parameters = [*self._of_symbol(), ("countdownTime", countdown_ms)]
+    async def _arm_dead_man(self, action: ArmDeadMan) -> None:
+        parameters = [*self._of_symbol(), ("countdownTime", action.countdown_ms)]
         try:
             reply = await self._rest.change(
-                "POST", "/fapi/v1/countdownCancelAll", parameters, weight=10, urgency=Urgency.REDUCE
+                "POST",
+                "/fapi/v1/countdownCancelAll",
+                parameters,
+                weight=10,
+                urgency=Urgency.REDUCE,
+                deadline_ns=action.deadline_ns,
             )
             # Counted from the sending: the exchange starts later, never sooner.
-            until_ns = reply.sent_ns + countdown_ms * NS_PER_MS
+            until_ns = reply.sent_ns + action.countdown_ms * NS_PER_MS
         except RestError:
             until_ns = 0
         self._emit(DeadManArmed(self._clock.monotonic_ns(), until_ns))
