@@ -38,34 +38,37 @@ class Moments:
         faults.begin = self._begin
         faults.end = self._end
 
-    def _begin(self, fault: Fault) -> None:
+    def _begin(self, fault: Fault) -> int:
+        """How much it struck; faults of other seams strike later."""
         match fault:
             case Disconnect():
-                self._disconnect(fault)
+                return self._disconnect(fault)
             case ClockSkew(skew_ms=skew_ms):
                 self._clock.skew_ms = skew_ms
+                return 1
             case PartialFill():
-                self._fill_partly(fault)
+                return self._fill_partly(fault)
             case ListenKeyExpiry(api_key=api_key):
-                self._expire(api_key)
+                return self._expire(api_key)
             case Deleverage():
-                self._deleverage(fault)
+                return self._deleverage(fault)
             case ServerShutdown():
-                self._announce_shutdown(fault)
+                return self._announce_shutdown(fault)
             case _:
-                pass
+                return 0
 
     def _end(self, fault: Fault) -> None:
         if isinstance(fault, ClockSkew):
             self._clock.skew_ms = 0
 
-    def _announce_shutdown(self, fault: ServerShutdown) -> None:
+    def _announce_shutdown(self, fault: ServerShutdown) -> int:
         payload = orjson.dumps({"e": "serverShutdown", "E": self._clock.reported_ms()})
-        for connection in self._matching(fault):
-            # The documentation knows the event for streams only.
-            if connection.route is not Route.WS_API:
-                connection.reply(payload)
-                connection.retire(fault.grace_seconds)
+        # The documentation knows the event for streams only.
+        connections = [each for each in self._matching(fault) if each.route is not Route.WS_API]
+        for connection in connections:
+            connection.reply(payload)
+            connection.retire(fault.grace_seconds)
+        return len(connections)
 
     def _matching(self, fault: Disconnect | ServerShutdown) -> list[Connection]:
         """Connections of the fault's route and holder."""
@@ -76,36 +79,38 @@ class Moments:
             and (fault.holder is None or fnmatchcase(connection.holder.lower(), fault.holder.lower()))
         ]
 
-    def _disconnect(self, fault: Disconnect) -> None:
-        for connection in self._matching(fault):
-            if fault.symbol is not None and not self._hub.listens_to(connection, fault.symbol.upper()):
-                continue
+    def _disconnect(self, fault: Disconnect) -> int:
+        connections = [
+            connection
+            for connection in self._matching(fault)
+            if fault.symbol is None or self._hub.listens_to(connection, fault.symbol.upper())
+        ]
+        for connection in connections:
             connection.cut()
+        return len(connections)
 
-    def _expire(self, api_key: str | None) -> None:
+    def _expire(self, api_key: str | None) -> int:
         if api_key is None:
-            self._users.expire(None)
-            return
+            return self._users.expire(None)
         credentials = self._keys.find(api_key)
-        if credentials is not None:
-            self._users.expire(credentials.account)
+        return 0 if credentials is None else self._users.expire(credentials.account)
 
-    def _deleverage(self, fault: Deleverage) -> None:
+    def _deleverage(self, fault: Deleverage) -> int:
         """Nothing happens where there is no such symbol, account or position."""
         credentials = None if fault.api_key is None else self._keys.find(fault.api_key)
         symbol = fault.symbol.upper()
         if symbol not in self._exchange.listings or (fault.api_key is not None and credentials is None):
-            return
+            return 0
         account_id = None if credentials is None else credentials.account
-        self._exchange.deleverage(symbol, fault.fraction, self._clock.now_ms(), account_id)
+        return int(self._exchange.deleverage(symbol, fault.fraction, self._clock.now_ms(), account_id))
 
-    def _fill_partly(self, fault: PartialFill) -> None:
+    def _fill_partly(self, fault: PartialFill) -> int:
         """A taker comes for the order nearest to the touch; nothing happens where none can be filled in part."""
         symbol = fault.symbol.upper()
         listing = self._exchange.listings.get(symbol)
         order = None if listing is None else self._nearest(symbol)
         if listing is None or order is None:
-            return
+            return 0
         ahead = listing.book.side(order.side).ahead_of(order)
         steps = min(max(1, int(order.leaves_steps * fault.fraction)), order.leaves_steps - 1)
         now_ms = self._clock.now_ms()
@@ -113,10 +118,11 @@ class Moments:
         if listing.is_replay:
             update = PrintUpdate(0, listing.last_print_id, order.price_ticks, ahead + steps, buyer_is_maker)
             self._exchange.apply(symbol, update, now_ms)
-            return
+            return 1
         better = _better_steps(listing, order)
         taker = TakerUpdate(0, not buyer_is_maker, better + ahead + steps, order.price_ticks)
         self._exchange.apply(symbol, taker, now_ms)
+        return 1
 
     def _nearest(self, symbol: str) -> Order | None:
         """The resting order of more than one step whose price is closest to the touch."""

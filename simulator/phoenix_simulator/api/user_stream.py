@@ -64,12 +64,14 @@ class UserStreams:
         for held in [held for held in self._by_account.values() if held.expires_ns <= now_ns]:
             self.expire(held.account_id)
 
-    def expire(self, account_id: str | None) -> None:
-        """Ends a key, or every key, and says so to who listens. Sockets stay up."""
-        for held in [held for held in self._by_account.values() if account_id in {None, held.account_id}]:
+    def expire(self, account_id: str | None) -> int:
+        """Ends a key, or every key, and says so to who listens. Sockets stay up. Returns how many ended."""
+        ended = [held for held in self._by_account.values() if account_id in {None, held.account_id}]
+        for held in ended:
             del self._by_account[held.account_id]
             payload = listen_key_expired(held.key, self._clock.reported_ms())
             self._deliver(held.key, _EXPIRED_EVENT, payload)
+        return len(ended)
 
     # ---- connections --------------------------------------------------------------------------------------------
 
