@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Final
 
 import orjson
@@ -389,11 +390,12 @@ def contract_info(listing: Listing, event_ms: int) -> bytes:
                     "bnf": row.notional_floor_e8 // E8,
                     "bnc": row.notional_cap_e8 // E8,
                     "mmr": float(row.maintenance_ratio),
-                    "cf": row.cumulative_e8 / E8,
-                    "mi": 1,
+                    "cf": row.cumulative_e8 // E8,
+                    # A bracket is for the leverages that the next one no longer allows.
+                    "mi": above.initial_leverage + 1 if above is not None else 1,
                     "ma": row.initial_leverage,
                 }
-                for row in spec.brackets
+                for row, above in zip_longest(spec.brackets, spec.brackets[1:])
             ],
         }
     )
