@@ -13,12 +13,16 @@ import msgspec
 from history import (
     Accepted,
     AnyFact,
+    AtRest,
     Booked,
     KeysLost,
     KeysOld,
     LeaseTaken,
+    LedgerRebuilt,
+    RedisDied,
     RedisStarted,
     SwitchWritten,
+    Told,
     in_order,
 )
 from world import Symbol, World
@@ -75,43 +79,68 @@ class Judge:
         self._entries: dict[str, Booked] = {}
         """By symbol: the newest entry that a leader has written since the ledger was lost."""
         self._lost_ns = 0
+        self._switch: SwitchWritten | None = None
+        """As it was written last, where nothing was lost since."""
         self._changed_ns = 0
         """When the server's run, or what it holds, changed last: whoever watches a lease begins anew."""
 
     def judge(self, facts: Iterable[AnyFact]) -> Iterator[Violation]:
-        world = self._world
         for fact in facts:
-            match fact:
-                case Accepted() if fact.installation == self._terms.installation:
-                    yield from self._one_trader(fact, world.symbol(fact.symbol))
-                    world.apply(fact)
-                    yield from self._second_writer(fact)
-                    yield from self._stop(fact, world.symbol(fact.symbol))
-                    yield from self._leftovers(fact, world.symbol(fact.symbol))
-                    if _opens_risk(fact, world.symbol(fact.symbol)):
-                        yield from self._account_limits(fact)
-                        yield from self._uncovered_order(fact, world.symbol(fact.symbol))
-                case Accepted():
-                    world.apply(fact)
-                    self._foreign_ns.setdefault(fact.symbol, fact.at_ns)
-                case Booked():
-                    yield from self._older_entry(fact)
-                    yield from self._granted(fact)
-                    world.apply(fact)
-                    yield from self._uncovered_entry(fact, world.symbol(fact.symbol))
-                case LeaseTaken():
-                    yield from self._taken(fact, world.symbol(fact.symbol))
-                    world.apply(fact)
-                case SwitchWritten():
-                    yield from self._lifted(fact)
-                    world.apply(fact)
-                    if fact.resumed:
-                        self._foreign_ns.clear()
-                case KeysLost() | KeysOld() | RedisStarted():
-                    self._changed_ns = fact.at_ns
-                    world.apply(fact)
-                case _:
-                    world.apply(fact)
+            yield from self._before(fact)
+            self._world.apply(fact)
+            yield from self._after(fact)
+
+    def _before(self, fact: AnyFact) -> Iterator[Violation]:
+        """Against the world that the fact changes."""
+        match fact:
+            case Accepted() if self._ours(fact):
+                yield from self._one_trader(fact, self._world.symbol(fact.symbol))
+            case LeaseTaken():
+                yield from self._taken(fact, self._world.symbol(fact.symbol))
+            case Booked():
+                yield from self._older_entry(fact)
+                yield from self._granted(fact)
+            case SwitchWritten():
+                yield from self._lifted(fact)
+                yield from self._epochs(fact)
+            case _:
+                pass
+
+    def _after(self, fact: AnyFact) -> Iterator[Violation]:
+        """In the world that has taken the fact."""
+        match fact:
+            case Accepted() if self._ours(fact):
+                yield from self._order(fact, self._world.symbol(fact.symbol))
+            case Accepted():
+                self._foreign_ns.setdefault(fact.symbol, fact.at_ns)
+            case Booked():
+                yield from self._uncovered_entry(fact, self._world.symbol(fact.symbol))
+            case LedgerRebuilt():
+                yield from self._rebuilt(fact)
+            case SwitchWritten(resumed=True):
+                self._foreign_ns.clear()
+            case KeysLost() | KeysOld() | RedisStarted():
+                self._changed_ns = fact.at_ns
+                self._switch = None
+            case RedisDied():
+                self._switch = None
+            case Told():
+                yield from self._position(fact, self._world.symbol(fact.symbol))
+            case AtRest():
+                yield from self._resting(fact)
+            case _:
+                pass
+
+    def _order(self, order: Accepted, symbol: Symbol) -> Iterator[Violation]:
+        yield from self._second_writer(order)
+        yield from self._stop(order, symbol)
+        yield from self._leftovers(order, symbol)
+        if _opens_risk(order, symbol):
+            yield from self._account_limits(order)
+            yield from self._uncovered_order(order, symbol)
+
+    def _ours(self, order: Accepted) -> bool:
+        return order.installation == self._terms.installation
 
     # -- 1: one trader per symbol ------------------------------------------------------------------
 
@@ -234,6 +263,18 @@ class Judge:
             text = f"the switch fell from {switch.sticky} to {fact.level} and nobody had resumed"
             yield Violation(Rule.STOP, fact.at_ns, "account", text)
 
+    def _epochs(self, fact: SwitchWritten) -> Iterator[Violation]:
+        """Whoever names an epoch lifts what it stood for: none is given twice, none comes back."""
+        before, self._switch = self._switch, fact
+        if before is None:
+            return
+        if fact.epoch < before.epoch:
+            text = f"the switch's epoch fell from {before.epoch} to {fact.epoch}"
+            yield Violation(Rule.STOP, fact.at_ns, "account", text)
+        elif fact.epoch == before.epoch and fact.level < before.level:
+            text = f"the switch fell from {before.level} to {fact.level} and kept epoch {fact.epoch}"
+            yield Violation(Rule.STOP, fact.at_ns, "account", text)
+
     # -- 4: nothing is forgotten -------------------------------------------------------------------
 
     def _leftovers(self, order: Accepted, symbol: Symbol) -> Iterator[Violation]:
@@ -263,6 +304,38 @@ class Judge:
         if not self._disturbed and entry.token and (missing := _uncovered(symbol)):
             text = f"token {entry.token} wrote an entry that does not cover what rests: {missing}"
             yield Violation(Rule.NOTHING_FORGOTTEN, entry.at_ns, entry.symbol, text)
+
+    def _rebuilt(self, fact: LedgerRebuilt) -> Iterator[Violation]:
+        """From that moment on others are granted what the entries leave: positions and orders of all are in them."""
+        if self._disturbed:
+            return
+        for name, symbol in self._world.symbols.items():
+            held, value, entry = symbol.exposure(), symbol.step_micro, symbol.entry
+            long, short = (entry.long, entry.short) if entry is not None else (0, 0)
+            if held.highest * value > long or -held.lowest * value > short:
+                text = (
+                    f"the ledger was rebuilt with long {_quote(long)}, short {_quote(short)}; in the worst case there"
+                    f" is long {_quote(held.highest * value)}, short {_quote(-held.lowest * value)}"
+                )
+                yield Violation(Rule.NOTHING_FORGOTTEN, fact.at_ns, name, text)
+
+    def _position(self, fact: Told, symbol: Symbol) -> Iterator[Violation]:
+        if fact.position != symbol.position:
+            text = f"{fact.holder} leads and says position {fact.position} steps, the exchange {symbol.position}"
+            yield Violation(Rule.NOTHING_FORGOTTEN, fact.at_ns, fact.symbol, text)
+
+    def _resting(self, fact: AtRest) -> Iterator[Violation]:
+        """An order of an older token is cancelled by who leads now; under a stop nothing rests that could open risk."""
+        for name, symbol in self._world.symbols.items():
+            for order in symbol.live.values():
+                if not self._ours(order):
+                    continue
+                if order.token < symbol.current:
+                    text = f"{order.client_id} rests, though token {symbol.current} leads"
+                    yield Violation(Rule.NOTHING_FORGOTTEN, fact.at_ns, name, text)
+                if self._world.switch.stops and not order.reduce_only:
+                    text = f"{order.client_id} rests, though everybody has heard of the stop"
+                    yield Violation(Rule.STOP, fact.at_ns, name, text)
 
     def _older_entry(self, entry: Booked) -> Iterator[Violation]:
         if self._world.ledger_lost_ns != self._lost_ns:

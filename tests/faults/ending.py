@@ -1,20 +1,32 @@
-"""How a cell ends: everything heals, the account quotes again, is stopped in order, and its history is judged."""
+"""How a cell ends: everything heals, the account quotes, is stopped and resumed, its workers leave, and its history is
+judged.
+"""
 
+import asyncio
 import contextlib
+import signal
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 
 from cell import Cell
 from checker import Rule, Violation, check
-from history import LeaseReleased
+from history import AtRest, LeaseReleased, LeaseRenewed, SwitchWritten, Told
 from phoenix_coordination.redis.client import FAULTS
-from phoenix_coordination.state import decode
+from phoenix_coordination.redis.records import read_records
+from phoenix_coordination.state import EmergencyState, Role, StateRecord, decode
 from phoenix_coordination.state_directory import final_record_path
 from workers import Slot
 
 _RECOVERS_WITHIN_S = 150
 """Longer than the 60 s for which a dead process counts, at the exchange and among the makers of an address."""
+_RESTS_WITHIN_S = 30.0
+"""Shorter than the 60 s after which the exchange itself takes out what a dead worker left."""
+_WARM_WITHIN_S = 70.0
+_RENEWALS = 2
+"""The first may have been asked for before the stop was written and told after it."""
+_LOOK_S = 0.05
 _AUDITED = {
     "twoWriters": Rule.ONE_TRADER,
     "exposure": Rule.LIMITS,
@@ -23,13 +35,17 @@ _AUDITED = {
 }
 
 
-async def finish(cell: Cell) -> list[Violation]:
-    """Whatever was violated from the first moment to the last."""
+async def finish(cell: Cell, *, leaderless: bool = False) -> list[Violation]:
+    """Whatever was violated from the first moment to the last. `leaderless`: at the stop that ends it nobody leads."""
     cell.exchange.server.faults.clear()
     for slot in cell.workers.slots.values():
         slot.heal()
-    recovered = await _recovered(cell)
-    found = [] if recovered else list(_silent(cell))
+    found: list[Violation] = []
+    if recovered := await _recovered(cell):
+        found += await _stopped(cell, leaderless=leaderless)
+        recovered = await _recovered(cell)
+    if not recovered:
+        found += _silent(cell)
     leaders = {symbol: cell.leader(symbol) for symbol in cell.plot.symbols}
     mark = len(cell.facts)
     for message in await cell.workers.stop():
@@ -42,6 +58,86 @@ async def finish(cell: Cell) -> list[Violation]:
         found += _disagreements(cell, leaders, handed_in)
     found += _audited(cell)
     return [*check(cell.facts, cell.terms), *check(cell.crowd, cell.terms), *found]
+
+
+async def _stopped(cell: Cell, *, leaderless: bool) -> list[Violation]:
+    """A stop at which nothing else happens: what rests once all have heard of it, and what each leader knows then."""
+    if leaderless and await _within(_WARM_WITHIN_S, lambda: _warm(cell)):
+        for symbol in cell.plot.symbols:
+            if (slot := cell.leader(symbol)) is not None:
+                slot.signal(signal.SIGKILL)
+    mark = len(cell.facts)
+    await _within(_RESTS_WITHIN_S, lambda: _stop(cell))
+    if not await _within(_RESTS_WITHIN_S, lambda: _heard(cell, mark)):
+        return [Violation(Rule.STOP, time.monotonic_ns(), "account", "not everybody has heard of a stop")]
+    await _within(_RESTS_WITHIN_S, lambda: _nothing_rests(cell))
+    told: dict[str, StateRecord] = {}
+    await _within(_RESTS_WITHIN_S, lambda: _positions_agree(cell, told))
+    for symbol, record in told.items():
+        steps = cell.exchange.steps(symbol, Decimal(record.position.qty))
+        cell.hear(Told(at_ns=time.monotonic_ns(), symbol=symbol, holder=record.holder, position=steps))
+    cell.hear(AtRest(at_ns=time.monotonic_ns()))
+    await _within(_RESTS_WITHIN_S, lambda: _resume(cell))
+    text = "whoever leads it publishes nothing under a stop"
+    return [
+        Violation(Rule.RECOVERY, time.monotonic_ns(), symbol, text)
+        for symbol in cell.plot.symbols
+        if symbol not in told
+    ]
+
+
+async def _within(seconds: float, condition: Callable[[], Awaitable[bool]]) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(*FAULTS):
+            if await condition():
+                return True
+        await asyncio.sleep(_LOOK_S)
+    return False
+
+
+async def _stop(cell: Cell) -> bool:
+    await cell.account.stop(1)
+    return True
+
+
+async def _resume(cell: Cell) -> bool:
+    await cell.account.resume()
+    return True
+
+
+async def _warm(cell: Cell) -> bool:
+    """Each symbol has a standby that could quote at once, and says so."""
+    keys = [cell.account.keys.warm(symbol) for symbol in cell.plot.symbols]
+    return all([await cell.account.client.execute_command("EXISTS", key) for key in keys])
+
+
+async def _heard(cell: Cell, mark: int) -> bool:
+    """Each symbol's lease was renewed by who holds it since the stop was written: the answer told the stop."""
+    stop = next((n for n in range(mark, len(cell.facts)) if isinstance(cell.facts[n], SwitchWritten)), None)
+    if stop is None:
+        return False
+    renewed = Counter(fact.symbol for fact in cell.facts[stop:] if isinstance(fact, LeaseRenewed))
+    return all(cell.leader(symbol) is not None and renewed[symbol] >= _RENEWALS for symbol in cell.plot.symbols)
+
+
+async def _nothing_rests(cell: Cell) -> bool:
+    return not any(cell.exchange.resting(symbol) for symbol in cell.plot.symbols)
+
+
+async def _positions_agree(cell: Cell, told: dict[str, StateRecord]) -> bool:
+    """`told`: by symbol, what its leader has published since it knows of the stop."""
+    published = await read_records(cell.account.client, cell.account.keys)
+    told.clear()
+    for record in published.records:
+        lease = cell.leases.get(record.symbol)
+        knows = record.emergency.level != EmergencyState().level
+        if record.role is Role.LEADING and knows and lease is not None and record.token == lease.token:
+            told[record.symbol] = record
+    return all(
+        symbol in told and Decimal(told[symbol].position.qty) == cell.exchange.position_in_base_units(symbol)
+        for symbol in cell.plot.symbols
+    )
 
 
 async def _recovered(cell: Cell) -> bool:

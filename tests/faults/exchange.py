@@ -83,7 +83,14 @@ class ExchangeOfCell:
         return holding.position.steps if holding is not None else 0
 
     def position_in_base_units(self, symbol: str) -> Decimal:
-        return self.server.exchange.listing(symbol).spec.quantity_to_decimal(self.position(symbol))
+        return self._spec(symbol).quantity_to_decimal(self.position(symbol))
+
+    def steps(self, symbol: str, quantity: Decimal) -> int:
+        """Of a signed quantity in base units."""
+        return int(quantity / self._spec(symbol).quantity_to_decimal(1))
+
+    def _spec(self, symbol: str) -> SymbolSpec:
+        return self.server.exchange.listing(symbol).spec
 
     def take(self, symbol: str) -> bool:
         """A taker takes our nearest buy order whole; whether there was one."""

@@ -156,6 +156,18 @@ class FaultEnded(Fact, frozen=True, kw_only=True):
     number: int
 
 
+class Told(Fact, frozen=True, kw_only=True):
+    """What a leader published of itself while nothing of its symbol rested: its position in steps."""
+
+    symbol: str
+    holder: str
+    position: int
+
+
+class AtRest(Fact, frozen=True, kw_only=True):
+    """Nothing is done to anybody any more, and everybody has heard how the switch stands: what rests now, stays."""
+
+
 class Observed(Fact, frozen=True, kw_only=True):
     """Something that the harness saw and a reader of the history wants to know."""
 
@@ -181,6 +193,8 @@ AnyFact = (
     | RedisStarted
     | FaultBegan
     | FaultEnded
+    | Told
+    | AtRest
     | Observed
 )
 

@@ -6,6 +6,7 @@ import pytest
 from checker import Rule, Terms, check
 from history import (
     Accepted,
+    AtRest,
     Booked,
     Filled,
     Gone,
@@ -20,6 +21,7 @@ from history import (
     RedisDied,
     RedisStarted,
     SwitchWritten,
+    Told,
     read,
     write,
 )
@@ -123,6 +125,14 @@ START = [
     booked(2, symbol=OTHER),
 ]
 """Token 1 leads both symbols, the ledger is whole, nothing is stopped."""
+
+
+def at_rest(ms):
+    return AtRest(at_ns=ns(ms))
+
+
+def told(ms, position, symbol=SYMBOL):
+    return Told(at_ns=ns(ms), symbol=symbol, holder="pod/1", position=position)
 
 
 def rules(*facts):
@@ -295,6 +305,9 @@ def test_the_accounts_limits_hold(facts, violated):
 
 # -- 3: a stop stops -------------------------------------------------------------------------------
 
+BOUGHT = order(10)
+HELD = [BOUGHT, filled(20, BOUGHT, 10)]
+
 STOP = {
     "before the stop": ([order(90), switch(100, 1)], False),
     "within the deadline of a renewal before the stop": ([switch(100, 1), order(700)], False),
@@ -325,6 +338,28 @@ STOP = {
     "a stop that outlives a loss": ([switch(100, 1), KeysLost(at_ns=ns(200)), switch(300, 1)], False),
     "a lower level without a resume": ([switch(100, 2), switch(300, 1)], True),
     "a higher level": ([switch(100, 1), switch(300, 2)], False),
+    "a higher level of the same epoch, as two memories come together": (
+        [switch(100, 1, epoch=2), switch(300, 2, epoch=2)],
+        False,
+    ),
+    "a resume that has no epoch of its own": ([switch(100, 1, epoch=2), switch(300, 0, epoch=2, resumed=True)], True),
+    "an epoch that falls": ([switch(100, 1, epoch=3), switch(300, 0, epoch=2, resumed=True)], True),
+    "an epoch that grows": ([switch(100, 1, epoch=3), switch(300, 0, epoch=4, resumed=True)], False),
+    "an older epoch after a loss": ([switch(100, 0, epoch=5), KeysLost(at_ns=ns(200)), switch(300, epoch=4)], False),
+    "an older epoch of older data": ([switch(100, 0, epoch=5), KeysOld(at_ns=ns(200)), switch(300, epoch=4)], False),
+    "an order that rests under a stop": ([order(10), switch(100, 1), at_rest(5000)], True),
+    "an order that rests under a switch that nobody has seeded": (
+        [order(10), KeysLost(at_ns=ns(100)), at_rest(5000)],
+        True,
+    ),
+    "a book that is empty under a stop": ([LEFT, switch(100, 1), gone(150, LEFT), at_rest(5000)], False),
+    "what reduces rests under a stop": (
+        [*HELD, order(30, side=-1, reduce_only=True), switch(100, 1), at_rest(5000)],
+        False,
+    ),
+    "another symbol's order under a stop": ([order(10, symbol=OTHER), switch(100, 1), at_rest(5000)], True),
+    "another installation's order under a stop": ([order(10, 5, by=THEIRS), switch(100, 1), at_rest(5000)], False),
+    "an order that rests while nothing is stopped": ([order(10), at_rest(5000)], False),
 }
 
 
@@ -378,6 +413,35 @@ FORGOTTEN = {
     ),
     "with a new entry after a loss": (
         [KeysOld(at_ns=ns(25)), renewed(500), rebuilt(600), booked(610), order(900)],
+        False,
+    ),
+    "an older order that rests for good": ([LEFT, taken(1000, 2), at_rest(5000)], True),
+    "an older order that was cancelled": ([LEFT, taken(1000, 2), gone(1100, LEFT), at_rest(5000)], False),
+    "an order of who leads rests": ([LEFT, at_rest(5000)], False),
+    "a leader that knows its position": ([*HELD, told(4000, 10)], False),
+    "a leader that has not heard of a fill": ([*HELD, told(4000, 0)], True),
+    "a leader that knows of too much": ([told(4000, 10)], True),
+    "rebuilt without what rests": ([order(10), KeysLost(at_ns=ns(100)), rebuilt(1200)], True),
+    "rebuilt without what is held": ([*HELD, KeysLost(at_ns=ns(100)), rebuilt(1200)], True),
+    "rebuilt without another symbol": (
+        [order(10, symbol=OTHER), KeysLost(at_ns=ns(100)), booked(1100, 2), rebuilt(1200)],
+        True,
+    ),
+    "rebuilt with less than what rests": (
+        [order(10), order(11, side=-1), KeysLost(at_ns=ns(100)), booked(1199, 0, 0, buys=10, sells=9), rebuilt(1200)],
+        True,
+    ),
+    "rebuilt with what rests": (
+        [order(10), order(11, side=-1), KeysLost(at_ns=ns(100)), booked(1199, 0, 0, buys=10, sells=10), rebuilt(1200)],
+        False,
+    ),
+    "rebuilt with what is held": (
+        [*HELD, KeysLost(at_ns=ns(100)), booked(1199, 0, 0, position=10, buys=0, sells=0), rebuilt(1200)],
+        False,
+    ),
+    "rebuilt with nothing, as nothing is there": ([KeysLost(at_ns=ns(100)), rebuilt(1200)], False),
+    "rebuilt while another installation trades": (
+        [order(10, 5, by=THEIRS), KeysLost(at_ns=ns(100)), rebuilt(1200)],
         False,
     ),
     "what was read while it was rebuilt covers": (

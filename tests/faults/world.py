@@ -4,6 +4,7 @@ import msgspec
 from history import (
     Accepted,
     AnyFact,
+    AtRest,
     Booked,
     FaultBegan,
     FaultEnded,
@@ -21,6 +22,7 @@ from history import (
     RedisDied,
     RedisStarted,
     SwitchWritten,
+    Told,
     Unbooked,
 )
 
@@ -166,7 +168,7 @@ class World(msgspec.Struct):
             case RedisStarted():
                 self.trusted = False
                 self._unseed(fact.at_ns)
-            case FaultBegan() | FaultEnded() | Observed():
+            case FaultBegan() | FaultEnded() | Told() | AtRest() | Observed():
                 pass
 
     def _accepted(self, fact: Accepted) -> None:
