@@ -339,6 +339,7 @@ def _short_day(text: SymbolText, day: Candle) -> Json:
         "l": text.price(day.low),
         "v": text.quantity(day.volume_steps),
         "q": _quote(day.quote_e8),
+        "ps": text.spec.symbol,
         "st": frames.USD_M,
     }
 
@@ -353,6 +354,7 @@ def force_order(text: SymbolText, event: OrderForced, event_ms: int) -> bytes:
         {
             "e": "forceOrder",
             "E": event_ms,
+            "ps": event.symbol,
             "st": frames.USD_M,
             "o": {
                 "s": event.symbol,
