@@ -77,11 +77,13 @@ class Guardian:
 class Process:
     """A running child. It leads its own process group, so that a terminal's Ctrl-C reaches only the runner."""
 
-    def __init__(self, name: str, child: asyncio.subprocess.Process, log: Path, guardian: Guardian) -> None:
+    def __init__(
+        self, name: str, child: asyncio.subprocess.Process, log: Path, log_start: int, guardian: Guardian
+    ) -> None:
         self.name = name
         self._child = child
         self._log = log
-        self._log_start = log.stat().st_size if log.exists() else 0
+        self._log_start = log_start
         self._guardian = guardian
         self._forgotten = False
 
@@ -100,6 +102,7 @@ class Process:
         """Starts `argv` with `env` added to ours; errors (and output, unless it `announces`) are appended to `log`."""
         rotate(log)
         with log.open("ab") as sink:
+            log_start = sink.tell()  # before it runs: it may have had its last words when it is ours to ask
             child = await asyncio.create_subprocess_exec(
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -109,7 +112,7 @@ class Process:
                 start_new_session=True,
             )
         guardian.watch(child.pid, rank)
-        return cls(name, child, log, guardian)
+        return cls(name, child, log, log_start, guardian)
 
     @property
     def pid(self) -> int:
@@ -159,7 +162,8 @@ class Process:
         return next((spoken(line.strip()) for line in reversed(lines) if line.strip()), "")
 
     def rotate_log(self) -> None:
-        rotate(self._log)
+        if rotate(self._log):
+            self._log_start = 0
 
 
 def spoken(line: str) -> str:
@@ -171,13 +175,16 @@ def spoken(line: str) -> str:
         return line
 
 
-def rotate(log: Path) -> None:
-    """Copies a log that has grown too large aside and empties it: the child goes on appending to the same file."""
+def rotate(log: Path) -> bool:
+    """Copies a log that has grown too large aside and empties it: the child goes on appending to the same file.
+    Whether it had.
+    """
     if not log.exists() or log.stat().st_size < LOG_LIMIT_BYTES:
-        return
+        return False
     for generation in range(LOG_GENERATIONS - 1, 0, -1):
         older = log.with_name(f"{log.name}.{generation}")
         if older.exists():
             older.replace(log.with_name(f"{log.name}.{generation + 1}"))
     log.with_name(f"{log.name}.1").write_bytes(log.read_bytes())
     os.truncate(log, 0)
+    return True

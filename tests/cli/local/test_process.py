@@ -77,6 +77,38 @@ async def test_the_last_words_are_of_this_child_not_of_the_one_before(tmp_path):
         assert second.last_words() == ""
 
 
+async def test_a_child_that_has_ended_before_anybody_could_look_is_still_heard(tmp_path, monkeypatch):
+    begin = asyncio.create_subprocess_exec
+
+    async def seen_late(*argv, **options):
+        child = await begin(*argv, **options)
+        if options["stdin"] == asyncio.subprocess.DEVNULL:  # the guardian waits for its input
+            await child.wait()
+        return child
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", seen_late)
+    async with Guardian() as guard:
+        for words in ("first: out of luck", "second: out of luck, too"):
+            child = await start(f"import sys; sys.exit({words!r})", tmp_path, guard, announces=False)
+            await child.wait()
+            assert child.last_words() == words
+
+
+async def test_the_last_words_are_found_in_a_log_that_was_put_aside_meanwhile(tmp_path, monkeypatch):
+    (tmp_path / "child.log").write_text("of an earlier one, longer than all that follows\n")
+    async with Guardian() as guard:
+        code = "import sys; print('up', flush=True); sys.stdin = open('go'); sys.exit(sys.stdin.readline())"
+        os.mkfifo(tmp_path / "go")
+        monkeypatch.chdir(tmp_path)
+        child = await start(code, tmp_path, guard)
+        await child.announcement()
+        monkeypatch.setattr(process, "LOG_LIMIT_BYTES", 1)
+        child.rotate_log()
+        (tmp_path / "go").write_text("out of luck")
+        await child.wait()
+        assert child.last_words() == "out of luck"
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
