@@ -7,7 +7,6 @@ what they say together. Warnings are said and let pass.
 import argparse
 import json
 import math
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -130,7 +129,7 @@ def _check_others(loaded: Loaded, report: Report) -> Iterator[Problem]:
     if not loaded.others:
         return
     # The simulator is imported where it is needed: manifests alone are checked without it.
-    from phoenix_simulator.scenario import KIND, ScenarioError, parse_scenario  # noqa: PLC0415 - see above
+    from phoenix_simulator.scenario import KIND, ScenarioError, parse_scenario, path_of  # noqa: PLC0415 - see above
 
     for document in loaded.others:
         kind = document.value.get("kind") if isinstance(document.value, dict) else None
@@ -143,29 +142,25 @@ def _check_others(loaded: Loaded, report: Report) -> Iterator[Problem]:
         try:
             parse_scenario(document.value, document.file)
         except ScenarioError as error:
-            line = document.line(_path_of(error.field))
+            line = document.line(path_of(error.field))
             yield Problem(document.file, line, error.field, error.reason, _scenario_hint(error.field))
         else:
             report.scenarios += 1
 
 
 def _scenario_hint(field_name: str) -> str:
+    from phoenix_simulator.expectations import Expectation  # noqa: PLC0415 - as above
     from phoenix_simulator.faults import Fault  # noqa: PLC0415 - as above
     from phoenix_simulator.market.regimes import RegimeName  # noqa: PLC0415 - as above
 
     match field_name.rpartition(".")[2]:
         case "kind":
-            return f"there are: {', '.join(str(fault.__struct_config__.tag) for fault in get_args(Fault))}"
+            kinds = get_args(Expectation if field_name.startswith("spec.expect") else Fault)
+            return f"there are: {', '.join(str(kind.__struct_config__.tag) for kind in kinds)}"
         case "regime":
             return f"there are: {', '.join(RegimeName)}"
         case _:
             return "docs/exchange.md lists the fields of a scenario"
-
-
-def _path_of(field_name: str) -> tuple[str | int, ...]:
-    """`spec.faults[0].kind` → its path; steps without a name (`[...]`, a key of a map) end it."""
-    known = field_name.partition("[...]")[0]
-    return tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", known))
 
 
 def _check_sizes(loaded: Loaded) -> Iterator[Problem]:

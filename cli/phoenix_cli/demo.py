@@ -5,7 +5,8 @@ again where they die, and stops everything in order on Ctrl-C, after --for or at
 compares what the workers say with the exchange's own books. `phoenix stop` and `phoenix resume` act on it meanwhile.
 
 Times (--for, KIND@T) are of the run's own clock: at --speed 5 a minute takes 12 s. Ends with 1 where worker and
-exchange disagree, the exchange's audit found a violation, an order still rests, or a worker did not end in order.
+exchange disagree, the exchange's audit found a violation, an order still rests, a worker did not end in order, or what
+the scenario expects did not hold.
 """
 
 import argparse
@@ -64,6 +65,7 @@ class Options:
     report: Path | None
     state_directory: Path
     configs: Path
+    queue_model: str | None = None
     worker: Sequence[str] = WORKER
     exchange: Sequence[str] = EXCHANGE
 
@@ -74,6 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--symbols", default=_DEFAULT_SYMBOLS, metavar="A,B", help="makers of configs/ to run (default %(default)s)")
     add("--replay", type=Path, metavar="CAPTURE", help="the market is this recorded capture instead of a synthetic one")
     add("--scenario", type=Path, metavar="FILE", help="the market, and faults, of a scenario file")
+    add(
+        "--queue-model",
+        choices=("pessimistic", "proportional", "optimistic"),
+        help="where in a queue others cancel: behind us (the default), evenly, or ahead of us; what a run earns lies"
+        " between the first and the last",
+    )
     add("--speed", type=_speed, default=1.0, metavar="N", help="the run's clock: N times life's (default 1)")
     add("--seed", type=int, metavar="N", help=f"of the synthetic market (default {_DEFAULT_SEED}, or the scenario's)")
     add(
@@ -105,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
         report=_writable(args.report),
         state_directory=(args.state_dir or default_state_directory("demo")).absolute(),
         configs=find_configs(),
+        queue_model=args.queue_model,
     )
     to_stdout = args.output == "json"
     plain = args.plain or to_stdout or not sys.stdout.isatty()
@@ -217,6 +226,7 @@ async def _trade(
         account=account_report(runner.accounts[0].peak, runner.accounts[0].view()),
         books=await control.books(key.api_key),
         audit=await control.audit(),
+        verdicts=await control.verdicts(),
     )
     unorderly = [f"{maker.symbol}: {maker.stop_problem}" for maker in runner.makers if maker.stop_problem]
     return report, [*report.faults, *unorderly]
@@ -286,6 +296,8 @@ def _exchange_options(options: Options) -> list[str]:
         found += ["--replay", str(options.replay)]
     if options.scenario is not None:
         found += ["--scenario", str(options.scenario)]
+    if options.queue_model is not None:
+        found += ["--queue-model", options.queue_model]
     return found
 
 

@@ -96,4 +96,7 @@ def summary(report: Report) -> str:
         f" audit {'clean' if not violations else f'{violations} violations'};"
         f" {'agrees' if report.agreement else 'disagrees'} with the workers"
     )
+    lines += [
+        f"expected: {verdict.text}: {'held' if verdict.held else verdict.reason}" for verdict in exchange.expectations
+    ]
     return "\n".join(lines) + "\n"

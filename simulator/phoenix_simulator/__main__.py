@@ -1,6 +1,7 @@
 """`python -m phoenix_simulator`, and `phoenix exchange`: a simulated Binance USDⓈ-M venue on one port.
 
-Prints one line of JSON, {"url": …}, when it listens. SIGTERM and SIGINT end it in order.
+Prints one line of JSON, {"url": …}, when it listens. SIGTERM and SIGINT end it in order; where a scenario says what
+must hold, the verdicts are then printed on stderr, and the exit status is 1 unless all of it held.
 """
 
 import argparse
@@ -16,7 +17,9 @@ import orjson
 import uvloop
 
 from phoenix_simulator.clock import ENVIRONMENT_VARIABLE, Clock
+from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.symbols import BUILT_IN
+from phoenix_simulator.expectations import State
 from phoenix_simulator.latency import parse_latencies
 from phoenix_simulator.market.capture import CaptureError
 from phoenix_simulator.market.source import MarketSource
@@ -24,6 +27,7 @@ from phoenix_simulator.scenario import Scenario, ScenarioError, load_scenario
 from phoenix_simulator.server import DEFAULT_SYMBOLS, Server, ServerConfig, build_sources, serve
 
 _REFUSED = 1
+_NOT_HELD = 1
 
 
 class RefusedError(Exception):
@@ -31,7 +35,7 @@ class RefusedError(Exception):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status 0, or 1 with one sentence on stderr."""
+    """Exit status 0, or 1 with what is wrong on stderr."""
     arguments = _parser().parse_args(argv)
     try:
         config = _config(arguments)
@@ -54,7 +58,10 @@ async def _run(config: ServerConfig, clock: Clock, sources: Mapping[str, MarketS
     async with serve(server, config.host, config.port) as url:
         print(orjson.dumps({"url": url}).decode(), flush=True)
         await server.stop.wait()
-    return 0
+        verdicts = server.judge.verdicts()
+    for verdict in verdicts:
+        print(f"phoenix exchange: expected: {verdict.text}: {verdict.reason or 'held'}", file=sys.stderr)
+    return 0 if all(verdict.state is State.HELD for verdict in verdicts) else _NOT_HELD
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
         help="how long the way takes, in ms: 5, 3..8, lognormal:8:0.5 or quantiles:0.5=4,0.99=30; PART is order-entry, "
         "acknowledgement, market-data, user-data or all; may be given several times",
     )
+    add(
+        "--queue-model",
+        choices=[model.word for model in QueueModel],
+        help="where in a queue others cancel: behind us (pessimistic, the default), evenly, or ahead of us",
+    )
     add("--speed", type=float, metavar="N", help="how much faster than life (default 1)")
     add("--seed", type=int, default=1, metavar="N", help="of the synthetic markets (default %(default)s)")
     return parser
@@ -110,13 +122,16 @@ def _config(arguments: argparse.Namespace) -> ServerConfig:
         latency = parse_latencies(arguments.latency, scenario.latency)
     except ValueError as error:
         raise RefusedError(f"--latency {error}") from None
+    venue = scenario.venue
+    if arguments.queue_model is not None:
+        venue = msgspec.structs.replace(venue, queue_model=arguments.queue_model)
     return ServerConfig(
         host=arguments.host,
         port=arguments.port,
         symbols=symbols,
         captures=tuple(arguments.replay),
         seed=arguments.seed,
-        scenario=msgspec.structs.replace(scenario, latency=latency),
+        scenario=msgspec.structs.replace(scenario, latency=latency, venue=venue),
     )
 
 

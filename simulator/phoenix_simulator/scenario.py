@@ -8,10 +8,16 @@
         BTCUSDT: {regime: calm, changes: [{atSeconds: 60, regime: jump}]}
       faults:
         - {kind: silence, symbol: BTCUSDT, route: public, startSeconds: 20, durationSeconds: 8}
+      expect:
+        - {kind: quoting, symbol: BTCUSDT, after: faults, withinSeconds: 10}
+        - {kind: audit-clean}
 
-Everything in `spec` is optional. What is wrong with a file is said with file and field.
+Everything in `spec` is optional. What is wrong with a file is said with file, line and field.
 """
 
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated
 
@@ -22,22 +28,29 @@ from phoenix_simulator.api.limits import LimitSettings
 from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.settings import AmendmentEnd, ExchangeSettings, FillEvent
 from phoenix_simulator.exchange.symbols import BUILT_IN
+from phoenix_simulator.expectations import Expectation, FaultsMet, LossWithin, Origin
 from phoenix_simulator.faults import Fault, Seconds
 from phoenix_simulator.latency import LatencySettings
 from phoenix_simulator.market.regimes import RegimeName
 
 API_VERSION = "phoenix.trading/v1alpha1"
 KIND = "Scenario"
+_UNKNOWN_FIELD = re.compile("unknown field `(.*)`")
+_ASSETS = frozenset(spec.margin_asset for spec in BUILT_IN.values())
 
 
 class ScenarioError(ValueError):
-    """A scenario that cannot be run: `path`, `field` (a path into the document, may be empty) and `reason`."""
+    """A scenario that cannot be run: `path`, `field` (a path into the document, may be empty), `reason` and, where the
+    text is known, `line`.
+    """
 
-    def __init__(self, path: str, field: str, reason: str) -> None:
-        super().__init__(f"{path}: {field}: {reason}" if field else f"{path}: {reason}")
+    def __init__(self, path: str, field: str, reason: str, line: int | None = None) -> None:
+        place = path if line is None else f"{path}:{line}"
+        super().__init__(f"{place}: {field}: {reason}" if field else f"{place}: {reason}")
         self.path = path
         self.field = field
         self.reason = reason
+        self.line = line
 
 
 def _member(kind: type[QueueModel] | type[AmendmentEnd] | type[FillEvent], field: str, name: str) -> str:
@@ -66,7 +79,7 @@ class MarketPlan(_Body, frozen=True, kw_only=True):
 class VenueChoices(_Body, frozen=True, kw_only=True):
     """What the venue's documentation leaves open (see `exchange/settings.py`), by name."""
 
-    queue_model: str = QueueModel.PESSIMISTIC.name.lower()
+    queue_model: str = QueueModel.PESSIMISTIC.word
     amendment_end: str = AmendmentEnd.CANCELED.name.lower()
     fill_events: tuple[str, ...] = tuple(kind.name.lower() for kind in ExchangeSettings().fill_events)
     limits: LimitSettings = LimitSettings()
@@ -86,6 +99,7 @@ class Scenario(_Body, frozen=True, kw_only=True):
     seed: Annotated[int, msgspec.Meta(ge=0)] | None = None
     markets: dict[str, MarketPlan] = {}
     faults: tuple[Fault, ...] = ()
+    expect: tuple[Expectation, ...] = ()
     venue: VenueChoices = VenueChoices()
     latency: LatencySettings = LatencySettings()
 
@@ -115,11 +129,18 @@ def load_scenario(path: Path) -> Scenario:
         raise ScenarioError(str(path), "", f"cannot be read: {error}") from None
     try:
         document = yaml.safe_load(text)
+        nodes = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}: " if mark is not None else ""
-        raise ScenarioError(str(path), "", f"{place}{getattr(error, 'problem', None) or 'is no YAML'}") from None
-    return parse_scenario(document, str(path))
+        line = mark.line + 1 if mark is not None else None
+        raise ScenarioError(str(path), "", getattr(error, "problem", None) or "is no YAML", line) from None
+    try:
+        return parse_scenario(document, str(path))
+    except ScenarioError as error:
+        line = (
+            None if nodes is None else _line_of(nodes, (*path_of(error.field), *_UNKNOWN_FIELD.findall(error.reason)))
+        )
+        raise ScenarioError(error.path, error.field, error.reason, line) from None
 
 
 def parse_scenario(document: object, path: str) -> Scenario:
@@ -132,4 +153,58 @@ def parse_scenario(document: object, path: str) -> Scenario:
     for field, given, wanted in (("apiVersion", parsed.api_version, API_VERSION), ("kind", parsed.kind, KIND)):
         if given != wanted:
             raise ScenarioError(path, field, f"is {given!r}; a scenario has {field}: {wanted}")
+    for field, reason in _contradictions(parsed.spec):
+        raise ScenarioError(path, f"spec.{field}", reason)
     return parsed.spec
+
+
+def path_of(field: str) -> tuple[str | int, ...]:
+    """`spec.faults[0].kind` → its path; steps without a name (`[...]`, a key of a map) end it."""
+    known = field.partition("[...]")[0]
+    return tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", known))
+
+
+def _contradictions(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    """(field, reason) of what is well-formed by itself and still cannot be: a fault that would hit nobody, an
+    expectation that could never be judged.
+    """
+    listed = ", ".join(BUILT_IN)
+    for index, fault in enumerate(scenario.faults):
+        for name, pattern in (("symbol", getattr(fault, "symbol", None)), ("when.symbol", _condition_symbol(fault))):
+            if pattern is not None and not any(fnmatchcase(symbol, pattern.upper()) for symbol in BUILT_IN):
+                yield f"faults[{index}].{name}", f"{pattern} matches no symbol; there are {listed}"
+    for index, expectation in enumerate(scenario.expect):
+        where = f"expect[{index}]"
+        symbol = getattr(expectation, "symbol", None)
+        if symbol is not None and symbol not in BUILT_IN:
+            yield f"{where}.symbol", f"{symbol} is not listed here; known symbols: {listed}"
+        if isinstance(expectation, LossWithin) and expectation.asset not in _ASSETS:
+            yield f"{where}.asset", f"{expectation.asset} is no margin asset; there are {', '.join(sorted(_ASSETS))}"
+        if isinstance(expectation, FaultsMet) and not scenario.faults:
+            yield where, "there are no faults to meet"
+        if expectation.after is Origin.FAULTS:
+            endless = next((number for number, fault in enumerate(scenario.faults) if fault.is_endless), None)
+            if endless is not None:
+                yield f"{where}.after", f"faults[{endless}] has no end: give it durationSeconds, count or times"
+
+
+def _condition_symbol(fault: Fault) -> str | None:
+    return None if fault.when is None else fault.when.symbol
+
+
+def _line_of(node: yaml.Node, steps: tuple[str | int, ...]) -> int:
+    """Of the value at the path, or of the deepest part of it that is there."""
+    line: int = node.start_mark.line + 1
+    for step in steps:
+        match node:
+            case yaml.MappingNode():
+                found = next(((key, value) for key, value in node.value if key.value == step), None)
+                if found is None:
+                    return line
+                line, node = found[0].start_mark.line + 1, found[1]
+            case yaml.SequenceNode() if isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+                line = node.start_mark.line + 1
+            case _:
+                return line
+    return line

@@ -36,6 +36,7 @@ from phoenix_simulator.conditions import ConditionWatch
 from phoenix_simulator.exchange.conditional import ConditionalOrders
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.symbols import BUILT_IN
+from phoenix_simulator.expectations import Judge
 from phoenix_simulator.faults import Faults
 from phoenix_simulator.latency import Latency
 from phoenix_simulator.market.player import MarketPlayer
@@ -109,16 +110,17 @@ class Server:
         latency = Latency(config.scenario.latency, config.drawn_from, clock)
         rest = RestServer(operations.rest(), gateway, clock, self.faults, latency)
         ws_api = WsApiServer(operations.websocket(), gateway, self.hub, clock, self.faults, latency)
+        start_ns = clock.monotonic_ns()
+        planned = [self.faults.add(fault, start_ns) for fault in config.scenario.faults]
+        self.judge = Judge(config.scenario.expect, self.exchange, self.audit, self.faults, planned, start_ns)
         self.application = web.Application()
-        Control(self.exchange, clock, self.keys, self.faults, self.audit, self.player).add_routes(
+        Control(self.exchange, clock, self.keys, self.faults, self.audit, self.player, self.judge).add_routes(
             self.application.router
         )
         streams = StreamServer(self.hub, self.streams, self.users, clock, self.faults, latency)
         streams.add_routes(self.application.router)
         self.application.router.add_get("/ws-fapi/v1", ws_api.handle)
         self.application.router.add_route("*", "/{path:.*}", rest.handle)
-        for fault in config.scenario.faults:
-            self.faults.schedule(fault, clock.monotonic_ns())
 
     # ---- the run loop -------------------------------------------------------------------------------------------
 
@@ -134,7 +136,9 @@ class Server:
 
     async def _keep_rhythm(self) -> None:
         while True:
-            self.faults.advance(self.clock.monotonic_ns())
+            now_ns = self.clock.monotonic_ns()
+            self.faults.advance(now_ns)
+            self.judge.look(now_ns)
             self.streams.tick(self.clock.now_ms())
             await asyncio.sleep(_TICK_S)
 

@@ -111,6 +111,13 @@ async def test_a_violation_is_told_while_it_runs(options, monkeypatch):
     assert output.said("run audit: 2 × leftBehind")
 
 
+async def test_what_the_scenario_expects_and_does_not_hold_is_a_problem(options, monkeypatch):
+    told = [{"text": "quoting BTCUSDT", "state": "open", "atSeconds": None, "reason": "no bid"}]
+    monkeypatch.setenv("STANDIN_VERDICTS", json.dumps(told))
+    _, problems = await demo(options, Until(READY))
+    assert problems == ["expected: quoting BTCUSDT: no bid"]
+
+
 async def test_a_killed_worker_is_started_again_at_once(options):
     output = Until(READY, after="SIGKILL")
     report, problems = await demo(replace(options, faults=(parse_fault("kill@2s"),)), output)

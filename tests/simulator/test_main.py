@@ -53,6 +53,27 @@ async def test_it_shares_the_clock_of_the_run():
     assert process.returncode == 0
 
 
+async def test_a_scenario_that_expects_something_is_judged_at_the_end(tmp_path):
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(
+        "apiVersion: phoenix.trading/v1alpha1\nkind: Scenario\nspec:\n"
+        "  expect:\n    - {kind: audit-clean}\n    - {kind: traded, symbol: BTCUSDT}\n",
+        encoding="utf-8",
+    )
+    process = await start("--port", "0", "--symbols", "BTCUSDT", "--scenario", str(scenario))
+    url = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))["url"]
+    async with aiohttp.ClientSession() as http, http.get(f"{url}/sim/scenario") as response:
+        told = {row["text"]: (row["state"], row["reason"]) for row in await response.json()}
+    assert told == {"audit-clean": ("held", ""), "traded BTCUSDT 1 times": ("open", "0 fills")}
+    process.send_signal(signal.SIGTERM)
+    _, err = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert err.decode().splitlines() == [
+        "phoenix exchange: expected: audit-clean: held",
+        "phoenix exchange: expected: traded BTCUSDT 1 times: 0 fills",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [

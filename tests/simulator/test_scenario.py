@@ -1,4 +1,4 @@
-"""Scenario files: what is wrong is said with file and field, before anything starts."""
+"""Scenario files: what is wrong is said with file, line and field, before anything starts."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def test_json_is_read_too_and_an_empty_spec_is_a_calm_day(tmp_path):
 @pytest.mark.parametrize(
     ("text", "field", "reason"),
     [
-        pytest.param("kind: [", "", "line", id="no YAML"),
+        pytest.param("kind: [", "", "expected", id="no YAML"),
         pytest.param("", "", "object", id="empty"),
         pytest.param("apiVersion: v1\nkind: Scenario\n", "apiVersion", "phoenix.trading", id="another API"),
         pytest.param("apiVersion: phoenix.trading/v1alpha1\nkind: Pod\n", "kind", "Scenario", id="another kind"),
@@ -73,6 +73,45 @@ def test_json_is_read_too_and_an_empty_spec_is_a_calm_day(tmp_path):
         ),
         pytest.param(HEAD + "spec: {venue: {queueModel: magic}}\n", "spec", "queueModel", id="queue model"),
         pytest.param(HEAD + "spec: {venue: {fillEvents: [account]}}\n", "spec", "exactly once", id="fill events"),
+        pytest.param(
+            HEAD + "spec: {faults: [{kind: gap}, {kind: gap, symbol: XYZ*}]}\n",
+            "spec.faults[1].symbol",
+            "matches no symbol",
+            id="a fault that hits nobody",
+        ),
+        pytest.param(
+            HEAD + "spec: {faults: [{kind: gap, when: {orders: 1, symbol: NOPE}}]}\n",
+            "spec.faults[0].when.symbol",
+            "matches no symbol",
+            id="a condition of no symbol",
+        ),
+        pytest.param(
+            HEAD + "spec: {faults: [{kind: gap, when: {symbol: BTCUSDT}}]}\n",
+            "spec.faults[0].when",
+            "needs one of",
+            id="a condition of nothing",
+        ),
+        pytest.param(
+            HEAD + "spec: {faults: [{kind: silence}], expect: [{kind: quoting, symbol: BTCUSDT, after: faults}]}\n",
+            "spec.expect[0].after",
+            "faults[0] has no end",
+            id="after a fault without an end",
+        ),
+        pytest.param(
+            HEAD + "spec: {expect: [{kind: quoting, symbol: NOPE}]}\n",
+            "spec.expect[0].symbol",
+            "not listed",
+            id="an expectation of no symbol",
+        ),
+        pytest.param(
+            HEAD + "spec: {expect: [{kind: faults-met}]}\n", "spec.expect[0]", "no faults", id="no faults to meet"
+        ),
+        pytest.param(
+            HEAD + "spec: {expect: [{kind: loss-within, asset: DOGE, max: 1}]}\n",
+            "spec.expect[0].asset",
+            "no margin asset",
+            id="a loss of what",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_file_and_field(tmp_path, text, field, reason):
@@ -81,6 +120,24 @@ def test_what_is_wrong_is_said_with_file_and_field(tmp_path, text, field, reason
     assert caught.value.field == field
     assert reason in caught.value.reason
     assert str(caught.value).startswith(str(tmp_path / "scenario.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "line"),
+    [
+        pytest.param("  seed: -1\n", 4, id="a value"),
+        pytest.param("  faults:\n    - kind: gap\n    - kind: gap\n      counts: 3\n", 7, id="an unknown field"),
+        pytest.param("  faults:\n    - {kind: gap}\n    - {kind: x}\n", 6, id="an item of a list"),
+        pytest.param("  expect:\n    - kind: quoting\n", 5, id="what is missing, where it should be"),
+        pytest.param("  markets:\n    BTCUSDT: {regime: wild}\n", 4, id="below a key, as far as it is told"),
+        pytest.param("  faults: [\n", 5, id="no YAML"),
+    ],
+)
+def test_the_line_is_told(tmp_path, spec, line):
+    with pytest.raises(ScenarioError) as caught:
+        load(tmp_path, HEAD + "spec:\n" + spec)
+    assert caught.value.line == line
+    assert str(caught.value).startswith(f"{tmp_path / 'scenario.yaml'}:{line}: ")
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):

@@ -56,6 +56,18 @@ class Audit(msgspec.Struct, frozen=True):
         return sum(self.violations.values())
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """What a scenario says must hold, in a few words, and whether it did: `held`, `broken`, or `open` (not seen)."""
+
+    text: str
+    state: str
+    reason: str
+
+    @property
+    def held(self) -> bool:
+        return self.state == "held"
+
+
 class ControlError(Refused):
     """The exchange refused or did not answer a control request."""
 
@@ -94,6 +106,10 @@ class Control:
 
     async def audit(self) -> Audit:
         return msgspec.json.decode(await self._ask("GET", "/sim/audit"), type=Audit)
+
+    async def verdicts(self) -> list[Verdict]:
+        """Of the scenario's expectations; empty where it has none."""
+        return msgspec.json.decode(await self._ask("GET", "/sim/scenario"), type=list[Verdict])
 
     async def ended_markets(self) -> list[str]:
         """Symbols whose market holds still, because their recording is over."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 import msgspec
 from phoenix_coordination.state import Latency, Pnl, StateRecord
 
-from phoenix_cli.local.exchange import Audit, Books
+from phoenix_cli.local.exchange import Audit, Books, Verdict
 from phoenix_cli.local.view import AccountView, Exposure
 
 
@@ -77,12 +77,15 @@ class AccountReport(msgspec.Struct, frozen=True):
 
 
 class ExchangeReport(msgspec.Struct, frozen=True):
-    """What the exchange's own books say at the end. `positions` by symbol, `audit` by kind of violation."""
+    """What the exchange's own books say at the end. `positions` by symbol, `audit` by kind of violation,
+    `expectations` of the scenario.
+    """
 
     fills: int
     open_orders: int
     positions: dict[str, Decimal]
     audit: dict[str, int]
+    expectations: list[Verdict]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +109,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return [
             *self.disagreements,
             *(f"audit: {count} × {kind}" for kind, count in violations.items()),
+            *(f"expected: {each.text}: {each.reason}" for each in self.exchange.expectations if not each.held),
             *([f"orders that rest on the exchange after the stop: {left}"] if left else []),
         ]
 
@@ -216,6 +220,7 @@ def build_report(
     account: AccountReport,
     books: Mapping[str, Books],
     audit: Audit,
+    verdicts: Sequence[Verdict] = (),
 ) -> Report:
     """`makers`: by symbol, the records of its workers and how often one was started again."""
     found = [
@@ -234,6 +239,7 @@ def build_report(
             open_orders=sum(book.open_orders for book in books.values()),
             positions={symbol: book.position for symbol, book in books.items()},
             audit=audit.violations,
+            expectations=list(verdicts),
         ),
         agreement=not found,
         disagreements=found,

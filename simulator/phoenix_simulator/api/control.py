@@ -18,6 +18,7 @@ from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.orders import Order
 from phoenix_simulator.exchange.symbols import SymbolStatus, format_e8, to_e8
+from phoenix_simulator.expectations import Judge
 from phoenix_simulator.faults import Fault, Faults
 from phoenix_simulator.market.player import MarketPlayer
 from phoenix_simulator.market.regimes import RegimeName
@@ -73,6 +74,7 @@ class Control:
         faults: Faults,
         audit: Audit,
         player: MarketPlayer,
+        judge: Judge,
     ) -> None:
         self._exchange = exchange
         self._clock = clock
@@ -80,6 +82,7 @@ class Control:
         self._faults = faults
         self._audit = audit
         self._player = player
+        self._judge = judge
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         for method, path, handler in (
@@ -95,6 +98,7 @@ class Control:
             ("GET", "/sim/book", self.book),
             ("POST", "/sim/audit", self.declare),
             ("GET", "/sim/audit", self.report),
+            ("GET", "/sim/scenario", self.verdicts),
         ):
             router.add_route(method, path, _answering(handler))
 
@@ -238,6 +242,10 @@ class Control:
 
     async def report(self, _: web.Request) -> object:
         return self._audit.report()
+
+    async def verdicts(self, _: web.Request) -> object:
+        """What the scenario says must hold, and whether it does so far."""
+        return self._judge.verdicts()
 
     # ---- parts --------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,11 @@ class QueueModel(Enum):
     OPTIMISTIC = auto()
     """Ahead of us first."""
 
+    @property
+    def word(self) -> str:
+        """How people write it."""
+        return self.name.lower()
+
     def ahead_after_cancel(self, ahead: int, before: int, after: int) -> int:
         """Background steps ahead of an order once the level's background fell from `before` to `after`."""
         match self:

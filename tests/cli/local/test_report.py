@@ -3,9 +3,10 @@ import re
 from decimal import Decimal
 
 import pytest
-from phoenix_cli.local.exchange import Audit, Books
+from phoenix_cli.local.exchange import Audit, Books, Verdict
 from phoenix_cli.local.report import account_report, build_report
 from phoenix_cli.local.view import AccountView, Exposure
+from phoenix_cli.plain import summary
 from phoenix_cli.printing import as_json
 from phoenix_coordination.state import Latency
 
@@ -38,7 +39,7 @@ def worker_record(record):
     )
 
 
-def report(records, books=AGREED, violations=None, restarts=0):
+def report(records, books=AGREED, violations=None, restarts=0, verdicts=()):
     return build_report(
         duration_s=40.0004,
         speed=1.0,
@@ -47,6 +48,7 @@ def report(records, books=AGREED, violations=None, restarts=0):
         account=account_report(PEAK, ACCOUNT),
         books={"BTCUSDT": books},
         audit=Audit(violations or {"exposure": 0}),
+        verdicts=verdicts,
     )
 
 
@@ -82,7 +84,13 @@ def test_the_report_has_every_field_that_others_rely_on(worker_record):
             "limits": {"net": 25000, "gross": 50000},
             "emergency": {"level": "Halt", "epoch": 3, "reason": "looked odd"},
         },
-        "exchange": {"fills": 3, "open_orders": 0, "positions": {"BTCUSDT": 0.004}, "audit": {"exposure": 0}},
+        "exchange": {
+            "fills": 3,
+            "open_orders": 0,
+            "positions": {"BTCUSDT": 0.004},
+            "audit": {"exposure": 0},
+            "expectations": [],
+        },
         "agreement": True,
         "disagreements": [],
     }
@@ -133,6 +141,14 @@ def test_a_maker_of_which_nothing_was_heard_agrees_with_empty_books():
 def test_orders_left_and_violations_make_a_bad_run(worker_record, books, violations, said):
     fields = {"position": AGREED.position, "fills": 3, "filled": AGREED.filled, "fees": AGREED.fees, **books}
     assert report([worker_record], Books(**fields), violations).faults == [said]
+
+
+@pytest.mark.parametrize("state", ["broken", "open"])
+def test_what_the_scenario_expects_and_does_not_hold_makes_a_bad_run(worker_record, state):
+    verdicts = [Verdict("audit-clean", "held", ""), Verdict("quoting BTCUSDT", state, "no bid")]
+    found = report([worker_record], verdicts=verdicts)
+    assert found.faults == ["expected: quoting BTCUSDT: no bid"]
+    assert "expected: audit-clean: held\nexpected: quoting BTCUSDT: no bid\n" in summary(found)
 
 
 def test_a_good_run_has_no_faults(worker_record):

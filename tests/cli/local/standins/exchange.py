@@ -1,7 +1,7 @@
 """A stand-in for the simulated exchange: its announcement and its control interface, with books that are given.
 
-STANDIN_BOOKS is what GET /sim/account says by symbol, STANDIN_VIOLATIONS what the audit counts; what was declared and
-scheduled goes to the file STANDIN_JOURNAL, one JSON line each.
+STANDIN_BOOKS is what GET /sim/account says by symbol, STANDIN_VIOLATIONS what the audit counts, STANDIN_VERDICTS what
+is said of the scenario; what was declared and scheduled goes to the file STANDIN_JOURNAL, one JSON line each.
 """
 
 import asyncio
@@ -43,6 +43,10 @@ async def audit(_: web.Request) -> web.Response:
     )
 
 
+async def verdicts(_: web.Request) -> web.Response:
+    return web.json_response(json.loads(os.environ.get("STANDIN_VERDICTS", "[]")))
+
+
 async def serve() -> None:
     app = web.Application()
     app.router.add_post("/sim/account", note)
@@ -51,6 +55,7 @@ async def serve() -> None:
     app.router.add_get("/sim/account/{key}", books)
     app.router.add_get("/sim/audit", audit)
     app.router.add_get("/sim/market", market)
+    app.router.add_get("/sim/scenario", verdicts)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
