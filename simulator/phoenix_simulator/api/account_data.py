@@ -39,7 +39,6 @@ _OTHER_INCOME: Final = frozenset(
         "OPTIONS_PREMIUM_FEE",
         "OPTIONS_SETTLE_PROFIT",
         "INTERNAL_TRANSFER",
-        "AUTO_EXCHANGE",
         "DELIVERED_SETTELMENT",
         "COIN_SWAP_DEPOSIT",
         "COIN_SWAP_WITHDRAW",
@@ -271,13 +270,11 @@ class AccountData:
         self._exchange.set_assets_mode(call.account_id, wanted, self._clock.now_ms())
         return _SUCCESS
 
-    def fee_burn(self, _: Call) -> Json:
-        return {"feeBurn": False}
+    def fee_burn(self, call: Call) -> Json:
+        return {"feeBurn": self._exchange.account(call.account_id).fee_burn}
 
     def set_fee_burn(self, call: Call) -> Mapping[str, object]:
-        """Off is how it is; fees in BNB are not simulated, and are refused rather than accepted without effect."""
-        if call.params.boolean("feeBurn"):
-            raise VenueError(-1020, "This operation is not supported: this exchange charges no fees in BNB")
+        self._exchange.set_fee_burn(call.account_id, call.params.boolean("feeBurn"))
         return _SUCCESS
 
     def adl_quantile(self, call: Call) -> list[Json]:
@@ -318,12 +315,8 @@ class AccountData:
 
     def _view(self, call: Call) -> accounts.AccountView:
         account = self._exchange.account(call.account_id)
-        return accounts.AccountView(
-            account, self._exchange.listings.values(), self._exchange.accounts.values(), self._mark_of
-        )
-
-    def _mark_of(self, symbol: str) -> int:
-        return self._exchange.listing(symbol).mark_e8
+        exchange = self._exchange
+        return accounts.AccountView(account, exchange.listings.values(), exchange.accounts.values(), exchange.prices)
 
     def _spec(self, symbol: str) -> SymbolSpec:
         return self._exchange.listing(symbol).spec

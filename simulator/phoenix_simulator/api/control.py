@@ -16,6 +16,7 @@ from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.accounts import Account, Holding, IncomeType
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
+from phoenix_simulator.exchange.ledger import FEE_ASSET
 from phoenix_simulator.exchange.orders import Order
 from phoenix_simulator.exchange.symbols import SymbolStatus, format_e8, to_e8
 from phoenix_simulator.expectations import Judge
@@ -142,7 +143,8 @@ class Control:
             "filled": plain(spec.quantity_to_decimal(sum(fill.qty_steps for fill in holding.fills))),
             "volume": plain_e8(sum(fill.quote_e8 for fill in holding.fills)),
             "makerFills": sum(fill.is_maker for fill in holding.fills),
-            "fees": plain_e8(sum(fill.commission_e8 for fill in holding.fills)),
+            "fees": plain_e8(_fees_e8(holding, spec.margin_asset)),
+            "feesInBnb": plain_e8(_fees_e8(holding, FEE_ASSET)),
             "realised": plain_e8(sum(fill.realised_e8 for fill in holding.fills)),
             "unrealised": plain_e8(sum(holding.position_of(side).unrealised_e8(mark_e8) for side in holding.sides)),
             "funding": plain_e8(funding_e8),
@@ -286,6 +288,10 @@ async def _read_fault(request: web.Request) -> Fault:
     except msgspec.DecodeError as error:
         raise RefusedError(str(error)) from None
     return fault
+
+
+def _fees_e8(holding: Holding, asset: str) -> int:
+    return sum(fill.commission_e8 for fill in holding.fills if fill.commission_asset == asset)
 
 
 def _amount(asset: str, amount: Decimal) -> int:

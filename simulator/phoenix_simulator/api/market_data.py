@@ -14,6 +14,7 @@ from phoenix_simulator.api.render.numbers import SymbolText
 from phoenix_simulator.api.tape import Candle, Minutes, Tape
 from phoenix_simulator.audit.books import BookWatch
 from phoenix_simulator.clock import Clock
+from phoenix_simulator.exchange import errors
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 
@@ -82,6 +83,17 @@ class MarketData:
             ]
         )
         return market.exchange_info(self._exchange.listings.values(), limits, self._clock.reported_ms())
+
+    def asset_index(self, call: Call) -> object:
+        """Of multi-assets mode: one asset as `symbol` (BTCUSD), else all."""
+        name, now_ms = call.params.raw("symbol"), self._clock.reported_ms()
+        rows = [market.asset_index(index, now_ms) for index in self._exchange.prices.indices()]
+        if name is None:
+            return rows
+        for row in rows:
+            if row["symbol"] == name.upper():
+                return row
+        raise errors.bad_symbol()
 
     # ---- books and trades ---------------------------------------------------------------------------------------
 

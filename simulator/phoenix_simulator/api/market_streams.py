@@ -128,7 +128,7 @@ class MarketStreams:
 
     def follow(self, stream: StreamName) -> None:
         """Somebody listens now."""
-        if stream.name in self._rhythms or (stream.symbol and stream.symbol not in self._texts):
+        if stream.name in self._rhythms or (stream.symbol and not self._knows(stream)):
             return
         interval_ms = stream.interval_ms
         if stream.kind is StreamKind.DEPTH and not interval_ms and not self._exchange.listing(stream.symbol).is_replay:
@@ -140,6 +140,11 @@ class MarketStreams:
             batch = DepthBatch(self._exchange.listing(stream.symbol).last_update_id)
             self._batches[stream.symbol][stream.name] = batch
         self._rhythms[stream.name] = Rhythm(stream, interval_ms, self._clock.now_ms(), batch)
+
+    def _knows(self, stream: StreamName) -> bool:
+        if stream.kind is StreamKind.ASSET_INDEX:
+            return any(index.symbol == stream.symbol for index in self._exchange.prices.indices())
+        return stream.symbol in self._texts
 
     # ---- events -------------------------------------------------------------------------------------------------
 
@@ -259,7 +264,9 @@ class MarketStreams:
             if payload is not None:
                 self._hub.publish(topic, payload)
             return
-        if stream.candle:
+        if stream.kind is StreamKind.ASSET_INDEX:
+            self._asset_indices(topic, stream, event_ms)
+        elif stream.candle:
             self._candles(topic, rhythm, now_ms, event_ms)
         elif stream.symbol:
             payload = self._single(rhythm, stream.symbol, now_ms, event_ms)
@@ -318,6 +325,14 @@ class MarketStreams:
         rhythm.seen = snapshot.last_update_id
         ids = (previous_id + 1, snapshot.last_update_id, previous_id)
         return frames.depth(text, event_ms, snapshot.time_ms + self._clock.skew_ms, ids, snapshot.bids, snapshot.asks)
+
+    def _asset_indices(self, topic: Topic, stream: StreamName, event_ms: int) -> None:
+        rows = [
+            market.asset_index_event(index, event_ms)
+            for index in self._exchange.prices.indices()
+            if stream.symbol in {"", index.symbol}
+        ]
+        self._hub.publish(topic, rows[0] if stream.symbol else b"[" + b",".join(rows) + b"]")
 
     def _ticker_of(self, symbol: str, event_ms: int) -> bytes:
         touch = self._exchange.listing(symbol).touch

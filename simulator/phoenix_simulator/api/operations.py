@@ -50,6 +50,7 @@ class Operations:
             ("GET", "/fapi/v1/klines"): Operation("klines", _NONE, m.klines, kline_weight),
             ("GET", "/fapi/v1/markPriceKlines"): Operation("markPriceKlines", _NONE, m.mark_klines, kline_weight),
             ("GET", "/fapi/v1/premiumIndex"): Operation("premiumIndex", _NONE, m.premium_index, by_symbol(1, 10)),
+            ("GET", "/fapi/v1/assetIndex"): Operation("assetIndex", _NONE, m.asset_index, by_symbol(1, 10)),
             ("GET", "/fapi/v1/fundingRate"): Operation("fundingRate", _NONE, m.funding_rate, 0, pool=Pool.FUNDING),
             ("GET", "/fapi/v1/fundingInfo"): Operation("fundingInfo", _NONE, m.funding_info, 0, pool=Pool.FUNDING),
             ("GET", "/fapi/v1/ticker/bookTicker"): Operation("ticker.book", _NONE, m.book_ticker, ticker_weight),

@@ -27,6 +27,7 @@ class StreamKind(Enum):
     TICKER = "ticker"
     FORCE_ORDER = "forceOrder"
     CONTRACT_INFO = "contractInfo"
+    ASSET_INDEX = "assetIndex"
 
     @property
     def is_book(self) -> bool:
@@ -35,7 +36,7 @@ class StreamKind(Enum):
 
 
 class StreamName(msgspec.Struct, frozen=True):
-    """`symbol` is upper case, and empty for streams of all symbols."""
+    """`symbol` is upper case, and empty for streams of all symbols; of an asset index BTCUSD."""
 
     name: str
     kind: StreamKind
@@ -72,6 +73,7 @@ _SIMPLE: Final = {
     "ticker": (StreamKind.TICKER, Route.MARKET, 500),
     # Nobody places retail price improvement orders here, so this book and the plain one are the same.
     "rpiDepth@500ms": (StreamKind.RPI_DEPTH, Route.PUBLIC, 500),
+    "assetIndex": (StreamKind.ASSET_INDEX, Route.MARKET, 1_000),
     "forceOrder": (StreamKind.FORCE_ORDER, Route.MARKET, 0),
 }
 _ALL_SYMBOLS: Final = {
@@ -81,6 +83,7 @@ _ALL_SYMBOLS: Final = {
     "!miniTicker@arr": (StreamKind.MINI_TICKER, Route.MARKET, 1_000),
     "!ticker@arr": (StreamKind.TICKER, Route.MARKET, 1_000),
     "!forceOrder@arr": (StreamKind.FORCE_ORDER, Route.MARKET, 0),
+    "!assetIndex@arr": (StreamKind.ASSET_INDEX, Route.MARKET, 1_000),
     "!contractInfo": (StreamKind.CONTRACT_INFO, Route.MARKET, 0),
 }
 

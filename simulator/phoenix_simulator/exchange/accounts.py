@@ -27,6 +27,7 @@ class IncomeType(StrEnum):
     FUNDING_FEE = "FUNDING_FEE"
     COMMISSION = "COMMISSION"
     INSURANCE_CLEAR = "INSURANCE_CLEAR"
+    AUTO_EXCHANGE = "AUTO_EXCHANGE"
 
 
 class Income(msgspec.Struct, frozen=True, gc=False):
@@ -193,6 +194,9 @@ class Account:
         self.income: deque[Income] = deque(maxlen=_ROWS_KEPT)
         self.hedge_mode = False
         self.multi_assets = False
+        """All wallets together stand behind all positions."""
+        self.fee_burn = False
+        """Fees are paid in BNB where the wallet holds enough of it."""
         self.warned: set[str] = set()
         """What a MARGIN_CALL was sent for and has not recovered since: margin assets, and isolated positions."""
 

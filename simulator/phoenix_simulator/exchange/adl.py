@@ -2,8 +2,8 @@
 
 An account's score is profit ÷ margin where it wins and profit ÷ notional where it does not (so that higher leverage
 comes first among winners), and its quantile is in which fifth of all accounts with a position in the same direction it
-stands: 4 is next, 0 is last. Liquidations here deleverage nobody, because the background takes over what they leave; it
-happens by command (`Exchange.deleverage`).
+stands: 4 is next, 0 is last. Somebody is deleveraged when a liquidation finds neither counterparts in the book nor
+money in the insurance fund (`liquidation`), or by command (`Exchange.deleverage`).
 """
 
 from collections.abc import Iterable
@@ -32,18 +32,20 @@ def quantile(accounts: Iterable[Account], holding: Holding, side: PositionSide, 
     return min(HIGHEST_QUANTILE, behind * (HIGHEST_QUANTILE + 1) // len(rivals))
 
 
-def first_in_line(
-    accounts: Iterable[Account], symbol: str, mark_e8: int
-) -> tuple[Account, Holding, PositionSide] | None:
-    """The position with the highest score in either direction; of equals the one of the oldest account."""
+def line(
+    accounts: Iterable[Account], symbol: str, mark_e8: int, direction: int = 0
+) -> list[tuple[Account, Holding, PositionSide]]:
+    """Open positions, the highest score first; of equals those of the oldest account. `direction`: only long (+1) or
+    only short (−1) ones.
+    """
     positions = [
         (account, holding, side)
         for account in accounts
         if (holding := account.holdings.get(symbol)) is not None
         for side in holding.sides
-        if holding.position_of(side).steps
+        if (steps := holding.position_of(side).steps) and steps * direction >= 0
     ]
-    return max(positions, key=lambda found: _score(found[1], found[2], mark_e8), default=None)
+    return sorted(positions, key=lambda found: _score(found[1], found[2], mark_e8), reverse=True)
 
 
 def _score(holding: Holding, side: PositionSide, mark_e8: int) -> Fraction:

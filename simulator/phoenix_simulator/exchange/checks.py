@@ -13,7 +13,7 @@ from phoenix_simulator.exchange import errors
 from phoenix_simulator.exchange.accounts import Account, Holding
 from phoenix_simulator.exchange.algo_orders import ConditionalType, NewAlgoOrder
 from phoenix_simulator.exchange.listing import Listing
-from phoenix_simulator.exchange.margin import MarkOf, asset_margin, worst_notional_e8
+from phoenix_simulator.exchange.margin import in_asset_e8, standing_margin, worst_notional_e8
 from phoenix_simulator.exchange.orders import (
     AmendOrder,
     NewOrder,
@@ -24,6 +24,7 @@ from phoenix_simulator.exchange.orders import (
     Side,
     TimeInForce,
 )
+from phoenix_simulator.exchange.prices import Prices
 from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus, decimals_of, divide_up, format_e8
 
 _CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
@@ -42,7 +43,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 def check_new(
-    listing: Listing, account: Account, holding: Holding, request: NewOrder, *, now_ms: int, mark_of: MarkOf
+    listing: Listing, account: Account, holding: Holding, request: NewOrder, *, now_ms: int, prices: Prices
 ) -> Terms:
     """The whole chain for a new order; the matching engine's own refusals come after it."""
     _check_presence(request, now_ms)
@@ -67,12 +68,12 @@ def check_new(
         raise errors.max_open_orders()
     if not request.only_reduces:
         reserved_e8 = _reserved_notional_e8(listing, request.side, terms)
-        _check_margin(listing, account, holding, request.side, reserved_e8, mark_of=mark_of)
+        _check_margin(listing, account, holding, request.side, reserved_e8, prices=prices)
     return terms
 
 
 def check_amendment(
-    listing: Listing, account: Account, holding: Holding, order: Order, request: AmendOrder, *, mark_of: MarkOf
+    listing: Listing, account: Account, holding: Holding, order: Order, request: AmendOrder, *, prices: Prices
 ) -> Terms:
     """The chain for an amendment; what the amendment does to the order is the matching engine's business."""
     spec = listing.spec
@@ -100,7 +101,7 @@ def check_amendment(
         _check_reduce_only(holding, order.side, leaves - order.leaves_steps)
     else:
         added_e8 = spec.notional_e8(terms.price_ticks, leaves) - spec.notional_e8(order.price_ticks, order.leaves_steps)
-        _check_margin(listing, account, holding, order.side, added_e8, mark_of=mark_of)
+        _check_margin(listing, account, holding, order.side, added_e8, prices=prices)
     return terms
 
 
@@ -298,13 +299,10 @@ def _check_counter_price(listing: Listing, side: Side) -> None:
 
 
 def _check_modes(account: Account, position_side: PositionSide, *, reduce_only: bool) -> None:
-    """Multi-assets mode can be set and read; trading in it is refused, not half simulated."""
     if account.hedge_mode == (position_side is PositionSide.BOTH):
         raise errors.position_side_mismatch()
     if account.hedge_mode and reduce_only:
         raise errors.not_required(name="reduceOnly")
-    if account.multi_assets:
-        raise errors.unsupported_operation(what="this exchange does not trade in multi-assets mode")
 
 
 def _check_reduce_only(holding: Holding, side: Side, added_steps: int) -> None:
@@ -325,7 +323,7 @@ def _reserved_notional_e8(listing: Listing, side: Side, terms: Terms) -> int:
 
 
 def _check_margin(
-    listing: Listing, account: Account, holding: Holding, side: Side, added_e8: int, *, mark_of: MarkOf
+    listing: Listing, account: Account, holding: Holding, side: Side, added_e8: int, *, prices: Prices
 ) -> None:
     """An order that does not add to the worst case needs nothing; one that does needs leverage and margin for it."""
     spec = listing.spec
@@ -339,10 +337,10 @@ def _check_margin(
     if after > spec.max_notional_e8(holding.leverage):
         raise errors.max_leverage_position()
     needed_e8 = divide_up(after, holding.leverage) - divide_up(before, holding.leverage)
-    margin = asset_margin(account, spec.margin_asset, mark_of)
+    margin = standing_margin(account, spec.margin_asset, prices)
     if margin.must_liquidate:
         raise errors.in_liquidation()
-    if needed_e8 > margin.free_e8:
+    if needed_e8 > in_asset_e8(margin, spec.margin_asset, margin.free_e8, prices):
         raise errors.margin_insufficient()
 
 

@@ -24,9 +24,6 @@ def _refusal(code: int, text: str, http_status: int = 400) -> Callable[..., Venu
     return make
 
 
-# 10xx: server and network
-unsupported_operation = _refusal(-1020, "This operation is not supported: {what}")
-
 # 11xx: request
 bad_callback_rate = _refusal(-1130, "Data sent for parameter 'callbackRate' is not valid.")
 mandatory_missing = _refusal(-1102, "Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
@@ -91,9 +88,14 @@ assets_mode_isolated = _refusal(
 )
 isolated_in_assets_mode = _refusal(-4168, "Unable to adjust to isolated-margin mode under the Multi-Assets mode.")
 assets_mode_open_orders = _refusal(
-    -4170, "Multi-Assets mode cannot be changed while there are open orders or positions."
+    -4170, "Unable to adjust Multi-Assets Mode with open orders in USDⓈ-M Futures account."
 )
-same_assets_mode = _refusal(-4171, "No need to change multi-assets mode.")
+same_assets_mode = _refusal(-4171, "Adjusted asset mode is currently set and does not need to be adjusted repeatedly.")
+assets_mode_negative_wallet = _refusal(
+    -4172,
+    "Unable to adjust Multi-Assets Mode with a negative wallet balance of margin available asset in USDⓈ-M Futures "
+    "account.",
+)
 
 # 50xx: matching engine
 fok_rejected = _refusal(-5021, "Due to the order could not be filled immediately, the FOK order has been rejected.")

@@ -6,7 +6,7 @@ Every method either does what it says and tells the listeners, or raises `VenueE
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from phoenix_simulator.exchange import account_settings, adl, checks, errors, funding, history
+from phoenix_simulator.exchange import account_settings, adl, auto_exchange, checks, errors, funding, history
 from phoenix_simulator.exchange.accounts import Account, Holding, Income, IncomeType
 from phoenix_simulator.exchange.book import DepthSnapshot
 from phoenix_simulator.exchange.events import (
@@ -26,7 +26,9 @@ from phoenix_simulator.exchange.margin import (
     AssetMargin,
     PositionRisk,
     asset_margin,
+    joint_margin,
     liquidation_price_e8,
+    max_withdraw_e8,
     position_risk,
 )
 from phoenix_simulator.exchange.matching import Matcher
@@ -42,6 +44,7 @@ from phoenix_simulator.exchange.orders import (
     PositionSide,
     TimeInForce,
 )
+from phoenix_simulator.exchange.prices import Prices
 from phoenix_simulator.exchange.settings import ExchangeSettings
 from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus
 from phoenix_simulator.exchange.timers import Timers
@@ -64,11 +67,20 @@ class Exchange:
         self._matchers: dict[str, Matcher] = {}
         self._feeds: dict[str, Feed] = {}
         self._accounts: dict[str, Account] = {}
-        self._ledger = Ledger()
+        self.prices = Prices(self._listings)
+        self._ledger = Ledger(self.prices)
         self._timers = Timers()
         self._last_order_id = _FIRST_ORDER_ID
         self._last_amendment_id = 0
-        self._liquidator = Liquidator(self._matchers, self._ledger, self._next_order_id, self._mark_of, self._emit)
+        self._liquidator = Liquidator(
+            self._matchers,
+            self._accounts,
+            self._ledger,
+            self._next_order_id,
+            self.prices,
+            self._emit,
+            self.settings.insurance_fund_e8,
+        )
 
     # ---- setting up ---------------------------------------------------------------------------------------------
 
@@ -97,7 +109,7 @@ class Exchange:
     def transfer(self, account_id: str, asset: str, amount_e8: int, now_ms: int) -> None:
         """Deposit (positive) or withdraw; refused (−2019) beyond what may be withdrawn."""
         account = self._accounts[account_id]
-        if amount_e8 < 0 and -amount_e8 > self.asset_margin(account_id, asset).max_withdraw_e8:
+        if amount_e8 < 0 and -amount_e8 > max_withdraw_e8(account, asset, self.prices):
             raise errors.margin_insufficient()
         self._ledger.transfer(account, asset, amount_e8, now_ms)
         reason = UpdateReason.DEPOSIT if amount_e8 > 0 else UpdateReason.WITHDRAW
@@ -138,7 +150,7 @@ class Exchange:
         account = self._accounts[account_id]
         order = account.require_open(request.symbol, request.ref)
         holding = account.holdings[request.symbol]
-        terms = checks.check_amendment(listing, account, holding, order, request, mark_of=self._mark_of)
+        terms = checks.check_amendment(listing, account, holding, order, request, prices=self.prices)
         matcher = self._matchers[request.symbol]
         takes = order.time_in_force is TimeInForce.GTX and matcher.would_take(order.side, terms.price_ticks)
         if takes or terms.steps <= order.executed_steps:
@@ -184,7 +196,7 @@ class Exchange:
     def set_leverage(self, account_id: str, symbol: str, leverage: int, now_ms: int) -> int:
         """Returns the largest notional (1e-8) that the new leverage admits."""
         account, listing = self._accounts[account_id], self.listing(symbol)
-        cap_e8 = account_settings.set_leverage(account, listing, leverage, self._mark_of)
+        cap_e8 = account_settings.set_leverage(account, listing, leverage, self.prices)
         self._emit(LeverageChanged(account_id, now_ms, symbol, leverage))
         return cap_e8
 
@@ -199,7 +211,7 @@ class Exchange:
     def move_margin(self, account_id: str, symbol: str, side: PositionSide, amount_e8: int, now_ms: int) -> None:
         """To an isolated position (positive), or back from it."""
         account, listing = self._accounts[account_id], self.listing(symbol)
-        account_settings.move_margin(account, listing, side, amount_e8, self._mark_of)
+        account_settings.move_margin(account, listing, side, amount_e8, self.prices)
         balances = (account.balance(listing.spec.margin_asset),)
         positions = (account.holding(listing.spec).state(listing.mark_e8, side),)
         self._emit(AccountUpdated(account_id, now_ms, UpdateReason.MARGIN_TRANSFER, balances, positions))
@@ -209,9 +221,13 @@ class Exchange:
         account_settings.set_position_mode(self._accounts[account_id], hedge)
 
     def set_assets_mode(self, account_id: str, multi_assets: bool, now_ms: int) -> None:
-        """Multi-assets mode can be set and read back, but orders under it are refused (−1020)."""
+        """Multi-assets mode: all wallets together stand behind all positions."""
         account_settings.set_assets_mode(self._accounts[account_id], multi_assets)
         self._emit(AssetsModeChanged(account_id, now_ms, multi_assets))
+
+    def set_fee_burn(self, account_id: str, fee_burn: bool) -> None:
+        """Fees in BNB, while the wallet holds some."""
+        self._accounts[account_id].fee_burn = fee_burn
 
     # ---- questions about the venue ------------------------------------------------------------------------------
 
@@ -348,16 +364,20 @@ class Exchange:
         return self._accounts[account_id].holdings[symbol].amendments.get(order.order_id, [])
 
     def asset_margin(self, account_id: str, asset: str) -> AssetMargin:
-        return asset_margin(self._accounts[account_id], asset, self._mark_of)
+        return asset_margin(self._accounts[account_id], asset, self.prices)
+
+    def joint_margin(self, account_id: str) -> AssetMargin:
+        """Of all assets together, in US dollars."""
+        return joint_margin(self._accounts[account_id], self.prices)
 
     def position_risk(self, account_id: str, symbol: str, side: PositionSide = PositionSide.BOTH) -> PositionRisk:
         holding = self._accounts[account_id].holding(self.listing(symbol).spec)
-        return position_risk(holding, self._mark_of(symbol), side)
+        return position_risk(holding, self.prices.mark_e8(symbol), side)
 
     def liquidation_price_e8(self, account_id: str, symbol: str, side: PositionSide = PositionSide.BOTH) -> int:
         """0 when flat or where no positive price would liquidate."""
         account = self._accounts[account_id]
-        return liquidation_price_e8(account, account.holding(self.listing(symbol).spec), self._mark_of, side)
+        return liquidation_price_e8(account, account.holding(self.listing(symbol).spec), self.prices, side)
 
     # ---- the market and time ------------------------------------------------------------------------------------
 
@@ -374,6 +394,8 @@ class Exchange:
                 holding = account.holdings.get(symbol)
                 if holding is not None and holding.has_position:
                     self._liquidator.check(account, asset, now_ms)
+                if account.multi_assets:
+                    auto_exchange.settle(account, self.prices, self._ledger, self._emit, now_ms)
         self._follow(now_ms)
 
     def deleverage(self, symbol: str, fraction: float, now_ms: int, account_id: str | None = None) -> bool:
@@ -382,10 +404,10 @@ class Exchange:
         """
         listing = self.listing(symbol)
         candidates = self._accounts.values() if account_id is None else [self._accounts[account_id]]
-        found = adl.first_in_line(candidates, symbol, listing.mark_e8)
-        if found is None:
+        line = adl.line(candidates, symbol, listing.mark_e8)
+        if not line:
             return False
-        account, holding, side = found
+        account, holding, side = line[0]
         steps = max(1, int(abs(holding.position_of(side).steps) * fraction))
         self._liquidator.deleverage(account, holding, side, steps, now_ms)
         listing.publish(now_ms)
@@ -423,9 +445,6 @@ class Exchange:
         for follower in self.followers:
             follower(now_ms)
 
-    def _mark_of(self, symbol: str) -> int:
-        return self._listings[symbol].mark_e8
-
     def _next_order_id(self) -> int:
         self._last_order_id += 1
         return self._last_order_id
@@ -434,7 +453,7 @@ class Exchange:
         listing = self.listing(request.symbol)
         account = self._accounts[account_id]
         holding = account.holding(listing.spec)
-        terms = checks.check_new(listing, account, holding, request, now_ms=now_ms, mark_of=self._mark_of)
+        terms = checks.check_new(listing, account, holding, request, now_ms=now_ms, prices=self.prices)
         return Order(
             order_id=0,
             account_id=account_id,

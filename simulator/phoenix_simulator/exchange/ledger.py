@@ -10,7 +10,12 @@ from phoenix_simulator.exchange.accounts import Account, Income, IncomeType
 from phoenix_simulator.exchange.events import Fill
 from phoenix_simulator.exchange.listing import Listing
 from phoenix_simulator.exchange.orders import Order
+from phoenix_simulator.exchange.prices import Prices
 from phoenix_simulator.exchange.symbols import E8, divide_towards_zero
+
+FEE_ASSET = "BNB"
+_DISCOUNT_NUMERATOR, _DISCOUNT_DENOMINATOR = 9, 10
+"""Fees that are paid in BNB are 10 % lower."""
 
 
 class Treasury:
@@ -22,11 +27,14 @@ class Treasury:
         self.fees_e8: defaultdict[str, int] = defaultdict(int)
         self.insurance_e8: defaultdict[str, int] = defaultdict(int)
         """Liquidation fees, less what bankrupt accounts were short of; may be negative."""
+        self.exchanged_e8: defaultdict[str, int] = defaultdict(int)
+        """Bought from accounts that were short of another asset, less what was sold to them."""
 
 
 class Ledger:
-    def __init__(self) -> None:
+    def __init__(self, prices: Prices) -> None:
         self.treasury = Treasury()
+        self._prices = prices
         self._transaction_id = 0
 
     def fill(
@@ -56,9 +64,12 @@ class Ledger:
         else:
             realised_e8 = position.trade(signed_steps, price_ticks, rate_e8)
         position.updated_ms = now_ms
-        asset = spec.margin_asset
-        account.credit(asset, realised_e8 - commission_e8, now_ms)
-        self.treasury.fees_e8[asset] += commission_e8
+        asset = fee_asset = spec.margin_asset
+        if account.fee_burn and commission_e8 > 0:
+            fee_asset, commission_e8 = self._discounted(account, asset, commission_e8)
+        account.credit(asset, realised_e8, now_ms)
+        account.credit(fee_asset, -commission_e8, now_ms)
+        self.treasury.fees_e8[fee_asset] += commission_e8
         if realised_e8:
             self._row(
                 account,
@@ -74,7 +85,7 @@ class Ledger:
                 account,
                 IncomeType.COMMISSION,
                 symbol=spec.symbol,
-                asset=asset,
+                asset=fee_asset,
                 amount_e8=-commission_e8,
                 now_ms=now_ms,
                 trade_id=trade_id,
@@ -89,13 +100,21 @@ class Ledger:
             qty_steps=steps,
             quote_e8=quote_e8,
             commission_e8=commission_e8,
-            commission_asset=asset,
+            commission_asset=fee_asset,
             realised_e8=realised_e8,
             is_maker=is_maker,
             position_side=order.position_side,
         )
         holding.fills.append(fill)
         return fill
+
+    def _discounted(self, account: Account, asset: str, commission_e8: int) -> tuple[str, int]:
+        """Asset and amount of a fee that is to be paid in BNB; as it was where the wallet holds too little of it."""
+        reduced_e8 = commission_e8 * _DISCOUNT_NUMERATOR // _DISCOUNT_DENOMINATOR
+        fee_e8 = self._prices.convert_e8(asset, reduced_e8, FEE_ASSET)
+        if fee_e8 is None or fee_e8 > account.wallet_e8(FEE_ASSET):
+            return asset, commission_e8
+        return FEE_ASSET, fee_e8
 
     def against_background(self, listing: Listing, order: Order, price_ticks: int, steps: int) -> None:
         """The other side of a fill that had no account on it."""
@@ -122,6 +141,14 @@ class Ledger:
         account.credit(asset, amount_e8, now_ms)
         self.treasury.insurance_e8[asset] -= amount_e8
         self._row(account, IncomeType.INSURANCE_CLEAR, symbol=symbol, asset=asset, amount_e8=amount_e8, now_ms=now_ms)
+
+    def exchange(self, account: Account, sold: tuple[str, int], bought: tuple[str, int], now_ms: int) -> None:
+        """The venue takes one asset of a wallet for another: (asset, 1e-8) each, positive."""
+        for (asset, amount_e8), sign in ((sold, -1), (bought, 1)):
+            account.credit(asset, sign * amount_e8, now_ms)
+            self.treasury.exchanged_e8[asset] -= sign * amount_e8
+            kind = IncomeType.AUTO_EXCHANGE
+            self._row(account, kind, symbol="", asset=asset, amount_e8=sign * amount_e8, now_ms=now_ms)
 
     def _row(
         self,

@@ -1,4 +1,4 @@
-"""Margin of an account, one margin asset at a time (single-asset mode).
+"""Margin of an account: one margin asset at a time, or in multi-assets mode all of them together in US dollars.
 
 Available balance = wallet + unrealised − initial margin of positions − initial margin of open orders. Initial margin is
 notional at mark / leverage; open orders count with the worse of the two sides: max(|N + bids|, |N − asks|) − |N|, N the
@@ -7,19 +7,22 @@ closes a position needs no margin. An isolated position stands on the margin tha
 else: its profit and loss neither help nor hurt the rest; only its open orders are reserved with the others. Maintenance
 margin follows the bracket table. A loss that an order would open with (a price beyond mark) is not reserved ahead of
 its fill.
+
+In multi-assets mode each asset's balance counts at its bid rate (a negative one at its ask rate) and each requirement
+at the ask rate (see `prices`); profit in one asset carries positions in another, and a wallet may go below zero.
 """
 
-from collections.abc import Callable
 from fractions import Fraction
 
 import msgspec
 
 from phoenix_simulator.exchange.accounts import Account, Holding
 from phoenix_simulator.exchange.orders import PositionSide
+from phoenix_simulator.exchange.prices import Prices
 from phoenix_simulator.exchange.symbols import E8, divide_up
 
-MarkOf = Callable[[str], int]
-"""symbol → mark price, 1e-8."""
+JOINT_ASSET = "USD"
+"""What the joint margin of multi-assets mode is counted in."""
 
 
 class PositionRisk(msgspec.Struct, frozen=True):
@@ -129,12 +132,13 @@ def opening_notional_e8(holding: Holding, side: PositionSide) -> int:
     )
 
 
-def asset_margin(account: Account, asset: str, mark_of: MarkOf) -> AssetMargin:
+def asset_margin(account: Account, asset: str, prices: Prices) -> AssetMargin:
+    """Of one asset by itself, in its own units, whatever the account's mode."""
     unrealised = position_margin = order_margin = maintenance = 0
     isolated = _NOTHING_ISOLATED
     for holding in account.holdings_in(asset):
         for side in holding.sides:
-            risk = position_risk(holding, mark_of(holding.spec.symbol), side)
+            risk = position_risk(holding, prices.mark_e8(holding.spec.symbol), side)
             unrealised += risk.unrealised_e8
             position_margin += risk.position_margin_e8
             order_margin += risk.order_margin_e8
@@ -148,6 +152,43 @@ def asset_margin(account: Account, asset: str, mark_of: MarkOf) -> AssetMargin:
                 )
     wallet = account.wallet_e8(asset)
     return AssetMargin(asset, wallet, unrealised, position_margin, order_margin, maintenance, isolated)
+
+
+def joint_margin(account: Account, prices: Prices) -> AssetMargin:
+    """Of all assets together, in US dollars (multi-assets mode). There are no isolated positions in it."""
+    wallet = unrealised = position_margin = order_margin = maintenance = 0
+    margin_assets = (holding.spec.margin_asset for holding in account.holdings.values())
+    for asset in dict.fromkeys((*account.wallets_e8, *margin_assets)):
+        margin = asset_margin(account, asset, prices)
+        own_wallet = prices.dollars_e8(asset, margin.wallet_e8)
+        wallet += own_wallet
+        # Profit and loss are judged with the wallet that they end in.
+        unrealised += prices.dollars_e8(asset, margin.margin_balance_e8) - own_wallet
+        position_margin += prices.needed_dollars_e8(asset, margin.position_margin_e8)
+        order_margin += prices.needed_dollars_e8(asset, margin.order_margin_e8)
+        maintenance += prices.needed_dollars_e8(asset, margin.maintenance_e8)
+    return AssetMargin(JOINT_ASSET, wallet, unrealised, position_margin, order_margin, maintenance, _NOTHING_ISOLATED)
+
+
+def standing_margin(account: Account, asset: str, prices: Prices) -> AssetMargin:
+    """What stands behind the account's cross positions in `asset`."""
+    return joint_margin(account, prices) if account.multi_assets else asset_margin(account, asset, prices)
+
+
+def in_asset_e8(margin: AssetMargin, asset: str, amount_e8: int, prices: Prices) -> int:
+    """An amount of this margin in units of `asset`: dollars of the joint margin are converted."""
+    return amount_e8 if margin.asset == asset else prices.units_e8(asset, amount_e8)
+
+
+def max_withdraw_e8(account: Account, asset: str, prices: Prices) -> int:
+    """In multi-assets mode no more than the wallet of the asset, and nothing that the others do not carry alone."""
+    own = asset_margin(account, asset, prices)
+    if not account.multi_assets:
+        return own.max_withdraw_e8
+    index = prices.index(asset)
+    if index is None:
+        return max(0, own.wallet_e8)
+    return max(0, min(own.wallet_e8, joint_margin(account, prices).max_withdraw_e8 * E8 // index.bid_e8))
 
 
 def worst_notional_e8(holding: Holding, mark_e8: int, added_bid_e8: int = 0, added_ask_e8: int = 0) -> int:
@@ -169,23 +210,25 @@ def worst_notional_e8(holding: Holding, mark_e8: int, added_bid_e8: int = 0, add
 
 
 def liquidation_price_e8(
-    account: Account, holding: Holding, mark_of: MarkOf, side: PositionSide = PositionSide.BOTH
+    account: Account, holding: Holding, prices: Prices, side: PositionSide = PositionSide.BOTH
 ) -> int:
     """Mark at which the margin balance meets maintenance, all other marks as they are; 0 where no such price exists.
 
     Solves balance of the rest − its maintenance + Σ q·(P − entry) = Σ (|q|·P·ratio − cum) for P, in the brackets of the
     present notionals: for an isolated position over itself, the rest being the margin set aside for it; otherwise over
-    the symbol's positions, the rest being all else that is cross-margined.
+    the symbol's positions, the rest being all else that is cross-margined (in multi-assets mode as good as that rest is
+    now, in the symbol's margin asset).
     """
-    spec, mark_e8 = holding.spec, mark_of(holding.spec.symbol)
+    spec, mark_e8 = holding.spec, prices.mark_e8(holding.spec.symbol)
     if holding.isolated:
         sides: tuple[PositionSide, ...] = (side,)
         right = -holding.position_of(side).margin_e8
     else:
         sides = holding.sides
-        total = asset_margin(account, spec.margin_asset, mark_of)
+        total = standing_margin(account, spec.margin_asset, prices)
         risks = [position_risk(holding, mark_e8, each) for each in sides]
-        right = total.cross_maintenance_e8 - total.cross_balance_e8
+        missing_e8 = total.cross_maintenance_e8 - total.cross_balance_e8
+        right = in_asset_e8(total, spec.margin_asset, missing_e8, prices)
         right += sum(risk.unrealised_e8 - risk.maintenance_e8 for risk in risks)
     left = Fraction(0)
     for each in sides:

@@ -94,19 +94,27 @@ class Matcher:
         order.status, order.updated_ms, order.expiry_reason = status, now_ms, reason
         self._emit(self._update(execution, order, now_ms))
 
-    def liquidate(self, order: Order, limit_ticks: int, now_ms: int) -> None:
-        """A forced market order; what the book does not take within `limit_ticks`, the background takes there."""
+    # ---- orders of the venue itself -----------------------------------------------------------------------------
+
+    def begin_forced(self, order: Order, now_ms: int) -> None:
+        """A position of the account is to be closed; each of the methods below fills a part of the order."""
         self._holding(order).admit(order)
         self._opening = self._update(ExecutionType.NEW, order, now_ms)
+
+    def sweep(self, order: Order, limit_ticks: int, now_ms: int) -> None:
+        """As much as the book takes within `limit_ticks`."""
         against = self.listing.book.against(order.side)
-        left = self._sweep(order.side, order.leaves_steps, against.key_of(limit_ticks), order, now_ms)
-        if left:
-            self._trade(order, None, order.side, price_ticks=limit_ticks, steps=left, now_ms=now_ms)
+        self._sweep(order.side, order.leaves_steps, against.key_of(limit_ticks), order, now_ms)
+
+    def deleverage(self, order: Order, other: Order, price_ticks: int, now_ms: int) -> None:
+        """All of `other`, a forced order of somebody who stands on the other side, beside the book."""
+        self._holding(other).admit(other)
+        self._flush_opening()
+        self._emit(self._update(ExecutionType.NEW, other, now_ms))
+        self._trade(order, other, order.side, price_ticks=price_ticks, steps=other.leaves_steps, now_ms=now_ms)
 
     def take_over(self, order: Order, price_ticks: int, now_ms: int) -> None:
-        """A forced order that the background takes whole at a price, whatever the book shows."""
-        self._holding(order).admit(order)
-        self._opening = self._update(ExecutionType.NEW, order, now_ms)
+        """The background takes what is left at a price, whatever the book shows."""
         self._trade(order, None, order.side, price_ticks=price_ticks, steps=order.leaves_steps, now_ms=now_ms)
 
     def _match(self, order: Order, opening: OrderUpdated, now_ms: int) -> None:
@@ -259,13 +267,13 @@ class Matcher:
                 case FillEvent.OPENING:
                     self._flush_opening()
                 case FillEvent.ACCOUNT:
-                    asset = self.listing.spec.margin_asset
+                    assets = dict.fromkeys((self.listing.spec.margin_asset, fill.commission_asset))
                     self._emit(
                         AccountUpdated(
                             account.account_id,
                             now_ms,
                             UpdateReason.ORDER,
-                            (account.balance(asset),),
+                            tuple(account.balance(asset) for asset in assets),
                             (holding.state(self.listing.mark_e8, order.position_side),),
                         )
                     )

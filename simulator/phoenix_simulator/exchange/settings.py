@@ -41,6 +41,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
         FillEvent.TRADE,
     )
     """The order within one fill, as captured for a taker on the venue. Each kind exactly once."""
+    insurance_fund_e8: int | None = None
+    """What the fund begins with in each margin asset; where it cannot pay, others are deleveraged. None: endless."""
 
     def __post_init__(self) -> None:
         if sorted(kind.value for kind in self.fill_events) != sorted(kind.value for kind in FillEvent):

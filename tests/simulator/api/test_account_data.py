@@ -170,7 +170,7 @@ async def test_configuration_reads_back_what_was_set(maker):
         pytest.param("positionSide/dual", {"dualSidePosition": "false"}, -4059, id="position mode as it is"),
         pytest.param("positionSide/dual", {"dualSidePosition": "maybe"}, -1130, id="position mode unreadable"),
         pytest.param("multiAssetsMargin", {"multiAssetsMargin": "false"}, -4171, id="assets mode as it is"),
-        pytest.param("feeBurn", {"feeBurn": "true"}, -1020, id="fees in BNB are not simulated"),
+        pytest.param("feeBurn", {"feeBurn": "yes"}, -1130, id="fee burn unreadable"),
     ],
 )
 async def test_settings_are_refused_with_their_code(maker, path, params, code):
@@ -201,6 +201,43 @@ async def test_modes_read_back(maker):
     assert (await maker.ask("GET", "/fapi/v1/positionSide/dual"))[1] == {"dualSidePosition": True}
     assert (await maker.ask("GET", "/fapi/v1/multiAssetsMargin"))[1] == {"multiAssetsMargin": False}
     assert (await maker.ask("GET", "/fapi/v1/feeBurn"))[1] == {"feeBurn": False}
+    assert await maker.ask("POST", "/fapi/v1/feeBurn", feeBurn="true") == (200, {"code": 200, "msg": "success"})
+    assert (await maker.ask("GET", "/fapi/v1/feeBurn"))[1] == {"feeBurn": True}
+
+
+async def test_in_multi_assets_mode_the_totals_are_dollars_of_everything(venue):
+    maker = await venue.account(balances={"USDT": "1000", "BTC": "0.1", "XYZ": "5"})
+    single = (await maker.ask("GET", "/fapi/v3/account"))[1]
+    assert (single["totalWalletBalance"], single["availableBalance"]) == ("1000.00000000", "1000.00000000")
+    await maker.ask("POST", "/fapi/v1/multiAssetsMargin", multiAssetsMargin="true")
+    joint = (await maker.ask("GET", "/fapi/v2/account"))[1]
+    # 1000 × 0.9999 + 0.1 × 61800 × 0.95; nobody backs anything with XYZ.
+    assert (joint["totalWalletBalance"], joint["multiAssetsMargin"]) == ("6870.90000000", True)
+    assets = {row["asset"]: row for row in joint["assets"]}
+    assert {asset: row["marginAvailable"] for asset, row in assets.items()} == {
+        "BTC": True,
+        "USDC": True,
+        "USDT": True,
+        "XYZ": False,
+    }
+    # Of what stands behind everything, so much is there for positions in USDT (whose needs count 1.0001).
+    assert assets["USDT"]["availableBalance"] == "6870.21297870"
+    assert assets["BTC"]["maxWithdrawAmount"] == "0.10000000"
+
+
+async def test_fees_in_bnb_are_told_with_their_asset_and_balance(venue):
+    maker = await venue.account(balances={"USDT": "1000", "BNB": "1"})
+    await maker.ask("POST", "/fapi/v1/feeBurn", feeBurn="true")
+    user = await maker.user_stream()
+    await maker.market(quantity="0.010")
+    update = await user.until(lambda event: event["e"] == "ACCOUNT_UPDATE")
+    trade = await user.event("ORDER_TRADE_UPDATE", x="TRADE")
+    # 0.01 × 61800.1 × 0.05 % × 0.9 at 600 USDT per BNB
+    assert (trade["o"]["N"], trade["o"]["n"]) == ("BNB", "0.0004635")
+    assert {row["a"]: row["wb"] for row in update["a"]["B"]} == {"USDT": "1000.00000000", "BNB": "0.99953650"}
+    (row,) = (await maker.ask("GET", "/fapi/v1/userTrades", symbol="BTCUSDT"))[1]
+    assert (row["commission"], row["commissionAsset"], row["marginAsset"]) == ("0.00046350", "BNB", "USDT")
+    assert (await maker.books())["symbols"]["BTCUSDT"]["feesInBnb"] == "0.0004635"
 
 
 async def test_fees_and_brackets_are_the_symbols(maker):

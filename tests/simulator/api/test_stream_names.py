@@ -25,6 +25,8 @@ from phoenix_simulator.faults import Route
         ("btcusdt@miniTicker", StreamKind.MINI_TICKER, Route.MARKET, 500, "miniTicker"),
         ("btcusdt@ticker", StreamKind.TICKER, Route.MARKET, 500, "ticker"),
         ("btcusdt@forceOrder", StreamKind.FORCE_ORDER, Route.MARKET, 0, "forceOrder"),
+        ("btcusd@assetIndex", StreamKind.ASSET_INDEX, Route.MARKET, 1000, "assetIndex"),
+        ("!assetIndex@arr", StreamKind.ASSET_INDEX, Route.MARKET, 1000, "!assetIndex@arr"),
         ("!contractInfo", StreamKind.CONTRACT_INFO, Route.MARKET, 0, "!contractInfo"),
     ],
 )

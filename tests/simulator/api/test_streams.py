@@ -193,6 +193,30 @@ async def test_all_symbol_streams_carry_every_symbol(venue):
     assert {(await public.next())["s"] for _ in range(2)} == {"BTCUSDT", "ETHUSDC"}
 
 
+async def test_the_asset_index_is_told_every_second_as_rest_answers_it(venue):
+    one = await venue.stream("/market/ws/btcusd@assetIndex")
+    every = await venue.stream("/market/ws/!assetIndex@arr")
+    silent = await venue.stream("/market/ws/xyzusd@assetIndex")
+    venue.server.clock.jump(1)
+    frame = await one.next()
+    _, row = await venue.get("/fapi/v1/assetIndex", symbol="BTCUSD")
+    assert (frame["e"], frame["s"], frame["i"], frame["B"], frame["A"], frame["Q"], frame["G"]) == (
+        "assetIndexUpdate",
+        row["symbol"],
+        row["index"],
+        row["bidRate"],
+        row["askRate"],
+        row["autoExchangeBidRate"],
+        row["autoExchangeAskRate"],
+    )
+    assert (row["index"], row["bidRate"], row["bidBuffer"]) == ("61800.00000000", "58710.00000000", "0.05000000")
+    names = [each["s"] for each in await every.next()]
+    assert names == [each["symbol"] for each in (await venue.get("/fapi/v1/assetIndex"))[1]]
+    assert {"USDTUSD", "USDCUSD", "BNBUSD"} <= set(names)
+    assert (await venue.get("/fapi/v1/assetIndex", symbol="XYZUSD"))[1]["code"] == -1121
+    assert await silent.silent()
+
+
 async def test_a_candle_says_when_it_has_closed(venue):
     stream = await venue.stream("/market/ws/btcusdt@kline_1m")
     clock = venue.server.clock

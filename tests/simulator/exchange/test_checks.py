@@ -225,12 +225,6 @@ def test_price_match_excludes_a_price_and_needs_its_level(code_of, change, code)
     assert code_of(LIMIT | change) == code
 
 
-def test_multi_assets_mode_can_be_set_but_not_traded_in(venue):
-    venue.exchange.set_assets_mode("maker", True, venue.now)
-    venue.heard()
-    assert venue.refused(venue.limit, BUY, "0.010", "59000") == -1020
-
-
 @pytest.mark.parametrize(
     ("hedge", "position_side", "reduce_only", "code"),
     [

@@ -11,6 +11,7 @@ from phoenix_simulator.exchange.conditional import ConditionalOrders
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.events import DepthChanged, OrderUpdated, TouchChanged, TradePrinted
 from phoenix_simulator.exchange.exchange import Exchange
+from phoenix_simulator.exchange.margin import standing_margin
 from phoenix_simulator.exchange.orders import (
     AmendOrder,
     ExecutionType,
@@ -36,9 +37,11 @@ from phoenix_simulator.market.source import (
 
 SPEC = BUILT_IN["BTCUSDT"]
 SYMBOL = SPEC.symbol
-ACCOUNTS = ("ada", "bob", "cleo", "dora", "eve")
+ACCOUNTS = ("ada", "bob", "cleo", "dora", "eve", "finn")
 HEDGED = "dora"
 ISOLATED = "eve"
+JOINT = "finn"
+ASSETS = ("USDT", "BTC", "BNB")
 START_MS = 1_760_000_000_000
 MIDDLE = 600_000
 
@@ -49,18 +52,19 @@ legs = st.sampled_from([PositionSide.LONG, PositionSide.SHORT])
 
 
 class Market(RuleBasedStateMachine):
-    """Five accounts (two of one trade group, one poor, one in hedge mode, one with isolated margin) and the background
-    on a narrow book, so that all collide.
+    """Six accounts (two of one trade group, one poor, one in hedge mode, one with isolated margin, one in multi-assets
+    mode that pays its fees in BNB) and the background on a narrow book, so that all collide.
     """
 
     kind: MarketKind
 
-    @initialize(model=st.sampled_from(list(QueueModel)))
-    def open(self, model):
+    @initialize(model=st.sampled_from(list(QueueModel)), fund=st.sampled_from([None, 0, 50]))
+    def open(self, model, fund):
         self.now = START_MS
         self.next_update_id = 1000
         self.events = []
-        self.exchange = Exchange(ExchangeSettings(queue_model=model))
+        fund_e8 = None if fund is None else fund * E8
+        self.exchange = Exchange(ExchangeSettings(queue_model=model, insurance_fund_e8=fund_e8))
         self.exchange.listeners.append(self.events.append)
         self.executed_by_update = None
         self.exchange.followers.append(self.note_executed)
@@ -76,6 +80,10 @@ class Market(RuleBasedStateMachine):
         self.exchange.open_account(ISOLATED, {"USDT": 300 * E8}, self.now)
         self.exchange.set_margin_type(ISOLATED, SYMBOL, True, self.now)
         self.exchange.set_leverage(ISOLATED, SYMBOL, 100, self.now)
+        wallets = {"USDT": 20 * E8, "BTC": E8 // 200, "BNB": E8 // 50}
+        self.exchange.open_account(JOINT, wallets, self.now)
+        self.exchange.set_assets_mode(JOINT, True, self.now)
+        self.exchange.set_fee_burn(JOINT, True)
         self.heard_depth_id = 1000
         self.public = ({}, {})
         self.public[0].update(self.bids)
@@ -188,7 +196,13 @@ class Market(RuleBasedStateMachine):
 
     @rule(price=st.integers(59_000, 61_000), rate_e8=st.integers(-30_000, 30_000))
     def mark(self, price, rate_e8):
+        held = [account for account in self.exchange.accounts.values() if account.holding(SPEC).has_position]
         self.exchange.apply(SYMBOL, MarkUpdate(0, price * E8 + 12345678, price * E8, rate_e8), self.now)
+        for account in held:
+            margin = standing_margin(account, "USDT", self.exchange.prices)
+            assert not margin.must_liquidate
+            if not account.holding(SPEC).has_position:
+                assert margin.margin_balance_e8 >= 0, "who is closed out owes nothing"
 
     @rule(hours=st.integers(1, 9))
     def wait(self, hours):
@@ -237,21 +251,25 @@ class Market(RuleBasedStateMachine):
     @invariant()
     def every_wallet_is_the_sum_of_its_income_rows(self):
         for account in self.exchange.accounts.values():
-            assert account.wallet_e8("USDT") == sum(row.amount_e8 for row in account.income)
+            for asset in ASSETS:
+                rows = [row for row in account.income if row.asset == asset]
+                assert account.wallet_e8(asset) == sum(row.amount_e8 for row in rows)
 
     @invariant()
     def wallets_treasury_and_background_sum_to_zero(self):
-        treasury, background = self.exchange.treasury, self.listing.background
-        wallets = sum(account.wallet_e8("USDT") for account in self.exchange.accounts.values())
+        background = self.listing.background
         open_cost = sum(position.cost_e8 * (1 if position.steps > 0 else -1) for position in self.positions)
-        assert wallets == (
-            treasury.deposits_e8["USDT"]
-            - treasury.fees_e8["USDT"]
-            - treasury.insurance_e8["USDT"]
-            - background.cash_e8
-            - background.funding_e8
-            + open_cost
-        )
+        traded = {"USDT": open_cost - background.cash_e8 - background.funding_e8}
+        for asset in ASSETS:
+            treasury = self.exchange.treasury
+            wallets = sum(account.wallet_e8(asset) for account in self.exchange.accounts.values())
+            assert wallets == (
+                treasury.deposits_e8[asset]
+                - treasury.fees_e8[asset]
+                - treasury.insurance_e8[asset]
+                - treasury.exchanged_e8[asset]
+                + traded.get(asset, 0)
+            )
 
     @invariant()
     def positions_sum_to_zero_with_the_background(self):

@@ -90,15 +90,23 @@ def test_funding_is_paid_by_one_and_received_by_the_other(hedged):
     assert hedged.listing.background.funding_e8 == 60_000_000
 
 
-def test_a_liquidation_closes_both(hedged):
+@pytest.mark.parametrize(
+    ("mark", "left", "closed"),
+    [
+        pytest.param("50500", (0, -100, 0), [(LONG, SELL)], id="the larger is enough"),
+        pytest.param("50000", (0, 0, 0), [(LONG, SELL), (SHORT, BUY)], id="the larger is not enough"),
+    ],
+)
+def test_a_liquidation_closes_what_asks_for_most_and_then_the_other(hedged, mark, left, closed):
     hedged.heard()
-    hedged.depth(bids=[(600_000, 0), (505_000, 100_000)], asks=[(600_001, 0), (505_001, 100_000)])
-    hedged.mark("50500")
-    assert sizes(hedged) == (0, 0, 0)
+    ticks = int(mark) * 10
+    hedged.depth(bids=[(600_000, 0), (ticks, 100_000)], asks=[(600_001, 0), (ticks + 1, 100_000)])
+    hedged.mark(mark)
+    assert sizes(hedged) == left
     forced = [event.order for event in hedged.heard(OrderForced)]
-    assert [(order.position_side, order.side) for order in forced] == [(LONG, SELL), (SHORT, BUY)]
+    assert [(order.position_side, order.side) for order in forced] == closed
     assert all(order.client_order_id.startswith("autoclose-") for order in forced)
-    assert hedged.exchange.account("maker").wallet_e8("USDT") >= 0
+    assert hedged.exchange.asset_margin("maker", "USDT").margin_balance_e8 >= 0
 
 
 def test_a_margin_call_names_both(hedged):

@@ -1,7 +1,8 @@
 import pytest
 from phoenix_simulator.exchange.accounts import IncomeType
 from phoenix_simulator.exchange.events import AccountUpdated, MarginCalled, OrderForced, OrderUpdated, UpdateReason
-from phoenix_simulator.exchange.orders import ExecutionType, ExpiryReason, OrderStatus, Side
+from phoenix_simulator.exchange.orders import ExecutionType, ExpiryReason, ForcedBy, OrderStatus, Side
+from phoenix_simulator.exchange.settings import ExchangeSettings
 from phoenix_simulator.exchange.symbols import E8
 
 
@@ -86,3 +87,100 @@ def test_others_are_not_touched(leveraged):
     leveraged.depth(bids=[(600_000, 0)])
     leveraged.mark("56000")
     assert leveraged.query(order, "other").status is OrderStatus.NEW
+
+
+class TestBracketByBracket:
+    @pytest.fixture
+    def large(self, open_venue):
+        """300 BTC long (18 million USDT, fourth bracket from 12 million on) at 25× with little to spare."""
+        venue = open_venue(bids=((580_000, 10_000_000),), asks=((600_001, 10_000_000),))
+        venue.account(usdt=800_000)
+        venue.exchange.set_leverage("maker", "BTCUSDT", 25, venue.now)
+        for _ in range(3):
+            venue.long("100")
+        venue.heard()
+        return venue
+
+    def test_what_is_left_falls_into_the_next_lower_bracket_and_may_live(self, large):
+        large.mark("58050")
+        (forced,) = large.heard(OrderForced)
+        assert forced.order.client_order_id.startswith("autoclose-")
+        # 206.718 BTC is the most that is worth 12 million at 58 050.
+        assert (large.position().steps, forced.last_steps) == (206_718, 300_000 - 206_718)
+        margin = large.exchange.asset_margin("maker", "USDT")
+        assert margin.margin_balance_e8 > margin.maintenance_e8 > 0
+
+    def test_it_goes_on_through_the_brackets_as_long_as_the_rest_is_not_carried(self, large):
+        large.mark("57900")
+        forced = large.heard(OrderForced)
+        kept = [300_000]
+        for event in forced:
+            kept.append(kept[-1] - event.last_steps)
+        caps = [row.notional_cap_e8 // E8 for row in reversed(large.spec.brackets[:5])][1:]
+        assert len(forced) == 5
+        assert [steps * 57_900 // 1000 // 10_000 * 10_000 for steps in kept[1:-1]] == [cap - 10_000 for cap in caps]
+        assert kept[-1] == large.position().steps == 0
+
+
+class TestTheFundCannotPay:
+    @pytest.fixture
+    def venue(self, open_venue):
+        """0.300 BTC long on 1000 USDT; `short` and `shorter` stand on the other side, the second at higher leverage."""
+        venue = open_venue(
+            settings=ExchangeSettings(insurance_fund_e8=0), bids=((600_000, 10_000),), asks=((600_001, 10_000),)
+        )
+        venue.account(usdt=1000)
+        venue.account("short")
+        venue.account("shorter")
+        venue.exchange.set_leverage("shorter", "BTCUSDT", 100, venue.now)
+        venue.long("0.300")
+        venue.market(Side.SELL, "0.400", "short")
+        venue.market(Side.SELL, "0.200", "shorter")
+        venue.depth(bids=[(600_000, 0), (550_000, 10_000)])
+        venue.heard()
+        return venue
+
+    def test_others_are_deleveraged_at_the_price_of_bankruptcy_first_in_line_first(self, venue):
+        venue.mark("56000")
+        fills = {name: venue.exchange.fills(name, "BTCUSDT")[1:] for name in ("maker", "short", "shorter")}
+        # 1000 − 9 of fees are lost at 56 725.0; with the fee for closing there at 56 725.x.
+        (price,) = {fill.price_ticks for rows in fills.values() for fill in rows}
+        assert 567_240 < price < 567_300
+        assert [fill.qty_steps for fill in fills["shorter"]] == [200]
+        assert [fill.qty_steps for fill in fills["short"]] == [100]
+        assert (venue.position().steps, venue.position("short").steps, venue.position("shorter").steps) == (0, -300, 0)
+        assert 0 <= venue.exchange.account("maker").wallet_e8("USDT") < E8
+        assert venue.exchange.treasury.insurance_e8["USDT"] >= 0
+
+    def test_their_orders_carry_the_name_of_it(self, venue):
+        venue.mark("56000")
+        updates = [event for event in venue.heard(OrderUpdated) if event.account_id == "short"]
+        assert [(event.execution, event.order.client_order_id) for event in updates] == [
+            (ExecutionType.NEW, "adl_autoclose"),
+            (ExecutionType.CALCULATED, "adl_autoclose"),
+        ]
+        assert len(venue.exchange.all_orders("short", "BTCUSDT", venue.now, forced={ForcedBy.ADL})) == 1
+
+    def test_what_the_book_takes_at_that_price_is_taken_first(self, venue):
+        venue.depth(bids=[(570_000, 250)])
+        venue.mark("56000")
+        assert (venue.position("short").steps, venue.position("shorter").steps) == (-400, -150)
+
+    def test_what_nobody_can_take_the_background_does(self, venue):
+        venue.market(Side.BUY, "0.400", "short")
+        venue.market(Side.BUY, "0.100", "shorter")
+        venue.mark("56000")
+        assert (venue.position().steps, venue.position("shorter").steps) == (0, 0)
+
+    def test_a_fund_that_can_pay_spares_them(self, open_venue):
+        venue = open_venue(
+            settings=ExchangeSettings(insurance_fund_e8=10_000 * E8), bids=((600_000, 10_000),), asks=((600_001, 9999),)
+        )
+        venue.account(usdt=1000)
+        venue.account("short")
+        venue.long("0.300")
+        venue.market(Side.SELL, "0.400", "short")
+        venue.depth(bids=[(600_000, 0), (550_000, 10_000)])
+        venue.mark("56000")
+        assert (venue.position().steps, venue.position("short").steps) == (0, -400)
+        assert venue.exchange.treasury.insurance_e8["USDT"] < 0

@@ -42,6 +42,7 @@ CLAIMED: dict[str, Callable[[Trader], Parameters]] = {
     "symbol_price_ticker": symbol,
     "symbol_price_ticker_v2": symbol,
     "ticker24hr_price_change_statistics": symbol,
+    "asset_index": nothing,
     # orders
     "new_order": Trader.quote,
     "test_order": Trader.quote,
@@ -92,6 +93,7 @@ CLAIMED: dict[str, Callable[[Trader], Parameters]] = {
     "get_current_multi_assets_mode": nothing,
     "change_multi_assets_mode": lambda _: {"multi_assets_margin": "true"},
     "get_bnb_burn_status": nothing,
+    "toggle_bnb_burn_on_futures_trade": lambda _: {"fee_burn": "true"},
     # the user stream
     "start_user_data_stream": nothing,
     "keepalive_user_data_stream": Trader.listening,
@@ -99,7 +101,6 @@ CLAIMED: dict[str, Callable[[Trader], Parameters]] = {
 }
 
 NOT_CLAIMED = {
-    "toggle_bnb_burn_on_futures_trade": "no fees in BNB",
     # what a market maker does not ask a venue for
     "accept_the_offered_quote": "conversion of assets",
     "list_all_convert_pairs": "conversion of assets",
@@ -126,7 +127,6 @@ NOT_CLAIMED = {
     "top_trader_long_short_ratio_accounts": "statistics",
     "top_trader_long_short_ratio_positions": "statistics",
     # other contracts and indices
-    "asset_index": "indices of assets",
     "composite_index_symbol_information": "composite indices",
     "query_index_price_constituents": "what an index is made of",
     "index_price_kline_candlestick_data": "candles of an index",

@@ -41,14 +41,14 @@ CLAIMED: dict[str, dict[str, Any]] = {
     "liquidation_order_streams": {"symbol": SYMBOL},
     "all_market_liquidation_order_streams": {},
     "contract_info_stream": {},
+    "asset_index": {},
 }
 
 NOT_CLAIMED: dict[str, dict[str, Any]] = {
-    "asset_index": {},
     "composite_index_symbol_information_streams": {"symbol": SYMBOL},
     "trading_session_stream": {},
 }
-"""Indices of assets, composite indices and trading hours: acknowledged, as the venue does with any name, and silent."""
+"""Composite indices and trading hours: acknowledged, as the venue does with any name, and silent."""
 
 OF_THE_CONNECTION = {"ping_server", "subscribe", "unsubscribe", "on", "list_subscribe", "close_connection"}
 

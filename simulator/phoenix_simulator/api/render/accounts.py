@@ -9,19 +9,22 @@ from phoenix_simulator.exchange.accounts import Account, Holding, Income
 from phoenix_simulator.exchange.listing import Listing
 from phoenix_simulator.exchange.margin import (
     AssetMargin,
-    MarkOf,
     PositionRisk,
     asset_margin,
+    in_asset_e8,
+    joint_margin,
     liquidation_price_e8,
+    max_withdraw_e8,
     position_risk,
 )
 from phoenix_simulator.exchange.orders import PositionSide, Side
+from phoenix_simulator.exchange.prices import Prices
 from phoenix_simulator.exchange.symbols import E8, SymbolSpec, format_e8
 
 Json = dict[str, object]
 
 _TOTALS_ASSET: Final = "USDT"
-"""In single-asset mode the venue's totals cover USDT alone."""
+"""In single-asset mode the venue's totals cover USDT alone; in multi-assets mode all, in US dollars."""
 
 
 class AccountView:
@@ -30,12 +33,13 @@ class AccountView:
     """
 
     def __init__(
-        self, account: Account, listings: Iterable[Listing], everybody: Iterable[Account], mark_of: MarkOf
+        self, account: Account, listings: Iterable[Listing], everybody: Iterable[Account], prices: Prices
     ) -> None:
         self._account = account
         self._everybody = everybody
         self._listings = list(listings)
-        self._mark_of = mark_of
+        self._prices = prices
+        self._joint = joint_margin(account, prices) if account.multi_assets else None
         self._assets = sorted({listing.spec.margin_asset for listing in self._listings} | account.wallets_e8.keys())
 
     # ---- balances -----------------------------------------------------------------------------------------------
@@ -50,9 +54,9 @@ class AccountView:
             "balance": format_e8(margin.wallet_e8),
             "crossWalletBalance": format_e8(margin.cross_wallet_e8),
             "crossUnPnl": format_e8(margin.cross_unrealised_e8),
-            "availableBalance": format_e8(margin.available_e8),
-            "maxWithdrawAmount": format_e8(margin.max_withdraw_e8),
-            "marginAvailable": True,
+            "availableBalance": format_e8(self._available_e8(margin)),
+            "maxWithdrawAmount": format_e8(max_withdraw_e8(self._account, margin.asset, self._prices)),
+            "marginAvailable": self._may_back(margin.asset),
             "updateTime": self._account.updated_ms.get(margin.asset, 0),
         }
 
@@ -69,7 +73,9 @@ class AccountView:
 
     def account_v2(self) -> Json:
         """Every symbol, and the account's configuration."""
-        assets = [{**self._asset(self._margin(asset)), "marginAvailable": True} for asset in self._assets]
+        assets = [
+            {**self._asset(self._margin(asset)), "marginAvailable": self._may_back(asset)} for asset in self._assets
+        ]
         positions = [
             self._position_v2(holding, side)
             for holding in (self._holding(listing.spec) for listing in self._listings)
@@ -81,7 +87,7 @@ class AccountView:
         account = self._account
         return {
             "feeTier": 0,
-            "feeBurn": False,
+            "feeBurn": account.fee_burn,
             "canTrade": True,
             "canDeposit": True,
             "canWithdraw": True,
@@ -92,7 +98,7 @@ class AccountView:
         }
 
     def _totals(self) -> Json:
-        margin = self._margin(_TOTALS_ASSET)
+        margin = self._joint or self._margin(_TOTALS_ASSET)
         return {
             "totalInitialMargin": format_e8(margin.initial_margin_e8),
             "totalMaintMargin": format_e8(margin.maintenance_e8),
@@ -119,8 +125,8 @@ class AccountView:
             "openOrderInitialMargin": format_e8(margin.order_margin_e8),
             "crossWalletBalance": format_e8(margin.cross_wallet_e8),
             "crossUnPnl": format_e8(margin.cross_unrealised_e8),
-            "availableBalance": format_e8(margin.available_e8),
-            "maxWithdrawAmount": format_e8(margin.max_withdraw_e8),
+            "availableBalance": format_e8(self._available_e8(margin)),
+            "maxWithdrawAmount": format_e8(max_withdraw_e8(self._account, margin.asset, self._prices)),
             "updateTime": self._account.updated_ms.get(margin.asset, 0),
         }
 
@@ -206,14 +212,14 @@ class AccountView:
     def _risk_common(self, holding: Holding, side: PositionSide, risk: PositionRisk) -> Json:
         symbol, position = holding.spec.symbol, holding.position_of(side)
         flat = not position.steps
-        liquidation_e8 = 0 if flat else liquidation_price_e8(self._account, holding, self._mark_of, side)
+        liquidation_e8 = 0 if flat else liquidation_price_e8(self._account, holding, self._prices, side)
         return {
             "symbol": symbol,
             "positionSide": side.value,
             "positionAmt": amount(holding, side),
             "entryPrice": "0.0" if flat else plain(position.entry_price),
             "breakEvenPrice": "0.0" if flat else plain(position.break_even_price),
-            "markPrice": format_e8(self._mark_of(symbol)),
+            "markPrice": format_e8(self._prices.mark_e8(symbol)),
             "unRealizedProfit": format_e8(risk.unrealised_e8),
             "liquidationPrice": format_e8(liquidation_e8) if liquidation_e8 else "0",
             "isolatedMargin": isolated_margin(holding, side, risk),
@@ -269,13 +275,23 @@ class AccountView:
         return self._account.holdings.get(spec.symbol) or Holding(spec, hedged=self._account.hedge_mode)
 
     def _quantile(self, holding: Holding, side: PositionSide) -> int:
-        return adl.quantile(self._everybody, holding, side, self._mark_of(holding.spec.symbol))
+        return adl.quantile(self._everybody, holding, side, self._prices.mark_e8(holding.spec.symbol))
+
+    def _may_back(self, asset: str) -> bool:
+        """Whether the asset is collateral in multi-assets mode."""
+        return self._prices.index(asset) is not None
+
+    def _available_e8(self, margin: AssetMargin) -> int:
+        """For new positions in the asset; of the joint margin where that stands behind them."""
+        if self._joint is None:
+            return margin.available_e8
+        return in_asset_e8(self._joint, margin.asset, self._joint.available_e8, self._prices)
 
     def _margin(self, asset: str) -> AssetMargin:
-        return asset_margin(self._account, asset, self._mark_of)
+        return asset_margin(self._account, asset, self._prices)
 
     def _risk(self, holding: Holding, side: PositionSide) -> PositionRisk:
-        return position_risk(holding, self._mark_of(holding.spec.symbol), side)
+        return position_risk(holding, self._prices.mark_e8(holding.spec.symbol), side)
 
 
 def amount(holding: Holding, side: PositionSide) -> str:

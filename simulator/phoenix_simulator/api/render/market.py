@@ -9,11 +9,12 @@ import orjson
 
 from phoenix_simulator.api import intervals
 from phoenix_simulator.api.render import frames
-from phoenix_simulator.api.render.numbers import SymbolText, plain
+from phoenix_simulator.api.render.numbers import SymbolText, plain, plain_e8
 from phoenix_simulator.api.tape import AggregateTrade, Candle, Tape, since_day
 from phoenix_simulator.exchange.book import DepthSnapshot
 from phoenix_simulator.exchange.events import OrderForced, TradePrinted
 from phoenix_simulator.exchange.listing import FundingRecord, Listing
+from phoenix_simulator.exchange.prices import COLLATERAL, AssetIndex
 from phoenix_simulator.exchange.symbols import E8, SymbolSpec, decimal_ratio, format_e8, from_e8
 
 Json = dict[str, object]
@@ -38,14 +39,16 @@ _TIME_IN_FORCE: Final = ("GTC", "IOC", "FOK", "GTX", "GTD")
 
 def exchange_info(listings: Iterable[Listing], rate_limits: list[Json], server_ms: int) -> Json:
     symbols = list(listings)
-    assets = sorted({listing.spec.margin_asset for listing in symbols})
     return {
         "timezone": "UTC",
         "serverTime": server_ms,
         "futuresType": "U_MARGINED",
         "rateLimits": rate_limits,
         "exchangeFilters": [],
-        "assets": [{"asset": asset, "marginAvailable": True, "autoAssetExchange": "-10000"} for asset in assets],
+        "assets": [
+            {"asset": row.asset, "marginAvailable": True, "autoAssetExchange": plain_e8(-row.auto_exchange_e8)}
+            for row in COLLATERAL.values()
+        ],
         "symbols": [symbol_info(listing) for listing in symbols],
     }
 
@@ -369,6 +372,44 @@ def force_order(text: SymbolText, event: OrderForced, event_ms: int) -> bytes:
                 "z": text.quantity(order.executed_steps),
                 "T": event.time_ms,
             },
+        }
+    )
+
+
+def asset_index(index: AssetIndex, time_ms: int) -> Json:
+    """What an asset counts for in multi-assets mode, in US dollars."""
+    margin, exchange = f"{index.collateral.buffer:.8f}", f"{index.collateral.auto_exchange_buffer:.8f}"
+    return {
+        "symbol": index.symbol,
+        "time": time_ms,
+        "index": format_e8(index.index_e8),
+        "bidBuffer": margin,
+        "askBuffer": margin,
+        "bidRate": format_e8(index.bid_e8),
+        "askRate": format_e8(index.ask_e8),
+        "autoExchangeBidBuffer": exchange,
+        "autoExchangeAskBuffer": exchange,
+        "autoExchangeBidRate": format_e8(index.auto_exchange_bid_e8),
+        "autoExchangeAskRate": format_e8(index.auto_exchange_ask_e8),
+    }
+
+
+def asset_index_event(index: AssetIndex, event_ms: int) -> bytes:
+    margin, exchange = f"{index.collateral.buffer:.8f}", f"{index.collateral.auto_exchange_buffer:.8f}"
+    return orjson.dumps(
+        {
+            "e": "assetIndexUpdate",
+            "E": event_ms,
+            "s": index.symbol,
+            "i": format_e8(index.index_e8),
+            "b": margin,
+            "a": margin,
+            "B": format_e8(index.bid_e8),
+            "A": format_e8(index.ask_e8),
+            "q": exchange,
+            "g": exchange,
+            "Q": format_e8(index.auto_exchange_bid_e8),
+            "G": format_e8(index.auto_exchange_ask_e8),
         }
     )
 
