@@ -27,7 +27,7 @@ import yaml
 from phoenix_simulator.api.limits import LimitSettings
 from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.settings import AmendmentEnd, ExchangeSettings, FillEvent
-from phoenix_simulator.exchange.symbols import BUILT_IN
+from phoenix_simulator.exchange.symbols import BUILT_IN, E8
 from phoenix_simulator.expectations import Expectation, FaultsMet, LossWithin, Origin
 from phoenix_simulator.faults import Fault, Seconds
 from phoenix_simulator.latency import LatencySettings
@@ -83,6 +83,8 @@ class VenueChoices(_Body, frozen=True, kw_only=True):
     amendment_end: str = AmendmentEnd.CANCELED.name.lower()
     fill_events: tuple[str, ...] = tuple(kind.name.lower() for kind in ExchangeSettings().fill_events)
     limits: LimitSettings = LimitSettings()
+    insurance_fund: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """What the insurance fund begins with in each margin asset; where it cannot pay, others are deleveraged."""
 
     def exchange_settings(self) -> ExchangeSettings:
         """ValueError names the choice that does not exist."""
@@ -90,6 +92,7 @@ class VenueChoices(_Body, frozen=True, kw_only=True):
             queue_model=QueueModel[_member(QueueModel, "queueModel", self.queue_model)],
             amendment_end=AmendmentEnd[_member(AmendmentEnd, "amendmentEnd", self.amendment_end)],
             fill_events=tuple(FillEvent[_member(FillEvent, "fillEvents", name)] for name in self.fill_events),
+            insurance_fund_e8=None if self.insurance_fund is None else self.insurance_fund * E8,
         )
 
 

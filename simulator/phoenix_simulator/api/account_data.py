@@ -28,6 +28,7 @@ _MARGIN_SIGNS: Final = {1: 1, 2: -1}
 """`type` of positionMargin: add, reduce."""
 _AMOUNT_DECIMALS: Final = 8
 _SUCCESS: Final[Mapping[str, object]] = {"code": 200, "msg": "success"}
+_AUTO_CLOSE_TYPES: Final = frozenset({ForcedBy.LIQUIDATION, ForcedBy.ADL})
 _OTHER_INCOME: Final = frozenset(
     {
         "WELCOME_BONUS",
@@ -137,9 +138,9 @@ class AccountData:
         window = _Window.of(params, _WEEK_MS)
         kind = params.raw("autoCloseType")
         symbol = optional_symbol(params, self._exchange)
-        if kind is not None and kind not in ForcedBy.__members__:
+        if kind is not None and kind not in _AUTO_CLOSE_TYPES:
             raise invalid("autoCloseType")
-        forced = frozenset(ForcedBy) if kind is None else {ForcedBy(kind)}
+        forced = _AUTO_CLOSE_TYPES if kind is None else {ForcedBy(kind)}
         now_ms = self._clock.now_ms()
         rows = self._exchange.all_orders(
             call.account_id, symbol, now_ms, start_ms=window.start_ms, end_ms=window.end_ms, forced=forced, limit=limit

@@ -28,6 +28,7 @@ Json = dict[str, object]
 T = TypeVar("T")
 
 _BOOK_LEVELS: Final = 1_000
+_HOUR_MS: Final = 3_600_000
 _LARGEST_BALANCE: Final = 1_000_000_000_000
 
 
@@ -60,6 +61,12 @@ class MarketChange(_Body, frozen=True, kw_only=True):
     symbol: str
     regime: RegimeName | None = None
     status: SymbolStatus | None = None
+    funding_interval_hours: Annotated[int, msgspec.Meta(ge=1, le=24)] | None = None
+    """How often funding is settled from now on: a divisor of 24."""
+
+    def __post_init__(self) -> None:
+        if self.funding_interval_hours is not None and 24 % self.funding_interval_hours:
+            raise ValueError(f"fundingIntervalHours is {self.funding_interval_hours}; give a divisor of 24")
 
 
 class RefusedError(Exception):
@@ -198,6 +205,9 @@ class Control:
                 raise RefusedError(f"{symbol} has no source that plays it") from None
         if wanted.status is not None:
             self._exchange.set_status(symbol, wanted.status, self._clock.now_ms())
+        if wanted.funding_interval_hours is not None:
+            interval_ms = wanted.funding_interval_hours * _HOUR_MS
+            self._exchange.set_funding_interval(symbol, interval_ms, self._clock.now_ms())
         return {}
 
     async def read_market(self, _: web.Request) -> object:

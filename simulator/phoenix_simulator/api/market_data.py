@@ -215,7 +215,7 @@ class MarketData:
 
     def funding_info(self, _: Call) -> list[Json]:
         updated_ms = self._clock.origin_wall_ns // 1_000_000
-        return [market.funding_info(listing.spec, updated_ms) for listing in self._exchange.listings.values()]
+        return [market.funding_info(listing, updated_ms) for listing in self._exchange.listings.values()]
 
     # ---- tickers ------------------------------------------------------------------------------------------------
 

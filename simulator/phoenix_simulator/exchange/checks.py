@@ -168,7 +168,7 @@ def _check_condition(request: NewAlgoOrder) -> None:
 
 
 def _check_symbol(listing: Listing) -> None:
-    if listing.status is SymbolStatus.CLOSE:
+    if listing.status in {SymbolStatus.CLOSE, SymbolStatus.DELIVERED}:
         raise errors.symbol_closed()
     if listing.status is not SymbolStatus.TRADING:
         raise errors.symbol_not_open()

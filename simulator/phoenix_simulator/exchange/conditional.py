@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from phoenix_simulator.exchange import checks, errors
 from phoenix_simulator.exchange.algo_orders import AlgoOrder, AlgoRef, AlgoStatus, NewAlgoOrder, WorkingType
 from phoenix_simulator.exchange.errors import VenueError
-from phoenix_simulator.exchange.events import AlgoUpdated, ExchangeEvent, MarkChanged, OrderUpdated, TradePrinted
+from phoenix_simulator.exchange.events import (
+    AlgoUpdated,
+    ExchangeEvent,
+    MarkChanged,
+    OrderUpdated,
+    StatusChanged,
+    TradePrinted,
+)
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.orders import NewOrder, Order, OrderRef, OrderType, PositionSide
 from phoenix_simulator.exchange.symbols import to_e8
@@ -35,6 +42,7 @@ class ConditionalOrders:
         self._closed: dict[str, OrderedDict[int, AlgoOrder]] = {}
         self._met: deque[AlgoOrder] = deque()
         self._ended: deque[AlgoOrder] = deque()
+        self._delisted: deque[str] = deque()
         self._is_acting = False
         exchange.listeners.append(self.on_event)
         exchange.followers.append(self.follow)
@@ -140,15 +148,20 @@ class ConditionalOrders:
                 algo = self._working.get((event.order.symbol, event.order.order_id))
                 if algo is not None:
                     self._ended.append(algo)
+            case StatusChanged() if event.status.is_final:
+                self._delisted.append(event.symbol)
             case _:
                 pass
 
     def follow(self, now_ms: int) -> None:
         """The exchange is done: send what was met, and say what ended. What that causes is seen to in the same turn."""
-        if self._is_acting or not (self._met or self._ended):
+        if self._is_acting or not (self._met or self._ended or self._delisted):
             return
         self._is_acting = True
         try:
+            while self._delisted:
+                for algo in list(self._armed.get(self._delisted.popleft(), {}).values()):
+                    self._close(algo, AlgoStatus.EXPIRED, now_ms)
             while self._met or self._ended:
                 if self._ended:
                     self._finish(self._ended.popleft(), now_ms)

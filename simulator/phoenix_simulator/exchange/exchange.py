@@ -19,6 +19,7 @@ from phoenix_simulator.exchange.events import (
     UpdateReason,
 )
 from phoenix_simulator.exchange.feed import Background, Feed
+from phoenix_simulator.exchange.forced import settle_contract
 from phoenix_simulator.exchange.ledger import Ledger, Treasury
 from phoenix_simulator.exchange.liquidation import Liquidator
 from phoenix_simulator.exchange.listing import Listing
@@ -117,9 +118,19 @@ class Exchange:
         self._emit(AccountUpdated(account_id, now_ms, reason, (balance,), ()))
 
     def set_status(self, symbol: str, status: SymbolStatus, now_ms: int) -> None:
+        """A status that is final ends the contract's orders and positions."""
         listing = self.listing(symbol)
         listing.status = status
         self._emit(StatusChanged(symbol, now_ms, status))
+        if status.is_final:
+            settle_contract(self._matchers[symbol], self._accounts.values(), self._next_order_id, now_ms)
+        self._follow(now_ms)
+
+    def set_funding_interval(self, symbol: str, interval_ms: int, now_ms: int) -> None:
+        """The next settlement is at the next multiple of the interval since midnight UTC, as the venue's are."""
+        listing = self.listing(symbol)
+        listing.set_funding_interval(interval_ms, now_ms)
+        self._timers.add_funding(symbol, listing.next_funding_ms)
 
     # ---- trading ------------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ def funding_e8(listing: Listing, signed_steps: int) -> int:
 def settle(listing: Listing, accounts: Iterable[Account], ledger: Ledger, emit: Emit, now_ms: int) -> None:
     """Settle the funding due at `listing.next_funding_ms` and set the next time. `now_ms` is when it is booked."""
     stamp_ms = listing.next_funding_ms
-    listing.next_funding_ms += listing.spec.funding_interval_ms
+    listing.next_funding_ms += listing.funding_interval_ms
     listing.funding_history.append(FundingRecord(stamp_ms, listing.funding_rate_e8, listing.mark_e8))
     emit(FundingSettled(listing.spec.symbol, stamp_ms, listing.funding_rate_e8, listing.mark_e8))
     asset = listing.spec.margin_asset

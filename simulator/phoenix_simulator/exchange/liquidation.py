@@ -17,6 +17,7 @@ from fractions import Fraction
 from phoenix_simulator.exchange import adl
 from phoenix_simulator.exchange.accounts import Account, Holding
 from phoenix_simulator.exchange.events import AccountUpdated, MarginCalled, OrderForced, UpdateReason
+from phoenix_simulator.exchange.forced import forced_order
 from phoenix_simulator.exchange.ledger import Ledger
 from phoenix_simulator.exchange.listing import Emit
 from phoenix_simulator.exchange.margin import in_asset_e8, position_risk, standing_margin
@@ -27,12 +28,8 @@ from phoenix_simulator.exchange.orders import (
     ForcedBy,
     Order,
     OrderStatus,
-    OrderType,
     PositionSide,
-    PriceMatch,
     Side,
-    StpMode,
-    TimeInForce,
 )
 from phoenix_simulator.exchange.prices import Prices
 from phoenix_simulator.exchange.symbols import E8
@@ -197,7 +194,9 @@ class Liquidator:
         is_covered = self._fund_covers(spec.margin_asset, spec.notional_e8(beyond_ticks, steps))
         if not is_covered:
             limit_ticks = bankrupt_ticks
-        order = self._forced_order(account, holding, side, ForcedBy.LIQUIDATION, limit_ticks, steps, now_ms)
+        order = forced_order(
+            self._next_order_id(), account, holding, side, ForcedBy.LIQUIDATION, limit_ticks, steps, now_ms
+        )
         matcher.begin_forced(order, now_ms)
         matcher.sweep(order, limit_ticks, now_ms)
         if not is_covered:
@@ -221,7 +220,9 @@ class Liquidator:
                 break
             if account.account_id != order.account_id:
                 steps = min(order.leaves_steps, abs(holding.position_of(side).steps))
-                other = self._forced_order(account, holding, side, ForcedBy.ADL, price_ticks, steps, now_ms)
+                other = forced_order(
+                    self._next_order_id(), account, holding, side, ForcedBy.ADL, price_ticks, steps, now_ms
+                )
                 self._matchers[symbol].deleverage(order, other, price_ticks, now_ms)
 
     def _charge_fee(self, account: Account, holding: Holding, order: Order, most_e8: int, now_ms: int) -> None:
@@ -238,41 +239,11 @@ class Liquidator:
         """Part of a position is closed at mark, against the background and beside the book."""
         matcher = self._matchers[holding.spec.symbol]
         mark_ticks = max(1, self._prices.mark_e8(holding.spec.symbol) // holding.spec.tick_e8)
-        order = self._forced_order(account, holding, position_side, ForcedBy.ADL, mark_ticks, steps, now_ms)
+        order = forced_order(
+            self._next_order_id(), account, holding, position_side, ForcedBy.ADL, mark_ticks, steps, now_ms
+        )
         matcher.begin_forced(order, now_ms)
         matcher.take_over(order, mark_ticks, now_ms)
-
-    def _forced_order(
-        self,
-        account: Account,
-        holding: Holding,
-        position_side: PositionSide,
-        why: ForcedBy,
-        price_ticks: int,
-        steps: int,
-        now_ms: int,
-    ) -> Order:
-        """Its client id says why, in the venue's words. An account has one deleveraging order at a time, as there."""
-        order_id = self._next_order_id()
-        return Order(
-            order_id=order_id,
-            account_id=account.account_id,
-            symbol=holding.spec.symbol,
-            client_order_id="adl_autoclose" if why is ForcedBy.ADL else f"autoclose-{order_id}",
-            side=Side.SELL if holding.position_of(position_side).steps > 0 else Side.BUY,
-            type=OrderType.LIMIT,
-            time_in_force=TimeInForce.IOC,
-            price_ticks=price_ticks,
-            orig_steps=steps,
-            reduce_only=False,
-            stp_mode=StpMode.NONE,
-            price_match=PriceMatch.NONE,
-            good_till_ms=0,
-            created_ms=now_ms,
-            updated_ms=now_ms,
-            position_side=position_side,
-            forced_by=why,
-        )
 
     def _insurance(self, account: Account, symbol: str, asset: str, amount_e8: int, now_ms: int) -> None:
         self._ledger.insurance(account, symbol, asset, amount_e8, now_ms)

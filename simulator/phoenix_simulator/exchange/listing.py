@@ -54,7 +54,7 @@ class Listing:
         self.mark_e8 = start.mark_e8
         self.index_e8 = start.index_e8
         self.funding_rate_e8 = start.funding_rate_e8
-        self.next_funding_ms = (now_ms // spec.funding_interval_ms + 1) * spec.funding_interval_ms
+        self.set_funding_interval(spec.funding_interval_ms, now_ms)
         self.funding_history: list[FundingRecord] = []
         self.last_update_id = start.last_update_id
         self.last_trade_id = start.last_trade_id if start.kind is MarketKind.SYNTHETIC else REPLAY_TRADE_ID_BASE
@@ -72,6 +72,10 @@ class Listing:
     @property
     def is_replay(self) -> bool:
         return self.kind is MarketKind.REPLAY
+
+    def set_funding_interval(self, interval_ms: int, now_ms: int) -> None:
+        self.funding_interval_ms = interval_ms
+        self.next_funding_ms = (now_ms // interval_ms + 1) * interval_ms
 
     def next_trade_id(self) -> int:
         self.last_trade_id += 1

@@ -23,6 +23,7 @@ from phoenix_simulator.exchange.listing import Emit, Listing
 from phoenix_simulator.exchange.orders import (
     ExecutionType,
     ExpiryReason,
+    ForcedBy,
     Order,
     OrderStatus,
     OrderType,
@@ -259,7 +260,8 @@ class Matcher:
 
     def _tell_fill(self, account: Account, holding: Holding, order: Order, fill: Fill, now_ms: int) -> None:
         snapshot = order.snapshot()
-        execution = ExecutionType.CALCULATED if order.forced_by else ExecutionType.TRADE
+        is_calculated = order.forced_by in {ForcedBy.LIQUIDATION, ForcedBy.ADL}
+        execution = ExecutionType.CALCULATED if is_calculated else ExecutionType.TRADE
         for kind in self._settings.fill_events:
             match kind:
                 case FillEvent.TRADE_LITE:

@@ -108,14 +108,26 @@ class ExpiryReason(IntEnum):
     IOC_REMAINDER_SELF_TRADE = 3
     REDUCE_ONLY_DISPLACED = 4
     LIQUIDATION = 5
+    DELISTING = 7
     MARKET_REMAINDER = 9
 
 
 class ForcedBy(StrEnum):
-    """Why the venue itself closed a position: `autoCloseType` of forceOrders."""
+    """Why the venue itself closed a position; the first two are `autoCloseType` of forceOrders."""
 
     LIQUIDATION = "LIQUIDATION"
     ADL = "ADL"
+    SETTLEMENT = "SETTLEMENT"
+
+    def client_order_id(self, order_id: int) -> str:
+        """How the venue names such an order. An account has one of ADL at a time, as there."""
+        match self:
+            case ForcedBy.LIQUIDATION:
+                return f"autoclose-{order_id}"
+            case ForcedBy.ADL:
+                return "adl_autoclose"
+            case ForcedBy.SETTLEMENT:
+                return f"settlement_autoclose-{order_id}"
 
 
 class Order(msgspec.Struct):

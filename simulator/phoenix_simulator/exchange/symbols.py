@@ -17,9 +17,17 @@ E8 = 100_000_000
 class SymbolStatus(StrEnum):
     PENDING_TRADING = "PENDING_TRADING"
     TRADING = "TRADING"
+    PRE_DELIVERING = "PRE_DELIVERING"
+    DELIVERING = "DELIVERING"
+    DELIVERED = "DELIVERED"
     PRE_SETTLE = "PRE_SETTLE"
     SETTLING = "SETTLING"
     CLOSE = "CLOSE"
+
+    @property
+    def is_final(self) -> bool:
+        """From here on nobody has orders or positions: they end with the change."""
+        return self in {SymbolStatus.DELIVERING, SymbolStatus.DELIVERED, SymbolStatus.SETTLING, SymbolStatus.CLOSE}
 
 
 class LeverageBracket(msgspec.Struct, frozen=True):

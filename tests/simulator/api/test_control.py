@@ -73,3 +73,19 @@ async def test_a_synthetic_market_changes_its_regime():
     ):
         assert response.status == 200
     assert source._regime is not before
+
+
+@pytest.mark.parametrize("hours", [1, 4, 8])
+async def test_the_funding_interval_is_changed_and_told(venue, hours):
+    assert (await venue.control("POST", "/sim/market", {"symbol": "BTCUSDT", "fundingIntervalHours": hours}))[0] == 200
+    rows = {row["symbol"]: row for row in (await venue.get("/fapi/v1/fundingInfo"))[1]}
+    assert (rows["BTCUSDT"]["fundingIntervalHours"], rows["ETHUSDC"]["fundingIntervalHours"]) == (hours, 8)
+    (_, index) = await venue.get("/fapi/v1/premiumIndex", symbol="BTCUSDT")
+    ahead_ms = index["nextFundingTime"] - index["time"]
+    assert 0 < ahead_ms <= hours * 3_600_000
+    assert index["nextFundingTime"] % (hours * 3_600_000) == 0
+
+
+async def test_an_interval_that_does_not_divide_the_day_is_refused(venue):
+    status, body = await venue.control("POST", "/sim/market", {"symbol": "BTCUSDT", "fundingIntervalHours": 5})
+    assert (status, "divisor of 24" in body["error"]) == (400, True)

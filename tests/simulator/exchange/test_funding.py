@@ -85,3 +85,14 @@ def test_an_amount_is_cut_to_eight_decimals_towards_zero(venue):
     before = wallet(venue)
     venue.exchange.advance(NEXT_MS)
     assert wallet(venue) - before == 60_000_12345678 * 333 // 1000 // E8
+
+
+@pytest.mark.parametrize("hours", [1, 2, 4, 8], ids=lambda hours: f"every {hours} h")
+def test_every_interval_is_counted_from_midnight_utc(venue, hours):
+    """The venue's start is 08:53 UTC."""
+    venue.exchange.set_funding_interval(venue.symbol, hours * HOUR_MS, venue.now)
+    venue.exchange.advance(venue.now + 24 * HOUR_MS)
+    stamps = [event.time_ms for event in venue.heard(FundingSettled)]
+    assert len(stamps) == 24 // hours
+    assert all(stamp_ms % (24 * HOUR_MS) % (hours * HOUR_MS) == 0 for stamp_ms in stamps)
+    assert stamps == sorted(set(stamps))

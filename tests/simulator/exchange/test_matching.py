@@ -489,7 +489,7 @@ class TestAmendments:
 
     def test_a_symbol_out_of_trading_is_refused(self, venue):
         order = venue.limit(BUY, "0.010", "59999")
-        venue.exchange.set_status(venue.symbol, SymbolStatus.SETTLING, venue.now)
+        venue.exchange.set_status(venue.symbol, SymbolStatus.PRE_SETTLE, venue.now)
         assert venue.refused(venue.amend, order, "0.010", "59998") == -5024
 
     def test_the_ten_thousandth_is_the_last(self, venue):

@@ -266,12 +266,13 @@ def funding_rate(symbol: str, record: FundingRecord) -> Json:
     }
 
 
-def funding_info(spec: SymbolSpec, updated_ms: int) -> Json:
+def funding_info(listing: Listing, updated_ms: int) -> Json:
+    spec = listing.spec
     return {
         "symbol": spec.symbol,
         "adjustedFundingRateCap": format(spec.funding_cap, ".8f"),
         "adjustedFundingRateFloor": format(-spec.funding_cap, ".8f"),
-        "fundingIntervalHours": spec.funding_interval_ms // 3_600_000,
+        "fundingIntervalHours": listing.funding_interval_ms // 3_600_000,
         "disclaimer": False,
         "updateTime": updated_ms,
     }
