@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,9 +22,9 @@ from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.expectations import State
 from phoenix_simulator.latency import parse_latencies
 from phoenix_simulator.market.capture import CaptureError
-from phoenix_simulator.market.source import MarketSource
+from phoenix_simulator.market.upstream.questions import UpstreamError
 from phoenix_simulator.scenario import Scenario, ScenarioError, load_scenario
-from phoenix_simulator.server import DEFAULT_SYMBOLS, Server, ServerConfig, build_sources, serve
+from phoenix_simulator.server import CANARY_SYMBOL, DEFAULT_SYMBOLS, ServerConfig, run_server
 
 _REFUSED = 1
 _NOT_HELD = 1
@@ -40,9 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = _config(arguments)
         clock = _clock(arguments.speed)
-        server_sources = build_sources(config)
-        return uvloop.run(_run(config, clock, server_sources))
-    except (RefusedError, ScenarioError, CaptureError) as error:
+        if config.upstream is not None:
+            _check_live(config, clock)
+        return uvloop.run(_run(config, clock))
+    except (RefusedError, ScenarioError, CaptureError, UpstreamError) as error:
         print(f"phoenix exchange: {error}", file=sys.stderr)
         return _REFUSED
     except OSError as error:
@@ -50,12 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _REFUSED
 
 
-async def _run(config: ServerConfig, clock: Clock, sources: Mapping[str, MarketSource]) -> int:
-    server = Server(config, clock, sources)
+async def _run(config: ServerConfig, clock: Clock) -> int:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop.set)
-    async with serve(server, config.host, config.port) as url:
+    async with run_server(config, clock) as (url, server):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.stop.set)
         print(orjson.dumps({"url": url}).decode(), flush=True)
         await server.stop.wait()
         verdicts = server.judge.verdicts()
@@ -82,6 +82,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CAPTURE",
         help="replay a recording, exactly; may be given several times, in order",
     )
+    add(
+        "--upstream",
+        metavar="URL",
+        help="paper trading: the live market of another venue, as https://fapi.binance.com, with our matching on top",
+    )
     add("--scenario", type=Path, metavar="FILE", help="regimes and faults, as YAML or JSON")
     add(
         "--latency",
@@ -107,10 +112,13 @@ def _config(arguments: argparse.Namespace) -> ServerConfig:
         symbols = tuple(symbol.strip().upper() for symbol in arguments.symbols.split(",") if symbol.strip())
         if not symbols:
             raise RefusedError(f"--symbols: none given; choose from {', '.join(BUILT_IN)}")
+    elif arguments.upstream:
+        symbols = (CANARY_SYMBOL,)
     elif arguments.replay:
         # A replay alone shows what was recorded, and nothing beside it.
         symbols = ()
-    unknown = [symbol for symbol in symbols if symbol not in BUILT_IN]
+    # What an upstream lists it says itself.
+    unknown = [symbol for symbol in symbols if symbol not in BUILT_IN] if not arguments.upstream else []
     if unknown:
         raise RefusedError(f"--symbols: {', '.join(unknown)} not known; choose from {', '.join(BUILT_IN)}")
     if not 0 <= arguments.port <= 65_535:
@@ -130,9 +138,20 @@ def _config(arguments: argparse.Namespace) -> ServerConfig:
         port=arguments.port,
         symbols=symbols,
         captures=tuple(arguments.replay),
+        upstream=arguments.upstream,
         seed=arguments.seed,
         scenario=msgspec.structs.replace(scenario, latency=latency, venue=venue),
     )
+
+
+def _check_live(config: ServerConfig, clock: Clock) -> None:
+    """A live market is nobody's to choose."""
+    if config.captures:
+        raise RefusedError("--upstream and --replay are two markets; give one of them")
+    if config.scenario.markets:
+        raise RefusedError("--upstream: the scenario's markets are synthetic ones; leave `markets` out")
+    if clock.rate != 1.0:
+        raise RefusedError(f"--upstream: a live market passes at life's rate, not {clock.rate:g} times as fast")
 
 
 def _clock(speed: float | None) -> Clock:

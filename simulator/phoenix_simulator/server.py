@@ -6,12 +6,12 @@ REST, WebSocket API ─ gateway → Exchange
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from aiohttp import WSCloseCode, web
+from aiohttp import ClientSession, WSCloseCode, web
 
 from phoenix_simulator.api.account_data import AccountData
 from phoenix_simulator.api.algo_orders import AlgoOrders
@@ -44,8 +44,9 @@ from phoenix_simulator.market.regimes import RegimeName
 from phoenix_simulator.market.replay import ReplaySource
 from phoenix_simulator.market.source import MarketSource
 from phoenix_simulator.market.synthetic import SyntheticSource
+from phoenix_simulator.market.upstream.source import UpstreamSource, connect
 from phoenix_simulator.moments import Moments
-from phoenix_simulator.scenario import Scenario
+from phoenix_simulator.scenario import MarketPlan, Scenario
 
 CANARY_SYMBOL: Final = "BTCUSDT"
 """Always listed, as on the venue: clients listen to it to tell a quiet symbol from a dead connection."""
@@ -59,13 +60,19 @@ _GOODBYE_S: Final = 1.0
 """How long (real time) clients have to answer the closing handshake when the exchange ends."""
 
 
+AnySource = MarketSource | UpstreamSource
+
+
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`port` 0 takes a free one. `captures` are replayed, files of one symbol in the order given."""
+    """`port` 0 takes a free one. `captures` are replayed, files of one symbol in the order given. With `upstream`, the
+    base URL of another venue, all `symbols` are live markets of it.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
     symbols: tuple[str, ...] = DEFAULT_SYMBOLS
     captures: tuple[Path, ...] = ()
+    upstream: str | None = None
     seed: int = 1
     scenario: Scenario = Scenario()
 
@@ -78,7 +85,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Server:
     """Everything of one running exchange; tests look inside. Open the markets first: the wire needs the symbols."""
 
-    def __init__(self, config: ServerConfig, clock: Clock, sources: Mapping[str, MarketSource]) -> None:
+    def __init__(self, config: ServerConfig, clock: Clock, sources: Mapping[str, AnySource]) -> None:
         self._config = config
         self.stop = asyncio.Event()
         """Set by whoever wants the exchange to end, and when a part of its run fails."""
@@ -86,7 +93,10 @@ class Server:
         self.exchange = Exchange(config.scenario.venue.exchange_settings())
         self.player = MarketPlayer(self.exchange, clock)
         for symbol, source in sources.items():
-            self.player.open(BUILT_IN[symbol], source)
+            if isinstance(source, UpstreamSource):
+                self.player.open_live(source)
+            else:
+                self.player.open(BUILT_IN[symbol], source)
         self.faults = Faults(ConditionWatch(self.exchange), config.drawn_from)
         self.keys = KeyRing()
         self.audit = Audit(self.exchange)
@@ -128,6 +138,8 @@ class Server:
         """Market, rhythms, plans and housekeeping until cancelled; the first to fail ends all of them."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.player.run())
+            for live in self.player.live():
+                group.create_task(live)
             group.create_task(self._keep_rhythm())
             group.create_task(self._keep_house())
             for symbol, plan in self._config.scenario.markets.items():
@@ -167,10 +179,19 @@ def build_sources(config: ServerConfig) -> dict[str, MarketSource]:
         if replay is not None and symbol == replay.symbol:
             sources[symbol] = replay
         else:
-            plan = scenario.markets.get(symbol)
-            regime = plan.regime if plan is not None else RegimeName.CALM
-            sources[symbol] = SyntheticSource(BUILT_IN[symbol], config.drawn_from, regime)
+            plan = scenario.markets.get(symbol, MarketPlan())
+            sources[symbol] = SyntheticSource(BUILT_IN[symbol], config.drawn_from, plan.regime, plan.agents)
     return sources
+
+
+@asynccontextmanager
+async def open_sources(config: ServerConfig) -> AsyncIterator[Mapping[str, AnySource]]:
+    """The sources of the configuration, as long as they are needed. UpstreamError where the upstream cannot be used."""
+    if config.upstream is None:
+        yield build_sources(config)
+        return
+    async with ClientSession(headers={"User-Agent": "phoenix-exchange"}) as http:
+        yield await connect(http, config.upstream, tuple(dict.fromkeys((*config.symbols, CANARY_SYMBOL))))
 
 
 @asynccontextmanager
@@ -218,9 +239,12 @@ async def _say_goodbye(server: Server) -> None:
 
 @asynccontextmanager
 async def run_server(
-    config: ServerConfig, clock: Clock | None = None, sources: Mapping[str, MarketSource] | None = None
+    config: ServerConfig, clock: Clock | None = None, sources: Mapping[str, AnySource] | None = None
 ) -> AsyncIterator[tuple[str, Server]]:
     """An exchange in this process, for tests: base URL and server. Without `sources`, those of the configuration."""
-    server = Server(config, clock or Clock(), sources if sources is not None else build_sources(config))
-    async with serve(server, config.host, config.port) as url:
+    async with AsyncExitStack() as stack:
+        if sources is None:
+            sources = await stack.enter_async_context(open_sources(config))
+        server = Server(config, clock or Clock(), sources)
+        url = await stack.enter_async_context(serve(server, config.host, config.port))
         yield url, server

@@ -85,6 +85,11 @@ async def test_a_scenario_that_expects_something_is_judged_at_the_end(tmp_path):
         pytest.param(["--scenario", "nowhere.yaml"], {}, ["nowhere.yaml", "cannot be read"], id="no scenario"),
         pytest.param(["--replay", "nowhere.gz"], {}, ["nowhere.gz"], id="no capture"),
         pytest.param([], {"PHOENIX_CLOCK": "noon"}, ["PHOENIX_CLOCK"], id="no clock"),
+        pytest.param(["--latency", "all=soon"], {}, ["--latency", "no distribution"], id="no latency"),
+        pytest.param(["--upstream", "http://127.0.0.1:9"], {}, ["127.0.0.1:9", "reached"], id="no upstream"),
+        pytest.param(["--upstream", "nowhere"], {}, ["nowhere", "https://"], id="no URL"),
+        pytest.param(["--upstream", "http://x", "--replay", "y.gz"], {}, ["--replay", "one of"], id="two markets"),
+        pytest.param(["--upstream", "http://x", "--speed", "2"], {}, ["life's rate"], id="a live market made faster"),
         pytest.param(["--speed", "3"], {"PHOENIX_CLOCK": "1:1:2.0"}, ["--speed"], id="two speeds"),
     ],
 )

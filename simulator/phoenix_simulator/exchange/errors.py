@@ -24,6 +24,9 @@ def _refusal(code: int, text: str, http_status: int = 400) -> Callable[..., Venu
     return make
 
 
+# 10xx: server and network
+book_unknown = _refusal(-1016, "Service Unavailable.", 503)
+
 # 11xx: request
 bad_callback_rate = _refusal(-1130, "Data sent for parameter 'callbackRate' is not valid.")
 mandatory_missing = _refusal(-1102, "Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")

@@ -132,6 +132,10 @@ class Exchange:
         listing.set_funding_interval(interval_ms, now_ms)
         self._timers.add_funding(symbol, listing.next_funding_ms)
 
+    def set_blind(self, symbol: str, is_blind: bool) -> None:
+        """While a listing is blind, orders and amendments are refused (−1016); what rests can be cancelled."""
+        self.listing(symbol).blind = is_blind
+
     # ---- trading ------------------------------------------------------------------------------------------------
 
     def place(self, account_id: str, request: NewOrder, now_ms: int) -> Order:
@@ -157,7 +161,7 @@ class Exchange:
         """The amended order, or one that its amendment ended: quantity not above what is filled, or post-only that
         would take (`ExchangeSettings.amendment_end` says how).
         """
-        listing = self.listing(request.symbol)
+        listing = self._sighted(request.symbol)
         account = self._accounts[account_id]
         order = account.require_open(request.symbol, request.ref)
         holding = account.holdings[request.symbol]
@@ -460,8 +464,15 @@ class Exchange:
         self._last_order_id += 1
         return self._last_order_id
 
+    def _sighted(self, symbol: str) -> Listing:
+        """−1121 where unknown, −1016 where its book is."""
+        listing = self.listing(symbol)
+        if listing.blind:
+            raise errors.book_unknown()
+        return listing
+
     def _checked(self, account_id: str, request: NewOrder, now_ms: int) -> Order:
-        listing = self.listing(request.symbol)
+        listing = self._sighted(request.symbol)
         account = self._accounts[account_id]
         holding = account.holding(listing.spec)
         terms = checks.check_new(listing, account, holding, request, now_ms=now_ms, prices=self.prices)

@@ -49,6 +49,8 @@ class Listing:
         self.spec = spec
         self.kind = start.kind
         self.status = SymbolStatus.TRADING
+        self.blind = False
+        """The book is not known for the moment (a live market out of step): nothing may be matched against it."""
         self.book = Book(queue_model)
         self.background = Background()
         self.mark_e8 = start.mark_e8

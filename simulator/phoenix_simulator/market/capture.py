@@ -101,6 +101,7 @@ class _Trade(msgspec.Struct):
     p: str
     q: str
     m: bool
+    X: str = "MARKET"
 
 
 class _Mark(msgspec.Struct):
@@ -117,10 +118,12 @@ _touch = msgspec.json.Decoder(_Touch)
 _trade = msgspec.json.Decoder(_Trade)
 _mark = msgspec.json.Decoder(_Mark)
 
+_NO_TRADE = "NA"
+"""The venue now and then says a trade id for which nothing traded."""
 _DIFF_DEPTH = re.compile(r"depth(@\d+ms)?")
 
 
-class _RefusedError(ValueError):
+class MessageError(ValueError):
     """A reason without its place; `read` adds file and line."""
 
 
@@ -132,10 +135,10 @@ def _e8_of(text: str) -> int:
     whole, dot, fraction = text.partition(".")
     digits = whole + fraction
     if not (digits.isascii() and digits.isdigit() and whole and (fraction or not dot)):
-        raise _RefusedError(f"{text!r} is not a plain decimal")
+        raise MessageError(f"{text!r} is not a plain decimal")
     cut = fraction[_E8_DECIMALS:]
     if cut.strip("0"):
-        raise _RefusedError(f"{text!r} is finer than 1e-8")
+        raise MessageError(f"{text!r} is finer than 1e-8")
     return int(whole + fraction[:_E8_DECIMALS].ljust(_E8_DECIMALS, "0"))
 
 
@@ -150,7 +153,7 @@ class _Grid(dict[str, int]):
     def __missing__(self, text: str) -> int:
         units, rest = divmod(_e8_of(text), self._unit_e8)
         if rest:
-            raise _RefusedError(f"{text!r} is not a multiple of the {self._name}")
+            raise MessageError(f"{text!r} is not a multiple of the {self._name}")
         if len(self) >= _KNOWN_TEXTS:
             self.clear()
         self[text] = units
@@ -160,23 +163,28 @@ class _Grid(dict[str, int]):
 # ---- lines ------------------------------------------------------------------------------------------------------
 
 
-class _Parser:
-    """Messages of one file → records. The symbol is learnt from the first message that names it."""
+class MessageParser:
+    """Messages of one symbol, from a file or as they come → records. The symbol is learnt from the first message that
+    names it. Raises MessageError, or msgspec's DecodeError, for what cannot be one of the venue's.
+    """
 
-    def __init__(self, specs: Mapping[str, SymbolSpec]) -> None:
+    def __init__(self, specs: Mapping[str, SymbolSpec], symbol: str = "") -> None:
+        """With `symbol` it is known from the start."""
         self._specs = specs
         self.symbol = ""
         self._depth_stream = ""
-        self._early_snapshot: bytes | None = None
+        self._early_snapshot: bytes | str | None = None
         self._ticks = _Grid(1, "tick size")
         self._steps = _Grid(1, "step size")
+        if symbol:
+            self._learn(symbol)
 
-    def record(self, raw: bytes, time_ns: int) -> Record | None:
+    def record(self, raw: bytes | str, time_ns: int) -> Record | None:
         """None for a message of a stream that is not replayed."""
         envelope = _envelope.decode(raw)
         if not envelope.stream:
             if envelope.lastUpdateId is None:
-                raise _RefusedError('neither a stream message {"stream": …, "data": …} nor a depth snapshot')
+                raise MessageError('neither a stream message {"stream": …, "data": …} nor a depth snapshot')
             if self.symbol:
                 return self._snapshot(raw)
             self._early_snapshot = raw
@@ -193,7 +201,7 @@ class _Parser:
                 return self._mark(_mark.decode(data), time_ns)
             case kind if _DIFF_DEPTH.fullmatch(kind):
                 if stream != (self._depth_stream or stream):
-                    raise _RefusedError(f"{stream} beside {self._depth_stream}: a capture holds one diff depth stream")
+                    raise MessageError(f"{stream} beside {self._depth_stream}: a capture holds one diff depth stream")
                 self._depth_stream = stream
                 return self._depth(_depth.decode(data), time_ns)
         return None
@@ -209,10 +217,10 @@ class _Parser:
         if symbol == self.symbol:
             return
         if self.symbol:
-            raise _RefusedError(f"symbol {symbol} in a capture of {self.symbol}: a capture holds one symbol")
+            raise MessageError(f"symbol {symbol} in a capture of {self.symbol}: a capture holds one symbol")
         spec = self._specs.get(symbol)
         if spec is None:
-            raise _RefusedError(f"symbol {symbol} is not listed here; known are {', '.join(sorted(self._specs))}")
+            raise MessageError(f"symbol {symbol} is not listed here; known are {', '.join(sorted(self._specs))}")
         self.symbol = symbol
         self._ticks = _Grid(spec.tick_e8, f"tick size {spec.tick_size.normalize():f}")
         self._steps = _Grid(spec.step_e8, f"step size {spec.step_size.normalize():f}")
@@ -221,21 +229,21 @@ class _Parser:
         ticks, steps = self._ticks, self._steps
         return tuple([(ticks[price], steps[quantity]) for price, quantity in rows])
 
-    def _snapshot(self, raw: bytes) -> SnapshotRecord:
+    def _snapshot(self, raw: bytes | str) -> SnapshotRecord:
         message = _snapshot.decode(raw)
         bids, asks = self._levels(message.bids), self._levels(message.asks)
         if not bids or not asks:
-            raise _RefusedError("the snapshot's book has an empty side")
+            raise MessageError("the snapshot's book has an empty side")
         if max(bids)[0] >= min(asks)[0]:
-            raise _RefusedError("the snapshot's book is crossed")
+            raise MessageError("the snapshot's book is crossed")
         if any(steps == 0 for _, steps in bids + asks):
-            raise _RefusedError("the snapshot has a level of quantity 0")
+            raise MessageError("the snapshot has a level of quantity 0")
         return SnapshotRecord(message.lastUpdateId, bids, asks)
 
     def _depth(self, message: _Depth, time_ns: int) -> DepthRecord:
         self._learn(message.s)
         if not message.pu < message.U <= message.u:
-            raise _RefusedError(f"update ids pu {message.pu}, U {message.U}, u {message.u} do not ascend")
+            raise MessageError(f"update ids pu {message.pu}, U {message.U}, u {message.u} do not ascend")
         bids, asks = self._levels(message.b), self._levels(message.a)
         return DepthRecord(message.pu, DepthUpdate(time_ns, bids, asks, message.U, message.u))
 
@@ -244,16 +252,18 @@ class _Parser:
         ticks, steps = self._ticks, self._steps
         touch = TouchUpdate(time_ns, message.u, ticks[message.b], steps[message.B], ticks[message.a], steps[message.A])
         if touch.bid_ticks >= touch.ask_ticks:
-            raise _RefusedError(f"best bid {message.b} is not below best ask {message.a}")
+            raise MessageError(f"best bid {message.b} is not below best ask {message.a}")
         if not touch.bid_steps or not touch.ask_steps:
-            raise _RefusedError("a best bid or ask of quantity 0")
+            raise MessageError("a best bid or ask of quantity 0")
         return touch
 
-    def _trade(self, message: _Trade, time_ns: int) -> PrintUpdate:
+    def _trade(self, message: _Trade, time_ns: int) -> PrintUpdate | None:
         self._learn(message.s)
+        if message.X == _NO_TRADE:
+            return None
         trade = PrintUpdate(time_ns, message.t, self._ticks[message.p], self._steps[message.q], message.m)
         if not trade.price_ticks or not trade.qty_steps:
-            raise _RefusedError("a trade at price or quantity 0")
+            raise MessageError("a trade at price or quantity 0")
         return trade
 
     def _mark(self, message: _Mark, time_ns: int) -> MarkUpdate:
@@ -261,13 +271,13 @@ class _Parser:
         sign = -1 if message.r.startswith("-") else 1
         mark = MarkUpdate(time_ns, _e8_of(message.p), _e8_of(message.i), sign * _e8_of(message.r.removeprefix("-")))
         if not mark.mark_e8 or not mark.index_e8:
-            raise _RefusedError("a mark or index price of 0")
+            raise MessageError("a mark or index price of 0")
         return mark
 
 
 def read(path: Path, specs: Mapping[str, SymbolSpec]) -> Iterator[Line]:
     """The used lines of one file, in order; CaptureError at the first that is broken. Streams: memory stays flat."""
-    parser = _Parser(specs)
+    parser = MessageParser(specs)
     number, previous_ns = 0, 0
     for number, text in _numbered(path):
         stamp, _, raw = text.partition(b" ")
@@ -277,7 +287,7 @@ def read(path: Path, specs: Mapping[str, SymbolSpec]) -> Iterator[Line]:
             snapshot = parser.take_early_snapshot()
         except msgspec.DecodeError as error:
             raise CaptureError(path, number, f"not a message of the venue: {error}") from None
-        except _RefusedError as error:
+        except MessageError as error:
             raise CaptureError(path, number, str(error)) from None
         if snapshot is not None:
             yield Line(path, number, time_ns, parser.symbol, snapshot)
@@ -289,10 +299,10 @@ def read(path: Path, specs: Mapping[str, SymbolSpec]) -> Iterator[Line]:
 
 def _time_of(stamp: bytes, raw: bytes, previous_ns: int) -> int:
     if not stamp.isdigit() or not raw:
-        raise _RefusedError("expected <local receive time, ns> <raw JSON>")
+        raise MessageError("expected <local receive time, ns> <raw JSON>")
     time_ns = int(stamp)
     if time_ns < previous_ns:
-        raise _RefusedError(f"the local time runs backwards: {time_ns} after {previous_ns}")
+        raise MessageError(f"the local time runs backwards: {time_ns} after {previous_ns}")
     return time_ns
 
 

@@ -8,7 +8,7 @@ backwards against the requests of clients in between.
 
 import asyncio
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from time import monotonic_ns
 
 import msgspec
@@ -17,8 +17,9 @@ from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.symbols import SymbolSpec
 from phoenix_simulator.market.regimes import RegimeName
-from phoenix_simulator.market.source import MarketSource, MarketUpdate
+from phoenix_simulator.market.source import LiveReport, MarketSource, MarketUpdate
 from phoenix_simulator.market.synthetic import SyntheticSource
+from phoenix_simulator.market.upstream.source import UpstreamSource
 
 TIMER_RESOLUTION_S = 0.01
 """Countdowns, GTD expiries and funding happen at most this late (of the run's time)."""
@@ -37,6 +38,7 @@ class PlayerReport(msgspec.Struct, frozen=True):
     max_lag_ms: float
     ended: tuple[str, ...]
     """Symbols whose source is exhausted: their market holds still."""
+    live: tuple[LiveReport, ...] = ()
 
 
 class _Reel:
@@ -49,8 +51,26 @@ class _Reel:
         self.updates = updates
 
 
+class _Live:
+    """`market.source.LiveMarket` of one symbol."""
+
+    def __init__(self, exchange: Exchange, clock: Clock, symbol: str) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._symbol = symbol
+
+    def apply(self, update: MarketUpdate) -> None:
+        self._exchange.apply(self._symbol, update, self._clock.now_ms())
+
+    def blind(self, is_blind: bool) -> None:
+        self._exchange.set_blind(self._symbol, is_blind)
+
+
 class MarketPlayer:
-    """`open` every market, then `run` as a task until it is cancelled. A source that ends leaves its market still."""
+    """`open` every market, then `run` as a task until it is cancelled. A source that ends leaves its market still.
+
+    A live market plays itself: `open_live` it, and run `live` beside.
+    """
 
     def __init__(self, exchange: Exchange, clock: Clock) -> None:
         self._exchange = exchange
@@ -59,6 +79,7 @@ class MarketPlayer:
         self._reels: dict[str, _Reel] = {}
         self._due: list[tuple[int, int, str, MarketUpdate]] = []
         """Heap of each source's next update: (time_ns, order of opening, symbol, update)."""
+        self._live: dict[str, UpstreamSource] = {}
         self._updates = 0
         self._lag_ns = 0
         self._max_lag_ns = 0
@@ -74,10 +95,22 @@ class MarketPlayer:
         self._reels[spec.symbol] = reel
         self._load(spec.symbol, len(self._reels))
 
+    def open_live(self, source: UpstreamSource) -> None:
+        """List the symbol as the upstream had it when the source was made; blind until `live` has joined it."""
+        self._exchange.list_symbol(source.spec, source.start, self._clock.now_ms())
+        self._exchange.set_blind(source.symbol, True)
+        self._live[source.symbol] = source
+
+    def live(self) -> list[Coroutine[None, None, None]]:
+        """What keeps the live markets in step; each runs until cancelled."""
+        return [source.run(_Live(self._exchange, self._clock, symbol)) for symbol, source in self._live.items()]
+
     def set_regime(self, symbol: str, regime: RegimeName) -> None:
         """Change how a synthetic market behaves, from its next event on. KeyError: no such market; ValueError: a
-        recording plays what it recorded.
+        recording plays what it recorded, and a live market what happens.
         """
+        if symbol in self._live:
+            raise ValueError(f"{symbol} is live; a regime needs a synthetic market")
         match self._reels[symbol].source:
             case SyntheticSource() as source:
                 source.set_regime(regime)
@@ -89,7 +122,13 @@ class MarketPlayer:
         return {symbol: reel.source for symbol, reel in self._reels.items()}
 
     def report(self) -> PlayerReport:
-        return PlayerReport(self._updates, self._lag_ns / 1e6, self._max_lag_ns / 1e6, tuple(self._ended))
+        return PlayerReport(
+            self._updates,
+            self._lag_ns / 1e6,
+            self._max_lag_ns / 1e6,
+            tuple(self._ended),
+            tuple(source.report() for source in self._live.values()),
+        )
 
     async def wait_ended(self) -> None:
         """Until every source is exhausted; for ever where one has no end."""

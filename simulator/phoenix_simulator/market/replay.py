@@ -30,10 +30,10 @@ import msgspec
 
 from phoenix_simulator.exchange.symbols import BUILT_IN, SymbolSpec
 from phoenix_simulator.market.capture import CaptureError, DepthRecord, Line, SnapshotRecord, read
+from phoenix_simulator.market.local_book import BrokenBookError, LocalBook
 from phoenix_simulator.market.source import (
     BackgroundView,
     DepthUpdate,
-    Level,
     MarketKind,
     MarketStart,
     MarketUpdate,
@@ -63,78 +63,15 @@ class CaptureSummary(msgspec.Struct, frozen=True):
     """Of these, equal in price and quantity on both sides; all of them in an undisturbed capture."""
 
 
-class _BookSide:
-    """One side of the local book with its best price, kept without sorting: the best rarely goes."""
-
-    def __init__(self, levels: Sequence[Level], sign: int) -> None:
-        self.levels = dict(levels)
-        self._sign = sign
-        self.best = max(self.levels, key=self._rank)
-
-    def _rank(self, price_ticks: int) -> int:
-        return price_ticks * self._sign
-
-    def apply(self, levels: Sequence[Level]) -> None:
-        book = self.levels
-        for price_ticks, qty_steps in levels:
-            if qty_steps:
-                book[price_ticks] = qty_steps
-                if self._rank(price_ticks) > self._rank(self.best):
-                    self.best = price_ticks
-            else:
-                book.pop(price_ticks, None)
-        if self.best not in book and book:
-            self.best = max(book, key=self._rank)
-
-    def changes_to(self, levels: Sequence[Level]) -> tuple[Level, ...]:
-        """What turns this side into `levels`, best first."""
-        wanted = dict(levels)
-        gone = [(price, 0) for price in self.levels if price not in wanted]
-        changed = [level for level in wanted.items() if self.levels.get(level[0]) != level[1]]
-        return tuple(sorted(gone + changed, key=lambda level: -self._rank(level[0])))
-
-
-class _Book:
-    """The local book: snapshot, then frames whose `pu` is the previous `u`."""
-
-    def __init__(self, snapshot: SnapshotRecord) -> None:
-        self.bids = _BookSide(snapshot.bids, 1)
-        self.asks = _BookSide(snapshot.asks, -1)
-        self.last_id = snapshot.last_id
-        self._chained = False
-        """False until the first frame after the snapshot, which needs to span the snapshot's id instead."""
-
-    def is_older(self, frame: DepthRecord) -> bool:
-        return not self._chained and frame.update.last_id < self.last_id
-
-    def apply(self, frame: DepthRecord, line: Line) -> None:
-        update = frame.update
-        if self._chained:
-            if frame.previous_id != self.last_id:
-                raise _broken(
-                    line, f"frames are missing: pu is {frame.previous_id} after u {self.last_id}; cut the capture here"
-                )
-        elif not (update.first_id <= self.last_id or frame.previous_id == self.last_id):
-            raise _broken(line, f"frames are missing between the snapshot (id {self.last_id}) and U {update.first_id}")
-        self.bids.apply(update.bids)
-        self.asks.apply(update.asks)
-        self.last_id = update.last_id
-        self._chained = True
-        if not self.bids.levels or not self.asks.levels or self.bids.best >= self.asks.best:
-            raise _broken(line, "the book is crossed or one-sided after this frame")
-
-    def shows(self, touch: TouchUpdate) -> bool:
-        bid, ask = self.bids.best, self.asks.best
-        return (bid, self.bids.levels[bid], ask, self.asks.levels[ask]) == (
-            touch.bid_ticks,
-            touch.bid_steps,
-            touch.ask_ticks,
-            touch.ask_steps,
-        )
-
-
 def _broken(line: Line, reason: str) -> CaptureError:
     return CaptureError(line.path, line.number, reason)
+
+
+def _apply(book: LocalBook, frame: DepthRecord, line: Line) -> None:
+    try:
+        book.apply(frame)
+    except BrokenBookError as error:
+        raise _broken(line, f"{error}; cut the capture here") from None
 
 
 class _Tally:
@@ -145,7 +82,7 @@ class _Tally:
         self._newest: TouchUpdate | None = None
         self._ahead: list[TouchUpdate] = []
 
-    def before_frame(self, book: _Book) -> None:
+    def before_frame(self, book: LocalBook) -> None:
         """A bookTicker may arrive after the frame that holds it, so a frame is compared when the next one comes."""
         later = [touch for touch in self._ahead if touch.update_id > book.last_id]
         for touch in self._ahead[: len(self._ahead) - len(later)]:
@@ -169,11 +106,11 @@ class _Opening:
         self.mark: MarkUpdate | None = None
         self.trade_id = 0
 
-    def book(self, snapshot: SnapshotRecord) -> _Book:
-        book = _Book(snapshot)
+    def book(self, snapshot: SnapshotRecord) -> LocalBook:
+        book = LocalBook(snapshot)
         for line in self.frames:
             if isinstance(line.record, DepthRecord) and not book.is_older(line.record):
-                book.apply(line.record, line)
+                _apply(book, line.record, line)
         return book
 
 
@@ -199,7 +136,7 @@ class _Replay:
 
     def run(self) -> Iterator[MarketStart | MarketUpdate]:
         """The opening first, then every update."""
-        book: _Book | None = None
+        book: LocalBook | None = None
         for path in self._paths:
             lines = read(path, self._specs)
             opening = _Opening()
@@ -230,7 +167,7 @@ class _Replay:
         self.symbol = line.symbol
 
     @staticmethod
-    def _continues(line: Line, opening: _Opening, book: _Book) -> bool:
+    def _continues(line: Line, opening: _Opening, book: LocalBook) -> bool:
         """The first depth frame of a later file follows the last one of the file before: the capture was only cut."""
         record = line.record
         return isinstance(record, DepthRecord) and not opening.frames and record.previous_id == book.last_id
@@ -248,16 +185,15 @@ class _Replay:
                 opening.mark = line.record
 
     def _open(
-        self, line: Line, opening: _Opening, fresh: _Book, old: _Book | None
+        self, line: Line, opening: _Opening, fresh: LocalBook, old: LocalBook | None
     ) -> Iterator[MarketStart | MarketUpdate]:
-        bids, asks = tuple(fresh.bids.levels.items()), tuple(fresh.asks.levels.items())
         if old is None:
             self._zero_ns = line.time_ns
             mark = opening.mark or self._mark_from(fresh.bids.best, fresh.asks.best, 0)
             yield MarketStart(
                 MarketKind.REPLAY,
-                tuple(sorted(bids, reverse=True)),
-                tuple(sorted(asks)),
+                tuple(sorted(fresh.bids.levels.items(), reverse=True)),
+                tuple(sorted(fresh.asks.levels.items())),
                 mark.mark_e8,
                 mark.index_e8,
                 mark.funding_rate_e8,
@@ -273,8 +209,8 @@ class _Replay:
             self._zero_ns += pause_ns - min(max(pause_ns, 0), _MAX_PAUSE_NS)
             yield DepthUpdate(
                 self._advance(line),
-                old.bids.changes_to(bids),
-                old.asks.changes_to(asks),
+                old.bids.changes_to(fresh.bids),
+                old.asks.changes_to(fresh.asks),
                 old.last_id + 1,
                 fresh.last_id,
             )
@@ -284,7 +220,7 @@ class _Replay:
         if touch is not None and touch.update_id > fresh.last_id:
             yield self._touched(touch, self._advance(line))
 
-    def _play(self, line: Line, book: _Book) -> Iterator[MarketUpdate]:
+    def _play(self, line: Line, book: LocalBook) -> Iterator[MarketUpdate]:
         now_ns = self._advance(line)
         if not self._has_marks and now_ns >= self._next_mark_ns:
             self._next_mark_ns = now_ns - now_ns % _NS_PER_S + _NS_PER_S
@@ -294,7 +230,7 @@ class _Replay:
                 self.tally.before_frame(book)
                 if book.is_older(line.record):
                     return
-                book.apply(line.record, line)
+                _apply(book, line.record, line)
                 self.tally.depth_frames += 1
                 yield DepthUpdate(now_ns, update.bids, update.asks, update.first_id, update.last_id)
             case TouchUpdate() as touch:

@@ -103,7 +103,35 @@ class BackgroundView(Protocol):
 
     def best_ask(self) -> Level | None: ...
 
+    def best_quote(self, *, is_bid: bool) -> Level | None:
+        """The best price at which an account's order rests, with all of theirs there: for agents that react to them."""
+        ...
+
     def quantity(self, *, is_bid: bool, price_ticks: int) -> int: ...
+
+
+class LiveMarket(Protocol):
+    """What a live source does to its market, as it hears of it."""
+
+    def apply(self, update: MarketUpdate) -> None: ...
+
+    def blind(self, is_blind: bool) -> None:
+        """While the book is not known, nothing can be matched against it: orders are refused (−1016), cancels work."""
+        ...
+
+
+class LiveReport(msgspec.Struct, frozen=True, rename="camel"):
+    """How a live source fares."""
+
+    symbol: str
+    in_step: bool
+    """Whether its book is the upstream's."""
+    trouble: str
+    """Why it is not, or was not the last time."""
+    connections: int
+    """Lines opened so far, those that replaced one in time included."""
+    resynchronised: int
+    """How often the book was read anew."""
 
 
 class MarketSource(Protocol):

@@ -271,9 +271,9 @@ class Venue:
 
 
 @asynccontextmanager
-async def open_venue(scenario=None, symbols=("BTCUSDT", "ETHUSDC"), clock=None):
+async def open_venue(scenario=None, symbols=("BTCUSDT", "ETHUSDC"), clock=None, sources=None):
     prices = {"BTCUSDT": "61800.0", "ETHUSDC": "2500.00", "BTCUSDC": "61800.0"}
-    sources = {symbol: StillSource(symbol, prices[symbol]) for symbol in symbols}
+    sources = sources or {symbol: StillSource(symbol, prices[symbol]) for symbol in symbols}
     config = ServerConfig(scenario=scenario or Scenario())
     async with (
         run_server(config, clock or JumpingClock(), sources) as (url, server),

@@ -1,5 +1,6 @@
 """A replay captured again by a client of the venue equals the recording: same frames, same ids, same order."""
 
+import asyncio
 import gzip
 import json
 import os
@@ -42,6 +43,19 @@ def recorded(tmp_path):
     return capture, [essence(message["data"]) for message in messages if "stream" in message]
 
 
+async def listen(http, url, streams, server, seen):
+    """Everything of these streams until the replay of `server` has ended and nothing more comes."""
+    async with http.ws_connect(f"{url}/public/stream?streams={streams}") as socket:
+        ended = False
+        while not ended:
+            ended = "BTCUSDT" in server.player.report().ended
+            try:
+                while (message := await socket.receive(timeout=0.5)).type is aiohttp.WSMsgType.TEXT:
+                    seen.append(essence(json.loads(message.data)["data"]))
+            except TimeoutError:
+                continue
+
+
 async def test_a_capture_of_the_replay_equals_the_recording(recorded):
     capture, wanted = recorded
     source = ReplaySource([capture])
@@ -49,17 +63,40 @@ async def test_a_capture_of_the_replay_equals_the_recording(recorded):
     async with (
         run_server(ServerConfig(), Clock(rate=8.0), {"BTCUSDT": source}) as (url, server),
         aiohttp.ClientSession() as http,
-        http.ws_connect(f"{url}/public/stream?streams=btcusdt@depth@0ms/btcusdt@bookTicker/btcusdt@trade") as socket,
     ):
-        ended = False
-        while not ended:
-            ended = "BTCUSDT" in server.player.report().ended
-            try:
-                while (message := await socket.receive(timeout=0.2)).type is aiohttp.WSMsgType.TEXT:
-                    seen.append(essence(json.loads(message.data)["data"]))
-            except TimeoutError:
-                continue
+        await listen(http, url, "btcusdt@depth@0ms/btcusdt@bookTicker/btcusdt@trade", server, seen)
     start = wanted.index(seen[0])
     # All that was recorded after our first frame, and all of a replay but the little before we listened.
     assert seen == wanted[start:]
     assert len(seen) > 0.9 * len(wanted)
+
+
+async def test_our_own_client_loses_nothing_of_the_recording_and_tells_it_on_unchanged(recorded):
+    """A replaying exchange is the upstream of a second one; who listens to that one captures what was recorded."""
+    capture, wanted = recorded
+    source = ReplaySource([capture])
+    told, said = [], []
+    async with (
+        run_server(ServerConfig(), Clock(rate=4.0), {"BTCUSDT": source}) as (url, server),
+        run_server(ServerConfig(upstream=url, symbols=("BTCUSDT",))) as (paper_url, paper),
+        aiohttp.ClientSession() as http,
+    ):
+        async with asyncio.timeout(20):
+            while not paper.player.report().live[0].in_step:  # noqa: ASYNC110 - it is no event
+                await asyncio.sleep(0.005)
+        await asyncio.gather(
+            # Our client follows the book at 100 ms, and a replay repeats the frames that it got.
+            listen(http, paper_url, "btcusdt@depth@0ms/btcusdt@bookTicker/btcusdt@trade", server, told),
+            listen(http, url, "btcusdt@depth@100ms", server, said),
+        )
+        assert paper.player.report().live[0].resynchronised == 1
+        mine, theirs = (each.exchange.depth("BTCUSDT", 500) for each in (paper, server))
+        assert (mine.last_update_id, mine.bids, mine.asks) == (theirs.last_update_id, theirs.bids, theirs.asks)
+    wanted = [message for message in wanted if message[0] != "depthUpdate"]
+    events = [message for message in told if message[0] != "depthUpdate"]
+    assert events == wanted[wanted.index(events[0]) :]
+    assert len(events) > 0.7 * len(wanted)
+    frames = [message for message in told if message[0] == "depthUpdate"]
+    start = said.index(next(frame for frame in frames if frame in said))
+    assert frames[frames.index(said[start]) :] == said[start:]
+    assert len(frames) > 50

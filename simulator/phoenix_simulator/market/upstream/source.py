@@ -1,0 +1,353 @@
+"""One symbol of an upstream, kept as a careful client keeps it, and passed on as a market of kind REPLAY.
+
+The public here hears what the upstream said, with its ids; accounts' orders are matched against its trades and book as
+in a replay (`replay.py` says how, and what that cannot know), and are seen by nobody else.
+
+* The book follows the venue's rule: frames are held while the snapshot is read, then each must continue the one before.
+  Where one does not, the market is *blind* (see `LiveMarket`) until a new snapshot has joined its frames.
+* A line that ends is opened again, with growing, jittered pauses. Before the venue ends it (24 hours, or announced by
+  `serverShutdown`) a second one is opened beside it and takes over without losing or repeating an event.
+* Silence is not trusted: a book that says nothing for some seconds is compared with the upstream's last update id, and
+  marks have to come every second.
+
+What traded while the market was blind is not known: orders are not filled for it but where the new book proves it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from phoenix_simulator.exchange.symbols import SymbolSpec
+from phoenix_simulator.market.capture import DepthRecord, MessageParser, Record, SnapshotRecord
+from phoenix_simulator.market.local_book import BrokenBookError, LocalBook
+from phoenix_simulator.market.source import (
+    DepthUpdate,
+    LiveMarket,
+    LiveReport,
+    MarketKind,
+    MarketStart,
+    MarkUpdate,
+    PrintUpdate,
+    TouchUpdate,
+)
+from phoenix_simulator.market.upstream.line import Line
+from phoenix_simulator.market.upstream.questions import Endpoints, Marks, Questions, UpstreamError
+
+_HELD_FRAMES: Final = 10_000
+"""More than this between snapshot and frames, and something else is wrong."""
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """Seconds of life; a live market knows no other clock."""
+
+    life_s: float = 23 * 3_600.0
+    """The venue ends every connection after 24 hours."""
+    silence_s: float = 10.0
+    """Without a frame of the book, or a mark, for so long one looks whether that can be."""
+    first_pause_s: float = 0.5
+    longest_pause_s: float = 30.0
+    handover_s: float = 30.0
+    """How long a second line has to join the first."""
+
+
+class UpstreamSource:
+    """Made by `connect`, which has seen that the upstream can be used; `run` keeps it in step.
+
+    `start` is the market as it was then, from `snapshot` and `marks`.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        endpoints: Endpoints,
+        spec: SymbolSpec,
+        patience: Patience,
+        snapshot: SnapshotRecord,
+        marks: Marks,
+    ) -> None:
+        self.spec = spec
+        self.start = MarketStart(
+            MarketKind.REPLAY,
+            snapshot.bids,
+            snapshot.asks,
+            marks.mark_e8,
+            marks.index_e8,
+            marks.funding_rate_e8,
+            snapshot.last_id,
+            0,
+        )
+        self._http = http
+        self._endpoints = endpoints
+        self._questions = Questions(http, endpoints.rest)
+        self._patience = patience
+        self._parser = MessageParser({spec.symbol: spec}, spec.symbol)
+        self._random = Random()  # noqa: S311 - jitter, not a secret
+        self._market: LiveMarket | None = None
+        self._book = LocalBook(snapshot)
+        """As told to the public, also while it is out of step."""
+        self._in_step = False
+        self._held: list[DepthRecord] = []
+        """Frames since the snapshot was asked for."""
+        self._line: Line | None = None
+        self._next: Line | None = None
+        self._since_next: list[Record] = []
+        """What the next line has said until it takes over."""
+        self._joined = asyncio.Event()
+        self._resynchronising: asyncio.Task[None] | None = None
+        self._touch_id = self._trade_id = 0
+        self._heard_s = self._marked_s = 0.0
+        self._trouble = "not connected yet"
+        self._lines = self._resynchronised = 0
+
+    @property
+    def symbol(self) -> str:
+        return self.spec.symbol
+
+    def report(self) -> LiveReport:
+        return LiveReport(self.symbol, self._in_step, self._trouble, self._lines, self._resynchronised)
+
+    # ---- lines --------------------------------------------------------------------------------------------------
+
+    async def run(self, market: LiveMarket) -> None:
+        """Until cancelled. Whatever the upstream does is survived; what the market itself raises is not."""
+        self._market = market
+        market.blind(True)
+        failures = 0
+        try:
+            while True:
+                try:
+                    self._line = await self._open()
+                    self._resynchronise("a new line")
+                    await self._watch()
+                except UpstreamError as error:
+                    failures = 0 if self._in_step else failures + 1
+                    self._lose(str(error))
+                    await asyncio.sleep(self._pause_s(failures, error))
+                finally:
+                    await self._hang_up()
+        finally:
+            market.blind(True)
+
+    async def _open(self) -> Line:
+        line = Line(self._parser, self._hear)
+        self._lines += 1
+        try:
+            await line.open(self._http, self._endpoints.streams, self.symbol)
+        except BaseException:
+            await line.close()
+            raise
+        return line
+
+    async def _hang_up(self) -> None:
+        lines = [line for line in (self._line, self._next) if line is not None]
+        self._line = self._next = None
+        if self._resynchronising is not None:
+            self._resynchronising.cancel()
+            await asyncio.gather(self._resynchronising, return_exceptions=True)
+            self._resynchronising = None
+        for line in lines:
+            await line.close()
+
+    async def _watch(self) -> None:
+        """Looks after the line until it is over, which raises why."""
+        loop = asyncio.get_running_loop()
+        self._heard_s = self._marked_s = loop.time()
+        ends_s = loop.time() + self._patience.life_s
+        look_s = min(1.0, self._patience.silence_s / 4)
+        while self._line is not None:
+            line = self._line
+            await asyncio.wait({line.over}, timeout=look_s)
+            if line.over.done():
+                line.over.result()
+            self._check_resynchronising()
+            if line.retiring.is_set():
+                ends_s = min(ends_s, loop.time())
+                line.retiring.clear()
+            if loop.time() >= ends_s:
+                is_replaced = await self._replace(line)
+                ends_s = loop.time() + (self._patience.life_s if is_replaced else self._patience.longest_pause_s)
+            if loop.time() - self._marked_s > self._patience.silence_s:
+                raise UpstreamError("marks have stopped coming")
+            if self._in_step and loop.time() - self._heard_s > self._patience.silence_s:
+                await self._compare()
+
+    def _check_resynchronising(self) -> None:
+        task = self._resynchronising
+        if task is not None and task.done():
+            self._resynchronising = None
+            task.result()
+
+    async def _compare(self) -> None:
+        """Silence of the book is true where the upstream's has not moved either."""
+        theirs = await self._questions.last_update_id(self.symbol)
+        await asyncio.sleep(self._patience.silence_s / 4)
+        if self._in_step and theirs > self._book.last_id:
+            raise UpstreamError("the book's stream is silent, but the book moves")
+        self._heard_s = asyncio.get_running_loop().time()
+
+    async def _replace(self, line: Line) -> bool:
+        """A second line takes over as soon as the first has told what the second began with. False where it could not:
+        the first goes on as long as it lives.
+        """
+        self._joined.clear()
+        self._since_next.clear()
+        try:
+            fresh = self._next = await self._open()
+        except UpstreamError as error:
+            self._trouble = str(error)
+            return False
+        joined = asyncio.create_task(self._joined.wait())
+        try:
+            await asyncio.wait(
+                {joined, line.over, fresh.over},
+                timeout=self._patience.handover_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            joined.cancel()
+        is_replaced = self._joined.is_set()
+        if not is_replaced:
+            self._next = None
+        await (line if is_replaced else fresh).close()
+        return is_replaced
+
+    def _take_over(self) -> None:
+        held = self._since_next
+        self._line, self._next, self._since_next = self._next, None, []
+        self._joined.set()
+        for record in held:
+            self._apply(record)
+
+    # ---- records ------------------------------------------------------------------------------------------------
+
+    def _hear(self, line: Line, record: Record) -> None:
+        if line is self._line:
+            self._apply(record)
+        elif line is self._next:
+            self._since_next.append(record)
+        if self._next is not None and self._in_step:
+            first = next((held for held in self._since_next if isinstance(held, DepthRecord)), None)
+            if first is not None and first.update.last_id <= self._book.last_id:
+                self._take_over()
+
+    def _apply(self, record: Record) -> None:
+        market = self._market
+        if market is None:
+            return
+        match record:
+            case DepthRecord():
+                self._heard_s = asyncio.get_running_loop().time()
+                self._depth(record, market)
+            case TouchUpdate() if record.update_id > self._touch_id:
+                self._touch_id = record.update_id
+                market.apply(record)
+            case PrintUpdate() if record.trade_id > self._trade_id:
+                self._trade_id = record.trade_id
+                market.apply(record)
+            case MarkUpdate():
+                self._marked_s = asyncio.get_running_loop().time()
+                market.apply(record)
+            case _:
+                pass
+
+    def _depth(self, frame: DepthRecord, market: LiveMarket) -> None:
+        book = self._book
+        if not self._in_step:
+            self._held.append(frame)
+            if len(self._held) > _HELD_FRAMES:
+                del self._held[0]
+        elif frame.update.last_id > book.last_id:
+            try:
+                book.apply(frame)
+            except BrokenBookError as error:
+                if book.last_id == frame.update.last_id:
+                    # It does continue the book, and crosses it: that is what the upstream said.
+                    market.apply(frame.update)
+                self._resynchronise(str(error))
+                self._held.append(frame)
+                return
+            market.apply(frame.update)
+
+    # ---- in and out of step -------------------------------------------------------------------------------------
+
+    def _lose(self, reason: str) -> None:
+        self._in_step, self._trouble = False, reason
+        self._held.clear()
+        # Ids of a new line begin where they begin: the venue's only grow, a restarted upstream's do not.
+        self._touch_id = self._trade_id = 0
+        if self._market is not None:
+            self._market.blind(True)
+
+    def _resynchronise(self, reason: str) -> None:
+        self._in_step, self._trouble = False, reason
+        self._held.clear()
+        if self._market is not None:
+            self._market.blind(True)
+        if self._resynchronising is None or self._resynchronising.done():
+            self._resynchronising = asyncio.create_task(self._read_book())
+
+    async def _read_book(self) -> None:
+        """Until a snapshot has joined the frames. What else is wrong with the line is for `_watch` to see."""
+        attempts = 0
+        while not self._in_step:
+            if attempts:
+                await asyncio.sleep(self._pause_s(attempts))
+            attempts += 1
+            try:
+                snapshot = await self._questions.book(self.symbol, self._parser)
+            except UpstreamError as error:
+                self._trouble = str(error)
+                await asyncio.sleep(error.retry_after_s)
+                continue
+            book = LocalBook(snapshot)
+            try:
+                joined = [frame for frame in self._held if not book.is_older(frame)]
+                for frame in joined:
+                    book.apply(frame)
+            except BrokenBookError as error:
+                self._trouble = str(error)
+                del self._held[: len(self._held) - len(joined)]
+                continue
+            self._join(book)
+
+    def _join(self, fresh: LocalBook) -> None:
+        """Tells the public what has changed since it was last told anything, as one frame."""
+        told, market = self._book, self._market
+        if market is None:
+            return
+        if fresh.last_id < told.last_id:
+            self._trouble = (
+                f"the upstream's book is at {fresh.last_id}, behind the {told.last_id} that it was at before"
+            )
+            return
+        bids, asks = told.bids.changes_to(fresh.bids), told.asks.changes_to(fresh.asks)
+        self._book, self._in_step = fresh, True
+        self._held.clear()
+        self._resynchronised += 1
+        self._heard_s = asyncio.get_running_loop().time()
+        if fresh.last_id > told.last_id:
+            market.apply(DepthUpdate(0, bids, asks, told.last_id + 1, fresh.last_id))
+        market.blind(False)
+
+    def _pause_s(self, failures: int, error: UpstreamError | None = None) -> float:
+        pause_s = min(self._patience.first_pause_s * 2 ** max(0, failures - 1), self._patience.longest_pause_s)
+        pause_s *= 0.75 + 0.5 * self._random.random()
+        return max(pause_s, error.retry_after_s if error is not None else 0.0)
+
+
+async def connect(
+    http: aiohttp.ClientSession, url: str, symbols: Sequence[str], patience: Patience | None = None
+) -> Mapping[str, UpstreamSource]:
+    """Sources of these symbols; UpstreamError where the upstream cannot be reached or does not list them."""
+    endpoints = Endpoints.of(url)
+    questions = Questions(http, endpoints.rest)
+    sources: dict[str, UpstreamSource] = {}
+    for symbol, spec in (await questions.specs(symbols)).items():
+        snapshot = await questions.book(symbol, MessageParser({symbol: spec}, symbol))
+        marks = await questions.marks(symbol)
+        sources[symbol] = UpstreamSource(http, endpoints, spec, patience or Patience(), snapshot, marks)
+    return sources
