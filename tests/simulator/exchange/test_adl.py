@@ -85,4 +85,4 @@ class TestDeleveraging:
     def test_it_is_listed_among_what_the_venue_closed(self, crowd):
         crowd.exchange.deleverage("BTCUSDT", 1.0, crowd.now, "a")
         listed = {kind: len(crowd.exchange.all_orders("a", "BTCUSDT", crowd.now, forced={kind})) for kind in ForcedBy}
-        assert listed == {ForcedBy.ADL: 1, ForcedBy.LIQUIDATION: 0}
+        assert listed == {ForcedBy.ADL: 1, ForcedBy.LIQUIDATION: 0, ForcedBy.SETTLEMENT: 0}

@@ -190,14 +190,23 @@ def test_no_more_than_max_num_orders_may_be_open(venue):
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(SymbolStatus.CLOSE, -4141), (SymbolStatus.SETTLING, -4140), (SymbolStatus.PENDING_TRADING, -4140)],
+    [
+        (SymbolStatus.PENDING_TRADING, -4140),
+        (SymbolStatus.PRE_DELIVERING, -4140),
+        (SymbolStatus.DELIVERING, -4140),
+        (SymbolStatus.DELIVERED, -4141),
+        (SymbolStatus.PRE_SETTLE, -4140),
+        (SymbolStatus.SETTLING, -4140),
+        (SymbolStatus.CLOSE, -4141),
+    ],
 )
 def test_a_symbol_out_of_trading_takes_no_orders_but_cancels(venue, status, code):
     order = venue.limit(BUY, "0.010", "59000")
     venue.exchange.set_status(venue.symbol, status, venue.now)
     venue.heard()
     assert venue.refused(venue.limit, BUY, "0.010", "58000") == code
-    assert venue.cancel(order).status is OrderStatus.CANCELED
+    if not status.is_final:
+        assert venue.cancel(order).status is OrderStatus.CANCELED
 
 
 @pytest.mark.parametrize(
