@@ -74,8 +74,6 @@ class Judge:
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._world = World(terms.installation)
-        self._foreign_ns: dict[str, int] = {}
-        """By symbol: when another installation's first order was accepted, and nobody has resumed since."""
         self._entries: dict[str, Booked] = {}
         """By symbol: the newest entry that a leader has written since the ledger was lost."""
         self._lost_ns = 0
@@ -111,14 +109,10 @@ class Judge:
         match fact:
             case Accepted() if self._ours(fact):
                 yield from self._order(fact, self._world.symbol(fact.symbol))
-            case Accepted():
-                self._foreign_ns.setdefault(fact.symbol, fact.at_ns)
             case Booked():
                 yield from self._uncovered_entry(fact, self._world.symbol(fact.symbol))
             case LedgerRebuilt():
                 yield from self._rebuilt(fact)
-            case SwitchWritten(resumed=True):
-                self._foreign_ns.clear()
             case KeysLost() | KeysOld() | RedisStarted():
                 self._changed_ns = fact.at_ns
                 self._switch = None
@@ -132,7 +126,7 @@ class Judge:
                 pass
 
     def _order(self, order: Accepted, symbol: Symbol) -> Iterator[Violation]:
-        yield from self._second_writer(order)
+        yield from self._second_writer(order, symbol)
         yield from self._stop(order, symbol)
         yield from self._leftovers(order, symbol)
         if _opens_risk(order, symbol):
@@ -183,11 +177,11 @@ class Judge:
         if late_ns > 0:
             yield say(f"accepted {_ms(late_ns)} after its lease's deadline")
 
-    def _second_writer(self, order: Accepted) -> Iterator[Violation]:
-        since_ns = self._foreign_ns.get(order.symbol)
-        if since_ns is not None and order.at_ns > since_ns + self._terms.second_writer_ns:
-            waited = _ms(order.at_ns - since_ns)
-            yield self._say(Rule.ONE_TRADER, order)(f"accepted {waited} after another installation's order")
+    def _second_writer(self, order: Accepted, symbol: Symbol) -> Iterator[Violation]:
+        """While it rests, who reads the account finds it; what is gone again may never have been seen by who leads."""
+        rests_ns = order.at_ns - symbol.foreign_since_ns
+        if symbol.foreign_since_ns and rests_ns > self._terms.second_writer_ns:
+            yield self._say(Rule.ONE_TRADER, order)(f"accepted beside another installation's, {_ms(rests_ns)} old")
 
     def _deadline_ns(self, symbol: Symbol, token: int, before_ns: int) -> int:
         """The latest moment for an order of the token, by its renewals up to `before_ns`; 0 where it had none."""

@@ -38,6 +38,8 @@ _STARTS_WITHIN_S = 150.0
 """A machine that is busy with other things needs its time; a cell that never quotes proves nothing."""
 _RECOVERS_WITHIN_S = 8.0
 _MEETS_WITHIN_S = 2.5
+_SEEN_WITHIN_S = 8.0
+"""Longer than the judge lets anybody trade beside another installation."""
 _TAKE_EVERY_S = 0.25
 _LOOK_S = 0.01
 _PERSON_S = 0.25
@@ -308,10 +310,12 @@ class Storm:
                 await self._cell.account.seed_other()
             await self._cell.workers.start(other)
             await asyncio.sleep(fault.seconds / 2)
+            epoch = self._cell.account.switch.epoch
             with contextlib.suppress(VenueError):  # an exchange may refuse it, as it would anybody's
                 self._cell.exchange.place_foreign(slot.symbol, _THEIRS)
                 self._begin(fault, name)
             await asyncio.sleep(fault.seconds / 2)
+            await self._stopped_since(epoch)
             pid = other.pid
             other.signal(signal.SIGKILL)
             if pid:
@@ -319,6 +323,14 @@ class Storm:
             self._cell.workers.remove(other)
             self._cell.exchange.cancel_foreign(slot.symbol, INSTALLATION)
             self._end(fault)
+
+    async def _stopped_since(self, epoch: int) -> None:
+        """Until somebody has turned the switch, or the judge would have spoken."""
+        deadline = time.monotonic() + _SEEN_WITHIN_S
+        while self._cell.account.switch.epoch == epoch:
+            if time.monotonic() > deadline:
+                return
+            await asyncio.sleep(_LOOK_S)
 
     async def _crowd(self, fault: Fault, _: Slot) -> None:
         async with self._alone:

@@ -147,6 +147,7 @@ def test_a_run_in_which_nothing_happens_is_clean():
 # -- 1: one trader per symbol ----------------------------------------------------------------------
 
 LEFT = order(10)
+THEIR_ORDER = order(10, 5, by=THEIRS)
 
 ONE_TRADER = {
     "an order at the deadline": ([order(USABLE_MS)], False),
@@ -194,6 +195,20 @@ ONE_TRADER = {
     "beside another installation for a while": ([order(10, 5, by=THEIRS), renewed(600), order(700)], False),
     "beside another installation for too long": (
         [order(10, 5, by=THEIRS), *(renewed(ms) for ms in range(600, 6000, 600)), order(6000)],
+        True,
+    ),
+    "after another installation's order that was gone in time": (
+        [THEIR_ORDER, gone(2000, THEIR_ORDER), *(renewed(ms) for ms in range(600, 6000, 600)), order(6000)],
+        False,
+    ),
+    "beside another order of the other installation": (
+        [
+            THEIR_ORDER,
+            order(11, 5, by=THEIRS),
+            gone(2000, THEIR_ORDER),
+            *(renewed(ms) for ms in range(600, 6000, 600)),
+            order(6000),
+        ],
         True,
     ),
     "after another installation's order and a resume": (

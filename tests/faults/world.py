@@ -83,6 +83,8 @@ class Symbol(msgspec.Struct):
     foreign: bool = False
     """Another installation's order was accepted: what it holds is in no entry before the next that follows a resume."""
     foreign_over: bool = False
+    foreign_since_ns: int = 0
+    """Since when something of another installation has rested, and nobody has resumed; 0: nothing does."""
 
     def exposure(self) -> Exposure:
         buys = sells = reducing_buys = reducing_sells = 0
@@ -135,7 +137,9 @@ class World(msgspec.Struct):
             case Filled():
                 self._filled(fact)
             case Gone():
-                self.symbol(fact.symbol).live.pop(fact.order, None)
+                symbol = self.symbol(fact.symbol)
+                symbol.live.pop(fact.order, None)
+                self._left(symbol)
             case Marked():
                 self.symbol(fact.symbol).step_micro = fact.step_micro
             case LeaseTaken():
@@ -178,9 +182,15 @@ class World(msgspec.Struct):
             symbol.highest_accepted = max(symbol.highest_accepted, fact.token)
         else:
             symbol.foreign = True
+            symbol.foreign_since_ns = symbol.foreign_since_ns or fact.at_ns
 
     def _foreign_rests(self, symbol: Symbol) -> bool:
         return any(order.installation != self.installation for order in symbol.live.values())
+
+    def _left(self, symbol: Symbol) -> None:
+        """Something rests no more."""
+        if not self._foreign_rests(symbol):
+            symbol.foreign_since_ns = 0
 
     def _filled(self, fact: Filled) -> None:
         symbol = self.symbol(fact.symbol)
@@ -191,6 +201,7 @@ class World(msgspec.Struct):
             symbol.live[fact.order] = left
             if not left.leaves:
                 del symbol.live[fact.order]
+                self._left(symbol)
 
     def _switched(self, fact: SwitchWritten) -> None:
         switch, stopped = self.switch, self.switch.stops
@@ -199,6 +210,7 @@ class World(msgspec.Struct):
             switch.sticky = 0
             for symbol in self.symbols.values():
                 symbol.foreign_over = symbol.foreign
+                symbol.foreign_since_ns = 0
         switch.sticky = max(switch.sticky, fact.level)
         if switch.stops and not stopped:
             switch.stopped_ns = fact.at_ns
