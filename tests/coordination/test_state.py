@@ -1,39 +1,16 @@
 import msgspec
 import pytest
 from phoenix_coordination import state
-from phoenix_coordination.state import ForeignSchemaError, Mode, Reason, Role, StateRecord, first_of
-
-
-def record(**changes) -> StateRecord:
-    fields = {
-        "schema": state.SCHEMA,
-        "symbol": "BTCUSDT",
-        "holder": "pod-1/7f3a",
-        "namespace": "default",
-        "maker": "btcusdt",
-        "account": "default/main",
-        "installation": "k3f9a0",
-        "role": Role.LEADING,
-        "mode": Mode.LIVE,
-        "ready": True,
-        "reason": Reason.QUOTING,
-        "reasons_not_ready": [],
-        "detail": "",
-        "guard": "normal",
-        "token": 17,
-        "build": "0.1.0+abc",
-        "fresh_connection_silent": False,
-        "published_ms": 1_700_000_000_000,
-    }
-    return StateRecord(**(fields | changes))
+from phoenix_coordination.state import ForeignSchemaError, Reason, first_of
+from state_records import leading_record
 
 
 def test_a_record_is_read_as_it_was_published():
-    assert state.decode(state.encode(record())) == record()
+    assert state.decode(state.encode(leading_record())) == leading_record()
 
 
 def test_the_published_json_speaks_camel_case_and_enum_values():
-    published = msgspec.json.decode(state.encode(record(fresh_connection_silent=True)))
+    published = msgspec.json.decode(state.encode(leading_record(fresh_connection_silent=True)))
     assert published["freshConnectionSilent"] is True
     assert published["role"] == "leading"
     assert published["reason"] == "Quoting"
@@ -51,8 +28,8 @@ def test_a_foreign_record_is_one_clear_error(data):
 
 
 def test_a_newer_record_with_more_fields_is_read_by_this_build():
-    published = msgspec.json.decode(state.encode(record())) | {"somethingNew": 1}
-    assert state.decode(msgspec.json.encode(published)) == record()
+    published = msgspec.json.decode(state.encode(leading_record())) | {"somethingNew": 1}
+    assert state.decode(msgspec.json.encode(published)) == leading_record()
 
 
 def test_the_reason_that_must_heal_first_is_told():

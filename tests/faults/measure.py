@@ -23,15 +23,17 @@ from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.ledger import Holding
 from phoenix_coordination.redis.scripts import Script, call
-from phoenix_coordination.state import SCHEMA, Mode, Quote, Quotes, Reason, Role, StateRecord
+from phoenix_coordination.state import Quote, Quotes, StateRecord
 from phoenix_worker.runtime.clock import Clock
 from plots import many_makers, two_makers
 from redis_of_cell import RedisOfCell
+from state_records import leading_record
 
 TAKEOVERS = 12
 WORKERS = 20
 STOPS = 5
 CLIENTS = 500
+_CLIENTS_ACCOUNT = "local/clients"
 _PRODUCTION = LeaseTimes()
 _SETTLED_S = 2.0
 _WINDOWS_FILL_S = 75.0
@@ -249,7 +251,7 @@ class _Client:
             url,
             self._symbol,
             self._holder,
-            "local/clients",
+            _CLIENTS_ACCOUNT,
             "000000",
             AccountTerms(10**12, 10**12, EmergencyLevel.NONE),
             Clock(),
@@ -295,27 +297,8 @@ async def _nothing() -> list[Holding]:
 def _record(symbol: str, holder: str) -> StateRecord:
     """As large as a worker's that quotes five layers a side."""
     layers = [Quote("4200.12", "0.040", "quote")] * 5
-    return StateRecord(
-        schema=SCHEMA,
-        symbol=symbol,
-        holder=holder,
-        namespace="local",
-        maker=symbol.lower(),
-        account="local/clients",
-        installation="000000",
-        role=Role.LEADING,
-        mode=Mode.LIVE,
-        ready=True,
-        reason=Reason.QUOTING,
-        reasons_not_ready=[],
-        detail="",
-        guard="normal",
-        token=1_795_000_000_000,
-        build="0",
-        fresh_connection_silent=False,
-        published_ms=1_795_000_000_000,
-        quotes=Quotes(bids=layers, asks=layers),
-    )
+    named = {"symbol": symbol, "holder": holder, "maker": symbol.lower(), "account": _CLIENTS_ACCOUNT}
+    return leading_record(**named, quotes=Quotes(bids=layers, asks=layers))
 
 
 def _line(what: str, values: Sequence[float], aim: str) -> str:
