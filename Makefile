@@ -29,6 +29,11 @@ test: $(VENV)/.dev ## every suite, with its time, and what was skipped and why (
 	@requirements/bring-redis $(VENV) || true # what cannot run without it is skipped, and named
 	@$(BIN)/python tests/run.py $(SUITES)
 
+# Without VENUE an exchange of ours is judged; tests/conformance/conftest.py says what a testnet needs (keys by environment).
+.PHONY: conformance
+conformance: $(VENV)/.dev ## hold a venue to its documentation (VENUE=https://…: a testnet; default: our exchange)
+	@$(BIN)/python -m pytest -q tests/conformance $(if $(VENUE),--venue $(VENUE)) $(ARGS)
+
 # Half an hour on two cores; the last line is `faults=N violations=N seed=N`. Without a SEED it draws one and says it.
 .PHONY: test-faults
 test-faults: $(VENV)/.dev ## many workers under random faults, judged by their history (SEED=7 FAULTS=2000)

@@ -48,6 +48,7 @@ SUITES = (
     Suite("shared", "what workers and operator share", ("tests/coordination", "tests/operator")),
     Suite("worker", "venue client and runtime, over real sockets", ("tests/worker/venue", "tests/worker/runtime")),
     Suite("simulator", "the exchange: matching, wire, markets", ("tests/simulator",)),
+    Suite("conformance", "the exchange against the venue's documentation", ("tests/conformance",)),
     Suite("scenarios", "whole runs: every fault, over real sockets", ("tests/scenarios",), WAITING),
     Suite("faults", "many workers in a storm, judged by their history; the judge itself", ("tests/faults",), WAITING),
 )
@@ -61,10 +62,10 @@ def main(names: list[str]) -> int:
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "summary").unlink(missing_ok=True)
     outcomes = [(suite, run(suite)) for suite in SUITES if not names or suite.name in names]
-    print(f"\n{'suite':<10} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
+    print(f"\n{'suite':<11} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
     for suite, outcome in outcomes:
         row = (outcome.passed, outcome.failed, len(outcome.skipped), round(outcome.seconds))
-        print(f"{suite.name:<10} {row[0]:>7} {row[1]:>7} {row[2]:>8} {row[3]:>8}  {suite.what}")
+        print(f"{suite.name:<11} {row[0]:>7} {row[1]:>7} {row[2]:>8} {row[3]:>8}  {suite.what}")
     for suite, outcome in outcomes:
         for reason, tests in _by_reason(outcome.skipped).items():
             print(f"skipped in {suite.name}: {reason}: {tests[0]}{f' and {len(tests) - 1} more' if tests[1:] else ''}")
