@@ -254,7 +254,7 @@ class Judge:
                 return _Sample(lost <= most, f"a loss of {lost:.2f}")
             case Traded(symbol=symbol, fills=wanted):
                 fills = sum(
-                    len(holding.fills)
+                    holding.totals.fills
                     for account in accounts
                     for name, holding in account.holdings.items()
                     if symbol in {None, name}

@@ -13,7 +13,7 @@ from phoenix_simulator.api.render.numbers import plain, plain_e8
 from phoenix_simulator.audit.declared import Declaration
 from phoenix_simulator.audit.ledger import Audit
 from phoenix_simulator.clock import Clock
-from phoenix_simulator.exchange.accounts import Account, Holding, IncomeType
+from phoenix_simulator.exchange.accounts import Holding
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.ledger import FEE_ASSET
@@ -134,27 +134,25 @@ class Control:
         return {
             "account": account.account_id,
             "wallets": {asset: format_e8(amount) for asset, amount in account.wallets_e8.items()},
-            "symbols": {symbol: self._books(account, holding) for symbol, holding in account.holdings.items()},
+            "symbols": {symbol: self._books(holding) for symbol, holding in account.holdings.items()},
         }
 
-    def _books(self, account: Account, holding: Holding) -> Json:
+    def _books(self, holding: Holding) -> Json:
         spec = holding.spec
         mark_e8 = self._exchange.listing(spec.symbol).mark_e8
-        funding_e8 = sum(
-            row.amount_e8 for row in account.income if row.kind is IncomeType.FUNDING_FEE and row.symbol == spec.symbol
-        )
+        totals = holding.totals
         return {
             "position": plain(spec.quantity_to_decimal(holding.net_steps)),
             "entryPrice": plain(holding.position.entry_price),
-            "fills": len(holding.fills),
-            "filled": plain(spec.quantity_to_decimal(sum(fill.qty_steps for fill in holding.fills))),
-            "volume": plain_e8(sum(fill.quote_e8 for fill in holding.fills)),
-            "makerFills": sum(fill.is_maker for fill in holding.fills),
-            "fees": plain_e8(_fees_e8(holding, spec.margin_asset)),
-            "feesInBnb": plain_e8(_fees_e8(holding, FEE_ASSET)),
-            "realised": plain_e8(sum(fill.realised_e8 for fill in holding.fills)),
+            "fills": totals.fills,
+            "filled": plain(spec.quantity_to_decimal(totals.steps)),
+            "volume": plain_e8(totals.quote_e8),
+            "makerFills": totals.maker_fills,
+            "fees": plain_e8(totals.fees_e8.get(spec.margin_asset, 0)),
+            "feesInBnb": plain_e8(totals.fees_e8.get(FEE_ASSET, 0)),
+            "realised": plain_e8(totals.realised_e8),
             "unrealised": plain_e8(sum(holding.position_of(side).unrealised_e8(mark_e8) for side in holding.sides)),
-            "funding": plain_e8(funding_e8),
+            "funding": plain_e8(totals.funding_e8),
             "markPrice": format_e8(mark_e8),
             "openOrders": len(holding.open),
         }
@@ -298,10 +296,6 @@ async def _read_fault(request: web.Request) -> Fault:
     except msgspec.DecodeError as error:
         raise RefusedError(str(error)) from None
     return fault
-
-
-def _fees_e8(holding: Holding, asset: str) -> int:
-    return sum(fill.commission_e8 for fill in holding.fills if fill.commission_asset == asset)
 
 
 def _amount(asset: str, amount: Decimal) -> int:

@@ -15,9 +15,13 @@ DEFAULT_LEVERAGE = 20
 _ONE_WAY = (PositionSide.BOTH,)
 _HEDGED = (PositionSide.LONG, PositionSide.SHORT)
 
-_UNFILLED_KEPT = 50_000
+_UNFILLED_KEPT = 20_000
 """Closed orders without a fill kept per account and symbol: a maker makes millions, and nobody asks for them again."""
-_ROWS_KEPT = 200_000
+_FILLED_KEPT = 20_000
+"""Closed orders with fills. The venue keeps ninety days of them; a run of days must fit into memory."""
+_FILLS_KEPT = 50_000
+"""Fills kept per account and symbol, at least; a fifth more before the oldest go together."""
+_ROWS_KEPT = 100_000
 """Income rows kept per account."""
 
 
@@ -46,6 +50,27 @@ class Income(msgspec.Struct, frozen=True, gc=False):
     info: str
 
 
+class Totals(msgspec.Struct):
+    """Sums over all fills and settlements of a holding, those that are no longer kept included."""
+
+    fills: int = 0
+    maker_fills: int = 0
+    steps: int = 0
+    quote_e8: int = 0
+    realised_e8: int = 0
+    funding_e8: int = 0
+    fees_e8: dict[str, int] = {}
+    """By asset."""
+
+    def count(self, fill: Fill) -> None:
+        self.fills += 1
+        self.maker_fills += fill.is_maker
+        self.steps += fill.qty_steps
+        self.quote_e8 += fill.quote_e8
+        self.realised_e8 += fill.realised_e8
+        self.fees_e8[fill.commission_asset] = self.fees_e8.get(fill.commission_asset, 0) + fill.commission_e8
+
+
 class Holding:
     """What an account has in one symbol: its position (in hedge mode two), its orders, its trades."""
 
@@ -68,12 +93,14 @@ class Holding:
         """Client ids are unique among the open orders of one symbol; a closed order's may be used again."""
         self.reduce_only_steps = 0
         """Open reduce-only orders: Σ leaves."""
-        self.closed: dict[int, Order] = {}
-        """Filled at least in part, then closed."""
+        self.closed: OrderedDict[int, Order] = OrderedDict()
+        """Filled at least in part, then closed; the oldest are forgotten."""
         self.unfilled: OrderedDict[int, Order] = OrderedDict()
         """Closed without a fill; the oldest are forgotten."""
         self.latest_by_client_id: dict[str, int] = {}
         self.fills: list[Fill] = []
+        """The latest ones, ascending by id."""
+        self.totals = Totals()
         self.amendments: dict[int, list[Amendment]] = {}
 
     # ---- the index of open orders -------------------------------------------------------------------------------
@@ -89,15 +116,19 @@ class Holding:
         self.count_leaves(order, -order.leaves_steps)
         del self.open[order.order_id]
         del self.open_by_client_id[order.client_order_id]
-        if order.executed_steps:
-            self.closed[order.order_id] = order
-            return
-        self.unfilled[order.order_id] = order
-        if len(self.unfilled) > _UNFILLED_KEPT:
-            forgotten_id, forgotten = self.unfilled.popitem(last=False)
+        past, kept = (self.closed, _FILLED_KEPT) if order.executed_steps else (self.unfilled, _UNFILLED_KEPT)
+        past[order.order_id] = order
+        if len(past) > kept:
+            forgotten_id, forgotten = past.popitem(last=False)
             self.amendments.pop(forgotten_id, None)
             if self.latest_by_client_id.get(forgotten.client_order_id) == forgotten_id:
                 del self.latest_by_client_id[forgotten.client_order_id]
+
+    def record(self, fill: Fill) -> None:
+        self.totals.count(fill)
+        self.fills.append(fill)
+        if len(self.fills) > _FILLS_KEPT * 6 // 5:
+            del self.fills[:-_FILLS_KEPT]
 
     def count_leaves(self, order: Order, steps: int) -> None:
         """Open quantity of `order` grew (or fell) by `steps`."""

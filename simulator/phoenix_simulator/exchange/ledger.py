@@ -105,7 +105,7 @@ class Ledger:
             is_maker=is_maker,
             position_side=order.position_side,
         )
-        holding.fills.append(fill)
+        holding.record(fill)
         return fill
 
     def _discounted(self, account: Account, asset: str, commission_e8: int) -> tuple[str, int]:
@@ -163,4 +163,6 @@ class Ledger:
     ) -> None:
         self._transaction_id += 1
         info = str(trade_id or kind.value)
+        if kind is IncomeType.FUNDING_FEE:
+            account.holdings[symbol].totals.funding_e8 += amount_e8
         account.income.append(Income(kind, symbol, asset, amount_e8, now_ms, self._transaction_id, trade_id, info))

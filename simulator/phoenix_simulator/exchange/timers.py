@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from phoenix_simulator.exchange.orders import Order
 
 _NEVER_MS = 1 << 62
+_TIDY_FROM = 1_024
 
 
 class Timers:
@@ -15,6 +16,7 @@ class Timers:
         self.next_due_ms = _NEVER_MS
         self._countdowns: dict[tuple[str, str], int] = {}
         self._fundings: dict[str, int] = {}
+        self._tidy_at = _TIDY_FROM
         self._expiries: list[tuple[int, int, Order]] = []
         """(deadline, order id, order): the id breaks ties, orders do not compare."""
 
@@ -31,6 +33,11 @@ class Timers:
         self._recompute()
 
     def add_expiry(self, order: Order) -> None:
+        if len(self._expiries) >= self._tidy_at:
+            # Most orders are cancelled long before their time, and would lie here until then.
+            self._expiries = [entry for entry in self._expiries if entry[2].status.is_open]
+            heapq.heapify(self._expiries)
+            self._tidy_at = 2 * len(self._expiries) + _TIDY_FROM
         heapq.heappush(self._expiries, (order.good_till_ms, order.order_id, order))
         self._recompute()
 

@@ -134,6 +134,30 @@ class TestOrderQueries:
         assert list(holding.amendments) == kept
         assert list(holding.latest_by_client_id) == ["px-2", "px-3", "px-4"]
 
+    def test_of_many_filled_orders_the_oldest_are_forgotten_whole_with_their_fills_but_not_their_sums(
+        self, venue, monkeypatch
+    ):
+        monkeypatch.setattr("phoenix_simulator.exchange.accounts._FILLED_KEPT", 3)
+        monkeypatch.setattr("phoenix_simulator.exchange.accounts._FILLS_KEPT", 5)
+        orders = [venue.market(BUY, "0.010", client_order_id=f"px-{index}") for index in range(7)]
+        kept = [order.order_id for order in venue.exchange.all_orders("maker", "BTCUSDT", venue.now)]
+        assert kept == [order.order_id for order in orders[4:]]
+        assert venue.refused(venue.query, orders[0]) == -2013
+        holding = venue.holding()
+        assert list(holding.latest_by_client_id) == ["px-4", "px-5", "px-6"]
+        assert len(holding.fills) <= 6
+        assert (holding.totals.fills, holding.totals.steps) == (7, 70)
+        assert venue.exchange.fills("maker", "BTCUSDT", order_id=orders[6].order_id)
+
+    def test_cancelled_orders_do_not_wait_for_their_time(self, venue):
+        resting = venue.limit(BUY, "0.010", "59000", tif=TimeInForce.GTD, good_till_ms=venue.now + 700_000)
+        for _ in range(3_000):
+            venue.cancel(venue.limit(BUY, "0.010", "59000", tif=TimeInForce.GTD, good_till_ms=venue.now + 86_400_000))
+        assert len(venue.exchange._timers._expiries) < 1_100
+        venue.now += 700_000
+        venue.exchange.advance(venue.now)
+        assert venue.query(resting).status is OrderStatus.EXPIRED
+
     def test_all_orders_are_ascending_and_the_latest_unless_a_start_is_given(self, venue):
         ids = [venue.limit(BUY, "0.010", "59000").order_id for _ in range(5)]
 
