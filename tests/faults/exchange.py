@@ -48,6 +48,8 @@ class ExchangeOfCell:
         self.server.gateway.limits.used_orders = lambda _account, _now_ms: (0, 0)  # type: ignore[method-assign]
         self._request: ContextVar[tuple[str, int]] = ContextVar("request", default=("", 0))
         """Who asks, and when the exchange looked at its clock for it: this process may be held up after that."""
+        self.cancels_ms: list[int] = []
+        """The wall time that each cancel was signed with."""
         self._perform = self.server.gateway.perform
         self.server.gateway.perform = self._watched  # type: ignore[method-assign] # the one door of both transports
         self.server.exchange.listeners.append(self._heard)
@@ -137,6 +139,8 @@ class ExchangeOfCell:
 
     async def _watched(self, operation: Operation, arrival: Arrival) -> Answer:
         self._request.set((arrival.holder, self.clock.monotonic_ns()))
+        if "cancel" in operation.name:
+            self.cancels_ms.append(int(arrival.params.peek("timestamp")))
         return await self._perform(operation, arrival)
 
     def _heard(self, event: ExchangeEvent) -> None:
