@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from phoenix_simulator.api.params import Params
+from phoenix_simulator.exchange import checks
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.orders import (
@@ -37,22 +38,30 @@ def new_order(params: Params, exchange: Exchange) -> NewOrder:
     quantity = params.decimal("quantity")
     price = params.optional_decimal("price")
     good_till_ms = params.integer_or("goodTillDate", 0)
+    time_in_force, stp_mode = params.raw("timeInForce"), params.raw("selfTradePreventionMode")
+    client_order_id, match_text = params.raw("newClientOrderId"), params.raw("priceMatch")
+    for name in ("positionSide", "reduceOnly"):
+        params.raw(name)
+    checks.check_presence(
+        type_text,
+        time_in_force,
+        has_price=price is not None,
+        has_price_match=match_text not in {None, PriceMatch.NONE},
+        has_good_till=good_till_ms != 0,
+    )
     symbol = known_symbol(symbol_text, exchange)
-    side = enumerated(Side, side_text, VenueError(-1117, "Invalid side."))
-    order_type = enumerated(OrderType, type_text, VenueError(-1116, "Invalid orderType."))
-    time_in_force = params.raw("timeInForce")
-    stp_mode = params.raw("selfTradePreventionMode")
+    checks.check_symbol(exchange.listing(symbol))
     return NewOrder(
         symbol=symbol,
-        side=side,
-        type=order_type,
+        side=enumerated(Side, side_text, VenueError(-1117, "Invalid side.")),
+        type=enumerated(OrderType, type_text, VenueError(-1116, "Invalid orderType.")),
         quantity=quantity,
         price=price,
         time_in_force=None
         if time_in_force is None
         else enumerated(TimeInForce, time_in_force, VenueError(-1115, "Invalid timeInForce.")),
         reduce_only=reduce_only(params) or False,
-        client_order_id=params.raw("newClientOrderId"),
+        client_order_id=client_order_id,
         position_side=position_side(params),
         stp_mode=StpMode.EXPIRE_MAKER
         if stp_mode is None

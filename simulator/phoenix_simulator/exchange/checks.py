@@ -46,8 +46,15 @@ def check_new(
     listing: Listing, account: Account, holding: Holding, request: NewOrder, *, now_ms: int, prices: Prices
 ) -> Terms:
     """The whole chain for a new order; the matching engine's own refusals come after it."""
-    _check_presence(request, now_ms)
-    _check_symbol(listing)
+    check_presence(
+        request.type,
+        request.time_in_force,
+        has_price=request.price is not None,
+        has_price_match=request.price_match is not PriceMatch.NONE,
+        has_good_till=request.good_till_ms != 0,
+    )
+    check_symbol(listing)
+    _check_good_till(request.time_in_force, request.good_till_ms, now_ms)
     _check_client_id(holding, request.client_order_id)
     spec = listing.spec
     price = _price_of(listing, request.side, request.price, request.price_match)
@@ -87,7 +94,9 @@ def check_amendment(
         raise errors.amend_not_reduce_only()
     if order.amend_count >= spec.max_amendments:
         raise errors.amend_too_many()
-    _check_price_presence(request.price, request.price_match)
+    _check_price_presence(
+        has_price=request.price is not None, has_price_match=request.price_match is not PriceMatch.NONE
+    )
     price = _price_of(listing, request.side, request.price, request.price_match)
     terms = _check_grid(spec, price, request.quantity, is_market=False)
     notional_e8 = spec.notional_e8(terms.price_ticks, terms.steps)
@@ -112,9 +121,9 @@ def check_conditional(listing: Listing, account: Account, request: NewAlgoOrder,
     _check_conditional_size(request)
     _check_conditional_price(request)
     _check_condition(request)
-    if request.time_in_force is TimeInForce.GTD or request.good_till_ms:
-        _check_good_till(request.time_in_force, request.good_till_ms, now_ms)
-    _check_symbol(listing)
+    _check_good_till_presence(request.time_in_force, has_good_till=request.good_till_ms != 0)
+    check_symbol(listing)
+    _check_good_till(request.time_in_force, request.good_till_ms, now_ms)
     if request.client_algo_id is not None and not _CLIENT_ORDER_ID.fullmatch(request.client_algo_id):
         raise errors.bad_client_order_id()
     spec, is_market = listing.spec, not request.type.becomes_limit
@@ -143,7 +152,9 @@ def _check_conditional_size(request: NewAlgoOrder) -> None:
 
 def _check_conditional_price(request: NewAlgoOrder) -> None:
     if request.type.becomes_limit:
-        _check_price_presence(request.price, request.price_match)
+        _check_price_presence(
+            has_price=request.price is not None, has_price_match=request.price_match is not PriceMatch.NONE
+        )
     elif request.price is not None:
         raise errors.not_required(name="price")
     elif request.price_match is not PriceMatch.NONE:
@@ -167,7 +178,8 @@ def _check_condition(request: NewAlgoOrder) -> None:
         raise errors.bad_callback_rate()
 
 
-def _check_symbol(listing: Listing) -> None:
+def check_symbol(listing: Listing) -> None:
+    """−4140 or −4141 where the symbol takes no orders."""
     if listing.status in {SymbolStatus.CLOSE, SymbolStatus.DELIVERED}:
         raise errors.symbol_closed()
     if listing.status is not SymbolStatus.TRADING:
@@ -177,36 +189,43 @@ def _check_symbol(listing: Listing) -> None:
 # ---- the links of the chain -------------------------------------------------------------------------------------
 
 
-def _check_presence(request: NewOrder, now_ms: int) -> None:
-    if request.type is OrderType.MARKET:
-        if request.price is not None:
-            raise errors.not_required(name="price")
-        if request.time_in_force is not None:
-            raise errors.not_required(name="timeInForce")
-        if request.price_match is not PriceMatch.NONE:
-            raise errors.price_match_wrong_type()
-    else:
-        if request.time_in_force is None:
-            raise errors.mandatory_missing(name="timeInForce")
-        _check_price_presence(request.price, request.price_match)
-    _check_good_till(request.time_in_force, request.good_till_ms, now_ms)
+def check_presence(
+    order_type: str, time_in_force: str | None, *, has_price: bool, has_price_match: bool, has_good_till: bool
+) -> None:
+    """What an order of its type must have, and must not (the wire asks before it knows whether the words exist)."""
+    match order_type:
+        case OrderType.MARKET:
+            if has_price:
+                raise errors.not_required(name="price")
+            if time_in_force is not None:
+                raise errors.not_required(name="timeInForce")
+            if has_price_match:
+                raise errors.price_match_wrong_type()
+        case OrderType.LIMIT:
+            if time_in_force is None:
+                raise errors.mandatory_missing(name="timeInForce")
+            _check_price_presence(has_price=has_price, has_price_match=has_price_match)
+        case _:
+            return
+    _check_good_till_presence(time_in_force, has_good_till=has_good_till)
 
 
-def _check_price_presence(price: Decimal | None, match: PriceMatch) -> None:
-    if price is None and match is PriceMatch.NONE:
+def _check_price_presence(*, has_price: bool, has_price_match: bool) -> None:
+    if not has_price and not has_price_match:
         raise errors.mandatory_missing(name="price")
-    if price is not None and match is not PriceMatch.NONE:
+    if has_price and has_price_match:
         raise errors.not_required(name="price")
 
 
-def _check_good_till(time_in_force: TimeInForce | None, good_till_ms: int, now_ms: int) -> None:
-    if time_in_force is not TimeInForce.GTD:
-        if good_till_ms:
-            raise errors.not_required(name="goodTillDate")
-        return
-    if not good_till_ms:
+def _check_good_till_presence(time_in_force: str | None, *, has_good_till: bool) -> None:
+    if has_good_till and time_in_force != TimeInForce.GTD:
+        raise errors.not_required(name="goodTillDate")
+    if not has_good_till and time_in_force == TimeInForce.GTD:
         raise errors.mandatory_missing(name="goodTillDate")
-    if not now_ms + _GTD_LEAST_MS < good_till_ms < _GTD_LATEST_MS:
+
+
+def _check_good_till(time_in_force: TimeInForce | None, good_till_ms: int, now_ms: int) -> None:
+    if time_in_force is TimeInForce.GTD and not now_ms + _GTD_LEAST_MS < good_till_ms < _GTD_LATEST_MS:
         raise errors.bad_good_till_date()
 
 

@@ -295,6 +295,12 @@ def venues():
     return open_venue
 
 
+@pytest.fixture(scope="module")
+def venues_of_module():
+    """The same for a venue that many tests share."""
+    return open_venue
+
+
 @pytest_asyncio.fixture
 async def venue():
     async with open_venue() as opened:
