@@ -1,7 +1,10 @@
 """The synthetic market beside the recording: the same figures of both, and what the generator costs.
 
-    python benchmarks/calibrate_market.py [--capture FILE] [--seeds 1,2,3] [--regime calm] [--symbol BTCUSDT]
-                                          [--seconds 345]
+    python benchmarks/calibrate_market.py [--table calm|regimes|queues] [--capture FILE] [--seeds 1,2,3]
+                                          [--regime calm] [--symbol BTCUSDT] [--seconds 345]
+
+`calm`: the regime's figures beside the recording's. `regimes`: each regime minute by minute, beside the recording's
+minutes. `queues`: what a naive maker gets under each queue model, from the recording and from each regime.
 
 The capture defaults to PHOENIX_CAPTURE or ../shared/data/binance-usdm/btcusdt_20240808.gz beside the repository;
 without it only the synthetic columns are printed. The synthetic figures are of an exchange where nobody else trades.
@@ -11,19 +14,22 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "simulator"))
 
-from phoenix_simulator.exchange.errors import VenueError  # noqa: E402 - found through the line above
+from phoenix_simulator.exchange.book import QueueModel  # noqa: E402 - found through the line above
+from phoenix_simulator.exchange.errors import VenueError  # noqa: E402
 from phoenix_simulator.exchange.events import DepthChanged, ExchangeEvent, TouchChanged, TradePrinted  # noqa: E402
 from phoenix_simulator.exchange.exchange import Exchange  # noqa: E402
 from phoenix_simulator.exchange.orders import NewOrder, OrderRef, OrderType, Side, TimeInForce  # noqa: E402
+from phoenix_simulator.exchange.settings import ExchangeSettings  # noqa: E402
 from phoenix_simulator.exchange.symbols import BUILT_IN, SymbolSpec  # noqa: E402
 from phoenix_simulator.market.measure import MarketMeter  # noqa: E402
 from phoenix_simulator.market.regimes import RegimeName  # noqa: E402
@@ -36,6 +42,23 @@ REQUOTE_MS = 500
 MAKER_NOTIONAL = 300
 FRAME_MS = 47
 """Gathers the exchange's changes into frames about 52 ms apart, as the recording's are."""
+MINUTE_NS = 60_000_000_000
+FUNDING = "predicted funding rate, bps"
+OF_A_MINUTE = (
+    "touch updates /s",
+    "prints /s",
+    "spread of 1 tick, % of time",
+    "touch size p50, steps",
+    "quantity per tick 10…99 ticks behind the touch, steps",
+    "moves (bursts of them) /s",
+    "move size p95, ticks",
+    "move lasts p75, ms",
+    "mid over 1 s, σ bps",
+    "mid drifts, bps /min",
+    "market orders that buy, %",
+    "order signs, correlation at lag 1",
+    "maker's markout after 1000 ms, bps",
+)
 
 
 def measure(spec: SymbolSpec, source: MarketSource, seconds: float, frame_ms: int) -> Mapping[str, float]:
@@ -44,19 +67,7 @@ def measure(spec: SymbolSpec, source: MarketSource, seconds: float, frame_ms: in
     meter = MarketMeter(start.bids, start.asks, frame_ms)
     exchange = Exchange()
     exchange.list_symbol(spec, start, 0)
-
-    def hear(event: ExchangeEvent) -> None:
-        match event:
-            case DepthChanged():
-                meter.depth(event.time_ms, event.bids, event.asks)
-            case TouchChanged():
-                meter.touch(event.time_ms, (event.bid_ticks, event.bid_steps), (event.ask_ticks, event.ask_steps))
-            case TradePrinted():
-                meter.trade(event.time_ms, event.price_ticks, event.qty_steps, buyer_is_maker=event.buyer_is_maker)
-            case _:
-                pass
-
-    exchange.listeners.append(hear)
+    exchange.listeners.append(partial(tell, meter))
     updates = 0
     began = time.process_time()
     for update in source.updates(exchange.background(spec.symbol)):
@@ -74,11 +85,56 @@ def measure(spec: SymbolSpec, source: MarketSource, seconds: float, frame_ms: in
     }
 
 
-def naive_maker(spec: SymbolSpec, source: MarketSource, seconds: float, away_ticks: int) -> Mapping[str, float]:
+def tell(meter: MarketMeter, event: ExchangeEvent) -> None:
+    match event:
+        case DepthChanged():
+            meter.depth(event.time_ms, event.bids, event.asks)
+        case TouchChanged():
+            meter.touch(event.time_ms, (event.bid_ticks, event.bid_steps), (event.ask_ticks, event.ask_steps))
+        case TradePrinted():
+            meter.trade(event.time_ms, event.price_ticks, event.qty_steps, buyer_is_maker=event.buyer_is_maker)
+        case _:
+            pass
+
+
+def minutes(spec: SymbolSpec, source: MarketSource, seconds: float, frame_ms: int) -> Mapping[str, list[float]]:
+    """The figures of each whole minute that has any; a minute is as long as a mood of the market lasts."""
+    exchange = Exchange()
+    exchange.list_symbol(spec, source.start(), 0)
+    meters: list[MarketMeter] = []
+    exchange.listeners.append(lambda event: tell(meters[-1], event))
+    found: dict[str, list[float]] = {}
+    for update in source.updates(exchange.background(spec.symbol)):
+        if update.time_ns > seconds * 1e9:
+            break
+        while update.time_ns >= len(meters) * MINUTE_NS:
+            snapshot = exchange.depth(spec.symbol, 1_000_000)
+            meters.append(MarketMeter(snapshot.bids, snapshot.asks, frame_ms))
+        exchange.apply(spec.symbol, update, update.time_ns // 1_000_000)
+        found.setdefault(FUNDING, []).append(exchange.listing(spec.symbol).funding_rate_e8 / 1e4)
+    for meter in meters[: int(seconds * 1e9 // MINUTE_NS)]:
+        if meter.has_moved:
+            for name, value in meter.figures().items():
+                found.setdefault(name, []).append(value)
+    return found
+
+
+def spread_of(values: Sequence[float]) -> str:
+    """Median, and the range in brackets."""
+    return f"{median(values):.2f} ({min(values):.2f}…{max(values):.2f})"
+
+
+def naive_maker(
+    spec: SymbolSpec,
+    source: MarketSource,
+    seconds: float,
+    away_ticks: int,
+    queue_model: QueueModel = QueueModel.PESSIMISTIC,
+) -> Mapping[str, float]:
     """One small order a side, `away_ticks` behind the touch, moved there every half second: what its fills are worth
     a second later. This is what a maker feels of adverse selection, queues included.
     """
-    exchange, symbol = Exchange(), spec.symbol
+    exchange, symbol = Exchange(ExchangeSettings(queue_model=queue_model)), spec.symbol
     exchange.list_symbol(spec, source.start(), 0)
     exchange.open_account("maker", {spec.margin_asset: 10**15}, 0)
     price = spec.price_to_decimal(source.start().bids[0][0])
@@ -135,15 +191,15 @@ def table(columns: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(rows)
 
 
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(description="The synthetic market beside the recording.")
-    parser.add_argument("--capture", type=Path, default=CAPTURE)
-    parser.add_argument("--seeds", default="1,2,3", type=lambda text: [int(seed) for seed in text.split(",")])
-    parser.add_argument("--regime", default=RegimeName.CALM, type=RegimeName, choices=list(RegimeName))
-    parser.add_argument("--symbol", default="BTCUSDT", choices=sorted(BUILT_IN))
-    parser.add_argument("--seconds", default=345.0, type=float)
-    options = parser.parse_args(argv)
+def markdown(columns: Mapping[str, Mapping[str, str]]) -> str:
+    """Columns as a table of the documentation: rows by name."""
+    names = list(dict.fromkeys(name for cells in columns.values() for name in cells))
+    rows = ["| |" + "|".join(columns) + "|", "|---|" + "---:|" * len(columns)]
+    rows += [f"| {name} | " + " | ".join(cells.get(name, "–") for cells in columns.values()) + " |" for name in names]
+    return "\n".join(rows)
 
+
+def calm_table(options: argparse.Namespace) -> str:
     columns: dict[str, Mapping[str, float]] = {}
     if options.capture.exists():
         replay = ReplaySource([options.capture])
@@ -153,8 +209,6 @@ def main(argv: Sequence[str]) -> int:
             **naive_maker(spec, replay, seconds, 0),
             **naive_maker(spec, replay, seconds, 60),
         }
-    else:
-        print(f"no recording at {options.capture}: synthetic figures only", file=sys.stderr)
     spec = BUILT_IN[options.symbol]
     for seed in options.seeds:
         first, second, third = (SyntheticSource(spec, seed, options.regime) for _ in range(3))
@@ -163,7 +217,59 @@ def main(argv: Sequence[str]) -> int:
             **naive_maker(spec, second, options.seconds, 0),
             **naive_maker(spec, third, options.seconds, 60),
         }
-    print(table(columns))
+    return table(columns)
+
+
+def regimes_table(options: argparse.Namespace) -> str:
+    columns: dict[str, Mapping[str, str]] = {}
+    if options.capture.exists():
+        replay = ReplaySource([options.capture])
+        found = minutes(BUILT_IN[replay.symbol], replay, replay.summary.duration_s, 0)
+        columns["recording"] = {name: spread_of(found[name]) for name in OF_A_MINUTE if name in found}
+    spec = BUILT_IN[options.symbol]
+    for regime in RegimeName:
+        found = minutes(spec, SyntheticSource(spec, options.seeds[0], regime), options.seconds, FRAME_MS)
+        columns[regime] = {name: spread_of(found[name]) for name in (*OF_A_MINUTE, FUNDING) if name in found}
+    return markdown(columns)
+
+
+def queues_table(options: argparse.Namespace) -> str:
+    columns: dict[str, dict[str, str]] = {}
+    for model in QueueModel:
+        cells = columns.setdefault(model.word, {})
+        for title, source, seconds in _markets(options):
+            for away_ticks in (0, 60):
+                told = naive_maker(BUILT_IN[source().symbol], source(), seconds, away_ticks, model)
+                fills, worth = told.values()
+                cells[f"{title}, {away_ticks} ticks behind"] = f"{fills:.1f} /min at {worth:+.2f} bps"
+    return markdown(columns)
+
+
+def _markets(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], MarketSource], float]]:
+    """(title, a fresh source, its seconds) of the recording and each regime."""
+    if options.capture.exists():
+        replay = ReplaySource([options.capture])
+        yield "recording", lambda: replay, replay.summary.duration_s
+    spec = BUILT_IN[options.symbol]
+    for regime in RegimeName:
+        yield regime, partial(SyntheticSource, spec, options.seeds[0], regime), options.seconds
+
+
+TABLES = {"calm": calm_table, "regimes": regimes_table, "queues": queues_table}
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description="The synthetic market beside the recording.")
+    parser.add_argument("--table", default="calm", choices=TABLES)
+    parser.add_argument("--capture", type=Path, default=CAPTURE)
+    parser.add_argument("--seeds", default="1,2,3", type=lambda text: [int(seed) for seed in text.split(",")])
+    parser.add_argument("--regime", default=RegimeName.CALM, type=RegimeName, choices=list(RegimeName))
+    parser.add_argument("--symbol", default="BTCUSDT", choices=sorted(BUILT_IN))
+    parser.add_argument("--seconds", default=345.0, type=float)
+    options = parser.parse_args(argv)
+    if not options.capture.exists():
+        print(f"no recording at {options.capture}: synthetic figures only", file=sys.stderr)
+    print(TABLES[options.table](options))
     return 0
 
 

@@ -31,6 +31,7 @@ from phoenix_simulator.exchange.symbols import BUILT_IN, E8
 from phoenix_simulator.expectations import Expectation, FaultsMet, LossWithin, Origin
 from phoenix_simulator.faults import Fault, Seconds
 from phoenix_simulator.latency import LatencySettings
+from phoenix_simulator.market.agents import Agent
 from phoenix_simulator.market.regimes import RegimeName
 
 API_VERSION = "phoenix.trading/v1alpha1"
@@ -70,10 +71,11 @@ class RegimeChange(_Body, frozen=True, kw_only=True):
 
 
 class MarketPlan(_Body, frozen=True, kw_only=True):
-    """A synthetic market: how it begins and how it changes."""
+    """A synthetic market: how it begins and how it changes, and who in it reacts to accounts' quotes."""
 
     regime: RegimeName = RegimeName.CALM
     changes: tuple[RegimeChange, ...] = ()
+    agents: tuple[Agent, ...] = ()
 
 
 class VenueChoices(_Body, frozen=True, kw_only=True):

@@ -133,6 +133,13 @@ class Background:
     def best_ask(self) -> Level | None:
         return self._best(self._book.asks)
 
+    def best_quote(self, *, is_bid: bool) -> Level | None:
+        side = self._book.bids if is_bid else self._book.asks
+        if not side.queue_keys:
+            return None
+        key = side.queue_keys[-1]
+        return key * side.sign, side.queues[key].leaves_steps()
+
     def quantity(self, *, is_bid: bool, price_ticks: int) -> int:
         # Asked some two hundred times a frame: the keys of both sides are written out (see `BookSide.key_of`).
         return self._book.bids.background(price_ticks) if is_bid else self._book.asks.background(-price_ticks)

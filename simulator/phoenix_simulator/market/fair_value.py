@@ -40,6 +40,11 @@ class FairValue:
         self._index_ticks = mid_ticks / (1 + regime.premium_bps * 1e-4)
         self.ticks = mid_ticks
 
+    @property
+    def direction(self) -> int:
+        """Of the drift, where the regime has one: 1 up, −1 down."""
+        return self._direction
+
     def moved(self, before_ticks: float, ticks: int) -> None:
         """The book's mid moved by `ticks` from `before_ticks`. What closed a gap to the fair price is no news."""
         gap = self.ticks - before_ticks

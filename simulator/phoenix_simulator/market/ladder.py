@@ -69,6 +69,8 @@ class Ladder:
         )
         self._depth = self._bands[-1].start + self._bands[-1].width
         self._lowest_bid = self._highest_ask = 0
+        self.liquidity = 1.0
+        """Multiplies the quantity of what comes from now on."""
 
     def opening(self, bid_ticks: int, ask_ticks: int) -> tuple[list[Level], list[Level]]:
         """Bids and asks behind these best prices (which are not part of it), best first."""
@@ -113,7 +115,7 @@ class Ladder:
         return tuple(bids.items()), tuple(asks.items())
 
     def _size(self, band: _Band) -> int:
-        return max(1, round(band.sizes.draw(self._random) * band.size_scale))
+        return max(1, round(band.sizes.draw(self._random) * band.size_scale * self.liquidity))
 
     def _trim(
         self, view: BackgroundView, bid_ticks: int, ask_ticks: int, bids: dict[int, int], asks: dict[int, int]

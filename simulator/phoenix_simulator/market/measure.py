@@ -79,6 +79,11 @@ class MarketMeter:
                 self._occupancy[band].append(sum(1 for steps in quantities if steps) / len(quantities))
                 self._quantity[band].append(sum(quantities) / len(quantities))
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether there is enough for figures."""
+        return len(self._touches) > 1 and self._touches[-1][0] > self._touches[0][0]
+
     # ---- figures ------------------------------------------------------------------------------------------------
 
     def figures(self) -> Mapping[str, float]:
@@ -127,15 +132,31 @@ class MarketMeter:
                 bursts.append((after[0], after[0], ticks))
         return bursts
 
+    def _wide_ms(self) -> list[int]:
+        """How long each spread of more than a tick stayed open."""
+        lasts: list[int] = []
+        since_ms: int | None = None
+        for touch in self._touches:
+            if touch[3] - touch[1] > 1:
+                since_ms = touch[0] if since_ms is None else since_ms
+            elif since_ms is not None:
+                lasts.append(touch[0] - since_ms)
+                since_ms = None
+        return lasts
+
     def _moves(self, seconds: float) -> dict[str, float]:
         moves = sum((a[1], a[3]) != (b[1], b[3]) for a, b in pairwise(self._touches))
         bursts = self._bursts()
         sizes = [abs(ticks) for _, _, ticks in bursts]
         rests = [after[0] - before[1] for before, after in pairwise(bursts)]
+        lasts = [last - first for first, last, _ in bursts]
+        wide = self._wide_ms()
         return {
             "touch price changes /s": moves / seconds,
             "moves (bursts of them) /s": len(bursts) / seconds,
             **{f"move size p{p}, ticks": quantile(sizes, p / 100) for p in (25, 50, 75, 95)},
+            **{f"move lasts p{p}, ms": quantile(lasts, p / 100) for p in (50, 75, 95)},
+            **{f"spread over 1 tick lasts p{p}, ms": quantile(wide, p / 100) for p in (50, 75, 95)},
             "touch price rests p50, ms": quantile(rests, 0.5),
             "touch price rests p95, ms": quantile(rests, 0.95),
             "touch price rests max, ms": max(rests, default=0),
@@ -148,6 +169,8 @@ class MarketMeter:
             mids = [self._mid(time_ms) for time_ms in range(first, last, horizon_ms)]
             returns = [1e4 * (then / now - 1) for now, then in pairwise(mids)]
             figures[f"mid over {horizon_ms / 1000:g} s, σ bps"] = pstdev(returns) if len(returns) > 1 else 0.0
+        minutes = max(last - first, 1) / 60_000
+        figures["mid drifts, bps /min"] = 1e4 * (self._mid(last) / self._mid(first) - 1) / minutes
         return figures
 
     def _mid(self, time_ms: int) -> float:
@@ -170,6 +193,7 @@ class MarketMeter:
         signs = [order[1] for order in orders]
         figures: dict[str, float] = {
             "market orders /s": len(orders) / seconds,
+            "market orders that buy, %": 100 * (1 + fmean(signs)) / 2 if signs else 50.0,
             "print size p50, steps": quantile(prints, 0.5),
             "print size p95, steps": quantile(prints, 0.95),
             "order size p50, steps": quantile([order[3] for order in orders], 0.5),

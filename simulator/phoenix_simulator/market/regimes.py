@@ -12,7 +12,11 @@ class RegimeName(StrEnum):
     CALM = "calm"
     TREND = "trend"
     JUMP = "jump"
+    TOXIC = "toxic"
+    ONE_SIDED = "one-sided"
+    THIN = "thin"
     QUIET = "quiet"
+    FUNDING_SQUEEZE = "funding-squeeze"
 
 
 class Regime(msgspec.Struct, frozen=True):
@@ -38,6 +42,14 @@ class Regime(msgspec.Struct, frozen=True):
     """What the spread returns to. The price of a busy symbol has one tick 99 % of the time."""
     premium_bps: float
     """Mean of the perpetual's premium over the index; beyond ±6 bps it moves the funding rate."""
+    informed: float = 0.5
+    """How far market orders lean towards a move before it comes; from 1 on nearly all of them know."""
+    momentum: float = 0.0
+    """Added to the tendency of a move to continue the last one."""
+    one_sided: float = 0.0
+    """Mean sign of market orders, and by how much the side that they meet is thinner; along the fair price's way."""
+    liquidity: float = 1.0
+    """Multiplies what rests in the book."""
 
 
 _CALM: Final = Regime(
@@ -60,6 +72,24 @@ REGIMES: Final[dict[RegimeName, Regime]] = {
     RegimeName.TREND: msgspec.structs.replace(_CALM, drift_bps_per_s=0.12, moves_per_s=1.3, premium_bps=8.0),
     # Every half minute on average the price is somewhere else within a tenth of a second.
     RegimeName.JUMP: msgspec.structs.replace(_CALM, jumps_per_s=1 / 30, jump_bps=(8.0, 40.0), move_scale=1.3),
+    # Who takes knows what comes, moves come in runs: what a maker sells is worth more a second later.
+    RegimeName.TOXIC: msgspec.structs.replace(_CALM, informed=1.4, momentum=0.3, moves_per_s=1.8, move_scale=1.2),
+    # Between moves nine of ten takers come to one side, and it gives way slowly: inventory builds up that nobody buys.
+    RegimeName.ONE_SIDED: msgspec.structs.replace(_CALM, one_sided=0.8, drift_bps_per_s=0.03),
+    # A tenth of the book, and a spread of some ticks: each order is large for it.
+    RegimeName.THIN: msgspec.structs.replace(
+        _CALM,
+        touch_changes_per_s=30.0,
+        orders_per_s=4.0,
+        move_scale=1.5,
+        changes_scale=0.5,
+        spread_ticks=4,
+        liquidity=0.1,
+    ),
+    # A crowd that is long pays for it: the premium drives the funding rate to its cap, and at times the crowd runs.
+    RegimeName.FUNDING_SQUEEZE: msgspec.structs.replace(
+        _CALM, premium_bps=45.0, drift_bps_per_s=0.05, jumps_per_s=1 / 240, jump_bps=(10.0, 60.0), moves_per_s=1.3
+    ),
     # A symbol that hardly trades: the touch rests for tens of seconds, and at times no frame comes at all.
     RegimeName.QUIET: Regime(
         touch_changes_per_s=0.2,

@@ -13,8 +13,8 @@ What happens, each a point process whose rate breathes with a common activity (b
 The source keeps no book. It reads the exchange's between two updates, so what accounts took is gone, and what is said
 next starts from there. Everything else depends on the seed alone, never on the clock of the wall.
 
-What it cannot be: a market that reacts to our quotes (nobody joins, undercuts or hunts them), one that knows other
-symbols, or one with news before its price. Figures beside the recording's: `docs/market-model.md`.
+Nobody reacts to accounts' quotes unless there are `agents`. What it cannot be: a market that knows other symbols, or
+one with news before its price. Figures beside the recording's: `docs/market-model.md`.
 """
 
 import math
@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from random import Random
 
 from phoenix_simulator.exchange.symbols import SymbolSpec
+from phoenix_simulator.market.agents import Agent, Agents
 from phoenix_simulator.market.fair_value import FairValue
 from phoenix_simulator.market.ladder import Ladder
 from phoenix_simulator.market.regimes import REGIMES, RegimeName, scale_of
@@ -66,16 +67,21 @@ _LONG_PATH_TICKS = 200
 class SyntheticSource:
     """A `MarketSource` without end. `updates` can be consumed once: it is one life of the market."""
 
-    def __init__(self, spec: SymbolSpec, seed: int, regime: RegimeName = RegimeName.CALM) -> None:
+    def __init__(
+        self, spec: SymbolSpec, seed: int, regime: RegimeName = RegimeName.CALM, agents: tuple[Agent, ...] = ()
+    ) -> None:
         self._spec = spec
         # A text seeds Random by its digest: the same on every machine, and other for every symbol of a run.
         self._random = Random(f"phoenix market {spec.symbol} {seed}")  # noqa: S311 - a market, not a secret
         self._regime = REGIMES[regime]
         self._scale = scale_of(spec)
         self._ladder = Ladder(self._scale, self._random)
+        self._ladder.liquidity = self._regime.liquidity
         bid = round(self._scale.price / float(spec.tick_size))
         ask = bid + self._regime.spread_ticks
         self._fair = FairValue(spec, self._scale, self._regime, (bid + ask) / 2, self._random)
+        agents_random = Random(f"phoenix agents {spec.symbol} {seed}")  # noqa: S311 - as above
+        self._agents = Agents(agents, self._scale, self, agents_random)
         self._now_s = 0.0
         self._log_activity = 0.0
         self._lean = 0.0
@@ -84,8 +90,8 @@ class SyntheticSource:
         self._last_move = 0.0
         """Signed, in ticks of the recording."""
         self._move_at_s = 0.0
-        self._bid_target = self._steps(TOUCH_SIZE)
-        self._ask_target = self._steps(TOUCH_SIZE)
+        self._bid_target = self._resting(TOUCH_SIZE)
+        self._ask_target = self._resting(TOUCH_SIZE)
         bids, asks = self._ladder.opening(bid, ask)
         mark = self._fair.mark(0)
         self._start = MarketStart(
@@ -105,8 +111,14 @@ class SyntheticSource:
         return self._start
 
     def set_regime(self, regime: RegimeName) -> None:
-        """From the next event on; what is already due still comes."""
+        """From the next event on; what is already due still comes, and the book changes level by level."""
         self._regime = REGIMES[regime]
+        self._ladder.liquidity = self._regime.liquidity
+
+    @property
+    def fair_ticks(self) -> float:
+        """What the symbol is worth, which nobody sees but agents."""
+        return self._fair.ticks
 
     # ---- the loop -----------------------------------------------------------------------------------------------
 
@@ -114,7 +126,7 @@ class SyntheticSource:
         touch_s, order_s, frame_s, mark_s = self._touch_wait(), self._order_wait(), self._frame_wait(), _MARK_S
         self._plan_move(background)
         while True:
-            due_s = min(touch_s, order_s, frame_s, mark_s, self._move_at_s)
+            due_s = min(touch_s, order_s, frame_s, mark_s, self._move_at_s, self._agents.due_s)
             self._now_s = max(self._now_s, due_s)
             if due_s == touch_s:
                 yield from self._change_touch(background)
@@ -128,6 +140,8 @@ class SyntheticSource:
             elif due_s == mark_s:
                 yield self._fair.advance(_MARK_S, self._regime, self._mid(background), self._time_ns())
                 mark_s += _MARK_S
+            elif due_s == self._agents.due_s:
+                yield from self._agents.act(background, self._now_s)
             else:
                 yield from self._move(background)
                 self._plan_move(background)
@@ -160,7 +174,12 @@ class SyntheticSource:
         return wait_s
 
     def _steps(self, shape: Shape) -> int:
+        """Of an order."""
         return max(1, round(shape.draw(self._random) * self._scale.steps))
+
+    def _resting(self, shape: Shape) -> int:
+        """Of what rests in the book."""
+        return max(1, round(shape.draw(self._random) * self._scale.steps * self._regime.liquidity))
 
     # ---- between moves ------------------------------------------------------------------------------------------
 
@@ -193,14 +212,17 @@ class SyntheticSource:
         price, steps = bid if is_bid else ask
         target = self._target(is_bid=is_bid)
         grow = 0.5 + 0.4 * max(-1.0, min(1.0, (target - steps) / target))
-        size = self._steps(TOUCH_CHANGE)
+        size = self._resting(TOUCH_CHANGE)
         changed = steps + size if self._random.random() < grow else max(steps - size, 1)
         if changed != steps:
             yield self._level(is_bid=is_bid, price=price, steps=changed)
 
     def _target(self, *, is_bid: bool) -> float:
         """What the queue at a best price tends to: little, once it is about to give way."""
-        target = self._bid_target if is_bid else self._ask_target
+        target: float = self._bid_target if is_bid else self._ask_target
+        if self._regime.one_sided:
+            met = is_bid == (self._fair.direction < 0)
+            target *= 1 - self._regime.one_sided / 2 if met else 1 + self._regime.one_sided / 2
         pressure = 1 - (self._move_at_s - self._now_s) / _DRAIN_S
         if pressure <= 0:
             return target
@@ -212,14 +234,16 @@ class SyntheticSource:
         pull = math.tanh((self._fair.ticks - (bid + ask) / 2) / (10 * self._scale.ticks + 1))
         is_bid = self._random.random() < 0.5 + 0.4 * pull
         price = ask - self._regime.spread_ticks if is_bid else bid + self._regime.spread_ticks
-        return self._level(is_bid=is_bid, price=price, steps=self._steps(SIZE_BEHIND))
+        return self._level(is_bid=is_bid, price=price, steps=self._resting(SIZE_BEHIND))
 
     def _order(self, view: BackgroundView) -> Iterator[MarketUpdate]:
         """A market order that the best price withstands."""
         keep = math.exp(-1 / _SIGN_MEMORY_ORDERS)
         self._lean = self._lean * keep + self._random.gauss(0.0, _SIGN_SIGMA * math.sqrt(1 - keep * keep))
         pressure = max(0.0, 1 - (self._move_at_s - self._now_s) / _DRAIN_S)
-        is_buy = self._random.random() < 0.5 * (1 + self._lean + 0.5 * self._direction * pressure)
+        lean = self._lean + self._regime.informed * self._direction * pressure
+        lean += self._regime.one_sided * self._fair.direction
+        is_buy = self._random.random() < 0.5 * (1 + lean)
         bid, ask = self._touch(view)
         price, available = ask if is_buy else bid
         yield from self._take(is_buy=is_buy, steps=min(self._steps(ORDER_SIZE), available * 4 // 5), limit_ticks=price)
@@ -245,7 +269,7 @@ class SyntheticSource:
         """When the price moves next and where to; how far is decided when it does."""
         self._move_at_s = self._now_s + self._wait(1 / (self._regime.moves_per_s * self._activity()))
         size = abs(self._last_move)
-        persistence = 0.5 if size < 20 else 0.25 if size < 60 else -0.2
+        persistence = (0.5 if size < 20 else 0.25 if size < 60 else -0.2) + self._regime.momentum
         gap = (self._fair.ticks - self._mid(view)) / self._scale.ticks
         bias = math.copysign(persistence, self._last_move) + 0.8 * math.tanh(gap / 60)
         self._direction = 1 if self._random.random() < 0.5 * (1 + max(-0.9, min(0.9, bias))) else -1
@@ -277,7 +301,7 @@ class SyntheticSource:
             if stage == stages or self._random.random() < 0.7:
                 yield self._follow(view, is_up=is_up)
                 self._pause()
-        self._bid_target, self._ask_target = self._steps(TOUCH_SIZE), self._steps(TOUCH_SIZE)
+        self._bid_target, self._ask_target = self._resting(TOUCH_SIZE), self._resting(TOUCH_SIZE)
         self._fair.moved(mid, direction * ticks)
         self._last_move = direction * ticks / self._scale.ticks
         self._lean = max(-1.0, min(1.0, self._lean + 0.1 * direction))
@@ -302,7 +326,7 @@ class SyntheticSource:
             yield TakerUpdate(self._time_ns(), is_up, swept - at_touch, path[-1])
         left = [(price, 0) for price in path if view.quantity(is_bid=not is_up, price_ticks=price)]
         if not view.quantity(is_bid=not is_up, price_ticks=target):
-            left.append((target, self._steps(SIZE_AHEAD)))
+            left.append((target, self._resting(SIZE_AHEAD)))
         if left:
             yield self._levels([] if is_up else left, left if is_up else [])
 
@@ -311,7 +335,7 @@ class SyntheticSource:
         bid, ask = self._touch(view)
         spread = self._regime.spread_ticks
         (old, steps), best = (bid, ask[0] - spread) if is_up else (ask, bid[0] + spread)
-        levels = [(best, self._steps(SIZE_BEHIND))]
+        levels = [(best, self._resting(SIZE_BEHIND))]
         if old != best and steps:
             levels.append((old, min(steps, self._ladder.next_size())))
         return self._levels(levels if is_up else [], [] if is_up else levels)

@@ -216,6 +216,71 @@ def test_a_jumping_price_jumps(stage):
     assert sum(step > 7 for step in steps_bps) >= 3
 
 
+def worth_to_makers(market, until_s):
+    """Their mean markout a second after each trade, in bps: negative is what the taker earned."""
+    by_second = {}
+    trades = []
+    for _ in market.play(until_s=until_s):
+        pass
+    for event in market.events:
+        if isinstance(event, TouchChanged):
+            by_second[event.time_ms // 100] = (event.bid_ticks + event.ask_ticks) / 2
+        elif isinstance(event, TradePrinted):
+            trades.append(event)
+    worth = [
+        (1 if trade.buyer_is_maker else -1) * (by_second[at] / trade.price_ticks - 1) * 1e4
+        for trade in trades
+        if (at := trade.time_ms // 100 + 10) in by_second
+    ]
+    return sum(worth) / len(worth)
+
+
+def test_toxic_takers_earn_more_from_makers_than_calm_ones(stage):
+    regimes = (RegimeName.CALM, RegimeName.TOXIC)
+    calm, toxic = (worth_to_makers(stage(SyntheticSource(BTC, 1, regime)), 45) for regime in regimes)
+    assert toxic < 1.5 * calm < 0
+
+
+def test_one_sided_takers_come_to_one_side(stage):
+    market = stage(SyntheticSource(BTC, 1, RegimeName.ONE_SIDED))
+    for _ in market.play(until_s=20):
+        pass
+    bought = [event.buyer_is_maker for event in market.events if isinstance(event, TradePrinted)]
+    share = sum(bought) / len(bought)
+    assert max(share, 1 - share) > 0.65
+
+
+def test_a_thin_book_holds_a_fraction_and_its_spread_is_wide(stage):
+    books = {}
+    for regime in (RegimeName.CALM, RegimeName.THIN):
+        market = stage(SyntheticSource(BTC, 1, regime))
+        for _ in market.play(until_s=5):
+            pass
+        books[regime] = market.exchange.depth("BTCUSDT", 1000)
+    held = {regime: sum(steps for _, steps in (*book.bids, *book.asks)) for regime, book in books.items()}
+    assert held[RegimeName.THIN] < held[RegimeName.CALM] / 5
+    thin = books[RegimeName.THIN]
+    assert thin.asks[0][0] - thin.bids[0][0] > 1
+
+
+def test_a_calm_book_becomes_thin_when_the_regime_changes(stage):
+    source = SyntheticSource(BTC, 1)
+    market = stage(source)
+    market.run(until_s=2)
+    before = sum(steps for _, steps in market.exchange.depth("BTCUSDT", 100).bids)
+    source.set_regime(RegimeName.THIN)
+    market.run(until_s=25)
+    assert sum(steps for _, steps in market.exchange.depth("BTCUSDT", 100).bids) < before / 2
+
+
+def test_a_funding_squeeze_begins_with_a_rate_far_from_a_calm_ones():
+    calm, squeeze = (
+        SyntheticSource(BTC, 1, regime).start().funding_rate_e8
+        for regime in (RegimeName.CALM, RegimeName.FUNDING_SQUEEZE)
+    )
+    assert (calm, squeeze) == (10_000, 300_000)  # 1 bps for eight hours, and the symbol's cap of 30
+
+
 def test_a_regime_can_change_while_the_market_runs(stage):
     source = SyntheticSource(BTC, 1, RegimeName.CALM)
     market = stage(source)
