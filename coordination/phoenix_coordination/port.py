@@ -27,11 +27,15 @@ class EmergencyLevel(IntEnum):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """A leader's memory as it was saved under `token`, `saved_wall_ns` (UTC)."""
+    """A leader's memory as it was saved under `token`, `saved_wall_ns` (UTC, by the clock of who saved it).
+
+    `observed_ns`: for how long this process itself has seen that it is the newest. It is at least so old.
+    """
 
     token: int
     saved_wall_ns: int
     memory: bytes
+    observed_ns: int = 0
 
 
 class LeaseGranted(msgspec.Struct, frozen=True):

@@ -136,12 +136,17 @@ class Pnl(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Ages(msgspec.Struct, frozen=True, rename="camel"):
-    """Milliseconds since …; `None` where it never happened. `reason`: for how long the present reason has held."""
+    """Milliseconds since …; `None` where it never happened. `reason`: for how long the present reason has held.
+
+    `steward`: since this worker has last seen that the account's steward, whoever it is, has looked at margin and
+    symbols without a leader; since it could see it at all where nobody has.
+    """
 
     book: int | None = None
     user: int | None = None
     reason: int = 0
     running: int = 0
+    steward: int | None = None
 
 
 class Latency(msgspec.Struct, frozen=True, rename="camel"):

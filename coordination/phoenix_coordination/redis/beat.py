@@ -18,7 +18,8 @@ from phoenix_coordination.redis.switches import Switch
 class Beat(msgspec.Struct, frozen=True):
     """One instant at the server, in the life that `run` names.
 
-    `standby`: another candidate is warm; `memory`: only with a lease that was taken.
+    `standby`: another candidate is warm; `memory`: only with a lease that was taken. `saved`: which memory is kept (its
+    token, and the wall time at which it was saved, in ns); nothing with a lease that is held.
     """
 
     status: str
@@ -31,6 +32,7 @@ class Beat(msgspec.Struct, frozen=True):
     rebuilt: bool
     ledger_epoch: int
     memory: Snapshot | None
+    saved: tuple[str, str] | None
     run: str
 
 
@@ -59,7 +61,7 @@ async def beat(
         ],
         [
             *(holder, asked.token, asked.watched, highest, secrets.token_hex(8), MAX_TOKEN),
-            *(int(warm), courtesy_ms),
+            *(int(warm), courtesy_ms, symbol),
         ],
     )
     status, token, fingerprint, standby, emergency, halt, (generation, rebuilt, epoch), memory, run = told
@@ -73,6 +75,7 @@ async def beat(
         generation.decode(),
         bool(rebuilt),
         int(epoch),
-        snapshot_of(symbol, *memory) if memory else None,
+        snapshot_of(symbol, *memory) if status == b"taken" else None,
+        (memory[1].decode(errors="replace"), memory[2].decode(errors="replace")) if memory else None,
         run.decode(),
     )

@@ -11,11 +11,13 @@ import math
 import random
 from collections.abc import Awaitable, Callable
 
-from phoenix_coordination.port import Clock, LeaseGranted, LeaseLost, LeaseRenewed, LeaseTimes
+from msgspec.structs import replace
+
+from phoenix_coordination.port import Clock, LeaseGranted, LeaseLost, LeaseRenewed, LeaseTimes, Snapshot
 from phoenix_coordination.redis.beat import Beat, beat
 from phoenix_coordination.redis.client import FAULTS, Redis, RedisFaultError
 from phoenix_coordination.redis.keys import AccountKeys
-from phoenix_coordination.redis.lease import Change, Lease
+from phoenix_coordination.redis.lease import Asked, Change, Lease, Watch
 from phoenix_coordination.redis.scripts import Script, call
 from phoenix_coordination.redis.tasks import begin, end
 
@@ -65,6 +67,7 @@ class Campaign:
         self._failed = failed
         self._settle = settle
         self._lease = Lease(times)
+        self._memory = Watch()
         self._fit_run = ""
         self._warm = False
         self._standby = False
@@ -78,8 +81,13 @@ class Campaign:
 
     @property
     def token(self) -> int:
-        """0 while the lease is not held."""
-        return self._lease.token
+        """0 while the lease is not held; also where it has ended and nobody has been told yet."""
+        return 0 if self._lease.expired(self._clock.monotonic_ns()) else self._lease.token
+
+    @property
+    def deadline_ns(self) -> int:
+        """Of the lease that `token` says is held."""
+        return self._lease.deadline_ns
 
     @property
     def beat_s(self) -> float:
@@ -96,6 +104,16 @@ class Campaign:
 
     def beat_now(self) -> None:
         """Something has changed that the next heartbeat reads or writes."""
+        self._wake.set()
+
+    def doubt(self) -> None:
+        """Something was found that `prepare` should see: it has its say before the next heartbeat."""
+        self._fit_run = ""
+
+    def outranked(self, token: int) -> None:
+        """Somebody has led under this token, not below ours: ours is worth nothing, and the next will be above it."""
+        self._lease.exceed(token)
+        self._lose(f"another led under token {token}, which is not below its own")
         self._wake.set()
 
     def warm(self, *, warm: bool) -> None:
@@ -169,8 +187,15 @@ class Campaign:
         except FAULTS as error:
             return self._fail(error)
         self._failures = 0
+        self._heed(asked, answer)
+        return lease.next_beat_ns(self._clock.monotonic_ns()) / 1e9 / self._clock.rate
+
+    def _heed(self, asked: Asked, answer: Beat) -> None:
+        lease, now_ns = self._lease, self._clock.monotonic_ns()
         self._standby = answer.standby
-        change = lease.heed(asked, answer.status, answer.token, answer.fingerprint, self._clock.monotonic_ns())
+        if answer.saved is not None:
+            self._memory.saw("/".join(answer.saved), now_ns)
+        change = lease.heed(asked, answer.status, answer.token, answer.fingerprint, now_ns)
         match change:
             case Change.NONE:
                 pass
@@ -183,7 +208,6 @@ class Campaign:
                 self._given = lease.lose()
             case Change.GRANTED | Change.RENEWED:
                 self._hold(change, answer)
-        return lease.next_beat_ns(self._clock.monotonic_ns()) / 1e9 / self._clock.rate
 
     def _hold(self, change: Change, answer: Beat) -> None:
         lease = self._lease
@@ -192,9 +216,14 @@ class Campaign:
         left_s = (lease.deadline_ns - self._clock.monotonic_ns()) / 1e9 / self._clock.rate
         self._expiry = asyncio.get_running_loop().call_later(left_s, self._lose, "not renewed before its deadline")
         if change is Change.GRANTED:
-            self._tell(LeaseGranted(lease.token, lease.deadline_ns, answer.memory))
+            self._tell(LeaseGranted(lease.token, lease.deadline_ns, self._observed(answer.memory)))
         else:
             self._tell(LeaseRenewed(lease.token, lease.deadline_ns))
+
+    def _observed(self, memory: Snapshot | None) -> Snapshot | None:
+        if memory is None:
+            return None
+        return replace(memory, observed_ns=self._clock.monotonic_ns() - self._memory.since_ns)
 
     def _expire_if_due(self) -> None:
         if self._lease.expired(self._clock.monotonic_ns()):

@@ -29,7 +29,8 @@ from phoenix_coordination.redis.beat import Beat
 from phoenix_coordination.redis.budgets import Budgets
 from phoenix_coordination.redis.campaign import Campaign, LeaseMessage
 from phoenix_coordination.redis.client import FAULTS, Credentials, check_server, connect, fault_of
-from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.foreign import check_keys
+from phoenix_coordination.redis.keys import AccountKeys, EgressKeys
 from phoenix_coordination.redis.ledger import ReadHoldings
 from phoenix_coordination.redis.news import News
 from phoenix_coordination.redis.reachability import BEAT, Reachability
@@ -86,6 +87,7 @@ class RedisCoordinator:
         self._reachability = Reachability(self._tell)
         self._writes = Writes(self._request_ended)
         self._keys: AccountKeys | None = None
+        self._egress: EgressKeys | None = None
         self._reservations: Reservations | None = None
         self._budgets: Budgets | None = None
         self._campaign: Campaign | None = None
@@ -113,6 +115,8 @@ class RedisCoordinator:
             self._tell,
             lambda: self._terms,
             lambda error: self._request_ended("reservations", error),
+            self._outranked,
+            self.doubt,
         )
         self._budgets = Budgets(
             self._client,
@@ -142,6 +146,7 @@ class RedisCoordinator:
     async def admit(self, terms: BudgetTerms, fixed_weight_1m: int, account_weight_1m: int) -> Admission:
         if self._budgets is None:
             raise RuntimeError("join() comes first")
+        self._egress = EgressKeys(terms.egress)
         try:
             await self._check()
         except FAULTS as error:
@@ -230,6 +235,15 @@ class RedisCoordinator:
             if self._campaign is not None:
                 self._campaign.beat_now()
 
+    def doubt(self) -> None:
+        """Redis has refused something: before the next heartbeat it is checked again, which can say what is wrong."""
+        if self._campaign is not None:
+            self._campaign.doubt()
+
+    def _outranked(self, token: int) -> None:
+        if self._campaign is not None:
+            self._campaign.outranked(token)
+
     def _look_anew(self) -> None:
         """Somebody has said something of the switches, the lease or a back-off: what it is stands there."""
         if self._campaign is not None:
@@ -240,13 +254,19 @@ class RedisCoordinator:
     # -- the heartbeat -----------------------------------------------------------------------------
 
     async def _check(self) -> str:
-        """The run of a server that may be used, which hears whose account this is."""
+        """The run of a server that may be used, and holds nothing foreign under our keys.
+
+        It hears whose account this is: nothing is led under a name that means another. Each record says it again,
+        because Redis may forget it.
+        """
         fit = await check_server(self._client)
         if fit.warning and fit.warning != self._warning:
             _log.warning("%s", fit.warning)
         self._warning = fit.warning
-        if self._account and self._keys is not None:
-            await records.name_account(self._client, self._account, self._keys.account, self._clock.rate)
+        if self._keys is not None:
+            await check_keys(self._client, self._keys, self._symbol, self._holder, self._account, self._egress)
+            if self._account:
+                await records.name_account(self._client, self._account, self._keys.account, self._clock.rate)
         return fit.run
 
     async def _hear(self, beat: Beat) -> None:
@@ -279,6 +299,8 @@ class RedisCoordinator:
         """What Redis refuses makes it unreachable until it is done; a lost connection is the beat's to tell."""
         if error is None or kind == BEAT or isinstance(error, ResponseError):
             self._reachability.ended(kind, error)
+        if kind != BEAT and isinstance(error, ResponseError):
+            self.doubt()
 
     # -- what is told ------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 mm:account:<namespace>/<name>                 identity of the account that the resource names
 mm:{<account>}:emergency                      hash: level, epoch, reason, source, at_ms, seeded (run_id)
 mm:{<account>}:emergency:changed              channel
-mm:{<account>}:[dry:]lease:<symbol>           hash: holder, token, beat, released, run; or vacant
+mm:{<account>}:[dry:]lease:<symbol>           hash: holder, token, beat, released, run; or vacant (the office: steward)
 mm:{<account>}:[dry:]lease:<symbol>:freed     channel
 mm:{<account>}:[dry:]warm:<symbol>            sorted set: candidates that could quote at once, by server's time in ms
 mm:{<account>}:[dry:]halt:<symbol>            hash like the emergency's
@@ -11,7 +11,7 @@ mm:{<account>}:[dry:]halt:<symbol>:changed    channel
 mm:{<account>}:[dry:]ledger                   hash: rebuilt, vacant, epoch, net_limit, gross_limit, e:<symbol>
 mm:{<account>}:[dry:]ledger:rebuilding        string: who rebuilds it
 mm:{<account>}:[dry:]snapshot:<symbol>        hash: schema, token, saved_wall_ns, memory
-mm:{<account>}:[dry:]steward                  hash like a snapshot: what the steward saw of the account
+mm:{<account>}:[dry:]snapshot:steward         hash like a symbol's: what the steward saw of the account
 mm:{<account>}:record:<symbol>:<holder>       string, lives as long as a record does
 mm:{<account>}:records                        sorted set of those keys, by the server's time in ms
 mm:{<account>}:orders                         hash: window, h:<holder> (msgpack): see spend.lua
@@ -23,6 +23,9 @@ mm:egress:<egress>:makers                     hash: by worker its fixed weight, 
 """
 
 import msgspec
+
+OFFICE = "steward"
+"""Stands where a symbol does; no exchange lists a symbol in small letters."""
 
 
 def identity_of(account: str) -> str:
@@ -96,7 +99,8 @@ class AccountKeys(msgspec.Struct, frozen=True):
 
     @property
     def steward(self) -> str:
-        return self._rehearsable("steward")
+        """Of the office, which is campaigned for like a symbol."""
+        return self.snapshot(OFFICE)
 
     def maker(self, symbol: str) -> str:
         """No key: the line that all workers of the symbol share among the makers of an egress."""

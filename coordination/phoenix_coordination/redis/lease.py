@@ -2,8 +2,12 @@
 
 A candidate takes what it has seen unchanged for `ttl` on its own monotonic clock, so no clock jump, here or at the
 server, makes two holders (after Gray & Cheriton, "Leases", 1989, without trust in synchronised clocks).
+
+The monotonic clock stands still while the machine is suspended. For who watches that only takes longer; a holder's
+deadline would come too late, so a lease ends with every suspension.
 """
 
+import time
 from enum import Enum
 
 import msgspec
@@ -11,6 +15,15 @@ import msgspec
 from phoenix_coordination.port import LeaseTimes
 
 NS = 1_000_000_000
+_READING_NS = 10_000_000
+"""Two clocks are not read in the same instant."""
+_COUNTS_SLEEP = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""macOS has no other than `CLOCK_MONOTONIC`, which counts it there, unlike Python's own."""
+
+
+def suspended_ns() -> int:
+    """For how long this machine has ever been suspended, up to a constant."""
+    return time.clock_gettime_ns(_COUNTS_SLEEP) - time.monotonic_ns()
 
 
 class Watch(msgspec.Struct):
@@ -35,11 +48,15 @@ class Watch(msgspec.Struct):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a heartbeat says of the lease: the token that it renews (0: candidate), or what has been watched."""
+    """What a heartbeat says of the lease: the token that it renews (0: candidate), or what has been watched.
+
+    `suspended_ns`: see there, as of `sent_ns`.
+    """
 
     token: int
     watched: str
     sent_ns: int
+    suspended_ns: int
 
 
 class Change(Enum):
@@ -59,6 +76,7 @@ class Lease(msgspec.Struct):
     token: int = 0
     deadline_ns: int = 0
     highest: int = 0
+    suspended_ns: int = 0
     watch: Watch = msgspec.field(default_factory=Watch)
 
     @property
@@ -66,18 +84,19 @@ class Lease(msgspec.Struct):
         return int(self.times.ttl_s * NS)
 
     def expired(self, now_ns: int) -> bool:
-        return self.token != 0 and now_ns >= self.deadline_ns
+        return self.token != 0 and (now_ns >= self.deadline_ns or _slept_since(self.suspended_ns))
 
     def ask(self, now_ns: int) -> Asked:
         """Not to be called while `expired`: a renewal that leaves after the deadline could meet the next holder's."""
+        slept_ns = suspended_ns()
         if self.token:
-            return Asked(self.token, "", now_ns)
+            return Asked(self.token, "", now_ns, slept_ns)
         watched = self.watch.what if self.watch.left_ns(now_ns, self.ttl_ns) == 0 else ""
-        return Asked(0, watched, now_ns)
+        return Asked(0, watched, now_ns, slept_ns)
 
     def heed(self, asked: Asked, status: str, token: int, fingerprint: str, now_ns: int) -> Change:
         """Takes the server's answer, which counts from when it was asked for. After a loss `token` is for `lose`."""
-        self.highest = max(self.highest, token)
+        self.exceed(token)
         if self.token != asked.token:
             return Change.NONE  # it ran out while we were asking
         if status == "watch":
@@ -87,9 +106,9 @@ class Lease(msgspec.Struct):
             return Change.LOST
         # A holder stops `margin` before anybody could take what it renewed at that moment.
         deadline_ns = asked.sent_ns + int((self.times.ttl_s - self.times.margin_s) * NS)
-        if now_ns >= deadline_ns:
+        if now_ns >= deadline_ns or _slept_since(asked.suspended_ns):
             return Change.TOO_LATE
-        self.token, self.deadline_ns = token, deadline_ns
+        self.token, self.deadline_ns, self.suspended_ns = token, deadline_ns, asked.suspended_ns
         self.watch.restart()
         return Change.RENEWED if status == "held" else Change.GRANTED
 
@@ -98,9 +117,17 @@ class Lease(msgspec.Struct):
         token, self.token = self.token, 0
         return token
 
+    def exceed(self, token: int) -> None:
+        """Whoever leads next does it under a higher one: somebody has led under this."""
+        self.highest = max(self.highest, token)
+
     def next_beat_ns(self, now_ns: int) -> int:
         """How long to the next heartbeat: a renewal, or the moment in which what is watched is free."""
         renew_ns = int(self.times.renew_s * NS)
         if self.token or not self.watch.what:
             return renew_ns
         return min(renew_ns, self.watch.left_ns(now_ns, self.ttl_ns) + NS // 1000)
+
+
+def _slept_since(before_ns: int) -> bool:
+    return suspended_ns() - before_ns > _READING_NS

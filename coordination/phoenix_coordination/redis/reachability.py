@@ -25,7 +25,7 @@ class Reachability:
             self._troubles.pop(kind, None)
         else:
             self._troubles[kind] = fault_of(error)
-        trouble = next(iter(self._troubles.values()), "")
+        trouble = self._troubles.get(BEAT) or next(iter(self._troubles.values()), "")  # the beat's check names the key
         if trouble and trouble != self._trouble:
             self._tell(Unreachable(trouble))
             self._reachable = False

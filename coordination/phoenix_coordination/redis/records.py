@@ -25,7 +25,8 @@ class Published(msgspec.Struct, frozen=True):
 async def publish(client: Redis, keys: AccountKeys, record: StateRecord, rate: float) -> None:
     """Replaces the holder's record, which then lives `TTL_MS` of the run's time; drops dead ones from the index.
 
-    Says which account it is, too: a person finds it by its resource, also after Redis has forgotten everything.
+    Says which account it is, too: a person finds it by its resource, also after Redis has forgotten everything, and of
+    two accounts that have begun under one name in the same moment one finds out here.
     Raises `ResponseError` where that names another account, once the record is there: both are seen meanwhile.
     """
     key = keys.record(record.symbol, record.holder)

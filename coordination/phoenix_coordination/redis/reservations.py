@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from phoenix_coordination.port import AccountTerms, Clock, LeaseTimes, Message, Reservation, Reserved
 from phoenix_coordination.redis.client import FAULTS, Redis, fault_of
+from phoenix_coordination.redis.foreign import NO_EXPIRY
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.lease import NS, Watch
 from phoenix_coordination.redis.ledger import Grant, Grants, ReadHoldings, amounts_of, limits_of, rebuilt_entry
@@ -30,7 +31,8 @@ class Reservations:
     """The ledger's client of one worker. Nothing is asked without the lease.
 
     `tell` hears the answers, `terms` gives the account's as they are now; `failed` hears of each attempt what
-    went wrong, or `None`.
+    went wrong, or `None`; `outranked` of a token, not below ours, under which another has asked; `doubt` is called
+    where the ledger could not be rebuilt.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class Reservations:
         tell: Callable[[Message], None],
         terms: Callable[[], AccountTerms],
         failed: Callable[[Exception | None], None],
+        outranked: Callable[[int], None],
+        doubt: Callable[[], None],
     ) -> None:
         self._client = client
         self._keys = keys
@@ -56,6 +60,8 @@ class Reservations:
         self._tell = tell
         self._terms = terms
         self._failed = failed
+        self._outranked = outranked
+        self._doubt = doubt
         self._token = 0
         self._sequence = 0
         self._newest = -1
@@ -170,8 +176,22 @@ class Reservations:
                 self._epoch = int(answer[3])
             case b"overflow":
                 self._give(asked, 0, 0)
-            case _:  # fenced or stale: the next heartbeat tells who leads
+            case b"stale":
+                self._give(asked, 0, 0)
+                self._stale(token, int(answer[1]))
+            case _:  # fenced: the next heartbeat tells who leads
                 return
+
+    def _stale(self, token: int, entry_token: int) -> None:
+        """Nobody but this process should have asked under its token, and nobody at all under a newer one."""
+        _log.error(
+            "the ledger's entry of %s was written under token %d, this lease has %d: its record in Redis was lost, or "
+            "somebody else wrote the entry; the lease is given up and taken anew above it",
+            self._symbol,
+            entry_token,
+            token,
+        )
+        self._outranked(entry_token)
 
     def _give(self, asked: Reservation, buys: int, sells: int) -> None:
         told = Reserved(asked.sequence, buys, sells)
@@ -189,6 +209,9 @@ class Reservations:
                 "SET", self._keys.rebuilding, self._holder, "NX", "PX", int(_LOCK_MS / self._clock.rate)
             )
             if not locked:
+                # Another's, which ends; one that never does is nobody's of us.
+                if int(await self._client.execute_command("PTTL", self._keys.rebuilding)) == NO_EXPIRY:
+                    self._doubt()
                 return
             try:
                 holdings = await self._read_holdings()
@@ -208,6 +231,7 @@ class Reservations:
                 self._need.set()
         except FAULTS as error:
             _log.warning("the shared ledger was not rebuilt, is tried again: %s", fault_of(error))
+            self._doubt()
 
     @property
     def _pause_ms(self) -> int:

@@ -16,18 +16,18 @@ from phoenix_coordination.port import Clock, LeaseLost, LeaseTimes
 from phoenix_coordination.redis.beat import Beat
 from phoenix_coordination.redis.campaign import Campaign, LeaseMessage
 from phoenix_coordination.redis.client import FAULTS, Credentials, Redis, check_server, connect, fault_of
-from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.keys import OFFICE, AccountKeys
 from phoenix_coordination.redis.lease import NS, Watch
 from phoenix_coordination.redis.ledger import Entry, Holding, read_ledger, settle
 from phoenix_coordination.redis.scripts import Script, call
 
-OFFICE = "steward"
-"""Stands where a symbol does; no exchange lists a symbol in small letters."""
 LEISURE = 3
 """The office's lease is so many times longer than a symbol's: nothing rests on a quick succession, and every worker of
 the account asks for it.
 """
 SCHEMA = 1
+_NEVER = "0"
+"""In place of when a steward has looked at the account."""
 BORROWER = "/steward"
 """Not the process's own name: it may campaign for the same symbol itself, and would find the lease its own."""
 
@@ -88,16 +88,23 @@ async def read_report(client: Redis, keys: AccountKeys) -> StewardReport | None:
 
 
 class Tenure:
-    """A symbol's lease, borrowed: `token` is 0 when it is not held (any more)."""
+    """A symbol's lease, borrowed."""
 
     def __init__(self, office: "StewardOffice", symbol: str) -> None:
         self.symbol = symbol
-        self.token = 0
-        self.deadline_ns = 0
         self._office = office
         self._seen = ""
         self._decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._campaign = office.campaign(symbol, office.holder + BORROWER, office.times, self._heard, self._tell)
+
+    @property
+    def token(self) -> int:
+        """0 when it is not held (any more), at this very moment."""
+        return self._campaign.token
+
+    @property
+    def deadline_ns(self) -> int:
+        return self._campaign.deadline_ns
 
     async def take(self) -> bool:
         """Waits until the lease is ours, or somebody else turns out to keep it."""
@@ -118,7 +125,6 @@ class Tenure:
         if quiescent:
             self._campaign.release()
         await self._campaign.stop()
-        self.token = 0
         self._office.returned(self)
 
     async def _heard(self, beat: Beat) -> None:
@@ -127,11 +133,7 @@ class Tenure:
         elif beat.status == "watch" and beat.fingerprint != self._seen:
             self._decide()
 
-    def _tell(self, message: LeaseMessage) -> None:
-        if isinstance(message, LeaseLost):
-            self.token = 0
-        else:
-            self.token, self.deadline_ns = message.token, message.deadline_ns
+    def _tell(self, _: LeaseMessage) -> None:
         self._decide()
 
     def _decide(self) -> None:
@@ -141,7 +143,7 @@ class Tenure:
 
 class StewardOffice:
     """Campaigns for the office. It has a connection of its own, so that nothing that is asked here ever stands before a
-    worker's own lease.
+    worker's own lease. `doubt` is called where Redis lets nobody hold it: the worker may find out why.
     """
 
     def __init__(
@@ -154,6 +156,7 @@ class StewardOffice:
         *,
         dry_run: bool,
         credentials: Credentials | None = None,
+        doubt: Callable[[], None] | None = None,
     ) -> None:
         self.holder = holder
         self.clock = clock
@@ -164,14 +167,19 @@ class StewardOffice:
         self._watches: dict[str, Watch] = {}
         self._borrowed: set[Tenure] = set()
         self._office: Campaign | None = None
-        self._token = 0
-        self._deadline_ns = 0
+        self._doubt = doubt
+        self._looked = Watch(_NEVER, clock.monotonic_ns())
         self.refused = ""
         """Why Redis lets nobody hold the office, in a sentence; empty where it does, or cannot be reached."""
 
     @property
     def held(self) -> bool:
-        return self._token != 0 and self.clock.monotonic_ns() < self._deadline_ns
+        return self._token != 0
+
+    @property
+    def unseen_ns(self) -> int:
+        """For how long this process has not seen that a steward, itself or another, has looked at the account."""
+        return self.clock.monotonic_ns() - self._looked.since_ns
 
     def start(self) -> None:
         leisurely = LeaseTimes(*(LEISURE * s for s in (self.times.ttl_s, self.times.renew_s, self.times.margin_s)))
@@ -184,7 +192,6 @@ class StewardOffice:
             self._office.release()
             await self._office.stop()
             self._office = None
-        self._token = 0
 
     async def stop(self) -> None:
         for tenure in list(self._borrowed):  # whose visit was cut short: the lease runs out
@@ -257,36 +264,46 @@ class StewardOffice:
     async def publish(self, report: StewardReport) -> StewardReport | None:
         """The report as it was published, or `None` where the office is somebody else's by now; raises `FAULTS`."""
         report = replace(report, holder=self.holder, token=self._token, saved_wall_ns=self.clock.wall_ns())
+        # By this the others see that somebody has looked: who could not leaves it as it is.
+        looked = self._looked.what if report.problem else str(report.saved_wall_ns)
         answer = await call(
             self.client,
             Script.SNAPSHOT,
             [self.keys.steward, self.keys.lease(OFFICE)],
-            [self.holder, self._token, SCHEMA, report.saved_wall_ns, msgspec.json.encode(report)],
+            [self.holder, report.token, SCHEMA, looked, msgspec.json.encode(report)],
         )
-        return report if answer else None
+        if not answer:
+            return None
+        self._looked.saw(looked, self.clock.monotonic_ns())
+        return report
 
     # -- the campaign ------------------------------------------------------------------------------
 
     async def _check(self) -> str:
         return (await check_server(self.client)).run
 
-    async def _heard(self, _: Beat) -> None:
+    @property
+    def _token(self) -> int:
+        return self._office.token if self._office is not None else 0
+
+    async def _heard(self, beat: Beat) -> None:
         """The switches are the worker's own campaign's to hear."""
         self.refused = ""
+        if beat.saved is not None and beat.saved[1]:
+            self._looked.saw(beat.saved[1], self.clock.monotonic_ns())
 
     def _failed(self, error: Exception) -> None:
         """The worker's own campaign tells that Redis is away."""
         if isinstance(error, ResponseError):
             self.refused = fault_of(error)
+            if self._doubt is not None:
+                self._doubt()
         for watch in self._watches.values():
             watch.restart()
 
     def _tell(self, message: LeaseMessage) -> None:
         if isinstance(message, LeaseLost):
-            self._token = 0
             self._watches.clear()
-        else:
-            self._token, self._deadline_ns = message.token, message.deadline_ns
 
 
 async def _settle_nothing() -> None:

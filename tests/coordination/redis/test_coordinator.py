@@ -6,6 +6,8 @@ import signal
 
 import pytest
 from phoenix_coordination.port import (
+    BudgetNeed,
+    BudgetTerms,
     EmergencyChanged,
     EmergencyLevel,
     HaltChanged,
@@ -18,7 +20,7 @@ from phoenix_coordination.port import (
     Reserved,
     Unreachable,
 )
-from phoenix_coordination.redis.keys import identity_of
+from phoenix_coordination.redis.keys import OFFICE, EgressKeys, identity_of
 from phoenix_coordination.redis.ledger import Holding
 from phoenix_coordination.redis.records import read_records
 from phoenix_coordination.redis.reservations import REBUILD_PAUSE_TTLS
@@ -26,6 +28,7 @@ from phoenix_coordination.redis.switches import UNSEEDED
 from phoenix_coordination.state import SCHEMA, Mode, Reason, Role, StateRecord, encode
 
 ACCOUNT = "binance-usdm:simulator:abc"
+TIMES = LeaseTimes(ttl_s=5.0, renew_s=0.5, margin_s=1.0)
 
 
 async def begun(world, symbol="BTCUSDT", **options):
@@ -125,11 +128,141 @@ async def test_a_foreign_value_under_our_key_is_said_and_heals(redis_world, key)
     heard = member.count
     await world.client.execute_command("SET", name, "somebody else's")
     told = (await member.hears(Unreachable, after=heard)).reason
-    assert "foreign value" in told
+    assert "foreign value (string" in told
     assert name in told
     await member.hears(LeaseLost, after=heard)
     await world.client.execute_command("DEL", name)
     await member.hears(Reachable, after=heard)
+
+
+EGRESS = EgressKeys("default")
+ADMITTED = BudgetTerms("default", 300, 1_200, 2_400, order_share=0.8, weight_share=0.8, reserve_share=0.2)
+FOREIGN = {
+    "emergency": lambda keys: keys.emergency,
+    "ledger": lambda keys: keys.ledger,
+    "the ledger's lock": lambda keys: keys.rebuilding,
+    "the steward's report": lambda keys: keys.steward,
+    "the steward's lease": lambda keys: keys.lease(OFFICE),
+    "memory": lambda keys: keys.snapshot("BTCUSDT"),
+    "own record": lambda keys: keys.record("BTCUSDT", "pod/1"),
+    "records": lambda keys: keys.records,
+    "orders": lambda keys: keys.orders,
+    "orders, speakers": lambda keys: keys.orders_speakers,
+    "weight": lambda _: EGRESS.weight,
+    "weight, short": lambda _: EGRESS.weight_short,
+    "makers": lambda _: EGRESS.makers,
+    "name of the account": lambda _: identity_of("local/main"),
+}
+
+
+@pytest.mark.parametrize("key", FOREIGN.values(), ids=FOREIGN.keys())
+async def test_a_list_under_any_of_our_keys_is_named_and_nothing_is_led_until_it_is_gone(redis_world, key):
+    world = redis_world
+    name = key(world.keys)
+    await world.client.execute_command("DEL", name)
+    await world.client.execute_command("RPUSH", name, "somebody else's")
+    member = world.member("BTCUSDT")
+    await member.coordinator.join(ACCOUNT)
+    refused = await member.coordinator.admit(ADMITTED, 94, 80)
+    assert name in refused.problem
+    assert "list" in refused.problem
+    await member.coordinator.start(member.sink)
+    told = (await member.hears(Unreachable)).reason
+    assert name in told
+    assert "move it away" in told
+    await asyncio.sleep(2 * TIMES.renew_s / world.clock.rate)
+    assert not any(isinstance(message, LeaseGranted) for message in member.told)
+    await world.client.execute_command("DEL", name)
+    await world.seed()
+    await member.hears(LeaseGranted)
+
+
+@pytest.mark.parametrize(
+    ("key", "use"),
+    [
+        (FOREIGN["records"], lambda member: member.coordinator.publish(record())),
+        (FOREIGN["orders, speakers"], lambda member: member.coordinator.spend(BudgetNeed(1, 0, 5, 0, 0, 5, 0))),
+        (FOREIGN["weight"], lambda member: member.coordinator.spend(BudgetNeed(1, 0, 5, 0, 0, 5, 0))),
+    ],
+    ids=["records", "orders", "weight"],
+)
+async def test_a_list_that_comes_while_it_leads_is_named_and_ends_that(redis_world, key, use):
+    world = redis_world
+    member = world.member("BTCUSDT")
+    await member.coordinator.join(ACCOUNT)
+    assert not (await member.coordinator.admit(ADMITTED, 94, 80)).problem
+    await member.coordinator.start(member.sink)
+    await member.hears(LeaseGranted)
+    name, heard = key(world.keys), member.count
+    await world.client.execute_command("DEL", name)
+    await world.client.execute_command("RPUSH", name, "somebody else's")
+    use(member)
+    await member.hears(LeaseLost, after=heard)
+    assert any(name in message.reason for message in member.told[heard:] if isinstance(message, Unreachable))
+    heard = member.count
+    await world.client.execute_command("DEL", name)
+    await member.hears(LeaseGranted, after=heard)
+    use(member)
+    await member.hears(Reachable, after=heard)
+
+
+async def test_a_lock_of_the_ledger_that_never_ends_is_named_instead_of_waited_for(redis_world):
+    world = redis_world
+    member = await leading(world)
+    await world.client.execute_command("SET", world.keys.rebuilding, "somebody else's")
+    heard = member.count
+    await world.client.execute_command("HDEL", world.keys.ledger, "rebuilt")
+    told = (await member.hears(Unreachable, after=heard)).reason
+    assert world.keys.rebuilding in told
+    assert "expiry" in told
+    await member.hears(LeaseLost, after=heard)
+    await world.client.execute_command("DEL", world.keys.rebuilding)
+    await member.hears(LeaseGranted, after=heard)
+
+
+async def test_a_lock_of_another_worker_is_waited_for(redis_world):
+    world = redis_world
+    await world.client.execute_command("SET", world.keys.rebuilding, "pod/9", "PX", 200)
+    member = await leading(world)
+    member.coordinator.reserve(Reservation(1, 0, 5, 5, 1.0, 0, 0))
+    await eventually(lambda: Reserved(1, 5, 5) in member.told, member)
+    assert not any(isinstance(told, Unreachable) for told in member.told)
+
+
+async def test_who_finds_a_newer_leaders_entry_in_the_ledger_leads_again_only_above_it(redis_world):
+    """Its lease's record was lost, and the server's clock had gone back."""
+    world = redis_world
+    member = await leading(world)
+    token = (await member.hears(LeaseGranted)).token
+    member.coordinator.reserve(Reservation(1, 0, 5, 5, 1.0, 0, 0))
+    await eventually(lambda: Reserved(1, 5, 5) in member.told, member)
+    run = (await world.client.execute_command("INFO", "server"))["run_id"]
+    newer = token + 1_000_000_000
+    await world.client.execute_command("HSET", world.keys.ledger, "e:BTCUSDT", f"{run} {newer} 1 1 1 1 1 1")
+    heard = member.count
+    member.coordinator.reserve(Reservation(2, 0, 6, 6, 1.0, 0, 0))
+    assert str(newer) in (await member.hears(LeaseLost, after=heard)).reason
+    assert (await member.hears(LeaseGranted, after=heard)).token > newer
+    heard = member.count
+    member.coordinator.reserve(Reservation(3, 0, 6, 6, 1.0, 0, 0))
+    assert await member.hears(Reserved, after=heard) == Reserved(3, 6, 6)
+
+
+async def test_how_old_a_memory_is_at_least_is_what_was_seen_of_it_and_no_clocks_word(redis_world):
+    world = redis_world
+    first = await leading(world)
+    first.coordinator.save_snapshot((await first.hears(LeaseGranted)).token, b"memory")
+    await first.hears(LeaseRenewed, after=first.count)
+    second = await begun(world)
+    await second.hears(EmergencyChanged)
+    await first.coordinator.stop()  # without a release: it is watched for a ttl
+    seen = (await second.hears(LeaseGranted)).memory
+    assert seen.memory == b"memory"
+    assert seen.observed_ns >= TIMES.ttl_s * 10**9
+    second.coordinator.release()
+    await second.hears(LeaseLost)
+    third = await leading(world)
+    assert (await third.hears(LeaseGranted)).memory.observed_ns < TIMES.ttl_s * 10**9, "it has only just come"
 
 
 @pytest.mark.parametrize("switch", ["emergency", "halt"])

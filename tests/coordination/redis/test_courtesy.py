@@ -22,7 +22,7 @@ def lease(lua):
                     *(keys.lease("BTCUSDT"), keys.emergency, keys.halt("BTCUSDT"), keys.ledger),
                     *(keys.warm("BTCUSDT"), keys.snapshot("BTCUSDT")),
                 ],
-                [holder, token, watched, 0, "nonce", MAX_TOKEN, int(warm), COURTESY_MS],
+                [holder, token, watched, 0, "nonce", MAX_TOKEN, int(warm), COURTESY_MS, "BTCUSDT"],
             )
             self.fingerprint = fingerprint
             self.standby = bool(standby)

@@ -4,9 +4,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from msgspec import structs
 from phoenix_coordination.order_id import MAX_TOKEN
 from phoenix_coordination.port import LeaseTimes
-from phoenix_coordination.redis.lease import Asked, Change, Lease
+from phoenix_coordination.redis.lease import Asked, Change, Lease, suspended_ns
 from phoenix_coordination.redis.scripts import Script
 
 TIMES = LeaseTimes(ttl_s=1.0, renew_s=0.2, margin_s=0.2)
@@ -132,7 +133,7 @@ class LeaseMachine(RuleBasedStateMachine):
             ],
             [
                 *(worker.name, asked.token, asked.watched, worker.lease.highest, f"n{self.nonce}", MAX_TOKEN),
-                *(int(worker.warm), COURTESY_MS),
+                *(int(worker.warm), COURTESY_MS, "BTCUSDT"),
             ],
         )
 
@@ -161,13 +162,13 @@ def test_whatever_happens_no_two_workers_hold_one_symbol_and_tokens_only_grow(lu
 
 def _renews_after_its_deadline(lease, asked, status, token, fingerprint, now_ns):
     """A deadline that counts from the answer instead of the request."""
-    late = Asked(asked.token, asked.watched, now_ns)
+    late = structs.replace(asked, sent_ns=now_ns)
     return Lease.heed(lease, late, status, token, fingerprint, now_ns)
 
 
 def _takes_what_it_has_seen(lease, now_ns):
     """A candidate that does not wait for the ttl."""
-    return Asked(lease.token, "" if lease.token else lease.watch.what, now_ns)
+    return Asked(lease.token, "" if lease.token else lease.watch.what, now_ns, suspended_ns())
 
 
 def _late_answer(machine):

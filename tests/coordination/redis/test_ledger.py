@@ -80,8 +80,9 @@ def test_what_may_not_be_changes_nothing(lua, reserve, asked, answer):
 
 def test_an_older_or_repeated_sequence_is_refused(reserve):
     assert reserve(sequence=5, buys=10)[0] == b"granted"
-    assert reserve(sequence=5, buys=20) == [b"stale"]
-    assert reserve(sequence=4, buys=20) == [b"stale"]
+    told = [b"stale", str(TOKEN).encode()]
+    assert reserve(sequence=5, buys=20) == told
+    assert reserve(sequence=4, buys=20) == told
 
 
 def test_a_released_lease_reserves_nothing(lua, reserve):
@@ -302,7 +303,7 @@ def test_a_mark_that_was_doubted_once_is_gone_also_for_the_run_that_had_set_it(l
             *(keys.lease("ETHUSDT"), keys.emergency, keys.halt("ETHUSDT"), keys.ledger),
             *(keys.warm("ETHUSDT"), keys.snapshot("ETHUSDT")),
         ],
-        [HOLDER, 0, "", 0, "nonce", MAX_TOKEN, 0, 400],
+        [HOLDER, 0, "", 0, "nonce", MAX_TOKEN, 0, 400, "ETHUSDT"],
     )
     lua.run = 1
     assert reserve(buys=40)[:2] == [b"granted", b"0"]

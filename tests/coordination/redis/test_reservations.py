@@ -14,7 +14,13 @@ TOKEN = 7
 
 
 @pytest.fixture
-async def granted(redis_world):
+def outranked():
+    """The tokens under which another has asked."""
+    return []
+
+
+@pytest.fixture
+async def granted(redis_world, outranked):
     """A leader that was granted 5 and 4 steps under generation `<run>:first`, and what it was told."""
     client, keys = redis_world.client, redis_world.keys
     run = (await client.execute_command("INFO", "server"))["run_id"]
@@ -40,6 +46,8 @@ async def granted(redis_world):
         tell,
         lambda: TERMS,
         lambda _: None,
+        outranked.append,
+        lambda: None,
     )
     reservations.start()
     reservations.saw(f"{run}:first", rebuilt=True, epoch=0)
@@ -134,3 +142,23 @@ async def test_while_it_is_not_known_what_rests_the_entry_stays_though_nothing_i
     assert await booked(2, 5, 4) == (5, 4)
     assert await booked(3, 5, 4) == (5, 4), "of what may rest nobody has heard; the grant itself is long taken back"
     assert await booked(4, 5, 4, 0, 0) == (0, 0)
+
+
+# -- an entry of somebody else -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [0, 5], ids=["under this token", "under a newer one"])
+async def test_who_finds_that_another_has_asked_has_no_grant_and_says_so(
+    granted, redis_world, outranked, caplog, ahead
+):
+    reservations, told, run, heard = granted
+    entry = f"{run} {TOKEN + ahead} 99 1 1 1 1 1"
+    await redis_world.client.execute_command("HSET", redis_world.keys.ledger, "e:BTCUSDT", entry)
+    reservations.ask(Reservation(2, 0, 6, 6, 1.0, 0, 0))
+    async with asyncio.timeout(20):
+        while told[-1].sequence != 2:
+            heard.clear()
+            await heard.wait()
+    assert told[-1] == Reserved(2, 0, 0)
+    assert outranked == [TOKEN + ahead]
+    assert f"token {TOKEN + ahead}, this lease has {TOKEN}" in caplog.text

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from phoenix_coordination.port import LeaseGranted, LeaseTimes, Reservation, Reserved
+from phoenix_coordination.redis.lease import suspended_ns
 from phoenix_coordination.redis.ledger import Holding, read_ledger
 from phoenix_coordination.redis.steward import BORROWER, StewardOffice, StewardReport, SymbolReport, read_report
 
@@ -100,6 +101,67 @@ async def test_only_who_holds_the_office_reports(office_of, redis_world):
     second = await office_of("pod/2")
     assert await second.publish(StewardReport("", 0, 0, problem="stolen")) is None
     assert await read_report(redis_world.client, redis_world.keys) == told
+
+
+async def test_how_long_nobody_has_looked_is_known_to_every_candidate(office_of, redis_world):
+    first = await office_of("pod/1")
+    await until(lambda: first.held)
+    second = await office_of("pod/2")
+    redis_world.clock.jump(seconds=1)
+    before_ns = second.unseen_ns
+    assert before_ns >= 10**9, "nobody has looked yet"
+    await first.publish(StewardReport("", 0, 0))
+    assert first.unseen_ns < before_ns
+    await until(lambda: second.unseen_ns < before_ns)
+    redis_world.cut()
+    gone_ns = second.unseen_ns
+    await until(lambda: second.unseen_ns > gone_ns + 2 * 10**9)
+    redis_world.heal()
+
+
+async def test_a_steward_that_could_not_read_the_account_has_not_looked(office_of):
+    first = await office_of("pod/1")
+    await until(lambda: first.held)
+    await first.publish(StewardReport("", 0, 0))
+    looked_ns = first.unseen_ns
+    await first.publish(StewardReport("", 0, 0, problem="the exchange says no"))
+    assert first.unseen_ns > looked_ns
+    second = await office_of("pod/2")
+    begun_ns = second.unseen_ns
+    await first.publish(StewardReport("", 0, 0, problem="the exchange says no"))
+    await until(lambda: second.unseen_ns > begun_ns + 8 * 10**9)
+
+
+async def test_an_office_that_redis_refuses_has_the_worker_look_why(redis_world):
+    asked = []
+    await redis_world.client.execute_command("RPUSH", redis_world.keys.steward, "somebody else's")
+    office = StewardOffice(
+        redis_world.server.url,
+        *(ACCOUNT, "pod/1", redis_world.clock, TIMES),
+        dry_run=False,
+        doubt=lambda: asked.append(office.refused),
+    )
+    office.start()
+    await until(lambda: asked)
+    await office.stop()
+    assert redis_world.keys.steward in asked[0]
+
+
+@pytest.mark.parametrize("reason", ["cut short", "suspended"])
+async def test_a_borrowed_lease_is_over_when_its_deadline_or_the_machines_sleep_has_ended_it(
+    office_of, redis_world, monkeypatch, reason
+):
+    office = await office_of()
+    tenure = office.borrow("ETHUSDT")
+    assert await tenure.take()
+    if reason == "suspended":
+        slept_ns = suspended_ns() + 10**9
+        monkeypatch.setattr("phoenix_coordination.redis.lease.suspended_ns", lambda: slept_ns)
+    else:
+        redis_world.clock.jump(seconds=20)
+    assert tenure.token == 0
+    assert not office.held
+    await tenure.end(quiescent=True)
 
 
 @pytest.mark.parametrize(

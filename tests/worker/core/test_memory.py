@@ -16,10 +16,10 @@ def engine():
     return World().engine
 
 
-def restored(memory, age_ns=SECOND):
+def restored(memory, age_ns=SECOND, observed_ns=0):
     """A fresh engine that was told it."""
     fresh = engine()
-    fresh.on(ev.Restored(fresh.now_ns, memory, age_ns))
+    fresh.on(ev.Restored(fresh.now_ns, memory, age_ns, observed_ns))
     return fresh
 
 
@@ -90,9 +90,13 @@ def test_fills_that_are_remembered_are_not_booked_again_and_others_are(memory, w
     assert fresh.account.position.is_new(fill.trade_id + 1)
 
 
-@pytest.mark.parametrize(("left_s", "age_s", "cools_s"), [(60, 10, 50), (60, 60, 0), (0, 0, 0), (60, -5, 60)])
-def test_a_cooldown_goes_on_where_it_was(memory, left_s, age_s, cools_s):
-    fresh = restored(altered(memory, cooldown_left_ns=left_s * SECOND), age_s * SECOND)
+@pytest.mark.parametrize(
+    ("left_s", "age_s", "observed_s", "cools_s"),
+    [(60, 10, 10, 50), (60, 60, 60, 0), (0, 0, 0, 0), (60, 3_600, 0, 60), (60, 3_600, 5, 55), (60, 0, 5, 55)],
+    ids=["goes on", "is over", "none", "a wall clock ahead ends none", "nor shortens it", "one behind draws none out"],
+)
+def test_a_cooldown_is_shorter_only_by_what_was_observed(memory, left_s, age_s, observed_s, cools_s):
+    fresh = restored(altered(memory, cooldown_left_ns=left_s * SECOND), age_s * SECOND, observed_s * SECOND)
     assert max(0, fresh.liquidation.cooldown_until_ns - fresh.now_ns) == cools_s * SECOND
 
 

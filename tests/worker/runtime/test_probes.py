@@ -47,6 +47,7 @@ class Facts:
         self.starting = ""
         self.watch = LoopWatch(lambda _: None)
         self.steward = None
+        self.steward_unseen_ns = 2_500_000_000
 
     def view(self):
         return msgspec.structs.replace(self.engine.view(), **self.changes)
@@ -55,7 +56,10 @@ class Facts:
         in_force = InForce(self.resolved, "h", 1, refused=self.refused)
         identity = Identity("pod/1", "k3f9a0", 0)
         return running_record(
-            identity, in_force, self.view(), self.instrument, Meters(), ReasonClock(), now_ns=1, wall_ns=1
+            *(identity, in_force, self.view(), self.instrument, Meters(), ReasonClock()),
+            steward_unseen_ns=self.steward_unseen_ns,
+            now_ns=1,
+            wall_ns=1,
         )
 
     def not_alive(self):
@@ -239,6 +243,7 @@ async def test_the_accounts_figures_are_told_by_its_steward_alone(served):
     facts, get = served
     _, text, _ = await get("/metrics")
     assert 'mm_steward{symbol="BTCUSDT"} 0.0' in text
+    assert 'mm_steward_unseen_seconds{symbol="BTCUSDT"} 2.5' in text, "every worker tells whether there is one"
     assert "mm_account_margin_ratio" not in text
     facts.steward = StewardReport(
         *("pod/1", 7, 1, "USDT", 0.25, 1000.0, 250.0),

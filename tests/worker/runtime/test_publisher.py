@@ -17,11 +17,14 @@ def publish(files, engine, instrument):
     resolved = files.resolve()
     reasons = ReasonClock()
 
-    def make(now_ns=3_000_000_000, refused="", needs_restart=(), **changes):
+    def make(now_ns=3_000_000_000, refused="", needs_restart=(), steward_unseen_ns=None, **changes):
         view = msgspec.structs.replace(engine.view(), **changes)
         in_force = InForce(resolved, resolved.hash, 7, refused=refused, needs_restart=needs_restart)
         return running_record(
-            IDENTITY, in_force, view, instrument, Meters(), reasons, now_ns=now_ns, wall_ns=1_700_000_000_123_456_789
+            *(IDENTITY, in_force, view, instrument, Meters(), reasons),
+            steward_unseen_ns=steward_unseen_ns,
+            now_ns=now_ns,
+            wall_ns=1_700_000_000_123_456_789,
         )
 
     return make
@@ -106,6 +109,7 @@ def test_how_long_the_reason_has_held_is_told(publish):
     later = publish(now_ns=5_500_000_000, reasons=[Reason.PAUSED], not_ready=[], role=Role.LEADING)
     assert later.ages.reason == 2500
     assert later.ages.running == 4500
+    assert publish(steward_unseen_ns=61_500_000_000).ages.steward == 61_500
     assert publish(now_ns=6_000_000_000, reasons=[], not_ready=[], role=Role.LEADING).ages.reason == 0
 
 
@@ -126,4 +130,5 @@ def test_before_the_engine_runs_the_record_says_why(files):
     assert (record.role, record.ready, record.reason) == (Role.STARTING, False, Reason.CREDENTIALS_MISSING)
     assert record.reasons_not_ready == [Reason.CREDENTIALS_MISSING]
     assert record.ages.running == 1000
+    assert record.ages.steward is None
     assert decode(encode(record)) == record

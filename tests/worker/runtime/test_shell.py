@@ -159,7 +159,7 @@ async def test_a_share_of_the_budgets_is_the_venue_s_to_use(assembled, granted):
 
 
 NOW_NS = 1_000 * 10**9
-OLDER, NEWER = port.Snapshot(4, 900 * 10**9, b"older"), port.Snapshot(6, 950 * 10**9, b"newer")
+OLDER, NEWER = port.Snapshot(4, 900 * 10**9, b"older"), port.Snapshot(6, 950 * 10**9, b"newer", 7)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ OLDER, NEWER = port.Snapshot(4, 900 * 10**9, b"older"), port.Snapshot(6, 950 * 1
     [
         pytest.param(0, OLDER, [ev.Restored(0, b"older", 100 * 10**9)], id="it has never led: the last leader's"),
         pytest.param(0, None, [ev.Restored(0, b"", 0)], id="it has never led and there is none: told so"),
-        pytest.param(5, NEWER, [ev.Restored(0, b"newer", 50 * 10**9)], id="another has led since: its"),
+        pytest.param(5, NEWER, [ev.Restored(0, b"newer", 50 * 10**9, 7)], id="another has led since: its"),
         pytest.param(5, OLDER, [], id="it led last: nothing is newer than itself"),
         pytest.param(4, OLDER, [], id="its own memory"),
         pytest.param(5, None, [], id="it led before, and the memory is gone: it knows more than nothing"),

@@ -19,7 +19,7 @@ from phoenix_coordination.port import EmergencyLevel as SharedLevel
 from phoenix_coordination.redis import steward as office_module
 from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.coordinator import RedisCoordinator
-from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.keys import OFFICE, AccountKeys
 from phoenix_coordination.redis.ledger import LedgerView, read_ledger
 from phoenix_coordination.redis.steward import StewardOffice, StewardReport, read_report
 from phoenix_simulator.clock import Clock as VenueClock
@@ -480,8 +480,10 @@ async def test_a_steward_that_cannot_read_the_account_leaves_the_office_to_anoth
     second = await world.steward("steward-2")
     fault = {"kind": "unavailable", "outcome": "internal", "endpoint": "account", "holder": "phoenix/steward-1"}
     await world.fault(fault)
+    await world.until(lambda: second.unseen_ns > 8 * 10**9)  # the office is held, and nobody looks
     await world.in_office(second)
     assert any(event == "steward: leaves the office" for event, _ in world.log.said)
+    await world.until(lambda: first.report is None and first.unseen_ns < 6 * 10**9)
 
 
 async def test_without_redis_nothing_is_touched_and_work_goes_on_when_it_is_back(world):
@@ -494,15 +496,20 @@ async def test_without_redis_nothing_is_touched_and_work_goes_on_when_it_is_back
     await world.until(lambda: world.ids("ETHUSDT") == ["web_person"])
 
 
-async def test_an_office_that_nobody_can_hold_is_said(world):
+async def test_an_office_that_nobody_can_hold_is_said(world, monkeypatch):
     """Else nobody would watch the margin, and nobody would know."""
-    lease = AccountKeys(IDENTITY).lease(office_module.OFFICE)
+    monkeypatch.setattr(steward_module, "UNSEEN_S", 3.0)
+    lease = AccountKeys(IDENTITY).lease(OFFICE)
     await world.redis.command("SET", lease, "somebody else's")
     steward = await world.steward()
     await world.until(lambda: [fields["text"] for event, fields in world.log.said if event == "steward: nobody can be"])
     assert any(lease in fields["text"] for _, fields in world.log.said)
+    await world.until(lambda: any(event == "steward: nobody has looked" for event, _ in world.log.said))
+    unseen_ns = steward.unseen_ns
+    assert unseen_ns >= 3 * 10**9
     await world.redis.command("DEL", lease)
     await world.in_office(steward)
+    assert steward.unseen_ns < unseen_ns
 
 
 async def test_a_rehearsal_looks_and_touches_nothing(world):

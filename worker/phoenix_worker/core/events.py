@@ -316,13 +316,16 @@ class Lease(Event, frozen=True):
 
 
 class Restored(Event, frozen=True):
-    """What the symbol's last leader remembered, `age_ns` ago; told before the `Lease` that makes a leader of us.
+    """What the symbol's last leader remembered; told before the `Lease` that makes a leader of us.
 
-    `memory` is empty where nothing could be read: what it would have said fails closed.
+    `memory` is empty where nothing could be read: what it would have said fails closed. `age_ns`: how old it is by the
+    wall clocks of two machines, of which nobody knows whether they agree. `observed_ns`: how old it is at least, as
+    this process has seen itself.
     """
 
     memory: bytes
     age_ns: int
+    observed_ns: int = 0
 
 
 class SymbolHalt(Event, frozen=True):

@@ -85,8 +85,11 @@ def read(data: bytes, symbol: str) -> Memory:
     return memory
 
 
-def restore(state: State, memory: Memory, age_ns: int) -> Forgotten:
-    """Takes over what the last leader knew, in place of what this worker knew from leading before."""
+def restore(state: State, memory: Memory, age_ns: int, observed_ns: int) -> Forgotten:
+    """Takes over what the last leader knew, in place of what this worker knew from leading before.
+
+    `age_ns`, `observed_ns`: see `Restored`. A cool-down is shorter only by what was observed.
+    """
     account, session = state.account, state.session
     session.unremembered = False
     account.pnl = memory.pnl.followed_by(account.pnl)
@@ -97,7 +100,7 @@ def restore(state: State, memory: Memory, age_ns: int) -> Forgotten:
     if age_ns <= STATISTICS_KEPT_NS and not state.statistics.warm:
         state.statistics = memory.statistics
         state.statistics.last_sample_ns = 0
-    state.liquidation.cool_until(state.now_ns + memory.cooldown_left_ns - age_ns)
+    state.liquidation.cool_until(state.now_ns + memory.cooldown_left_ns - max(0, observed_ns))
     resumed_since = not session.emergency.on and session.emergency.epoch > memory.emergency.epoch
     session.second_writer = memory.second_writer and not resumed_since
     state.dirty = True

@@ -30,7 +30,7 @@ def on_restored(state: State, event: Restored, out: Out) -> None:
         state.session.unremembered = True
         out.append(Note(NoteKind.MEMORY, f"not used: {error}"))
         return
-    forgotten = memory.restore(state, remembered, event.age_ns)
+    forgotten = memory.restore(state, remembered, event.age_ns, event.observed_ns)
     out.append(Note(NoteKind.MEMORY, f"of the last leader, {event.age_ns // 1_000_000_000} s old"))
     session = state.session
     if forgotten.emergency:

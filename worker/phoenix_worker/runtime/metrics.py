@@ -181,7 +181,7 @@ class WorkerCollector:
             yield from _engine_families(sample.view, sample.instrument, symbol)
         if sample.venue is not None:
             yield from _venue_families(sample.venue, symbol)
-            yield from _steward_families(sample.steward, symbol)
+            yield from _steward_families(sample.steward, sample.record.ages.steward, symbol)
 
 
 def _gauge(name: str, text: str, symbol: str, value: float) -> GaugeMetricFamily:
@@ -311,9 +311,15 @@ def _venue_families(figures: VenueStatistics, symbol: str) -> Iterator[Metric]:
     yield _counters_by("mm_api_errors", "Errors of the venue's API.", symbol, "code", errors)
 
 
-def _steward_families(report: StewardReport | None, symbol: str) -> Iterator[Metric]:
+def _steward_families(report: StewardReport | None, unseen_ms: int | None, symbol: str) -> Iterator[Metric]:
     """The whole account's, told by the one worker that looks after it: sum or maximum over workers is the account's."""
     yield _gauge("mm_steward", "1 while this worker is the account's steward.", symbol, float(report is not None))
+    yield _gauge(
+        "mm_steward_unseen_seconds",
+        "Since this worker has last seen that the account's steward, whoever it is, has looked at the account.",
+        symbol,
+        math.nan if unseen_ms is None else unseen_ms / 1000,
+    )
     if report is None:
         return
     ratio, balance = report.margin_ratio, report.margin_balance

@@ -72,6 +72,11 @@ class Peers:
         """What this worker saw last as the account's steward; `None` while another one is."""
         return self._steward.report if self._steward is not None else None
 
+    @property
+    def steward_unseen_ns(self) -> int | None:
+        """Since this worker has last seen that a steward, itself or another, has looked at the account."""
+        return self._steward.unseen_ns if self._steward is not None else None
+
     async def join(self, identity: str, wait_for: Callable[[Reason, str], None]) -> bool:
         """Meets the others under the exchange's own name of the account, once there is room beside them: until then
         `wait_for` hears why not. Whether that took a wait.
@@ -104,6 +109,7 @@ class Peers:
             self._times,
             dry_run=not self._live,
             credentials=self._credentials,
+            doubt=self.coordinator.doubt,
         )
         return Steward(
             office,

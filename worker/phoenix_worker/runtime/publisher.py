@@ -102,10 +102,11 @@ def running_record(
     meters: Meters,
     reasons: ReasonClock,
     *,
+    steward_unseen_ns: int | None,
     now_ns: int,
     wall_ns: int,
 ) -> StateRecord:
-    """The record of a worker whose engine runs."""
+    """The record of a worker whose engine runs. `steward_unseen_ns`: see `Ages`."""
     resolved = in_force.resolved
     unready = not_ready(view)
     if unready:
@@ -150,6 +151,7 @@ def running_record(
             user=_ms(view.truth_age_ns),
             reason=reasons.age_ms(reason, now_ns),
             running=(now_ns - identity.started_ns) // 1_000_000,
+            steward=_ms(steward_unseen_ns),
         ),
         activity=_activity(view, instrument, meters),
     )

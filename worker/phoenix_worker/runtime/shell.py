@@ -163,7 +163,7 @@ class Shell:
         if memory is not None and memory.token > self._led:
             age_ns = max(0, self._clock.wall_ns() - memory.saved_wall_ns)
             self._log.info("memory taken over", saved_under=memory.token, age_s=age_ns // 1_000_000_000)
-            self.sink(ev.Restored(now_ns, memory.memory, age_ns))
+            self.sink(ev.Restored(now_ns, memory.memory, age_ns, memory.observed_ns))
         elif memory is None and not self._led:
             self._log.info("no memory of an earlier leader")
             self.sink(ev.Restored(now_ns, b"", 0))

@@ -71,6 +71,7 @@ class Status:
             self.running.instrument,
             self._meters,
             self._reasons,
+            steward_unseen_ns=self.running.peers.steward_unseen_ns,
             now_ns=now_ns,
             wall_ns=wall_ns,
         )

@@ -45,6 +45,10 @@ MODE_S = 3600.0
 UNREADABLE_S = 30.0
 SETTLE_AFTER_S = 30.0
 """What only counts too much in the ledger harms nobody while a successor may be on its way."""
+UNSEEN_S = 60.0
+"""After this long without that anybody has looked it is an alarm: more than a succession, or a change of hands between
+two workers of which one cannot read the account, takes.
+"""
 RETRY_S = 10.0
 LEAVE_S = 1.0
 """Life's seconds that giving a symbol back may take when the worker ends."""
@@ -89,6 +93,11 @@ class Steward:
         self.report: StewardReport | None = None
         """What was seen last; `None` while another worker holds the office."""
 
+    @property
+    def unseen_ns(self) -> int:
+        """Since this worker has last seen that a steward, itself or another, has looked at the account."""
+        return self._office.unseen_ns
+
     def start(self) -> None:
         self._office.start()
         self._running = begin(self._run(), "steward")
@@ -108,6 +117,7 @@ class Steward:
     async def _run(self) -> None:
         while True:
             await self._clock.sleep(self._poll_s)
+            self._tell_if_nobody_looks()
             if not self._office.held:
                 self.report, self._read_ns = None, 0
                 if self._office.refused:
@@ -119,6 +129,13 @@ class Steward:
                 await self._could_not_read(str(error))
             except FAULTS as error:
                 self._log.warning("steward: Redis does not answer", text=fault_of(error), **{SAMPLED: "steward"})
+
+    def _tell_if_nobody_looks(self) -> None:
+        """Makers quote on: each guards its own symbol. What the account as a whole comes to is watched by nobody."""
+        unseen_s = self.unseen_ns / NS
+        if unseen_s >= UNSEEN_S:
+            text = "nobody watches the account's margin, or withdraws what a dead maker leaves"
+            self._log.error("steward: nobody has looked", text=text, seconds=round(unseen_s), **{SAMPLED: "unseen"})
 
     # -- the account -------------------------------------------------------------------------------
 

@@ -12,15 +12,18 @@
 --     ledger's missing `rebuilt` mark. A mark of another run counts as missing.
 --   * What was doubted under one run of the server (a release, an own record, the `rebuilt` mark) stays doubted, also where
 --     the run before it comes back: two servers may fail over to each other, and lose what the other took last.
---   * A new token is above every earlier one of the record, above `floor`, and at least the server's time in ms.
+--   * A new token is above every earlier one of the record, of the symbol's ledger entry and of its memory, above `floor`,
+--     and at least the server's time in ms: also where the record alone was lost, and the clock went back.
 --   * Switches, ledger and, with a lease that is taken, the newest memory are read in the instant in which the lease is
---     renewed or taken. Where one of them is not ours, nothing is written.
+--     renewed or taken. Where one of them is not ours, nothing is written. Who watches hears which memory is kept.
 --
 -- KEYS  lease, emergency, halt, ledger, warm, snapshot
--- ARGV  holder, token (0: candidate), watched (empty: nothing long enough), floor, nonce, max_token, warm (1 or 0), courtesy
+-- ARGV  holder, token (0: candidate), watched (empty: nothing long enough), floor, nonce, max_token, warm (1 or 0), courtesy,
+--       symbol
 -- gives {'held'|'taken'|'lost'|'watch', token, fingerprint, another warm candidate (1 or 0),
 --        {level, epoch, reason, seeded} of the account, the same of the symbol,
---        {generation, rebuilt (1 or 0), epoch} of the ledger, {schema, token, saved_wall_ns, memory} with 'taken', run}
+--        {generation, rebuilt (1 or 0), epoch} of the ledger, {schema, token, saved_wall_ns} with 'watch', with 'taken'
+--        {schema, token, saved_wall_ns, memory}, else {}, run}
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 if not run then
   return redis.error_reply('FOREIGN INFO server names no run_id')
@@ -35,7 +38,7 @@ end
 local function read(key, ...)
   local found = redis.pcall('HMGET', key, ...)
   if found.err then
-    foreign(key, 'holds a foreign value')
+    foreign(key, 'holds a foreign value (' .. redis.call('TYPE', key).ok .. ')')
     return {}
   end
   return found
@@ -52,10 +55,10 @@ end
 local lease = read(KEYS[1], 'holder', 'token', 'beat', 'released', 'run', 'vacant')
 local switch = read(KEYS[2], 'level', 'epoch', 'reason', 'seeded')
 local halt = read(KEYS[3], 'level', 'epoch', 'reason', 'seeded')
-local ledger = read(KEYS[4], 'rebuilt', 'vacant', 'epoch')
+local ledger = read(KEYS[4], 'rebuilt', 'vacant', 'epoch', 'e:' .. ARGV[9])
 local others = redis.pcall('ZRANGEBYSCORE', KEYS[5], now_ms - tonumber(ARGV[8]), now_ms)
 if others.err then
-  foreign(KEYS[5], 'holds a foreign value')
+  foreign(KEYS[5], 'holds a foreign value (' .. redis.call('TYPE', KEYS[5]).ok .. ')')
   others = {}
 end
 local standby = 0
@@ -86,18 +89,24 @@ else
   status = (own or given or (ARGV[3] ~= '' and ARGV[3] == fingerprint)) and 'taken' or 'watch'
 end
 local memory = {}
+local function read_memory(...)
+  local found = read(KEYS[6], ...)
+  for index = 1, select('#', ...) do
+    memory[index] = found[index] or ''
+  end
+end
 if status == 'taken' then
-  token = math.max(token + 1, tonumber(ARGV[4]) + 1, now_ms)
+  read_memory('schema', 'token', 'saved_wall_ns', 'memory')
+  local reserved, saved = string.match(ledger[4] or '', '^%x+ (%d+) '), tonumber(memory[2])
+  token = math.max(token + 1, tonumber(ARGV[4]) + 1, (tonumber(reserved) or 0) + 1, (saved or 0) + 1, now_ms)
   if token > tonumber(ARGV[6]) then
-    refused = refused or redis.error_reply(
-      'FOREIGN the server\'s clock, or a token under ' .. KEYS[1] .. ', is beyond every date')
+    refused = refused or redis.error_reply('FOREIGN the server\'s clock, or a token under '
+      .. table.concat({KEYS[1], KEYS[4], KEYS[6]}, ' or ') .. ', is beyond every date')
   end
-  local snapshot = read(KEYS[6], 'schema', 'token', 'saved_wall_ns', 'memory')
-  for index = 1, 4 do
-    memory[index] = snapshot[index] or ''
-  end
-elseif status == 'watch' then
-  read(KEYS[6], 'schema') -- who could not take the lease hears why all the time, not only where it tries to
+elseif status == 'watch' then -- who could not take the lease hears why all the time, not only where it tries to
+  read_memory('schema', 'token', 'saved_wall_ns')
+else
+  read(KEYS[6], 'schema') -- nothing is led whose memory could not be kept
 end
 if refused then
   return refused

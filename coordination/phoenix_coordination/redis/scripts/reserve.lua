@@ -1,7 +1,8 @@
 -- Replaces one symbol's entry of the account's ledger and grants what the account's limits admit.
 --
 -- Promises:
---   * Only the lease's present holder, under its present token, and with a newer sequence, changes the entry.
+--   * Only the lease's present holder, under its present token, and with a newer sequence, changes the entry. Who is
+--     behind what the entry was written under hears the token of it.
 --   * Of what is asked as much is granted as keeps, over all symbols, net long, net short and gross within their limits;
 --     without the mark that the ledger was rebuilt under this server's run: nothing that opens risk.
 --   * What only reduces the symbol's own position, up to its whole, is granted always, and is booked. Where that puts a
@@ -14,7 +15,7 @@
 -- ARGV  symbol, holder, token, sequence, net limit, gross limit, position long, position short, position size,
 --       buys asked, sells asked, buy floor, sell floor, floors known (1: the floors are all that may rest)
 --       (amounts in micro quote, valued and rounded against the account; position size is signed)
--- gives {'granted', buys, sells, epoch} | {'fenced'} | {'stale'} | {'overflow'}
+-- gives {'granted', buys, sells, epoch} | {'fenced'} | {'stale', token} | {'overflow'}
 local LIMIT = 9007199254740992
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 
@@ -70,7 +71,7 @@ if not epoch then
   return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' epoch is no number: it is not ours')
 end
 if before and (token < before.token or (token == before.token and sequence <= before.sequence)) then
-  return {'stale'}
+  return {'stale', string.format('%.0f', before.token)}
 end
 if ARGV[14] ~= '1' and before then
   buy_floor = math.max(buy_floor, math.min(before.buys, buys))
