@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import orjson
@@ -28,6 +29,18 @@ from phoenix_simulator.server import CANARY_SYMBOL, DEFAULT_SYMBOLS, ServerConfi
 
 _REFUSED = 1
 _NOT_HELD = 1
+
+
+_HOW_TO: Final = """\
+example: phoenix exchange --port 9000 --symbols BTCUSDT,ETHUSDC --speed 5
+
+point a client at it:
+  REST           http://127.0.0.1:9000
+  streams        ws://127.0.0.1:9000 with /public, /market and /private, as at the venue
+  WebSocket API  ws://127.0.0.1:9000/ws-fapi/v1
+  keys           curl -d '{"balances": {"USDT": "10000"}}' http://127.0.0.1:9000/sim/account
+docs/exchange.md has a bot of twenty lines, for the venue's SDK and for ccxt.
+"""
 
 
 class RefusedError(Exception):
@@ -68,7 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="phoenix exchange",
         description="A simulated Binance USDⓈ-M exchange: REST, streams and WebSocket API at one base URL.",
-        epilog="example: phoenix exchange --port 9000 --symbols BTCUSDT,ETHUSDC --speed 5",
+        epilog=_HOW_TO,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
