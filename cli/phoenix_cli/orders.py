@@ -4,22 +4,22 @@ Signed reads with the accounts' own keys, which change nothing. After an `up` ha
 """
 
 import argparse
-import asyncio
-import sys
 from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
 from phoenix_coordination.order_id import parse
-from phoenix_worker.venue.binance.account import AccountOrder
+from phoenix_worker.venue.binance.account import AccountOrder, AccountReader
 
-from phoenix_cli.local.signed import reader_of
-from phoenix_cli.printing import aligned, as_json
-from phoenix_cli.target import accounts_of, add_state_directory, last_run
+from phoenix_cli.local.runfile import AccountFiles
+from phoenix_cli.printing import aligned
+from phoenix_cli.readings import add_arguments, answer
+
+__all__ = ["add_arguments", "run"]
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One open order. `token` is the lease under which a worker of ours sent it; None where it is not ours."""
+    """One open order. `token` is the lease under which a worker of this installation sent it; else None."""
 
     account: str
     symbol: str
@@ -34,36 +34,21 @@ class Order(msgspec.Struct, frozen=True):
     token: int | None
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("account", nargs="?", metavar="ACCOUNT", help="only this account (default: all of the run)")
-    add_state_directory(parser)
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
-
-
 def run(args: argparse.Namespace) -> int:
-    found = asyncio.run(orders(args))
-    if args.output == "json":
-        sys.stdout.write(as_json(found))
-    else:
-        sys.stdout.write(text_of(found))
-    return 0
+    return answer(args, _orders, text_of, _place)
 
 
-async def orders(args: argparse.Namespace) -> list[Order]:
-    """By account, symbol and side, the best price first."""
-    run_file = last_run(args.state_dir)
-    found = []
-    for files in accounts_of(run_file, args.account):
-        async with reader_of(run_file, files) as reader:
-            now_ms = reader.now_ms()
-            found += [_order(files.account, order, now_ms) for order in await reader.open_orders()]
-    return sorted(found, key=_place)
+async def _orders(files: AccountFiles, reader: AccountReader) -> list[Order]:
+    now_ms = reader.now_ms()
+    return [_order(files, order, now_ms) for order in await reader.open_orders()]
 
 
-def _order(account: str, order: AccountOrder, now_ms: int) -> Order:
+def _order(files: AccountFiles, order: AccountOrder, now_ms: int) -> Order:
     ours = parse(order.client_id)
+    if ours is not None and files.installation not in {"", ours.installation}:
+        ours = None  # of a run, or a cluster, whose workers are none of this account's
     return Order(
-        account=account,
+        account=files.account,
         symbol=order.symbol,
         side=order.side_name,
         price=order.price,
@@ -78,6 +63,7 @@ def _order(account: str, order: AccountOrder, now_ms: int) -> Order:
 
 
 def _place(order: Order) -> tuple[str, str, str, Decimal]:
+    """By account, symbol and side, the best price first."""
     return order.account, order.symbol, order.side, -order.price if order.side == "BUY" else order.price
 
 

@@ -4,17 +4,17 @@ Signed reads with the accounts' own keys, which change nothing. After an `up` ha
 """
 
 import argparse
-import asyncio
-import sys
 from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
-from phoenix_worker.venue.binance.account import AccountPosition
+from phoenix_worker.venue.binance.account import AccountPosition, AccountReader
 
-from phoenix_cli.local.signed import reader_of
-from phoenix_cli.printing import aligned, as_json
-from phoenix_cli.target import accounts_of, add_state_directory, last_run
+from phoenix_cli.local.runfile import AccountFiles
+from phoenix_cli.printing import aligned
+from phoenix_cli.readings import add_arguments, answer
+
+__all__ = ["add_arguments", "run"]
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -32,29 +32,13 @@ class Position(msgspec.Struct, frozen=True):
     margin_asset: str
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("account", nargs="?", metavar="ACCOUNT", help="only this account (default: all of the run)")
-    add_state_directory(parser)
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
-
-
 def run(args: argparse.Namespace) -> int:
-    found = asyncio.run(positions(args))
-    if args.output == "json":
-        sys.stdout.write(as_json(found))
-    else:
-        sys.stdout.write(text_of(found))
-    return 0
+    return answer(args, _positions, text_of, lambda position: (position.account, position.symbol))
 
 
-async def positions(args: argparse.Namespace) -> list[Position]:
-    """What is held, by account and symbol; where only orders rest nothing is."""
-    run_file = last_run(args.state_dir)
-    found = []
-    for files in accounts_of(run_file, args.account):
-        async with reader_of(run_file, files) as reader:
-            found += [_position(files.account, row) for row in await reader.positions() if row.qty]
-    return sorted(found, key=lambda position: (position.account, position.symbol))
+async def _positions(files: AccountFiles, reader: AccountReader) -> list[Position]:
+    """What is held; where only orders rest nothing is."""
+    return [_position(files.account, row) for row in await reader.positions() if row.qty]
 
 
 def _position(account: str, row: AccountPosition) -> Position:

@@ -69,6 +69,8 @@ def _header(view: RunView) -> Text:
     text.append(f" {clock_text(view.elapsed_s)}{length}", style="bold")
     if view.speed != 1:
         text.append(f" ×{view.speed:g}")
+    if view.stale:
+        text.append(f"  STALE, {view.stale}", style="bold red")
     if view.violations is not None:
         clean = view.violations == 0
         text.append("  audit ", style="dim")

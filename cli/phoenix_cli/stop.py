@@ -1,38 +1,35 @@
 """Stop an account: every maker of it withdraws its quotes and opens nothing until a person resumes it.
 
 The switch is sticky: no restart of a worker, of Redis or of a run lowers it, only `phoenix resume` naming its epoch.
-With --flatten what is open is closed as well, reduce-only.
+With --flatten what is open is closed as well, reduce-only. Then it looks at what is left: 0 where nothing is, 1 where
+an order may still rest, a position is still open, or nobody can say. The stop is in force all the same.
 """
 
 import argparse
 import asyncio
 import sys
-import time
+from collections.abc import Callable, Iterator
 
 import msgspec
-from phoenix_coordination.order_id import parse
 from phoenix_coordination.port import EmergencyLevel
-from phoenix_coordination.redis.account import Account, AccountError
-from phoenix_coordination.state import Mode, StateRecord
+from phoenix_coordination.redis.account import AccountError, SwitchState
 
-from phoenix_cli.local.runfile import AccountFiles
+from phoenix_cli.aftermath import Held, Left, Since, listed, on_exchange, told_by_makers
 from phoenix_cli.local.view import LEVELS
 from phoenix_cli.printing import as_json
 from phoenix_cli.refusal import Refused
 from phoenix_cli.target import Target, add_target_arguments, opened, short_name, target_of, whoami
 
 EXCHANGE, MAKERS = "exchange", "makers"
-_TELL_WITHIN_S = 5.0
-_LISTEN_S = 0.1
-_LOOKS_S = (0.0, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0)
-"""Pauses between looks at the exchange: each costs the egress request weight that the makers' cancels want too."""
 
 
 class Stopped(msgspec.Struct, frozen=True):
     """What `-o json` prints. `reason` tells that of an earlier stop, too, which this one has not lifted.
 
-    `left`: orders that still rest after `looked_ms`. `asked` is who said so: the exchange, where a run on this machine
-    has the key, else the makers, who tell every second. None where nobody was asked, or `problem` says why not.
+    `left`: orders that still rest after `looked_ms`; `open`: positions that are still open after `open_ms`, None where
+    the stop closes none; `apart`: positions of symbols that no maker ever led, which stay. `asked` is who said so: the
+    exchange, where a run on this machine has the key, else the makers, who tell every second. None where nobody was
+    asked, or `problem` says why not.
     """
 
     account: str
@@ -40,17 +37,25 @@ class Stopped(msgspec.Struct, frozen=True):
     epoch: int
     reason: str
     source: str
-    left: int | None
     asked: str
-    looked_ms: int
-    problem: str
+    left: int | None = None
+    looked_ms: int | None = None
+    open: list[Held] | None = None
+    open_ms: int | None = None
+    apart: list[Held] = []
+    problem: str = ""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether nothing is left, as far as anybody was asked."""
+        return not (self.left or self.open or self.problem)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("account", metavar="ACCOUNT", help="[namespace/]name of the account, for example default")
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why: whoever resumes it will read this")
     parser.add_argument("--flatten", action="store_true", help="also close what is open")
-    parser.add_argument("--no-wait", action="store_true", help="do not look whether the exchange's book is empty")
+    parser.add_argument("--no-wait", action="store_true", help="do not look whether anything is left")
     add_target_arguments(parser)
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
 
@@ -60,84 +65,83 @@ def run(args: argparse.Namespace) -> int:
         raise Refused("--reason is empty: say why, for whoever has to decide about resuming")
     target = target_of(args)
     level = EmergencyLevel.FLATTEN if args.flatten else EmergencyLevel.HALT
-    told = asyncio.run(stop(target, args.account, level, args.reason.strip(), wait=not args.no_wait))
-    if args.output == "json":
-        sys.stdout.write(as_json(told))
-    else:
-        sys.stdout.write(_sentences(told))
+    as_text = args.output == "text"
+
+    def stopped(name: str, switch: SwitchState) -> None:
+        if as_text:  # at once: whoever leaves with Ctrl-C has to know that it is in force
+            print(f"{name} is stopped: {LEVELS[switch.level]}, epoch {switch.epoch}: {switch.reason}", flush=True)
+
+    told = asyncio.run(stop(target, args.account, level, args.reason.strip(), stopped, wait=not args.no_wait))
+    if as_text:
+        sys.stdout.writelines(f"{line}\n" for line in _sentences(told))
         if told.problem:
             sys.stderr.write(f"phoenix stop: {told.problem}\n")
-    return 1 if told.left or told.problem else 0
+    else:
+        sys.stdout.write(as_json(told))
+    return 0 if told.is_certain else 1
 
 
-async def stop(target: Target, name: str, level: EmergencyLevel, reason: str, *, wait: bool) -> Stopped:
-    """Raises the switch, before anything else is asked; then looks at what the exchange still has of ours."""
+async def stop(
+    target: Target,
+    name: str,
+    level: EmergencyLevel,
+    reason: str,
+    stopped: Callable[[str, SwitchState], None],
+    *,
+    wait: bool,
+) -> Stopped:
+    """Raises the switch, before anything else is asked, and tells `stopped`; then looks at what is left of ours."""
     async with opened(target, name) as (resource, account):
         switch = await account.stop(level, reason, whoami())
-        began_s = time.perf_counter()
-        files = target.files_of(resource)
-        left, asked, problem = None, EXCHANGE if files is not None else MAKERS, ""
-        if wait:
-            try:
-                left = await (_resting(target, files, level) if files is not None else _told(account, switch.epoch))
-            except (Refused, AccountError) as error:
-                problem = f"whether something still rests is not known: {error}"
-        return Stopped(
-            account=resource,
-            level=LEVELS[switch.level],
-            epoch=switch.epoch,
-            reason=switch.reason,
-            source=switch.source,
-            left=left,
-            asked=asked if wait else "",
-            looked_ms=round((time.perf_counter() - began_s) * 1000),
-            problem=problem,
+        since = Since()
+        stopped(short_name(resource), switch)
+        files = target.files_of(resource, account.identity)
+        told = Stopped(
+            resource,
+            LEVELS[switch.level],
+            switch.epoch,
+            switch.reason,
+            switch.source,
+            asked="" if not wait else EXCHANGE if files is not None else MAKERS,
         )
+        if not wait:
+            return told
+        try:
+            if target.run is not None and files is not None:
+                left = await on_exchange(target.run, files, account, switch, since)
+            else:
+                left = await told_by_makers(account, switch, since)
+        except (Refused, AccountError) as error:
+            return msgspec.structs.replace(told, problem=f"what is left is not known: {error}")
+        return _with(told, left)
 
 
-async def _resting(target: Target, files: AccountFiles, level: EmergencyLevel) -> int:
-    """Orders of ours on the exchange, as soon as there are none, or after the last look."""
-    # What reads the exchange takes half a second to import: the stop has left by now, and that is why it is here.
-    from phoenix_cli.local.signed import reader_of  # noqa: PLC0415 - see above
-
-    if target.run is None:
-        raise Refused("no run on this machine has the account's key")
-    closing = level is EmergencyLevel.FLATTEN  # what closes the position may rest a while
-    left = 0
-    async with reader_of(target.run, files) as reader:
-        for pause_s in _LOOKS_S:
-            await asyncio.sleep(pause_s)
-            ours = [order for order in await reader.open_orders() if parse(order.client_id) is not None]
-            left = sum(not (closing and order.reduce_only) for order in ours)
-            if not left:
-                break
-    return left
+def _with(told: Stopped, left: Left) -> Stopped:
+    return msgspec.structs.replace(
+        told,
+        left=left.orders,
+        looked_ms=left.orders_ms,
+        open=left.open,
+        open_ms=left.open_ms if left.open is not None else None,
+        apart=left.apart,
+    )
 
 
-async def _told(account: Account, epoch: int) -> int:
-    """Orders of which the live makers tell, as soon as all have heard of the stop and have none, or after a while."""
-    until_s = time.monotonic() + _TELL_WITHIN_S
-    while True:
-        records = (await account.records()).records
-        left = sum(_left_of(record, epoch) for record in records if record.mode is Mode.LIVE)
-        if not left or time.monotonic() > until_s:
-            return left
-        await asyncio.sleep(_LISTEN_S)
-
-
-def _left_of(record: StateRecord, epoch: int) -> int:
-    """Of a worker that has not heard yet it is not known: at least one."""
-    return max(len(record.quotes.bids) + len(record.quotes.asks), int(record.emergency.epoch < epoch))
-
-
-def _sentences(told: Stopped) -> str:
-    name = short_name(told.account)
-    lines = [f"{name} is stopped: {told.level}, epoch {told.epoch}: {told.reason}"]
-    if told.left == 0 and told.asked == EXCHANGE:
-        lines.append(f"no order of ours rests on the exchange (looked {told.looked_ms} ms after the stop)")
+def _sentences(told: Stopped) -> Iterator[str]:
+    name, by_exchange = short_name(told.account), told.asked == EXCHANGE
+    if told.left == 0 and by_exchange:
+        yield f"no order of ours rests on the exchange (looked {told.looked_ms} ms after the stop)"
     elif told.left == 0:
-        lines.append(f"no maker tells of an order that rests ({told.looked_ms} ms after the stop)")
+        yield f"no maker tells of an order that rests ({told.looked_ms} ms after the stop)"
     elif told.left:
-        lines.append(f"{told.left} orders may still rest after {told.looked_ms / 1000:.1f} s: see `phoenix orders`")
-    lines.append(f"it trades again after `phoenix resume {name} --epoch {told.epoch}`")
-    return "\n".join(lines) + "\n"
+        yield f"{told.left} orders may still rest after {(told.looked_ms or 0) / 1000:.1f} s: see `phoenix orders`"
+    if told.open:
+        seconds = (told.open_ms or 0) / 1000
+        yield f"still open after {seconds:.1f} s: {listed(told.open)}; closing goes on: see `phoenix positions`"
+    elif told.open is not None and by_exchange:
+        yield f"no position of ours is open (closed within {told.open_ms} ms of the stop)"
+    elif told.open is not None:
+        yield f"no maker tells of a position that is open ({told.open_ms} ms after the stop)"
+    if told.apart:
+        yield f"left as it is, because no maker of ours ever led it: {listed(told.apart)}"
+    yield f"it trades again after `phoenix resume {name} --epoch {told.epoch}`"

@@ -23,11 +23,21 @@ class Target:
     url: str
     run: RunFile | None
 
-    def files_of(self, resource: str) -> AccountFiles | None:
-        """Where the run has the account's files; None where it is no account of a run on this machine."""
-        if self.run is None:
-            return None
-        return next((files for files in self.run.accounts if full_name(files.account) == resource), None)
+    def files_of(self, resource: str, identity: str) -> AccountFiles | None:
+        """Where the run has that account's files; None where it is none of a run on this machine, or not known to be
+        that one: what is called the same may be another run's.
+        """
+        return next((files for files in self._called(resource) if files.identity == identity), None)
+
+    def identity_of(self, resource: str) -> str:
+        """The exchange's own name of the run's account, as its own workers have told it; empty where it is not known.
+
+        What Redis knows under the resource's name may be the account of another run.
+        """
+        return next((files.identity for files in self._called(resource)), "")
+
+    def _called(self, resource: str) -> list[AccountFiles]:
+        return [] if self.run is None else [each for each in self.run.accounts if full_name(each.account) == resource]
 
 
 def add_target_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +73,12 @@ async def opened(target: Target, name: str) -> AsyncIterator[tuple[str, Account]
         async with account_tools(target.url) as tools:
             # Without a namespace one of this machine's run is meant; elsewhere a name that is the only one of its kind.
             local = target.run is not None and "/" not in name
-            found = await tools.find(full_name(name) if local else name)
-            yield found.resource, tools.account(found.identity)
+            resource = full_name(name) if local else name
+            if identity := target.identity_of(resource):
+                yield resource, tools.account(identity)
+            else:
+                found = await tools.find(resource)
+                yield found.resource, tools.account(found.identity)
     except AccountError as error:
         raise Refused(str(error)) from None
 

@@ -1,13 +1,18 @@
-"""Watch accounts and makers of a run on this machine, live: the screen of its runner, from another terminal."""
+"""Watch accounts and makers of a run on this machine, live: the screen of its runner, from another terminal.
+
+A runner that hangs or was killed tells nothing new: then it says how old that is, and ends with 1 where it looks once.
+"""
 
 import argparse
 import sys
 import time
 
+import msgspec
 from rich.console import Console
 
 from phoenix_cli.local.layout import StateDirectory
-from phoenix_cli.local.runfile import is_held, read_run_file
+from phoenix_cli.local.runfile import RunFile, is_held, read_run_file
+from phoenix_cli.local.view import RunView
 from phoenix_cli.plain import account_line, maker_line
 from phoenix_cli.printing import as_json
 from phoenix_cli.screen import ScreenOutput
@@ -26,15 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     directory = find_run(args.state_dir)
-    found = read_run(directory)
+    view = _view(read_run(directory))
     if args.output == "json":
-        sys.stdout.write(as_json(found.view))
+        sys.stdout.write(as_json(view))
     elif args.plain or not sys.stdout.isatty():
-        sys.stdout.writelines(f"{account_line(account)}\n" for account in found.view.accounts)
-        sys.stdout.writelines(f"{maker_line(maker)}\n" for maker in found.view.makers)
+        sys.stdout.writelines(f"{account_line(account)}\n" for account in view.accounts)
+        sys.stdout.writelines(f"{maker_line(maker)}\n" for maker in view.makers)
     else:
         _follow(directory)
-    return 0
+        return 0
+    if view.stale:
+        sys.stderr.write(f"phoenix top: stale, {view.stale}\n")
+    return 1 if view.stale else 0
+
+
+def _view(found: RunFile) -> RunView:
+    return msgspec.structs.replace(found.view, stale=found.stale)
 
 
 def _follow(directory: StateDirectory) -> None:
@@ -43,6 +55,6 @@ def _follow(directory: StateDirectory) -> None:
         while is_held(directory):
             found = read_run_file(directory.run_file)
             if found is not None:
-                screen.update(found.view)
+                screen.update(_view(found))
             time.sleep(_REFRESH_S)
     sys.stdout.write("the run has ended\n")

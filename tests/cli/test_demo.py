@@ -151,7 +151,7 @@ async def test_stop_raises_the_switch_says_how_to_lift_it_and_holds_the_workers_
 )
 async def test_a_stop_outlives_what_happens_to_redis_and_to_a_worker(options, fault, told):
     faults = tuple(map(parse_fault, ("stop@1s", fault, "kill@4s")))
-    output = Until(READY, after="SIGKILL")
+    output = Until(READY, after="worker was ended by SIGKILL")
     report, _ = await demo(replace(options, faults=faults), output)
     assert output.said(told)
     assert report.account.emergency.level == "Halt"

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 import pytest
+from phoenix_cli import aftermath
 from phoenix_cli.__main__ import main
 from phoenix_cli.demo import find_configs
 from phoenix_cli.local.exchange import EXCHANGE, Control, start_exchange
@@ -22,6 +24,7 @@ from phoenix_cli.local.process import Guardian, Process
 from phoenix_cli.local.runfile import AccountFiles, RunFile, write_run_file
 from phoenix_cli.local.view import RunView
 from phoenix_coordination import order_id
+from phoenix_coordination.redis.keys import AccountKeys, identity_of
 
 OURS = order_id.format("abcdef", 17, "q", 3)
 
@@ -42,14 +45,15 @@ class Exchange:
         self.files = AccountFiles("default", str(place), str(self.credentials))
 
     @contextmanager
-    def run(self, title: str = "demo"):
-        """A run of that kind that is going on."""
+    def run(self, title: str = "demo", redis: str = "unix:///nowhere", **known: str):
+        """A run of that kind that is going on; `known` is what its workers have told of the account."""
         with self.directory.locked():
-            view = RunView(title=title, elapsed_s=1)
-            write_run_file(self.directory, RunFile(os.getpid(), view, "unix:///nowhere", {}, (self.files,)))
+            view, files = RunView(title=title, elapsed_s=1), msgspec.structs.replace(self.files, **known)
+            write_run_file(self.directory, RunFile(os.getpid(), view, redis, {}, (files,)))
             yield
 
     async def place(self, **fields: str) -> None:
+        """Signed by the account itself, as a maker of it would."""
         query = urlencode({**fields, "timestamp": time.time_ns() // 1_000_000})
         signature = hmac.new(self.key.api_secret.encode(), query.encode(), hashlib.sha256).hexdigest()
         headers = {"X-MBX-APIKEY": self.key.api_key}
@@ -105,6 +109,14 @@ async def test_open_orders_are_those_of_the_exchange_and_ours_are_known_by_their
     assert all(0 <= order["age_s"] < 60 for order in told)
 
 
+async def test_the_orders_of_another_installation_are_not_ours(exchange, phoenix):
+    await exchange.place(**RESTS, price="50000", newClientOrderId=OURS)
+    for installation, token in (("abcdef", 17), ("another", None)):
+        with exchange.run(installation=installation):
+            (told,) = json.loads((await phoenix("orders", "-o", "json"))[1])
+        assert told["token"] == token
+
+
 async def test_positions_are_those_of_the_exchange(exchange, phoenix):
     with exchange.run():
         assert (await phoenix("positions"))[:2] == (0, "no positions\n")
@@ -157,3 +169,77 @@ async def test_a_key_that_does_not_open_the_account_is_said_in_one_line(exchange
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert re.search(said, err), err
     assert exchange.key.api_secret not in err
+
+
+# -- what a stop leaves --------------------------------------------------------------------------------
+
+
+KEYS = AccountKeys("binance-usdm:simulator:abc")
+MARKET = {"symbol": "BTCUSDT", "type": "MARKET", "quantity": "0.010"}
+
+
+@pytest.fixture
+def led(shared_redis):
+    """A maker of ours has led BTCUSDT."""
+    shared_redis.set(identity_of("local/default"), KEYS.account)
+    lease = {"holder": "pod/1", "token": 5, "beat": 0, "released": ""}
+    shared_redis.hset(KEYS.lease("BTCUSDT"), mapping=lease)
+    return shared_redis
+
+
+@pytest.fixture
+def stopping(exchange, phoenix, redis_url):
+    """Types a stop of the run's account: (status, the answer)."""
+
+    async def typed(*arguments: str) -> tuple[int, dict]:
+        with exchange.run(redis=redis_url, identity=KEYS.account):
+            status, out, _ = await phoenix("stop", "default", "--reason", "x", *arguments, "-o", "json")
+        return status, json.loads(out)
+
+    return typed
+
+
+async def test_a_stop_that_flattens_ends_when_the_exchange_has_nothing_left(led, exchange, stopping):
+    await exchange.place(**MARKET, side="SELL")
+    stop = asyncio.create_task(stopping("--flatten"))
+    async with asyncio.timeout(20):
+        while not led.hget(KEYS.emergency, "level"):  # noqa: ASYNC110 - another thread writes it
+            await asyncio.sleep(0.02)
+    assert not stop.done(), "it is still open"
+    await exchange.place(**MARKET, side="BUY", reduceOnly="true")
+    status, told = await stop
+    assert (status, told["asked"], told["left"], told["open"], told["apart"]) == (0, "exchange", 0, [], [])
+    assert told["open_ms"] >= told["looked_ms"] >= 0
+
+
+@pytest.mark.usefixtures("led")
+async def test_a_position_that_stays_open_is_named_and_makes_the_stop_fail(exchange, stopping, monkeypatch):
+    monkeypatch.setattr(aftermath, "_CLOSE_WITHIN_S", 0.5)
+    await exchange.place(**MARKET, side="SELL")
+    await exchange.place(**RESTS, price="50000", newClientOrderId=OURS, reduceOnly="true")
+    status, told = await stopping("--flatten")
+    assert (status, told["left"]) == (1, 0), "what closes may rest"
+    assert told["open"] == [{"symbol": "BTCUSDT", "quantity": -0.01}]
+
+
+async def test_a_position_that_none_of_ours_ever_led_is_a_persons_and_only_told(led, exchange, stopping):
+    led.delete(KEYS.lease("BTCUSDT"))
+    await exchange.place(**MARKET, side="SELL")
+    status, told = await stopping("--flatten")
+    assert (status, told["open"], told["apart"]) == (0, [], [{"symbol": "BTCUSDT", "quantity": -0.01}])
+
+
+@pytest.mark.usefixtures("led")
+async def test_an_order_of_ours_that_rests_makes_a_stop_fail(exchange, stopping, monkeypatch):
+    monkeypatch.setattr(aftermath, "_LOOKS_S", (0.0, 0.1))
+    await exchange.place(**RESTS, price="50000", newClientOrderId=OURS)
+    status, told = await stopping()
+    assert (status, told["asked"], told["left"], told["open"]) == (1, "exchange", 1, None)
+
+
+@pytest.mark.usefixtures("led")
+async def test_the_key_of_a_run_says_nothing_about_what_only_has_the_name_of_its_account(exchange, phoenix, redis_url):
+    """Its own workers have not been admitted: the name is that of whoever trades, and so is what may rest."""
+    with exchange.run(redis=redis_url):
+        _, out, _ = await phoenix("stop", "default", "--reason", "x", "-o", "json")
+    assert json.loads(out)["asked"] == "makers"

@@ -61,6 +61,12 @@ def drawn(view: RunView, width: int, height: int) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
+def test_what_is_no_longer_so_is_called_stale_before_all_else():
+    head = drawn(run_view([maker()], stale="12 s old: the runner (pid 7) hangs"), 80, 24)[0]
+    assert "STALE, 12 s old: the runner (pid 7) hangs" in head
+    assert "STALE" not in drawn(run_view([maker()]), 80, 24)[0]
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (140, 45), (200, 60), (60, 15), (40, 10)])
 @pytest.mark.parametrize("count", [0, 1, 4])
 def test_the_screen_fits_every_terminal(width, height, count):

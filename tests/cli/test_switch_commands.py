@@ -6,15 +6,15 @@ import os
 import re
 
 import pytest
-from phoenix_cli import stop
+from phoenix_cli import aftermath
 from phoenix_cli.__main__ import main
 from phoenix_cli.local.layout import StateDirectory
-from phoenix_cli.local.runfile import RunFile, write_run_file
+from phoenix_cli.local.runfile import AccountFiles, RunFile, write_run_file
 from phoenix_cli.local.view import RunView
 from phoenix_coordination.redis import records
 from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.keys import AccountKeys, identity_of
-from phoenix_coordination.state import Mode, Quote, Quotes
+from phoenix_coordination.state import Mode, Quote, Quotes, Role
 
 KEYS = AccountKeys("binance-usdm:simulator:abc")
 OTHER = AccountKeys("binance-usdm:production:xyz")
@@ -161,10 +161,56 @@ QUOTE = Quote("61230.0", "0.004", "q")
 def test_a_stop_waits_for_what_the_makers_tell_and_fails_where_something_may_rest(
     phoenix, publish, record, monkeypatch, changes, left
 ):
-    monkeypatch.setattr(stop, "_TELL_WITHIN_S", 0.3)
+    monkeypatch.setattr(aftermath, "_TELL_WITHIN_S", 0.3)
     publish(record(**changes))
     status, out, _ = phoenix("stop", "default", "--reason", "x", "-o", "json")
     assert (status, json.loads(out)["left"]) == (int(left > 0), left)
+
+
+HEARD = {"emergency": {"epoch": 5}}
+
+
+@pytest.mark.parametrize(
+    ("told", "still"),
+    [
+        pytest.param([{"position": {"qty": "0"}}], [], id="closed"),
+        pytest.param([{"position": {"qty": "-0.012"}}], [("BTCUSDT", "-0.012")], id="still-open"),
+        pytest.param([{"position": {"qty": "0.5"}, "mode": Mode.DRY_RUN}], [], id="rehearses"),
+        pytest.param(
+            [{"position": {"qty": "0"}}, {"position": {"qty": "0.5"}, "holder": "old", "role": Role.STANDBY}],
+            [],
+            id="a-standby-knows-an-older-one",
+        ),
+    ],
+)
+def test_a_stop_that_flattens_waits_until_the_makers_tell_of_no_position_and_fails_where_one_is_open(
+    phoenix, publish, record, monkeypatch, told, still
+):
+    monkeypatch.setattr(aftermath, "_CLOSE_WITHIN_S", 0.3)
+    for changes in told:
+        publish(record(**HEARD, **changes))
+    status, out, _ = phoenix("stop", "default", "--flatten", "--reason", "x", "-o", "json")
+    answer = json.loads(out)
+    assert (status, answer["left"]) == (int(bool(still)), 0)
+    assert [(each["symbol"], str(each["quantity"])) for each in answer["open"]] == still
+
+
+def test_what_is_open_is_named_for_people(phoenix, publish, record, monkeypatch):
+    monkeypatch.setattr(aftermath, "_CLOSE_WITHIN_S", 0.3)
+    publish(record(**HEARD, position={"qty": "-0.012"}))
+    publish(record(**HEARD, position={"qty": "2"}, symbol="ETHUSDT", holder="there"))
+    status, out, _ = phoenix("stop", "default", "--flatten", "--reason", "x")
+    assert status == 1
+    assert re.fullmatch(
+        r"still open after \d+\.\d s: BTCUSDT -0\.012, ETHUSDT 2; closing goes on: see `phoenix positions`",
+        out.splitlines()[2],
+    )
+
+
+def test_a_stop_that_closes_nothing_says_nothing_of_positions(phoenix, publish, record):
+    publish(record(**HEARD, position={"qty": "-0.012"}))
+    status, out, _ = phoenix("stop", "default", "--reason", "x", "-o", "json")
+    assert (status, json.loads(out)["open"]) == (0, None)
 
 
 def test_a_stop_that_waits_for_nobody_asks_nobody(phoenix, publish, record):
@@ -227,6 +273,19 @@ def test_without_a_redis_the_run_on_this_machine_is_meant_and_its_namespace(redi
     assert capsys.readouterr().out.startswith("default is stopped: Halt, epoch 5")
     assert switch(redis)[0] == "1"
     assert not redis.exists(OTHER.emergency)
+
+
+def test_what_a_run_calls_default_is_its_own_account_whatever_redis_calls_so(run, url, redis, capsys):
+    """Another run has taken the name while the workers of this one were away."""
+    files = AccountFiles("default", "nowhere", "nowhere", identity=KEYS.account)
+    write_run_file(run, RunFile(os.getpid(), RunView(title="demo", elapsed_s=1), url, {}, (files,)))
+    redis.set(identity_of("local/default"), OTHER.account)
+    assert main(["stop", "default", "--reason", "mine alone", "--no-wait"]) == 0
+    assert switch(redis)[:2] == ("1", "5")
+    assert not redis.exists(OTHER.emergency)
+    assert main(["resume", "default", "--epoch", "5"]) == 0
+    assert switch(redis)[:2] == ("0", "6")
+    capsys.readouterr()
 
 
 def test_a_name_in_two_namespaces_needs_the_namespace(phoenix, redis):

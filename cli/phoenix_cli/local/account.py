@@ -14,8 +14,8 @@ import msgspec
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.account import Account, AccountError, AccountTools, SwitchState, account_tools
 from phoenix_coordination.redis.client import read_url
+from phoenix_coordination.redis.keys import OFFICE
 from phoenix_coordination.redis.ledger import Entry, LedgerView
-from phoenix_coordination.redis.steward import OFFICE
 from phoenix_crds import TradingAccount
 
 from phoenix_cli.local.layout import NAMESPACE, write_private
@@ -63,7 +63,10 @@ class SwitchFile:
 
 
 class AccountWatch:
-    """One account of the run. `rehearses`: all its makers do; `maker_of`: the maker whose worker a holder is."""
+    """One account of the run. `rehearses`: all its makers do.
+
+    `maker_of`: the maker whose worker a holder is or was; None where it is no worker of this run.
+    """
 
     def __init__(
         self,
@@ -71,13 +74,13 @@ class AccountWatch:
         redis_argument: str,
         memory: SwitchFile,
         tell: Tell,
-        maker_of: Callable[[str], str],
+        maker_of: Callable[[str], str | None],
         *,
         rehearses: bool,
     ) -> None:
         self.name = account.metadata.name
         self.identity = ""
-        """The exchange's own name of it; empty until a worker has told it."""
+        """The exchange's own name of it; empty until a worker of the run has told it."""
         self._url = read_url(redis_argument)
         self._memory = memory
         self._tell = tell
@@ -119,8 +122,7 @@ class AccountWatch:
             await asyncio.sleep(_LOOK_S)
 
     async def _look(self, tools: AccountTools) -> None:
-        # Asked each time: it may be what an earlier run has left, until the first worker of this one names the account.
-        self.identity = await tools.identity(f"{NAMESPACE}/{self.name}") or self.identity
+        await self._identify(tools)
         if not self.identity:
             return
         account = tools.account(self.identity)
@@ -138,10 +140,32 @@ class AccountWatch:
             epoch=switch.epoch,
             reason=switch.reason,
             halts=tuple(HaltView(halt.symbol, halt.switch.epoch, halt.switch.reason) for halt in halts),
-            steward=next((self._maker_of(each.holder) for each in leases if (each.symbol, each.dry_run) == office), ""),
+            steward=next(
+                (
+                    self._maker_of(each.holder) or each.holder
+                    for each in leases
+                    if (each.symbol, each.dry_run) == office
+                ),
+                "",
+            ),
             exposure=exposure,
             symbols={entry.symbol: exposure_of(entry) for entry in ledger.entries},
         )
+
+    async def _identify(self, tools: AccountTools) -> None:
+        """The name alone does not say whose the account is: an earlier run may have left it, or another run have it.
+        It is ours where a worker of ours tells of itself under it.
+        """
+        resource = f"{NAMESPACE}/{self.name}"
+        named = await tools.identity(resource)
+        if named in {"", self.identity}:
+            return
+        records = (await tools.account(named).records()).records
+        if any(self._maker_of(record.holder) is not None for record in records):
+            self.identity = named
+        elif not self.identity and records:
+            trouble = f"{resource} is {named} in this Redis, where no worker of this run has told of itself"
+            self._view = msgspec.structs.replace(self._view, trouble=trouble)
 
     async def _settled(self, account: Account) -> SwitchState:
         """What Redis holds, once it knows what the state directory remembers; which from then on remembers that."""

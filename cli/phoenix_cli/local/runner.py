@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -103,9 +104,11 @@ class Runner:
             place = self.directory.parameters(its[0].maker.metadata.name)
             self.account_files.append(AccountFiles(name, str(place), str(credentials[name])))
 
-    def _maker_of(self, holder: str) -> str:
-        """The name of the maker whose present worker this is, in whatever office; else the holder's own."""
-        return next((maker.name for maker in self.makers if maker.holder and maker.holder in holder), holder)
+    def _maker_of(self, holder: str) -> str | None:
+        """The name of the maker whose worker this is or was, in whatever office; None: no worker of this run."""
+        return next(
+            (maker.name for maker in self.makers if any(record.holder in holder for record in maker.records)), None
+        )
 
     def begin(self) -> None:
         """From now on the run's time counts: what it runs on is ready."""
@@ -219,13 +222,22 @@ class Runner:
 
     async def _keep_run_file(self, exchange: Process | None) -> None:
         while True:
-            run = RunFile(os.getpid(), self.view(), self.redis_argument, dict(self.env), tuple(self.account_files))
+            accounts = tuple(map(self._known, self.account_files, self.accounts))
+            run = RunFile(
+                os.getpid(), self.view(), self.redis_argument, dict(self.env), accounts, told_ns=time.monotonic_ns()
+            )
             write_run_file(self.directory, run)
             if exchange is not None:
                 exchange.rotate_log()
             if self.redis is not None:
                 self.redis.rotate_log()
             await asyncio.sleep(_RUN_FILE_S)
+
+    def _known(self, files: AccountFiles, account: AccountWatch) -> AccountFiles:
+        """With what the workers have told of the account by now."""
+        its = [maker for maker in self.makers if maker.resource.spec.account_ref == files.account]
+        installation = next((record.installation for maker in its for record in maker.records[-1:]), "")
+        return msgspec.structs.replace(files, identity=account.identity, installation=installation)
 
     async def _replace_stale(self) -> None:
         """Replaces workers by the operator's rule, and says when the cause is the venue's."""

@@ -100,6 +100,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 
     title: str
     elapsed_s: float
+    stale: str = ""
+    """Who attaches to a run says here why this is not how things are now; empty where it is."""
     length_s: float | None = None
     speed: float = 1.0
     market: str = ""

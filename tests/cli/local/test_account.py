@@ -10,6 +10,8 @@ from phoenix_cli.local.account import AccountWatch, Remembered, SwitchFile
 from phoenix_cli.local.fleet import load_fleet
 from phoenix_cli.local.view import Exposure, HaltView
 from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis import records
+from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.keys import AccountKeys, identity_of
 from phoenix_coordination.redis.tasks import end
 
@@ -45,10 +47,27 @@ class Watched:
                 await asyncio.sleep(0.02)
 
 
+OURS = "pod/1"
+
+
 @pytest.fixture
-async def watching(account, shared_redis, redis_url, tmp_path):
+def publish(redis_url, record):
+    """A worker tells of itself, under that account."""
+
+    async def told(holder: str, identity: str = IDENTITY) -> None:
+        client = connect(redis_url, 5.0)
+        try:
+            await records.publish(client, AccountKeys(identity), record(holder=holder), 1.0)
+        finally:
+            await client.aclose()
+
+    return told
+
+
+@pytest.fixture
+async def watching(account, shared_redis, redis_url, tmp_path, publish):
     """Begins to watch; in a body, because a run begins and ends within a test."""
-    shared_redis.set(identity_of("local/default"), IDENTITY)
+    await publish(OURS)
 
     @contextlib.asynccontextmanager
     async def begin():
@@ -59,7 +78,7 @@ async def watching(account, shared_redis, redis_url, tmp_path):
             redis_url,
             memory,
             lambda subject, text, _: told.append(f"{subject} {text}"),
-            lambda holder: {"pod/1": "btcusdt"}.get(holder, holder),
+            {OURS: "btcusdt"}.get,
             rehearses=False,
         )
         looking = asyncio.create_task(watch.follow())
@@ -71,27 +90,58 @@ async def watching(account, shared_redis, redis_url, tmp_path):
     return begin
 
 
-async def test_until_a_worker_has_named_the_account_nothing_is_known_of_it(watching, shared_redis):
-    shared_redis.delete(identity_of("local/default"))
+async def test_until_a_worker_has_named_the_account_nothing_is_known_of_it(watching, shared_redis, publish):
+    shared_redis.flushall()
     async with watching() as it:
         await asyncio.sleep(0.3)
         assert (it.view.level, it.view.trouble) == ("", "waits for a worker to name the account")
         assert it.switch() == {}
-        shared_redis.set(identity_of("local/default"), IDENTITY)
+        await publish(OURS)
         await it.until(lambda: it.view.level == "None")
 
 
-async def test_what_an_earlier_run_called_so_is_left_as_soon_as_a_worker_names_the_account_anew(watching, shared_redis):
+FORMER = "binance-usdm:simulator:former"
+
+
+async def test_what_an_earlier_run_called_so_is_never_taken_for_ours(watching, shared_redis, publish):
     """A simulator that was started anew has other accounts, the run's Redis still its former one."""
-    shared_redis.set(identity_of("local/default"), "binance-usdm:simulator:former")
+    shared_redis.flushall()
+    shared_redis.set(identity_of("local/default"), FORMER)
     async with watching() as it:
-        await it.until(lambda: it.view.level == "None")
-        assert it.switch() == {}
-        shared_redis.set(identity_of("local/default"), IDENTITY)
+        await asyncio.sleep(0.3)
+        assert (it.watch.identity, it.view.level) == ("", "")
+        await publish(OURS)
         await it.until(lambda: bool(it.switch().get("seeded")))
         shared_redis.delete(identity_of("local/default"))
         await asyncio.sleep(0.6)
         assert it.watch.identity == IDENTITY
+        assert not shared_redis.exists(AccountKeys(FORMER).emergency)
+
+
+async def test_the_account_of_another_run_with_the_same_name_is_neither_shown_nor_seeded(
+    watching, shared_redis, publish
+):
+    shared_redis.flushall()
+    await publish("pod/of-another-run", FORMER)
+    other = AccountKeys(FORMER).emergency
+    shared_redis.hset(other, mapping={"level": 1, "epoch": 7, "reason": "theirs", "seeded": ""})
+    async with watching() as it:
+        await it.until(lambda: "no worker of this run has told" in it.view.trouble)
+        assert it.view.trouble.startswith(f"local/default is {FORMER} in this Redis")
+        assert (it.watch.identity, it.view.level, it.told) == ("", "", [])
+        assert shared_redis.hget(other, "seeded") == b""
+
+
+async def test_an_account_that_is_ours_stays_so_when_another_run_takes_its_name(watching, shared_redis, publish):
+    async with watching() as it:
+        await it.until(lambda: it.view.level == "None")
+        shared_redis.delete(KEYS.records)
+        await publish("pod/of-another-run", FORMER)
+        await asyncio.sleep(0.6)
+        await it.watch.stop(HALT, "ours")
+        await it.until(lambda: it.view.level == "Halt")
+    assert it.switch()["reason"] == "ours"
+    assert not shared_redis.exists(AccountKeys(FORMER).emergency)
 
 
 async def test_a_switch_that_nobody_has_seeded_is_seeded_with_none(watching):
@@ -127,13 +177,13 @@ async def test_a_redis_that_comes_back_empty_is_told_the_stop_again(watching):
         assert (it.switch()["level"], it.switch()["epoch"], it.switch()["reason"]) == ("2", "1", "looked odd")
 
 
-async def test_a_stop_outlives_the_run_and_its_redis(watching):
+async def test_a_stop_outlives_the_run_and_its_redis(watching, publish):
     async with watching() as it:
         await it.until(lambda: it.view.level == "None")
         await it.watch.stop(HALT, "looked odd")
         await it.until(lambda: it.view.level == "Halt")
     it.redis.flushall()
-    it.redis.set(identity_of("local/default"), IDENTITY)
+    await publish(OURS)
     async with watching() as later:
         await later.until(lambda: later.view.level == "Halt")
         assert later.switch()["seeded"] == it.redis.info("server")["run_id"]

@@ -1,6 +1,6 @@
 """A stand-in for a worker: its command line, its state record, its signals. It trades nothing.
 
-It names its account in Redis, and tells the switch that lies there.
+Whenever it is asked it publishes its record in Redis, which names its account, and tells the switch that lies there.
 
 STANDIN_WORKER chooses what goes wrong: `refuses` (ends at once, saying why), `deaf` (ignores SIGTERM), `unready`
 (its price is stale for ever), `mute` (serves nothing), `fails-late` (ends with 1 when it is stopped).
@@ -16,8 +16,9 @@ from pathlib import Path
 
 from aiohttp import web
 from phoenix_coordination import state
+from phoenix_coordination.redis import records
 from phoenix_coordination.redis.client import connect, read_url
-from phoenix_coordination.redis.keys import AccountKeys, identity_of
+from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_crds import read_resolved
 
 IDENTITY = "binance-usdm:simulator:standin"
@@ -79,15 +80,15 @@ async def serve(args: argparse.Namespace) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: wrong == "deaf" or stopped.set())
 
     redis, keys = connect(read_url(args.redis), 5.0), AccountKeys(IDENTITY)
-    account = read_resolved(args.maker, args.account)[1].metadata
-    await redis.execute_command("SET", identity_of(f"{account.namespace}/{account.name}"), IDENTITY)
 
     async def answer(_: web.Request) -> web.Response:
         role = state.Role.DRAINING if stopped.is_set() else state.Role.LEADING
-        told = await redis.execute_command("HMGET", keys.emergency, "level", "epoch", "reason")
-        level, epoch, reason = (field or b"0" for field in told)
+        switch = await redis.execute_command("HMGET", keys.emergency, "level", "epoch", "reason")
+        level, epoch, reason = (field or b"0" for field in switch)
         emergency = state.EmergencyState(("None", "Halt", "Flatten")[int(level)], int(epoch), reason.decode())
-        return web.Response(body=state.encode(record(args.maker, args.account, role, began, emergency)))
+        told = record(args.maker, args.account, role, began, emergency)
+        await records.publish(redis, keys, told, 1.0)
+        return web.Response(body=state.encode(told))
 
     app = web.Application()
     app.router.add_get("/state", answer)
