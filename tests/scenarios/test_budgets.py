@@ -4,14 +4,25 @@ import asyncio
 from collections import Counter
 from decimal import Decimal
 from http import HTTPStatus
+from random import Random
+from statistics import median
 
 import pytest
 from phoenix_coordination.redis.keys import EgressKeys
+from phoenix_coordination.redis.starts import Start
 from phoenix_coordination.state import Reason
 from phoenix_crds.values import Duration
 from phoenix_simulator.api.limits import LimitSettings
+from phoenix_worker.core.actions import ArmDeadMan, FetchCloses, FetchSnapshot, FetchTruth
+from phoenix_worker.core.events import ClockSynced, Closes, DeadManArmed, Snapshot, Stream, StreamOpened, Truth
+from phoenix_worker.runtime.budgets import wait_to_start
+from phoenix_worker.runtime.clock import Clock
+from phoenix_worker.runtime.credentials import read_key
+from phoenix_worker.runtime.exchange import client
+from phoenix_worker.runtime.resolved import load
 from phoenix_worker.runtime.steward import WEIGHT_1M
-from phoenix_worker.venue.binance.costs import CLOCK, DEAD_MAN, TRUTH, fixed_weight_1m
+from phoenix_worker.venue.binance.costs import CLOCK, DEAD_MAN, START, TRUTH, fixed_weight_1m
+from phoenix_worker.venue.binance.endpoints import Endpoints
 from phoenix_worker.venue.binance.reads import SNAPSHOT_WEIGHT
 
 SYMBOLS = ("ETHUSDT", "BTCUSDT", "SOLUSDT", "ETHUSDC")
@@ -102,6 +113,8 @@ async def test_an_idle_maker_costs_what_it_is_admitted_with(open_arena, figure):
     limits.charge_weight = counted
     worker = await arena.start()
     await worker.until(lambda record: record.reason is Reason.PAUSED, "it is idle")
+    spoke = await arena.redis.command("HKEYS", EgressKeys("default").weight)
+    assert [name for name in spoke if name.endswith(b"/start")], "before it read anything it asked the others"
     began_ms = weights[-1][0] + 5_000
     await asyncio.sleep(126 / SPEED)
     spent = sum(weight for at_ms, weight in weights if began_ms < at_ms <= began_ms + 120_000) / 2
@@ -109,6 +122,77 @@ async def test_an_idle_maker_costs_what_it_is_admitted_with(open_arena, figure):
     figure(f"an idle worker costs {spent:.0f} of request weight a minute, {expected} are booked")
     at_the_edge = (DEAD_MAN + TRUTH + CLOCK) / 2
     assert abs(spent - expected) <= at_the_edge, "one of each, more or less, falls into the two minutes"
+
+
+class Newcomer:
+    """A client of the exchange that does what a worker does until it may quote: it asks the others, then reads."""
+
+    def __init__(self, arena, resolved, number):
+        key, holder = read_key(arena.directory.credentials("arena")), f"newcomer/{number}"
+        self.clock, self.egress, self.dice = Clock(), resolved.egress, Random(number)  # noqa: S311 - jitter
+        self.venue = client(Endpoints.at(arena.venue.url), resolved, key, self.clock, holder)
+        self.start = Start(arena.redis.url, holder, self.clock)
+        self.waited, self.kinds, self.changed = [], Counter(), asyncio.Event()
+
+    async def begin(self):
+        limits = self.venue.budget.limits
+        await wait_to_start(
+            self.start, self.egress, limits, self.clock, self.dice, lambda *told: self.waited.append(told)
+        )
+        assert not (await self.venue.prepare()).refused
+        await self.venue.start(self.hear)
+        await self.heard(StreamOpened, len(Stream))
+        deadline_ns, an_hour_ago_ms = self.clock.monotonic_ns() + 4 * NS, self.clock.wall_ns() // 1_000_000 - 3_600_000
+        for action in (
+            FetchSnapshot(),
+            FetchCloses(),
+            ArmDeadMan(60_000, deadline_ns),
+            FetchTruth(1, 0, an_hour_ago_ms, []),
+        ):
+            self.venue.perform(action)
+        for kind in (Snapshot, Closes, DeadManArmed, Truth, ClockSynced):
+            await self.heard(kind, 1)
+
+    def hear(self, event):
+        self.kinds[type(event)] += 1
+        self.changed.set()
+
+    async def heard(self, kind, times):
+        while self.kinds[kind] < times:
+            self.changed.clear()
+            await self.changed.wait()
+
+    async def close(self):
+        await self.venue.close()
+        await self.start.stop()
+
+    @property
+    def spent(self):
+        return self.venue.budget.to_tell(self.clock.monotonic_ns()).weight_sent
+
+
+async def test_of_thirty_workers_that_start_at_once_as_many_read_as_the_minute_admits(open_arena, figure):
+    arena = await open_arena("ETHUSDT")
+    resolved = await load(arena.files() / "maker.yaml", arena.files() / "account.yaml")
+    newcomers = [Newcomer(arena, resolved, number) for number in range(30)]
+    beginning = [asyncio.create_task(each.begin()) for each in newcomers]
+    try:
+        await arena.wait(lambda: sum(task.done() for task in beginning) + held_up(newcomers) >= 30, "all answered", 60)
+        begun = [each for each, task in zip(newcomers, beginning, strict=True) if task.done() and not task.exception()]
+        usual = median(each.spent for each in begun)
+        figure(f"{len(begun)} of 30 begin at once, each for {usual:.0f} of request weight, {START} are booked")
+        assert len(begun) == int(LimitSettings().weight_per_minute * 0.8) // START
+        assert usual <= START
+        assert not refused(arena)
+    finally:
+        for task in beginning:
+            task.cancel()
+        await asyncio.gather(*beginning, return_exceptions=True)
+        await asyncio.gather(*(each.close() for each in newcomers))
+
+
+def held_up(newcomers):
+    return sum(bool(each.waited) for each in newcomers)
 
 
 async def test_a_maker_that_does_not_fit_waits_and_says_the_sum_until_there_is_room(open_arena):

@@ -1,5 +1,8 @@
 """What the venue sends is told to those who share its limits, and what they grant is used, and no more."""
 
+from itertools import pairwise
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,11 +16,19 @@ from phoenix_coordination.port import (
     Reachable,
 )
 from phoenix_coordination.state import Reason
-from phoenix_worker.runtime.budgets import ORDERS_WANTED, WEIGHT_WANTED, Budgets, be_admitted
-from phoenix_worker.venue.binance.costs import fixed_weight_1m
+from phoenix_worker.runtime.budgets import (
+    ORDERS_WANTED,
+    START_RETRY_SECONDS,
+    WEIGHT_WANTED,
+    Budgets,
+    be_admitted,
+    wait_to_start,
+)
+from phoenix_worker.venue.binance.costs import START, fixed_weight_1m
 from phoenix_worker.venue.binance.limits import Limits, RequestBudget, Urgency
 
 SECOND = 1_000_000_000
+DICE = Random(1)  # noqa: S311 - jitter
 GRANTED, LOST = LeaseGranted(7, 0, None), LeaseLost(7, "gone")
 
 
@@ -325,3 +336,37 @@ async def test_a_maker_waits_with_the_reason_until_it_is_admitted():
     assert of_the_account > 0
     peers.admissions = [Admission()]
     assert not await be_admitted(peers, "office", limits, clock, lambda *_: None), "it did not have to wait"
+
+
+# -- starting ------------------------------------------------------------------------------------------
+
+
+class Door:
+    """A start's place among the others: answers in turn."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), []
+
+    async def ask(self, terms, weight):
+        self.asked.append((terms.egress, weight))
+        return self.answers.pop(0)
+
+
+async def test_a_start_waits_with_the_reason_until_there_is_room_and_never_in_step():
+    clock, waited, asked_ns = HandClock(), [], []
+    door = Door(*[Admission("no room")] * 3, Admission())
+    await wait_to_start(
+        door, "office", Limits(), clock, DICE, lambda *told: (waited.append(told), asked_ns.append(clock.now_ns))
+    )
+    assert waited == [(Reason.RATE_LIMITED, "no room")] * 3
+    assert door.asked == [("office", START)] * 4
+    pauses = [later - earlier for earlier, later in pairwise(asked_ns)]
+    shortest, longest = (seconds * SECOND for seconds in START_RETRY_SECONDS)
+    assert len(set(pauses)) == len(pauses)
+    assert all(shortest <= pause <= longest for pause in pauses)
+
+
+async def test_a_start_does_not_wait_for_a_redis_that_cannot_say():
+    door, waited = Door(Admission("Redis is away", reachable=False)), []
+    await wait_to_start(door, "office", Limits(), HandClock(), DICE, lambda *told: waited.append(told))
+    assert not waited

@@ -6,6 +6,7 @@ and where the lease comes or goes. Nothing waits for an answer: without one the 
 
 import asyncio
 from collections.abc import Callable
+from random import Random
 
 from phoenix_coordination.port import (
     BudgetGranted,
@@ -18,11 +19,12 @@ from phoenix_coordination.port import (
     Message,
     Sink,
 )
+from phoenix_coordination.redis.starts import Start
 from phoenix_coordination.state import Reason
 
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.steward import WEIGHT_1M
-from phoenix_worker.venue.binance.costs import fixed_weight_1m
+from phoenix_worker.venue.binance.costs import START, fixed_weight_1m
 from phoenix_worker.venue.binance.limits import Limits, RequestBudget, Usage
 
 ORDERS_WANTED = 200
@@ -31,6 +33,8 @@ WEIGHT_WANTED = 20
 SOONEST_SECONDS = 0.1
 """Between two needs: who sends as fast as it can asks ten times a second."""
 ADMISSION_RETRY_SECONDS = 2.0
+START_RETRY_SECONDS = (0.5, 1.5)
+"""Drawn anew each time: those that wait together do not ask together."""
 BANNED = "banned by the exchange (418): it wanted to hear nothing and was not heeded; find out why, then resume"
 
 
@@ -150,6 +154,17 @@ class Budgets:
         if banned and not self._banned:
             self._coordinator.raise_emergency(EmergencyLevel.HALT, BANNED)
         self._banned = banned
+
+
+async def wait_to_start(
+    start: Start, egress: str, limits: Limits, clock: Clock, random: Random, wait_for: Callable[[Reason, str], None]
+) -> None:
+    """Returns once what a start reads of the exchange fits beside what the others send; until then `wait_for` hears why
+    it does not. Where Redis cannot say, nobody waits: what reads stops before the limit that the exchange tells.
+    """
+    while (admission := await start.ask(_terms(egress, limits), START)).problem and admission.reachable:
+        wait_for(Reason.RATE_LIMITED, admission.problem)
+        await clock.sleep(random.uniform(*START_RETRY_SECONDS))
 
 
 async def be_admitted(

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from random import Random
 
 from phoenix_coordination.port import EmergencyLevel, LeaseTimes
 from phoenix_coordination.redis.client import Credentials
 from phoenix_coordination.redis.coordinator import RedisCoordinator
+from phoenix_coordination.redis.starts import Start
 from phoenix_coordination.redis.steward import StewardOffice, StewardReport
 from phoenix_coordination.state import Mode, Reason
 
-from phoenix_worker.runtime.budgets import Budgets, be_admitted
+from phoenix_worker.runtime.budgets import Budgets, be_admitted, wait_to_start
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.logs import Log
 from phoenix_worker.runtime.resolved import Resolved
@@ -45,6 +47,7 @@ class Peers:
         self._live = resolved.mode is not Mode.DRY_RUN
         self._identity = ""
         self._steward: Steward | None = None
+        self._start = Start(redis_url, holder, clock, credentials)
         self.coordinator = RedisCoordinator(
             redis_url,
             resolved.symbol,
@@ -77,6 +80,11 @@ class Peers:
         """Since this worker has last seen that a steward, itself or another, has looked at the account."""
         return self._steward.unseen_ns if self._steward is not None else None
 
+    async def wait_to_start(self, wait_for: Callable[[Reason, str], None]) -> None:
+        """Before each preflight, which reads much at once: until there is room for it `wait_for` hears why not."""
+        limits = self._exchange.budget.limits
+        await wait_to_start(self._start, self._resolved.egress, limits, self._clock, Random(), wait_for)  # noqa: S311 - jitter
+
     async def join(self, identity: str, wait_for: Callable[[Reason, str], None]) -> bool:
         """Meets the others under the exchange's own name of the account, once there is room beside them: until then
         `wait_for` hears why not. Whether that took a wait.
@@ -90,12 +98,13 @@ class Peers:
         """Campaigns for the lease, asks for a share of the budgets, and stands ready to be the account's steward."""
         await self.coordinator.start(self.budgets.heard_by(shell.hear))
         self.budgets.start()
+        self._start.is_over_soon()
         self._steward = self._new_steward(shell)
         self._steward.start()
 
     async def stop(self) -> None:
         self.budgets.stop()
-        ending = [self.coordinator.stop()]
+        ending = [self.coordinator.stop(), self._start.stop()]
         if self._steward is not None:
             ending.append(self._steward.stop())
         await asyncio.gather(*ending)

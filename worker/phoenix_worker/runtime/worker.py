@@ -157,7 +157,6 @@ class Worker:
         exchange = client(endpoints, resolved, key, self._clock, self._holder)
         dry_run = resolved.mode is Mode.DRY_RUN
         self._venue = venue = DryRun(exchange, self._clock) if dry_run else exchange
-        preflight, instrument = await self._preflight(venue)
         peers = self._peers = Peers(
             self._redis_url,
             self._redis_credentials,
@@ -169,8 +168,10 @@ class Worker:
             self._times,
             self._log,
         )
+        preflight, instrument = await self._preflight(venue, peers)
         if await peers.join(preflight.identity, self._wait_for):
-            preflight, instrument = await self._preflight(venue)  # what was read before the wait may have changed
+            # What was read before the wait may have changed.
+            preflight, instrument = await self._preflight(venue, peers)
         shell = self._assemble(self._new_engine(instrument), instrument, venue, exchange, peers)
         _spare_the_collector()
         now_ns = self._clock.monotonic_ns()
@@ -209,11 +210,12 @@ class Worker:
         self._redact.hide(passwords_of(url))
         return credentials_of(url)
 
-    async def _preflight(self, venue: Venue) -> tuple[Preflight, Instrument]:
+    async def _preflight(self, venue: Venue, peers: Peers) -> tuple[Preflight, Instrument]:
         """Asks until the venue admits quoting; raises `RefusedError` for what does not heal by itself."""
         self._wait_for(Reason.STARTING, "asking the exchange about the account and the symbol")
         attempt = 0
         while True:
+            await peers.wait_to_start(self._wait_for)
             preflight = await venue.prepare()
             if not preflight.refused and preflight.instrument is not None:
                 for skipped in preflight.skipped:

@@ -9,6 +9,8 @@
 --   * Nobody is starved: where somebody gets less than it would use, the others get no more than an equal part; the
 --     last tenth of a window is for those who have had less than that; who sends nothing holds little.
 --   * A long window is not used up in half of it: the fuller it is, the less a short one admits.
+--   * A start is granted whole or not at all, whoever else waits, up to a cap of its own; nobody waits for its memory:
+--     what was sent before that is not known here is known to the exchange, which tells it with each answer.
 --   * A back-off that anybody tells counts for all until it has passed, and is announced where it is news.
 --   * Time never goes back here, whatever the server's clock does. Where nobody spoke for long (nothing is remembered,
 --     or the clock jumped ahead) nothing is granted until everybody has had time to tell what the exchange reports:
@@ -19,8 +21,8 @@
 -- ARGV  holder, rate of the run's clock, ms that a grant lives, ms after which a silent holder has no part,
 --       exchange's time in ms, fixed weight (0: it leaves), line of its symbol, line of the account, its weight,
 --       for each scope: sequence (0: leave it alone), total sent, total acknowledged, wanted, held, blocked ms,
---       channel, least that anybody may hold, count of windows, and for each, shortest first: seconds, cap, reported
---       (-1: none)
+--       channel, least that anybody may hold (0: a start, all or nothing), count of windows, and for each, shortest
+--       first: seconds, cap, reported (-1: none)
 -- gives {status of orders, granted, blocked ms left, status of weight, granted, blocked ms left}
 --       (status: 'told', 'stale' or 'none')
 local SILENCE_MS, SHORT_MS = 10000, 10000
@@ -206,9 +208,11 @@ local function serve(key, speakers_key, short_key)
 
   local active, short = count_speakers(scope, need, speakers_key, short_key)
   local granted, would_use, room = divide(scope, need, sent, active, short, use)
-  if blocked_ms > 0 or now - scope.since < lives_ms then
+  local is_start = need.least == 0
+  if is_start then granted = room >= need.wanted and need.wanted or 0 end
+  if blocked_ms > 0 or (now - scope.since < lives_ms and not is_start) then
     granted = 0
-  elseif granted < would_use then
+  elseif granted < would_use and not is_start then
     redis.call('ZADD', short_key, text_of(now), holder)
   end
   return 'told', granted, blocked_ms, room, function(final)

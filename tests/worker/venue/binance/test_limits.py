@@ -47,6 +47,14 @@ def test_cancels_stop_at_no_budget_but_where_the_exchange_says_stop():
     assert b.admits_weight(T0 + 121 * SECOND, 1, Urgency.CANCEL)
 
 
+def test_readings_leave_the_last_of_the_weight_to_cancels():
+    b = budget(weight_1m=1_000)
+    b.weight_reported(T0, 949)
+    assert b.admits_weight(T0, 1, Urgency.REDUCE)
+    assert not b.admits_weight(T0, 2, Urgency.REDUCE)
+    assert b.admits_weight(T0, 2, Urgency.CANCEL)
+
+
 def test_our_own_window_slides():
     b = budget()
     for second in range(8):

@@ -1,6 +1,6 @@
-"""What a worker costs of the request weight even when it does not quote: so many makers fit behind one IP.
+"""What a worker costs of the request weight when it starts, and even when it does not quote: so many fit behind one IP.
 
-A test holds this against what the simulated exchange counts while a worker is idle.
+Tests hold both against what the simulated exchange counts.
 """
 
 import math
@@ -8,6 +8,7 @@ import math
 from phoenix_worker.core.reconcile import IDLE_COMPARE_NS
 from phoenix_worker.core.session import DEAD_MAN_REFRESH_NS
 from phoenix_worker.venue.binance.preflight import CLOCK_SAMPLES
+from phoenix_worker.venue.binance.reads import SNAPSHOT_WEIGHT
 from phoenix_worker.venue.binance.reference import CLOCK_EVERY_S, JITTER, RELOAD_EVERY_S
 from phoenix_worker.venue.binance.user_stream import EXTEND_EVERY_S
 from phoenix_worker.venue.clock import NS_PER_S
@@ -19,6 +20,12 @@ CLOCK = CLOCK_SAMPLES
 REFERENCE = 1 + 20
 """Filters and fees."""
 LISTEN_KEY = 1
+PREFLIGHT = CLOCK + REFERENCE + 5 + 5 + (5 + 1 + 1 + 1) + 1 + 1 + 5
+"""With it account, the symbol's settings and their change while it is flat, bracket, mark price and balance."""
+FIRST_TRUTH = 5 + 5 + 5 + 1 + 5 + 5
+"""Trades of the day, or else the last one; position, open orders, position again, and trades since."""
+START = PREFLIGHT + CLOCK + LISTEN_KEY + SNAPSHOT_WEIGHT + 1 + DEAD_MAN + FIRST_TRUTH
+"""Until a worker that leads at once may quote; the 1 is the last half hour's closes."""
 
 
 def fixed_weight_1m() -> int:

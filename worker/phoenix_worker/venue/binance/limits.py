@@ -22,6 +22,8 @@ LAST_OVERLOAD_NS = 6_400 * NS_PER_MS
 OVERLOAD_FORGOTTEN_NS = 10 * NS_PER_S
 """The exchange's own protection (-1008): the waits that its documentation proposes, doubled while it goes on."""
 SHORTEST_BACK_OFF_S = 1.0
+KEPT_FOR_CANCELS = 0.05
+"""Of the exchange's own limit of weight: a 429 stops what withdraws, too, and readings are many at a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Urgency(Enum):
     """What a request is for, in the order in which budgets run out."""
 
     QUOTE = 0  # stops at the reserve, and with the grant
-    REDUCE = 1  # reducing orders and the truth: stop at the limit
+    REDUCE = 1  # reducing orders and the truth: stop at the limit, of weight a little before it
     CANCEL = 2  # stops only where the exchange has said stop: what it refuses unread withdraws nothing
 
 
@@ -213,9 +215,9 @@ class RequestBudget:
         if urgency is Urgency.CANCEL:
             return True
         limits = self.limits
-        room = float(limits.weight_1m)
+        room = limits.weight_1m * (1.0 - KEPT_FOR_CANCELS)
         if urgency is Urgency.QUOTE:
-            room *= limits.weight_share * (1.0 - limits.reserve_share)
+            room = limits.weight_1m * limits.weight_share * (1.0 - limits.reserve_share)
             grant = self._weight_grant
             if grant is not None and (now_ns >= self._granted_until_ns or grant.left < weight):
                 return False
