@@ -25,7 +25,8 @@ from phoenix_coordination.redis.ledger import Holding
 from phoenix_coordination.redis.records import read_records
 from phoenix_coordination.redis.reservations import REBUILD_PAUSE_TTLS
 from phoenix_coordination.redis.switches import UNSEEDED
-from phoenix_coordination.state import SCHEMA, Mode, Reason, Role, StateRecord, encode
+from phoenix_coordination.state import encode
+from state_records import leading_record
 
 ACCOUNT = "binance-usdm:simulator:abc"
 TIMES = LeaseTimes(ttl_s=5.0, renew_s=0.5, margin_s=1.0)
@@ -180,7 +181,7 @@ async def test_a_list_under_any_of_our_keys_is_named_and_nothing_is_led_until_it
 @pytest.mark.parametrize(
     ("key", "use"),
     [
-        (FOREIGN["records"], lambda member: member.coordinator.publish(record())),
+        (FOREIGN["records"], lambda member: member.coordinator.publish(leading_record())),
         (FOREIGN["orders, speakers"], lambda member: member.coordinator.spend(BudgetNeed(1, 0, 5, 0, 0, 5, 0))),
         (FOREIGN["weight"], lambda member: member.coordinator.spend(BudgetNeed(1, 0, 5, 0, 0, 5, 0))),
     ],
@@ -308,13 +309,13 @@ async def test_a_user_who_may_do_nothing_dangerous_is_enough_for_a_worker(redis_
     world.server.url = world.server.url.replace("unix://", "unix://maker:secret@")
     member = await leading(world)
     member.coordinator.save_snapshot((await member.hears(LeaseGranted)).token, b"memory")
-    member.coordinator.publish(record())
+    member.coordinator.publish(leading_record())
     member.coordinator.reserve(Reservation(1, 0, 5, 5, 1.0, 0, 0))
     member.coordinator.halt_symbol("stop loss")
     member.coordinator.raise_emergency(EmergencyLevel.HALT, "drawdown")
     assert (await member.hears(Reserved)).buy_steps == 5
     await member.hears(LeaseRenewed, after=member.count)
-    assert (await read_records(world.client, world.keys)).records == [record()]
+    assert (await read_records(world.client, world.keys)).records == [leading_record()]
     member.coordinator.release()
     await member.coordinator.stop()
     assert not any(isinstance(told, Unreachable) for told in member.told)
@@ -453,32 +454,9 @@ async def test_an_answer_for_a_lease_that_was_lost_is_not_given(redis_world):
     assert not any(isinstance(told, Reserved) for told in member.told[lost:])
 
 
-def record() -> StateRecord:
-    return StateRecord(
-        schema=SCHEMA,
-        symbol="BTCUSDT",
-        holder="pod-1/7f3a",
-        namespace="default",
-        maker="btcusdt",
-        account="default/main",
-        installation="k3f9a0",
-        role=Role.LEADING,
-        mode=Mode.LIVE,
-        ready=True,
-        reason=Reason.QUOTING,
-        reasons_not_ready=[],
-        detail="",
-        guard="normal",
-        token=17,
-        build="0.1.0+abc",
-        fresh_connection_silent=False,
-        published_ms=1_700_000_000_000,
-    )
-
-
 async def test_records_are_read_by_others_until_they_are_too_old(redis_world):
     world = redis_world
-    told = record()
+    told = leading_record()
     member = await leading(world)
     member.coordinator.publish(told)
     heard = member.count
@@ -527,7 +505,7 @@ async def test_a_name_means_one_account_for_as_long_as_workers_of_it_live(redis_
     """Who stops an account by its name must reach the one that trades, not who came last."""
     world = redis_world
     first = await leading(world)
-    first.coordinator.publish(record())
+    first.coordinator.publish(leading_record())
     await first.hears(LeaseRenewed, after=first.count)
     second = world.member("BTCUSDT")
     await second.coordinator.join("binance-usdm:simulator:other")

@@ -538,6 +538,18 @@ def test_a_person_who_resumes_after_a_second_writer_is_believed(world):
     assert len(world.ours()) == 10
 
 
+def test_a_second_writer_whose_order_still_rests_at_the_resume_is_found_before_anything_is_quoted(world):
+    world.exchange.add(order_id.format("zzzzzz", TOKEN + 1, "q", 1), Side.BUY, 599_000, 10)
+    world.settle()
+    world.wait(0.5)
+    mark = len(world.done)
+    world.tell(ev.Emergency(0, EmergencyLevel.NONE, 3, ""))
+    world.wait(2.0)
+    assert of_kind(world.since(mark), ac.Place) == []
+    assert [action.level for action in of_kind(world.since(mark), ac.RaiseEmergency)] == [EmergencyLevel.HALT]
+    assert Reason.SECOND_WRITER in world.engine.view().reasons
+
+
 def test_a_foreign_order_suspends_quoting_while_it_lives(world):
     foreign = world.exchange.add("web_1234", Side.SELL, 601_000, 10, reduce_only=True)
     world.settle()

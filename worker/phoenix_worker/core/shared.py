@@ -74,8 +74,10 @@ def on_emergency(state: State, event: Emergency, out: Out) -> None:
     if not session.emergency.hear(event.level, event.epoch, event.reason):
         out.append(RaiseEmergency(session.emergency.level, session.emergency.reason))
         return
-    if was_on and not session.emergency.on:
-        session.second_writer = False  # a person has looked and resumed; if it is still there, it is found again
+    if session.second_writer and was_on and not session.emergency.on:
+        # A person has looked and resumed. If it is still there, it is found before anything is quoted beside it.
+        session.second_writer = False
+        state.reconciliation.need("resumed after a second writer")
     out.append(Note(NoteKind.HALT, f"emergency {event.level.name.lower()}: {event.reason}"))
     decide(state, event.at, out)
 
