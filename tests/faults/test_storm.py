@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from plan import Kind, draw
 
-SEED = 20_261
+SEED = 17
+"""Of which every kind of fault is drawn, at every failpoint."""
 FAULTS = 100
 RUN = Path(__file__).with_name("run.py")
 
