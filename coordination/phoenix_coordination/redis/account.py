@@ -11,7 +11,7 @@ Nothing of this is a worker: it holds no lease and reserves nothing. Every fault
 import contextlib
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
@@ -88,7 +88,8 @@ class Account:
 
     async def switch(self) -> SwitchState:
         """The account's sticky switch. What the resource declares (`spec.emergency`) is not in it."""
-        return await self._read_switch(self._live.emergency)
+        (switch,) = await self._read_switches([self._live.emergency])
+        return switch
 
     async def seed(self, level: EmergencyLevel, epoch: int, reason: str, source: str) -> SwitchState:
         """Has the switch know what the account's status (locally the runner's file) remembers: it is in force from now
@@ -98,7 +99,7 @@ class Account:
         told = [level.value, epoch, reason, source, _now_ms(), 1, self._live.emergency_changed]
         async with _faults():
             await call(self._client, Script.MERGE, [key], told)
-        return await self._read_switch(key)
+        return await self.switch()
 
     async def stop(self, level: EmergencyLevel, reason: str, source: str) -> SwitchState:
         """A person's stop: a new epoch, whatever stood there; the level never falls. Gives the switch as it is now."""
@@ -106,7 +107,7 @@ class Account:
         told = [level.value, 0, reason or UNNAMED, source, _now_ms(), self._live.emergency_changed, 1]
         async with _faults():
             await call(self._client, Script.RAISE, [key], told)
-        return await self._read_switch(key)
+        return await self.switch()
 
     async def resume(self, epoch: int, source: str) -> SwitchState:
         """Lowers the switch; refused unless `epoch` is the present one of a switch that is seeded and raised."""
@@ -115,11 +116,13 @@ class Account:
 
     async def halts(self) -> list[HaltState]:
         """Of every symbol that was ever halted, by name."""
-        found = [
-            HaltState(symbol, dry_run, await self._read_switch(keys.halt(symbol)))
+        halted = [
+            (symbol, dry_run)
             for dry_run, keys in self._keys.items()
             for symbol in await _rest_of_names(self._client, keys.halt(""))
         ]
+        switches = await self._read_switches([self._keys[dry_run].halt(symbol) for symbol, dry_run in halted])
+        found = [HaltState(*which, switch) for which, switch in zip(halted, switches, strict=True)]
         return sorted(found, key=lambda halt: (halt.symbol, halt.dry_run))
 
     async def resume_symbol(self, symbol: str, epoch: int, source: str, *, dry_run: bool = False) -> SwitchState:
@@ -156,13 +159,19 @@ class Account:
 
     # -- helpers -----------------------------------------------------------------------------------
 
-    async def _read_switch(self, key: str) -> SwitchState:
-        async with _faults():
-            fields = await self._client.execute_command(
-                "HMGET", key, "level", "epoch", "reason", "source", "at_ms", "seeded"
-            )
-            run = str((await self._client.execute_command("INFO", "server")).get("run_id", ""))
-        level, epoch, reason, source, at_ms, seeded = (field or b"" for field in fields)
+    async def _read_switches(self, keys: Sequence[str]) -> list[SwitchState]:
+        """With the server's run of the same moment: it may have been restarted since anything was asked before."""
+        async with _faults(), self._client.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.execute_command("HMGET", key, "level", "epoch", "reason", "source", "at_ms", "seeded")
+            pipeline.execute_command("INFO", "server")
+            *rows, info = await pipeline.execute()
+        run = str(info.get("run_id", ""))
+        return [self._switch_of(key, row, run) for key, row in zip(keys, rows, strict=True)]
+
+    @staticmethod
+    def _switch_of(key: str, row: Sequence[bytes | None], run: str) -> SwitchState:
+        level, epoch, reason, source, at_ms, seeded = (field or b"" for field in row)
         try:
             return SwitchState(
                 EmergencyLevel(int(level or 0)),
@@ -191,7 +200,7 @@ class Account:
         told = (epoch, f"resumed by {source}", source, _now_ms(), channel, int(seeded))
         async with _faults():
             lowered, *_ = await call(self._client, Script.RESUME, [key], told)
-        now = await self._read_switch(key)
+        (now,) = await self._read_switches([key])
         if lowered:
             return now
         if now.level is EmergencyLevel.NONE and (now.seeded or not seeded):

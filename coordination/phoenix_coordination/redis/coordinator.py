@@ -104,13 +104,9 @@ class RedisCoordinator:
 
     async def join(self, identity: str) -> None:
         keys = self._keys = AccountKeys(identity, self._dry_run)
+        place = (self._client, keys, self._symbol, self._holder, self._clock, self._times)
         self._reservations = Reservations(
-            self._client,
-            keys,
-            self._symbol,
-            self._holder,
-            self._clock,
-            self._times,
+            *place,
             self._read_holdings,
             self._tell,
             lambda: self._terms,
@@ -118,23 +114,9 @@ class RedisCoordinator:
             self._outranked,
             self.doubt,
         )
-        self._budgets = Budgets(
-            self._client,
-            keys,
-            self._symbol,
-            self._holder,
-            self._clock,
-            self._times,
-            self._tell,
-            lambda error: self._request_ended("budgets", error),
-        )
+        self._budgets = Budgets(*place, self._tell, lambda error: self._request_ended("budgets", error))
         self._campaign = Campaign(
-            self._client,
-            keys,
-            self._symbol,
-            self._holder,
-            self._clock,
-            self._times,
+            *place,
             answer_s=self._answer_s,
             prepare=self._check,
             heard=self._hear,
@@ -275,15 +257,11 @@ class RedisCoordinator:
         if keys is None or reservations is None:
             return
         now_ms = self._clock.wall_ns() // 1_000_000
-        emergency, halt = (
-            (keys.emergency, keys.emergency_changed),
-            (
-                keys.halt(self._symbol),
-                keys.halt_changed(self._symbol),
-            ),
-        )
-        await settle(self._client, *emergency, self._emergency, beat.emergency, self._holder, now_ms)
-        await settle(self._client, *halt, self._halt, beat.halt, self._holder, now_ms)
+        for key, channel, memory, stored in (
+            (keys.emergency, keys.emergency_changed, self._emergency, beat.emergency),
+            (keys.halt(self._symbol), keys.halt_changed(self._symbol), self._halt, beat.halt),
+        ):
+            await settle(self._client, key, channel, memory, stored, self._holder, now_ms)
         self._request_ended(BEAT, None)
         self._tell_switches()
         reservations.saw(beat.generation, rebuilt=beat.rebuilt, epoch=beat.ledger_epoch)

@@ -18,6 +18,7 @@ from phoenix_worker.core.events import (
     Side,
 )
 from phoenix_worker.core.instrument import Instrument, SymbolStatus
+from phoenix_worker.core.reconcile import is_of
 from phoenix_worker.core.risk import Denial
 from phoenix_worker.core.stewardship import (
     Closing,
@@ -27,7 +28,6 @@ from phoenix_worker.core.stewardship import (
     called_for,
     counts_wrongly,
     duty_of,
-    is_marked,
 )
 from samples import BTCUSDT
 
@@ -148,7 +148,7 @@ def test_what_was_just_settled_counts_rightly(value) -> None:
     ],
 )
 def test_only_our_installations_mark_is_ours(client_id, marked) -> None:
-    assert is_marked(client_id, OURS) is marked
+    assert is_of(client_id, OURS) is marked
 
 
 # -- closing -----------------------------------------------------------------------------------------

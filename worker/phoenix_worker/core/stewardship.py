@@ -66,16 +66,18 @@ class Duty(IntEnum):
     WITHDRAW = 2
     """Our marked orders go; a foreign order stays."""
     CLEAR = 3
-    """Every order goes, whoever placed it: nothing rests in an emergency."""
+    """Every order goes, whoever placed it: nothing rests in an emergency. Of conditional ones, which rest in no book,
+    those that could open something: a person's stop that only gets out stays.
+    """
     CLOSE = 4
-    """And the position is closed."""
+    """And the position is closed, and with it every conditional order goes."""
 
 
 class Leaderless(msgspec.Struct, frozen=True):
     """What is known of a symbol whose lease nobody keeps.
 
     `led`: somebody of ours has held its lease. `marked`, `others`: open orders with our installation's mark, and all
-    others. `held`: it has a position. `unsettled`: its ledger entry is not what the exchange holds.
+    others, in an emergency with the conditional ones that could open something. `held`: it has a position. `unsettled`: its ledger entry is not what the exchange holds.
     """
 
     led: bool
@@ -112,12 +114,6 @@ def counts_wrongly(counted: float, held: float | None, *, settled: bool, resting
     if held is None:
         return not counted
     return abs(counted - held) > REVALUED_BEYOND * max(counted, held)
-
-
-def is_marked(client_id: str, installation: str) -> bool:
-    """Whether one of our installation's workers placed the order."""
-    parsed = order_id.parse(client_id)
-    return parsed is not None and parsed.installation == installation
 
 
 class Closing(msgspec.Struct):

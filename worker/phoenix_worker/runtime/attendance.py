@@ -11,7 +11,8 @@ from phoenix_coordination.redis.steward import Tenure
 
 from phoenix_worker.core.actions import ApprovedOrder
 from phoenix_worker.core.events import EmergencyLevel, Outcome
-from phoenix_worker.core.stewardship import Closing, Duty, Leaderless, duty_of, is_marked
+from phoenix_worker.core.reconcile import is_of
+from phoenix_worker.core.stewardship import Closing, Duty, Leaderless, duty_of
 from phoenix_worker.runtime.logs import Log
 from phoenix_worker.venue.binance.account import AccountOrder, AccountReader, AccountUnreadableError
 from phoenix_worker.venue.binance.caretaker import Caretaker
@@ -22,6 +23,16 @@ WITHDRAWAL_PAUSE_S = 0.3
 MOST_ORDERS = 50
 """Of one visit: a position of so many of the exchange's largest market orders; the next visit goes on."""
 REFUSED_PAUSE_S = 1.0
+
+
+async def conditional(account: AccountReader, symbol: str, level: EmergencyLevel) -> list[AccountOrder]:
+    """Conditional orders that must not stay under `level`: in an emergency those that could open something; where
+    everything is closed, all.
+    """
+    if level is EmergencyLevel.NONE:
+        return []
+    orders = await account.conditional_orders(symbol)
+    return [order for order in orders if level is EmergencyLevel.FLATTEN or not order.reduce_only]
 
 
 class _LeaseLostError(Exception):
@@ -73,14 +84,15 @@ class Attendance:
         holdings = await self._account.holdings(self._symbol)
         held = any(holding.position_value for holding in holdings)
         marked = self._marked(orders)
-        duty = duty_of(Leaderless(True, len(marked), len(orders) - len(marked), held, unsettled=True), self._level())
+        others = len(orders) - len(marked) + len(await conditional(self._account, self._symbol, self._level()))
+        duty = duty_of(Leaderless(True, len(marked), others, held, unsettled=True), self._level())
         self._log.warning(
             "steward: symbol has no leader",
             symbol=self._symbol,
             token=self._token,
             duty=duty.name,
             marked=len(marked),
-            others=len(orders) - len(marked),
+            others=others,
             held=held,
         )
         if duty >= Duty.WITHDRAW and not await self._withdraw(duty):
@@ -91,7 +103,7 @@ class Attendance:
         return closed and settled
 
     def _marked(self, orders: list[AccountOrder]) -> list[AccountOrder]:
-        return [order for order in orders if is_marked(order.client_id, self._installation)]
+        return [order for order in orders if is_of(order.client_id, self._installation)]
 
     def _deadline_ns(self) -> int:
         """Of the lease under which this visit began; raises where that is over."""
@@ -104,16 +116,23 @@ class Attendance:
         for attempt in range(WITHDRAWALS):
             if attempt:
                 await self._clock.sleep(WITHDRAWAL_PAUSE_S * attempt)
-            orders = await self._account.open_orders(self._symbol)
-            wrong = orders if duty >= Duty.CLEAR else self._marked(orders)
-            if not wrong:
+            waiting, resting = await self._wrong(duty)
+            if not waiting and not resting:
                 return True
-            if duty >= Duty.CLEAR:
+            await self._care.withdraw(waiting, self._deadline_ns())
+            if duty >= Duty.CLEAR and resting:
                 await self._care.clear(self._deadline_ns())
             else:
-                await self._care.withdraw(wrong, self._deadline_ns())
-        orders = await self._account.open_orders(self._symbol)
-        return not (orders if duty >= Duty.CLEAR else self._marked(orders))
+                await self._care.withdraw(resting, self._deadline_ns())
+        return not any(await self._wrong(duty))
+
+    async def _wrong(self, duty: Duty) -> tuple[list[AccountOrder], list[AccountOrder]]:
+        """What must go: conditional orders first, so that one that becomes an order meanwhile is among the others."""
+        if duty < Duty.CLEAR:
+            return [], self._marked(await self._account.open_orders(self._symbol))
+        level = EmergencyLevel.FLATTEN if duty is Duty.CLOSE else EmergencyLevel.HALT
+        waiting = await conditional(self._account, self._symbol, level)
+        return waiting, await self._account.open_orders(self._symbol)
 
     async def _close(self) -> bool:
         """One order at a time, each from a position that the exchange has just told; false where some is left."""

@@ -14,6 +14,7 @@ from phoenix_coordination.redis.steward import Sight, StewardOffice, StewardRepo
 from phoenix_coordination.redis.tasks import begin, end
 
 from phoenix_worker.core.events import EmergencyLevel
+from phoenix_worker.core.reconcile import is_of
 from phoenix_worker.core.stewardship import (
     Duty,
     Leaderless,
@@ -21,9 +22,8 @@ from phoenix_worker.core.stewardship import (
     called_for,
     counts_wrongly,
     duty_of,
-    is_marked,
 )
-from phoenix_worker.runtime.attendance import Attendance
+from phoenix_worker.runtime.attendance import Attendance, conditional
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.logs import SAMPLED, Log
 from phoenix_worker.venue.binance.account import (
@@ -203,12 +203,12 @@ class Steward:
             return
         busy = next((row for row in state.busy if row.symbol == symbol), None)
         orders = await self._account.open_orders(symbol) if busy is not None else []
-        marked = sum(is_marked(order.client_id, self._installation) for order in orders)
+        marked = sum(is_of(order.client_id, self._installation) for order in orders)
         held = busy is not None and bool(busy.qty)
         seen = Leaderless(
             led=bool(sight.holder) or (held and await self._was_ours(symbol)),
             marked=marked,
-            others=len(orders) - marked,
+            others=len(orders) - marked + len(await conditional(self._account, symbol, self._level())),
             held=held,
             unsettled=sight.for_s >= SETTLE_AFTER_S
             and counts_wrongly(
@@ -229,7 +229,7 @@ class Steward:
         if self._level() is not EmergencyLevel.FLATTEN:
             return False
         recent = await self._account.recent_orders(symbol)
-        return any(is_marked(order.client_id, self._installation) for order in recent)
+        return any(is_of(order.client_id, self._installation) for order in recent)
 
     def _value_of(self, busy: BusySymbol | None) -> float | None:
         """Of the position at mark, unsigned; `None` where it is not in dollars, or not known to be."""
