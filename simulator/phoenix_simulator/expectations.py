@@ -19,7 +19,8 @@ from phoenix_simulator.conditions import Count, position, resting
 from phoenix_simulator.exchange.accounts import Account
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.orders import Side
-from phoenix_simulator.faults import Faults, Scheduled, Seconds
+from phoenix_simulator.fault_schedule import Faults, Scheduled
+from phoenix_simulator.faults import Seconds
 
 _NS: Final = 1_000_000_000
 _FAULT_FREE: Final = "the faults are not over"

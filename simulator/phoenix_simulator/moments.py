@@ -9,32 +9,48 @@ from phoenix_simulator.api.connection import Connection
 from phoenix_simulator.api.hub import Hub
 from phoenix_simulator.api.user_stream import UserStreams
 from phoenix_simulator.clock import Clock
+from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.listing import Listing
-from phoenix_simulator.exchange.orders import Order, Side
+from phoenix_simulator.exchange.orders import NewOrder, Order, OrderType, Side
+from phoenix_simulator.exchange.symbols import SymbolStatus, to_e8
+from phoenix_simulator.fault_schedule import Faults
 from phoenix_simulator.faults import (
     ClockSkew,
     Deleverage,
     Disconnect,
     Fault,
-    Faults,
+    ForeignCancel,
+    ForeignOrder,
     ListenKeyExpiry,
     PartialFill,
+    PriceJump,
     Route,
     ServerShutdown,
+    SymbolStatusChange,
+    Transfer,
 )
+from phoenix_simulator.market.player import MarketPlayer
 from phoenix_simulator.market.source import PrintUpdate, TakerUpdate
 
 
 class Moments:
     def __init__(
-        self, exchange: Exchange, clock: Clock, keys: KeyRing, faults: Faults, hub: Hub, users: UserStreams
+        self,
+        exchange: Exchange,
+        clock: Clock,
+        keys: KeyRing,
+        faults: Faults,
+        hub: Hub,
+        users: UserStreams,
+        player: MarketPlayer,
     ) -> None:
         self._exchange = exchange
         self._clock = clock
         self._keys = keys
         self._hub = hub
         self._users = users
+        self._player = player
         faults.begin = self._begin
         faults.end = self._end
 
@@ -54,12 +70,55 @@ class Moments:
                 return self._deleverage(fault)
             case ServerShutdown():
                 return self._announce_shutdown(fault)
+            case PriceJump(symbol=symbol, bps=bps):
+                return int(self._player.jump(symbol.upper(), bps))
+            case SymbolStatusChange(symbol=symbol, status=status):
+                return self._set_status(symbol.upper(), status)
+            case ForeignOrder() | ForeignCancel() | Transfer():
+                return sum(self._act_by_hand(fault, account_id) for account_id in self._accounts_of(fault.api_key))
             case _:
                 return 0
 
     def _end(self, fault: Fault) -> None:
-        if isinstance(fault, ClockSkew):
-            self._clock.skew_ms = 0
+        match fault:
+            case ClockSkew():
+                self._clock.skew_ms = 0
+            case SymbolStatusChange(symbol=symbol):
+                self._set_status(symbol.upper(), SymbolStatus.TRADING)
+            case _:
+                pass
+
+    def _set_status(self, symbol: str, status: SymbolStatus) -> int:
+        if symbol not in self._exchange.listings:
+            return 0
+        self._exchange.set_status(symbol, status, self._clock.now_ms())
+        return 1
+
+    def _accounts_of(self, api_key: str | None) -> list[str]:
+        if api_key is None:
+            return list(self._exchange.accounts)
+        credentials = self._keys.find(api_key)
+        return [] if credentials is None else [credentials.account]
+
+    def _act_by_hand(self, fault: ForeignOrder | ForeignCancel | Transfer, account_id: str) -> int:
+        """What the exchange refuses does not happen, as it would not to a person."""
+        now_ms = self._clock.now_ms()
+        try:
+            match fault:
+                case ForeignOrder(symbol=symbol, side=side, quantity=quantity):
+                    symbol = symbol.upper()
+                    if fault.api_key is None and symbol not in self._exchange.account(account_id).holdings:
+                        return 0
+                    order = NewOrder(symbol=symbol, side=side, type=OrderType.MARKET, quantity=quantity)
+                    self._exchange.place(account_id, order, now_ms)
+                    return 1
+                case ForeignCancel(symbol=symbol):
+                    return self._exchange.cancel_all(account_id, symbol.upper(), now_ms)
+                case Transfer(asset=asset, amount=amount):
+                    self._exchange.transfer(account_id, asset, to_e8(amount), now_ms)
+                    return 1
+        except VenueError:
+            return 0
 
     def _announce_shutdown(self, fault: ServerShutdown) -> int:
         payload = orjson.dumps({"e": "serverShutdown", "E": self._clock.reported_ms()})

@@ -37,7 +37,7 @@ from phoenix_simulator.exchange.conditional import ConditionalOrders
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.expectations import Judge
-from phoenix_simulator.faults import Faults
+from phoenix_simulator.fault_schedule import Faults
 from phoenix_simulator.latency import Latency
 from phoenix_simulator.market.player import MarketPlayer
 from phoenix_simulator.market.regimes import RegimeName
@@ -109,7 +109,7 @@ class Server:
             for symbol, listing in self.exchange.listings.items()
         }
         self.streams = MarketStreams(self.exchange, self.hub, clock, tapes, texts)
-        self.moments = Moments(self.exchange, clock, self.keys, self.faults, self.hub, self.users)
+        self.moments = Moments(self.exchange, clock, self.keys, self.faults, self.hub, self.users, self.player)
         gateway = self.gateway = Gateway(clock, self.keys, limits, self.faults, self.audit)
         operations = Operations(
             MarketData(self.exchange, clock, tapes, texts, self.audit.books, limits.settings),

@@ -22,7 +22,8 @@ from phoenix_simulator.expectations import (
     State,
     Traded,
 )
-from phoenix_simulator.faults import Faults, Silence
+from phoenix_simulator.fault_schedule import Faults
+from phoenix_simulator.faults import Silence
 from phoenix_simulator.market.source import MarketKind, MarketStart, MarkUpdate
 
 BTC = BUILT_IN["BTCUSDT"]

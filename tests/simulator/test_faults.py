@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 from phoenix_simulator.conditions import Condition, Mark
-from phoenix_simulator.faults import Disconnect, Fault, Faults, Gap, Reject, Route, Silence
+from phoenix_simulator.fault_schedule import Faults
+from phoenix_simulator.faults import Disconnect, Fault, Gap, Reject, Route, Silence
 
 SECOND_NS = 1_000_000_000
 

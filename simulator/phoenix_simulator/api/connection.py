@@ -11,7 +11,8 @@ from typing import Final
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from phoenix_simulator.clock import Clock
-from phoenix_simulator.faults import Faults, Route
+from phoenix_simulator.fault_schedule import Faults
+from phoenix_simulator.faults import Route
 from phoenix_simulator.latency import Latency, Part
 
 MESSAGES_PER_SECOND: Final = 10

@@ -20,7 +20,8 @@ from phoenix_simulator.exchange.ledger import FEE_ASSET
 from phoenix_simulator.exchange.orders import Order
 from phoenix_simulator.exchange.symbols import SymbolStatus, format_e8, to_e8
 from phoenix_simulator.expectations import Judge
-from phoenix_simulator.faults import Fault, Faults
+from phoenix_simulator.fault_schedule import Faults
+from phoenix_simulator.faults import Fault
 from phoenix_simulator.market.player import MarketPlayer
 from phoenix_simulator.market.regimes import RegimeName
 

@@ -13,11 +13,12 @@ import msgspec
 from phoenix_simulator.api.auth import Credentials, KeyRing, Security, Timing
 from phoenix_simulator.api.limits import RateLimitedError, RateLimits
 from phoenix_simulator.api.params import Params
-from phoenix_simulator.api.request_faults import plan_request
+from phoenix_simulator.api.request_faults import RequestPlan, plan_request
 from phoenix_simulator.audit.ledger import Audit
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.errors import VenueError
-from phoenix_simulator.faults import Faults, RateLimit, Scheduled
+from phoenix_simulator.fault_schedule import Faults, Scheduled
+from phoenix_simulator.faults import RateLimit
 
 
 class Pool(Enum):
@@ -86,6 +87,8 @@ class Answer(msgspec.Struct, frozen=True):
     retry_after_s: int | None = None
     lost: bool = False
     """The client never gets it."""
+    is_page: bool = False
+    """HTML of somebody in front of the venue (REST only)."""
 
     @property
     def is_error(self) -> bool:
@@ -207,14 +210,14 @@ class Gateway:
     async def _execute_with_faults(
         self, operation: Operation, call: Call, arrival: Arrival, faults: list[Scheduled]
     ) -> Answer:
-        plan = plan_request(operation.name, call.params, faults)
+        plan = plan_request(operation.name, call.params, faults, is_rest=bool(arrival.rest_name))
         account_id = _account_of(call)
         if plan.before_s:
             await self._clock.sleep(plan.before_s)
         if plan.refusal is not None:
             raise plan.refusal
         if plan.skipped:
-            return Answer(HTTPStatus.OK, None, lost=True)
+            return _spoilt(Answer(HTTPStatus.OK, None), plan)
         try:
             body = self._execute(operation, call)
             answer = self._answer(operation, arrival, HTTPStatus.OK, body, account_id)
@@ -224,7 +227,14 @@ class Gateway:
             answer = self._error(operation, arrival, plan.answered_instead, account_id)
         if plan.after_s:
             await self._clock.sleep(plan.after_s)
-        return msgspec.structs.replace(answer, lost=True) if plan.lost else answer
+        return _spoilt(answer, plan)
+
+
+def _spoilt(answer: Answer, plan: RequestPlan) -> Answer:
+    """What reaches the client of it. A page comes from in front of the venue: nothing of the venue's is on it."""
+    if plan.lost:
+        return msgspec.structs.replace(answer, lost=True)
+    return answer if plan.page_status is None else Answer(plan.page_status, None, is_page=True)
 
 
 def error_body(error: VenueError) -> dict[str, object]:

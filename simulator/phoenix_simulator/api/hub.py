@@ -12,7 +12,8 @@ from phoenix_simulator.api.connection import Connection, text_frame
 from phoenix_simulator.api.stream_names import StreamName
 from phoenix_simulator.audit.books import BookWatch
 from phoenix_simulator.clock import Clock
-from phoenix_simulator.faults import Duplicate, Faults, Gap, Late, Outage, Reorder, Scheduled, Silence
+from phoenix_simulator.fault_schedule import Faults, Scheduled
+from phoenix_simulator.faults import Duplicate, Gap, Late, Outage, Reorder, Silence
 
 USER: Final = "user"
 """What faults call the user data stream."""

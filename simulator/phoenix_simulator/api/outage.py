@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from phoenix_simulator.clock import Clock
-from phoenix_simulator.faults import Faults
+from phoenix_simulator.fault_schedule import Faults
 
 _GLANCE_S: Final = 0.05
 """How often a waiting request looks whether the outage is over (simulated seconds)."""

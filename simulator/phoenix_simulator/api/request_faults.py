@@ -8,7 +8,8 @@ import msgspec
 
 from phoenix_simulator.api.params import Params
 from phoenix_simulator.exchange.errors import VenueError
-from phoenix_simulator.faults import AnswerLost, Delay, Outcome, Reject, Scheduled, Unavailable
+from phoenix_simulator.fault_schedule import Scheduled
+from phoenix_simulator.faults import AnswerLost, Delay, Fault, Outcome, Page, Reject, Unavailable
 
 _THROTTLED: Final = (
     "Request throttled by system-level protection. Reduce-only/close-position orders are exempt. Please try again."
@@ -19,7 +20,7 @@ _THROTTLED_OPERATIONS: Final = frozenset({"order.place", "order.test", "orders.p
 
 class RequestPlan(msgspec.Struct):
     """In this order: wait `before_s`, raise `refusal`, execute unless `skipped`, put `answered_instead` in place of
-    the answer, wait `after_s`, and send nothing where `lost`.
+    the answer, wait `after_s`, and send a page, or nothing where `lost`.
     """
 
     before_s: float = 0.0
@@ -28,33 +29,44 @@ class RequestPlan(msgspec.Struct):
     answered_instead: VenueError | None = None
     after_s: float = 0.0
     lost: bool = False
+    page_status: int | None = None
+    """A page of HTML with this status stands in place of the answer."""
 
 
-def plan_request(operation: str, params: Params, faults: Iterable[Scheduled]) -> RequestPlan:
+def plan_request(operation: str, params: Params, faults: Iterable[Scheduled], *, is_rest: bool) -> RequestPlan:
     """The faults that act count as used. VenueError where the parameters that decide cannot be read."""
     plan = RequestPlan()
     for scheduled in faults:
-        match scheduled.fault:
-            case Reject(code=code, message=message, status=status):
-                plan.refusal = VenueError(code, message, status)
-            case Unavailable(outcome=Outcome.THROTTLED):
-                if operation not in _THROTTLED_OPERATIONS or _reduces(params):
-                    continue
-                plan.refusal = _unavailable(Outcome.THROTTLED)
-            case Unavailable(outcome=Outcome.UNKNOWN_EXECUTED):
-                plan.answered_instead = _unavailable(Outcome.UNKNOWN_EXECUTED)
-            case Unavailable(outcome=outcome):
-                plan.refusal = _unavailable(outcome)
-            case AnswerLost(executed=executed):
-                plan.lost = True
-                plan.skipped = plan.skipped or not executed
-            case Delay(before_seconds=before_s, after_seconds=after_s):
-                plan.before_s += before_s
-                plan.after_s += after_s
-            case _:
-                continue
-        scheduled.use()
+        if _spoil(plan, scheduled.fault, operation, params, is_rest=is_rest):
+            scheduled.use()
     return plan
+
+
+def _spoil(plan: RequestPlan, fault: Fault, operation: str, params: Params, *, is_rest: bool) -> bool:
+    """False where the fault does not act on this request."""
+    match fault:
+        case Reject(code=code, message=message, status=status):
+            plan.refusal = VenueError(code, message, status)
+        case Unavailable(outcome=Outcome.THROTTLED):
+            if operation not in _THROTTLED_OPERATIONS or _reduces(params):
+                return False
+            plan.refusal = _unavailable(Outcome.THROTTLED)
+        case Unavailable(outcome=Outcome.UNKNOWN_EXECUTED):
+            plan.answered_instead = _unavailable(Outcome.UNKNOWN_EXECUTED)
+        case Unavailable(outcome=outcome):
+            plan.refusal = _unavailable(outcome)
+        case AnswerLost(executed=executed):
+            plan.lost = True
+            plan.skipped = plan.skipped or not executed
+        case Page(status=status, executed=executed) if is_rest:
+            plan.page_status = status
+            plan.skipped = plan.skipped or not executed
+        case Delay(before_seconds=before_s, after_seconds=after_s):
+            plan.before_s += before_s
+            plan.after_s += after_s
+        case _:
+            return False
+    return True
 
 
 def _unavailable(outcome: Outcome) -> VenueError:

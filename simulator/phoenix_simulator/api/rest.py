@@ -1,6 +1,7 @@
 """REST over HTTP: finds the operation, reads the parameters, writes status, headers and JSON."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 import orjson
@@ -12,7 +13,7 @@ from phoenix_simulator.api.gateway import Answer, Arrival, Gateway, Operation
 from phoenix_simulator.api.outage import hang_up, sit_out
 from phoenix_simulator.api.params import Params
 from phoenix_simulator.clock import Clock
-from phoenix_simulator.faults import Faults
+from phoenix_simulator.fault_schedule import Faults
 from phoenix_simulator.latency import Latency
 
 _KEY_HEADER: Final = "X-MBX-APIKEY"
@@ -67,6 +68,8 @@ class RestServer:
         if answer.lost:
             return hang_up(request)
         await self._latency.leave()
+        if answer.is_page:
+            return _page(answer.status)
         return _json(answer.status, answer.body, _headers(answer))
 
 
@@ -92,6 +95,12 @@ def _headers(answer: Answer) -> dict[str, str]:
     if answer.retry_after_s is not None:
         headers["Retry-After"] = str(answer.retry_after_s)
     return headers
+
+
+def _page(status: int) -> web.Response:
+    title = f"{status} {HTTPStatus(status).phrase}"
+    text = f"<html>\r\n<head><title>{title}</title></head>\r\n<body><center><h1>{title}</h1></center></body>\r\n</html>"
+    return web.Response(status=status, text=text, content_type="text/html")
 
 
 def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -> web.Response:

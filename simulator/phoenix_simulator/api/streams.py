@@ -18,7 +18,8 @@ from phoenix_simulator.api.outage import sit_out
 from phoenix_simulator.api.stream_names import delivers, parse_stream_name
 from phoenix_simulator.api.user_stream import UserStreams
 from phoenix_simulator.clock import Clock
-from phoenix_simulator.faults import Faults, Route
+from phoenix_simulator.fault_schedule import Faults
+from phoenix_simulator.faults import Route
 from phoenix_simulator.latency import Latency
 
 STREAMS_PER_CONNECTION: Final = 1_024

@@ -18,7 +18,8 @@ from phoenix_simulator.api.params import Params
 from phoenix_simulator.api.public_keys import Ed25519Key
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.errors import VenueError
-from phoenix_simulator.faults import Faults, Route
+from phoenix_simulator.fault_schedule import Faults
+from phoenix_simulator.faults import Route
 from phoenix_simulator.latency import Latency, Part
 
 Json = dict[str, object]

@@ -117,6 +117,14 @@ class MarketPlayer:
             case _:
                 raise ValueError(f"{symbol} plays a recording; a regime needs a synthetic market")
 
+    def jump(self, symbol: str, bps: float) -> bool:
+        """Move the price of a synthetic market at once; False where there is none."""
+        reel = self._reels.get(symbol)
+        if reel is None or not isinstance(reel.source, SyntheticSource):
+            return False
+        reel.source.jump(bps)
+        return True
+
     @property
     def sources(self) -> Mapping[str, MarketSource]:
         return {symbol: reel.source for symbol, reel in self._reels.items()}

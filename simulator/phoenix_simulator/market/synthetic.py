@@ -90,6 +90,8 @@ class SyntheticSource:
         self._last_move = 0.0
         """Signed, in ticks of the recording."""
         self._move_at_s = 0.0
+        self._jump_ticks = 0
+        """Of a move that was asked for; signed."""
         self._bid_target = self._resting(TOUCH_SIZE)
         self._ask_target = self._resting(TOUCH_SIZE)
         bids, asks = self._ladder.opening(bid, ask)
@@ -114,6 +116,12 @@ class SyntheticSource:
         """From the next event on; what is already due still comes, and the book changes level by level."""
         self._regime = REGIMES[regime]
         self._ladder.liquidity = self._regime.liquidity
+
+    def jump(self, bps: float) -> None:
+        """The next event is a move of so much (negative: down)."""
+        self._jump_ticks = round(bps * self._scale.bps_to_ticks)
+        self._direction = 1 if bps > 0 else -1
+        self._move_at_s = self._now_s
 
     @property
     def fair_ticks(self) -> float:
@@ -275,6 +283,9 @@ class SyntheticSource:
         self._direction = 1 if self._random.random() < 0.5 * (1 + max(-0.9, min(0.9, bias))) else -1
 
     def _move_ticks(self) -> int:
+        if self._jump_ticks:
+            asked, self._jump_ticks = abs(self._jump_ticks), 0
+            return asked
         regime, scale, random = self._regime, self._scale, self._random.random
         if random() < regime.jumps_per_s / regime.moves_per_s:
             low, high = regime.jump_bps

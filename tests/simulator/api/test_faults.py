@@ -380,6 +380,65 @@ async def test_a_position_is_deleveraged_by_command(venue, maker):
     assert (await maker.books())["symbols"]["BTCUSDT"]["position"] == "0.005"
 
 
+@pytest.mark.parametrize(
+    ("status", "executed"), [(403, False), (502, False), (504, True)], ids=["firewall", "gateway", "gateway, executed"]
+)
+async def test_a_page_of_html_stands_in_place_of_the_venues_answer(venue, maker, status, executed):
+    await venue.fault(kind="page", status=status, executed=executed, endpoint="order.place", count=1)
+    query = maker.query({**PLACE, "newClientOrderId": "paged"})
+    headers = {"X-MBX-APIKEY": maker.api_key}
+    async with venue.http.post(f"{venue.url}/fapi/v1/order?{query}", headers=headers) as response:
+        assert response.status == status
+        assert response.content_type == "text/html"
+        assert "X-MBX-USED-WEIGHT-1M" not in response.headers
+    assert [order["clientOrderId"] for order in await orders_of(maker)] == (["paged"] if executed else [])
+    # Whoever stands in front of REST does not stand in front of the WebSocket API.
+    assert (await maker.place())[0] == 200
+
+
+async def test_a_symbol_stops_trading_and_starts_again(venue, maker, eventually):
+    await venue.fault(kind="symbol-status", symbol="BTCUSDT", status="PENDING_TRADING", durationSeconds=5)
+    status, body = await maker.place()
+    assert (status, body["code"]) == (400, -4140)
+    venue.server.clock.jump(6)
+    await eventually(lambda: not venue.server.faults)
+    assert (await maker.place())[0] == 200
+
+
+async def test_somebody_trades_by_hand_on_the_account(venue, maker):
+    await maker.place()
+    await venue.account()  # an account that was never in the symbol is left alone
+    await venue.fault(kind="foreign-order", symbol="BTCUSDT", side="SELL", quantity="0.005")
+    positions = [account["position"] for account in [(await maker.books())["symbols"]["BTCUSDT"]]]
+    assert positions == ["-0.005"]
+
+
+async def test_somebody_cancels_by_hand(venue, maker):
+    await maker.place()
+    user = await maker.user_stream()
+    await venue.fault(kind="foreign-cancel", symbol="BTCUSDT", apiKey=maker.api_key)
+    assert (await user.until(lambda event: event["e"] == "ORDER_TRADE_UPDATE"))["o"]["x"] == "CANCELED"
+    assert await orders_of(maker) == []
+
+
+async def test_money_is_taken_away_and_what_is_not_there_is_not(venue, maker):
+    wallet = (await maker.books())["wallets"]["USDT"]
+    await venue.fault(kind="transfer", asset="USDT", amount="-1000000000")
+    assert (await maker.books())["wallets"]["USDT"] == wallet
+    await venue.fault(kind="transfer", asset="USDT", amount="-100")
+    assert float((await maker.books())["wallets"]["USDT"]) == float(wallet) - 100
+
+
+async def test_a_fault_waits_for_its_condition(venue, maker, eventually):
+    await venue.fault(kind="foreign-cancel", symbol="BTCUSDT", when={"resting": 2, "symbol": "BTCUSDT"})
+    await maker.place()
+    await asyncio.sleep(0.05)
+    assert len(await orders_of(maker)) == 1
+    await maker.place(price="61001")
+    await eventually(lambda: venue.server.faults.are_over)
+    assert await orders_of(maker) == []
+
+
 async def test_maintenance_of_one_route_leaves_the_others(venue):
     public, market = await venue.stream("/public/ws"), await venue.stream("/market/ws")
     await venue.fault(kind="server-shutdown", route="market", graceSeconds=0)

@@ -213,3 +213,12 @@ async def test_the_regime_of_a_synthetic_market_can_be_set_and_that_of_a_recordi
         player.set_regime("BTCUSDT", RegimeName.JUMP)
     with pytest.raises(KeyError):
         player.set_regime("SOLUSDT", RegimeName.JUMP)
+
+
+def test_only_a_synthetic_market_can_be_made_to_jump(exchange):
+    player = MarketPlayer(exchange, Clock())
+    player.open(BTC, SyntheticSource(BTC, 1))
+    player.open(ETH, ListedSource(ETH, frames(ETH, 1)))
+    assert player.jump("BTCUSDT", 20.0)
+    assert not player.jump("ETHUSDT", 20.0)
+    assert not player.jump("NOPE", 20.0)

@@ -281,6 +281,18 @@ def test_a_funding_squeeze_begins_with_a_rate_far_from_a_calm_ones():
     assert (calm, squeeze) == (10_000, 300_000)  # 1 bps for eight hours, and the symbol's cap of 30
 
 
+@pytest.mark.parametrize("bps", [25.0, -25.0])
+def test_a_jump_by_command_comes_at_once(stage, bps):
+    source = SyntheticSource(BTC, 1)
+    market = stage(source)
+    market.run(until_s=1)
+    before = (market.background.best_bid()[0] + market.background.best_ask()[0]) / 2
+    source.jump(bps)
+    market.run(until_s=2.5)
+    after = (market.background.best_bid()[0] + market.background.best_ask()[0]) / 2
+    assert 1e4 * (after / before - 1) == pytest.approx(bps, abs=8)
+
+
 def test_a_regime_can_change_while_the_market_runs(stage):
     source = SyntheticSource(BTC, 1, RegimeName.CALM)
     market = stage(source)
