@@ -97,7 +97,7 @@ class Account:
         """
         key = self._live.emergency
         told = [level.value, epoch, reason, source, _now_ms(), 1, self._live.emergency_changed]
-        async with _faults():
+        async with _faults(key):
             await call(self._client, Script.MERGE, [key], told)
         return await self.switch()
 
@@ -105,7 +105,7 @@ class Account:
         """A person's stop: a new epoch, whatever stood there; the level never falls. Gives the switch as it is now."""
         key = self._live.emergency
         told = [level.value, 0, reason or UNNAMED, source, _now_ms(), self._live.emergency_changed, 1]
-        async with _faults():
+        async with _faults(key):
             await call(self._client, Script.RAISE, [key], told)
         return await self.switch()
 
@@ -134,7 +134,7 @@ class Account:
 
     async def records(self) -> Published:
         """What the workers of the account tell, rehearsals included; those that cannot be read are named."""
-        async with _faults():
+        async with _faults(self._live.records):
             return await read_records(self._client, self._live)
 
     async def leases(self) -> list[LeaseState]:
@@ -149,19 +149,19 @@ class Account:
 
     async def ledger(self, *, dry_run: bool = False) -> LedgerView:
         """What each symbol counts, and the account's three sums beside their limits."""
-        async with _faults():
+        async with _faults(self._keys[dry_run].ledger):
             return await read_ledger(self._client, self._keys[dry_run])
 
     async def steward(self, *, dry_run: bool = False) -> StewardReport | None:
         """What the account's steward saw last; `None` where nobody has been it yet."""
-        async with _faults():
+        async with _faults(self._keys[dry_run].steward):
             return await read_report(self._client, self._keys[dry_run])
 
     # -- helpers -----------------------------------------------------------------------------------
 
     async def _read_switches(self, keys: Sequence[str]) -> list[SwitchState]:
         """With the server's run of the same moment: it may have been restarted since anything was asked before."""
-        async with _faults(), self._client.pipeline(transaction=False) as pipeline:
+        async with _faults(*keys), self._client.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.execute_command("HMGET", key, "level", "epoch", "reason", "source", "at_ms", "seeded")
             pipeline.execute_command("INFO", "server")
@@ -186,7 +186,7 @@ class Account:
 
     async def _read_lease(self, symbol: str, *, dry_run: bool) -> LeaseState | None:
         key = self._keys[dry_run].lease(symbol)
-        async with _faults():
+        async with _faults(key):
             fields = await self._client.execute_command("HMGET", key, "holder", "token", "beat", "released")
         holder, token, beat, released = (field or b"" for field in fields)
         if not holder:
@@ -198,7 +198,7 @@ class Account:
 
     async def _resume(self, key: str, channel: str, epoch: int, source: str, what: str, *, seeded: bool) -> SwitchState:
         told = (epoch, f"resumed by {source}", source, _now_ms(), channel, int(seeded))
-        async with _faults():
+        async with _faults(key):
             lowered, *_ = await call(self._client, Script.RESUME, [key], told)
         (now,) = await self._read_switches([key])
         if lowered:
@@ -240,7 +240,7 @@ class AccountTools:
 
     async def identity(self, resource: str) -> str:
         """Of exactly that `namespace/name`; empty where no worker has registered it."""
-        async with _faults():
+        async with _faults(identity_of(resource)):
             found = await self._client.execute_command("GET", identity_of(resource))
         return (found or b"").decode(errors="replace")
 
@@ -273,10 +273,16 @@ async def account_tools(url: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator
 
 
 @contextlib.asynccontextmanager
-async def _faults() -> AsyncIterator[None]:
+async def _faults(*keys: str) -> AsyncIterator[None]:
+    """`keys`: what is asked for. Of a value of another type Redis says that it is there, and (but for a pipeline) not
+    where.
+    """
     try:
         yield
     except FAULTS as error:
+        if keys and "WRONGTYPE" in str(error):
+            key = max((key for key in keys if key in str(error)), key=len, default=keys[0])
+            raise AccountError(f"{key} in Redis holds a foreign value: move it away, it is not ours") from None
         raise AccountError(fault_of(error)) from None
 
 

@@ -152,14 +152,16 @@ async def test_the_ledger_is_seen_with_its_sums_beside_their_limits(redis_world,
         (("SET", PREFIX + "ledger", "x"), lambda account: account.ledger()),
         (("HSET", PREFIX + "ledger", "e:X", "x"), lambda account: account.ledger()),
         (("SET", PREFIX + "records", "x"), lambda account: account.records()),
+        (("SET", PREFIX + "snapshot:steward", "x"), lambda account: account.steward()),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )
 async def test_what_no_worker_wrote_is_one_error_and_stays(redis_world, account, spoil, ask):
     await redis_world.client.execute_command("DEL", spoil[1])
     await redis_world.client.execute_command(*spoil)
-    with pytest.raises(AccountError, match="move it away"):
+    with pytest.raises(AccountError, match="move it away") as told:
         await ask(account)
+    assert spoil[1] in str(told.value)
     assert await redis_world.client.execute_command("EXISTS", spoil[1]) == 1
 
 
