@@ -309,6 +309,38 @@ async def test_orders_are_counted_and_cancels_are_not(client: Client) -> None:
     pytest.fail("the counters never grew")
 
 
+@documented("Trade, Cancel Multiple Orders: origClientOrderIdList")
+async def test_a_batch_is_cancelled_by_client_order_ids(client: Client) -> None:
+    names = [(await client.place())["clientOrderId"] for _ in range(2)]
+    listed = json.dumps([*names, "nobody-has-this"], separators=(",", ":"))
+    answer = await client.signed("DELETE", BATCH, {"symbol": client.symbol, "origClientOrderIdList": listed})
+    assert [row.get("status", row.get("code")) for row in answer.body] == ["CANCELED", "CANCELED", -2011]
+
+
+@documented("Trade, Place Multiple Orders; Error Codes -5022")
+async def test_a_post_only_order_in_a_batch_is_refused_alone(client: Client) -> None:
+    good = wire(await client.quote(newClientOrderId=None))
+    _, ask = await client.touch()
+    crossing = {**good, "price": f"{client.rules.price(ask * Decimal('1.01')):f}"}
+    client.has_traded = True
+    answer = await client.signed("POST", BATCH, {"batchOrders": json.dumps([crossing, good])})
+    assert (answer.status, [row.get("status", row.get("code")) for row in answer.body]) == (200, [-5022, "NEW"])
+
+
+@documented("Trade, All Orders; Account Trade List")
+async def test_histories_go_on_from_an_id(client: Client) -> None:
+    orders = [await client.buy() for _ in range(3)]
+    ids = [order["orderId"] for order in orders]
+    params = {"symbol": client.symbol, "orderId": ids[1]}
+    later = (await client.signed("GET", "/fapi/v1/allOrders", params)).body
+    assert [row["orderId"] for row in later] == ids[1:]
+    trades = (await client.signed("GET", "/fapi/v1/userTrades", params)).body
+    assert {trade["orderId"] for trade in trades} == {ids[1]}
+    params = {"symbol": client.symbol, "fromId": trades[-1]["id"] + 1}
+    newer = (await client.signed("GET", "/fapi/v1/userTrades", params)).body
+    assert {trade["orderId"] for trade in newer} == {ids[2]}
+
+
 @documented("General Info, SIGNED Endpoint security: query string and request body")
 @pytest.mark.parametrize("style", ["query", "body", "both"])
 async def test_parameters_may_be_in_the_query_the_body_or_both(client: Client, style: str) -> None:

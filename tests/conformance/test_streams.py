@@ -121,3 +121,37 @@ async def test_a_book_can_be_kept_from_the_diffs(client: Client) -> None:
                 else:
                     book[side].pop(Decimal(price), None)
     assert max(book["bids"]) < min(book["asks"])
+
+
+@documented("Websocket Market Streams, Connect: unrouted base URLs deliver public streams alone")
+@pytest.mark.parametrize("path", ["/ws", "/stream"])
+async def test_without_a_route_only_public_streams_come(client: Client, path: str) -> None:
+    stream = await client.stream(path)
+    names = [named(client, "{}@bookTicker"), named(client, "{}@markPrice@1s")]
+    assert (await stream.ask("SUBSCRIBE", names))["result"] is None
+    routed = await client.stream(f"/market/ws/{names[1]}")
+    told = [(await routed.next())["E"] for _ in range(2)][-1]
+    heard = set()
+    event: dict[str, Any] = {"E": 0}
+    while event["E"] <= told:
+        message = await stream.next()
+        event = message.get("data", message)
+        heard.add(event["e"])
+    assert heard == {"bookTicker"}
+
+
+@documented("Websocket Market Streams, Live Subscribing/Unsubscribing to streams: id")
+@pytest.mark.parametrize("request_id", [7, "a-name"])
+async def test_the_id_of_a_request_is_echoed_as_it_came(client: Client, request_id: object) -> None:
+    stream = await client.stream("/public/ws")
+    await stream.socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": request_id})
+    assert await stream.next() == {"result": [], "id": request_id}
+
+
+@documented("Websocket Market Streams, Diff. Book Depth Streams; Market Data, Order Book")
+async def test_the_update_ids_of_snapshot_touch_and_diffs_are_one_series(client: Client) -> None:
+    stream = await client.stream(f"/public/ws/{named(client, '{}@bookTicker')}")
+    touch = await stream.next()
+    snapshot = (await client.public("/fapi/v1/depth", symbol=client.symbol, limit=5)).body
+    later = await stream.until(lambda event: event["u"] >= snapshot["lastUpdateId"])
+    assert touch["u"] <= snapshot["lastUpdateId"] <= later["u"]

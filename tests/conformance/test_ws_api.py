@@ -127,3 +127,13 @@ async def test_a_secret_cannot_log_on(client: Client) -> None:
     api = await client.ws_api()
     reply = await api.ask("session.logon", client.ws_signed())
     assert (reply["status"], "error" in reply) == (400, True)
+
+
+@documented("Websocket API General Info, Request format: id")
+@pytest.mark.parametrize("request_id", [7, "a-name", None])
+async def test_the_id_of_a_request_is_echoed_as_it_came(client: Client, request_id: object) -> None:
+    api = await client.ws_api()
+    request = {"id": request_id, "method": "ticker.price", "params": {"symbol": client.symbol}}
+    await api.socket.send_json(request)
+    reply = await api.next()
+    assert (reply["id"], reply["status"]) == (request_id, 200)
