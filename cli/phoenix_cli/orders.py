@@ -19,7 +19,9 @@ __all__ = ["add_arguments", "run"]
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One open order. `token` is the lease under which a worker of this installation sent it; else None."""
+    """One open order. `token` is the lease under which a worker of this installation sent it; else None. `trigger` is
+    the price at which a conditional one (a stop) becomes an order; None for one that rests in the book.
+    """
 
     account: str
     symbol: str
@@ -32,6 +34,7 @@ class Order(msgspec.Struct, frozen=True):
     age_s: float
     client_id: str
     token: int | None
+    trigger: Decimal | None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
 async def _orders(files: AccountFiles, reader: AccountReader) -> list[Order]:
     now_ms = reader.now_ms()
-    return [_order(files, order, now_ms) for order in await reader.open_orders()]
+    found = [*await reader.open_orders(), *await reader.conditional_orders()]
+    return [_order(files, order, now_ms) for order in found]
 
 
 def _order(files: AccountFiles, order: AccountOrder, now_ms: int) -> Order:
@@ -59,6 +63,7 @@ def _order(files: AccountFiles, order: AccountOrder, now_ms: int) -> Order:
         age_s=round((now_ms - order.placed_ms) / 1000, 1),
         client_id=order.client_id,
         token=ours.token if ours is not None else None,
+        trigger=order.trigger,
     )
 
 
@@ -81,10 +86,14 @@ def text_of(found: Sequence[Order]) -> str:
             f"{order.filled:f}",
             f"{order.age_s:.1f}s",
             order.client_id,
-            " ".join(
-                word for word, said in (("reduce-only", order.reduce_only), ("not ours", order.token is None)) if said
-            ),
+            _remarks(order),
         )
         for order in found
     ]
     return aligned(header, rows)
+
+
+def _remarks(order: Order) -> str:
+    conditional = "" if order.trigger is None else f"{order.kind.lower().replace('_', '-')} at {order.trigger:f}"
+    remarks = ("reduce-only" if order.reduce_only else "", conditional, "not ours" if order.token is None else "")
+    return " ".join(remark for remark in remarks if remark)

@@ -335,6 +335,7 @@ DEFAULTS: dict[tuple[str, str], Handler] = {
     ("GET", "/fapi/v3/balance"): lambda *_: [{"accountAlias": "SgsR", "asset": "USDC", "balance": "1000.0"}],
     ("GET", "/fapi/v3/positionRisk"): lambda *_: [],
     ("GET", "/fapi/v1/openOrders"): lambda *_: [],
+    ("GET", "/fapi/v1/openAlgoOrders"): lambda *_: [],
     ("GET", "/fapi/v1/userTrades"): lambda *_: [],
     ("GET", "/fapi/v1/order"): lambda *_: error(400, -2013, "Order does not exist."),
     ("POST", "/fapi/v1/listenKey"): lambda *_: {"listenKey": "k" * 64},

@@ -67,17 +67,18 @@ class Duty(IntEnum):
     """Our marked orders go; a foreign order stays."""
     CLEAR = 3
     """Every order goes, whoever placed it: nothing rests in an emergency. Of conditional ones, which rest in no book,
-    those that could open something: a person's stop that only gets out stays.
+    those that could open something: a person's stop that only gets out stays, until everything shall be closed.
     """
     CLOSE = 4
-    """And the position is closed, and with it every conditional order goes."""
+    """And the position is closed."""
 
 
 class Leaderless(msgspec.Struct, frozen=True):
     """What is known of a symbol whose lease nobody keeps.
 
     `led`: somebody of ours has held its lease. `marked`, `others`: open orders with our installation's mark, and all
-    others, in an emergency with the conditional ones that could open something. `held`: it has a position. `unsettled`: its ledger entry is not what the exchange holds.
+    others, in an emergency with the conditional ones that must not stay. `held`: it has a position. `unsettled`: its
+    ledger entry is not what the exchange holds.
     """
 
     led: bool

@@ -119,19 +119,17 @@ class Attendance:
             waiting, resting = await self._wrong(duty)
             if not waiting and not resting:
                 return True
-            await self._care.withdraw(waiting, self._deadline_ns())
+            if one_by_one := waiting if duty >= Duty.CLEAR else resting:
+                await self._care.withdraw(one_by_one, self._deadline_ns())
             if duty >= Duty.CLEAR and resting:
                 await self._care.clear(self._deadline_ns())
-            else:
-                await self._care.withdraw(resting, self._deadline_ns())
         return not any(await self._wrong(duty))
 
     async def _wrong(self, duty: Duty) -> tuple[list[AccountOrder], list[AccountOrder]]:
         """What must go: conditional orders first, so that one that becomes an order meanwhile is among the others."""
         if duty < Duty.CLEAR:
             return [], self._marked(await self._account.open_orders(self._symbol))
-        level = EmergencyLevel.FLATTEN if duty is Duty.CLOSE else EmergencyLevel.HALT
-        waiting = await conditional(self._account, self._symbol, level)
+        waiting = await conditional(self._account, self._symbol, self._level())
         return waiting, await self._account.open_orders(self._symbol)
 
     async def _close(self) -> bool:

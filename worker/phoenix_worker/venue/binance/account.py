@@ -80,7 +80,11 @@ class AccountPosition(Struct, frozen=True):
 
 
 class AccountOrder(Struct, frozen=True):
-    """One open order of anybody: `price` is 0 for a market order; `qty` and `filled` are in base units."""
+    """One open order of anybody: `price` is 0 for a market order; `qty` and `filled` are in base units.
+
+    `trigger` is the price at which a conditional one becomes an order (0: a trailing one, which moves it): until then
+    it rests in no book, and the exchange keeps it elsewhere, under ids of its own.
+    """
 
     symbol: str
     client_id: str = field(name="clientOrderId")
@@ -95,9 +99,10 @@ class AccountOrder(Struct, frozen=True):
     time_in_force: str = field(name="timeInForce", default="")
     placed_ms: int = field(name="time", default=0)
     updated_ms: int = field(name="updateTime", default=0)
+    trigger: Decimal | None = None
 
     def __post_init__(self) -> None:
-        _not_negative(self.price, self.qty, self.filled)
+        _not_negative(self.price, self.qty, self.filled, self.trigger or Decimal(0))
         if self.side_name not in Side.__members__:
             raise ValueError(f"{self.side_name!r} is no side")
 
@@ -108,6 +113,41 @@ class AccountOrder(Struct, frozen=True):
     @property
     def remaining(self) -> Decimal:
         return max(self.qty - self.filled, Decimal(0))
+
+
+class _Conditional(Struct, frozen=True):
+    """A row of the conditional orders, which calls nearly everything by other names than an order's."""
+
+    symbol: str
+    client_id: str = field(name="clientAlgoId")
+    venue_id: int = field(name="algoId")
+    side: str
+    kind: str = field(name="orderType")
+    price: Decimal
+    qty: Decimal = field(name="quantity")
+    state: str = field(name="algoStatus")
+    reduce_only: bool = field(name="reduceOnly")
+    closes: bool = field(name="closePosition")
+    placed_ms: int = field(name="createTime")
+    updated_ms: int = field(name="updateTime")
+    trigger: Decimal = field(name="triggerPrice", default=Decimal(0))
+
+    def order(self) -> AccountOrder:
+        return AccountOrder(
+            symbol=self.symbol,
+            client_id=self.client_id,
+            venue_id=self.venue_id,
+            side_name=self.side,
+            kind=self.kind,
+            price=self.price,
+            qty=self.qty,
+            filled=Decimal(0),
+            state=self.state,
+            reduce_only=self.reduce_only or self.closes,
+            placed_ms=self.placed_ms,
+            updated_ms=self.updated_ms,
+            trigger=self.trigger,
+        )
 
 
 class AssetMargin(Struct, frozen=True):
@@ -182,6 +222,15 @@ class AccountReader:
         weight = 1 if symbol else 40
         return await self._read(list[AccountOrder], "/fapi/v1/openOrders", _of(symbol), weight=weight)
 
+    async def conditional_orders(self, symbol: str = "") -> list[AccountOrder]:
+        """Of all symbols (weight 40), or of one (weight 1): stops and their like, all of them people's."""
+        weight, path = 1 if symbol else 40, "/fapi/v1/openAlgoOrders"
+        rows = await self._read(list[_Conditional], path, _of(symbol), weight=weight)
+        try:
+            return [row.order() for row in rows]
+        except ValueError as error:
+            raise AccountUnreadableError(f"{path}: {error}") from error
+
     async def recent_orders(self, symbol: str) -> list[AccountOrder]:
         """The latest of the symbol, whatever became of them; kept for days to months. Weight 5."""
         parameters: Parameters = [*_of(symbol), ("limit", RECENT_ORDERS)]
@@ -191,7 +240,8 @@ class AccountReader:
         """What each symbol of the account (or one) holds and could come to hold, at mark: for the shared ledger.
 
         Position, orders, position again: what fills between the two readings is neither missed nor counted twice, so
-        a reading only counts where both positions are equal and every order's symbol is among them.
+        a reading only counts where both positions are equal and every order's symbol is among them. Conditional orders
+        hold nothing yet, at the exchange neither: they count when they have become orders.
         """
         before = await self.positions(symbol)
         for attempt in range(ROUNDS):

@@ -64,25 +64,25 @@ class Caretaker:
     # -- withdrawing -------------------------------------------------------------------------------
 
     async def withdraw(self, orders: Sequence[AccountOrder], deadline_ns: int) -> None:
-        """Cancels these; what is gone already, or could not be reached, shows in the truth that is read after it."""
-        await asyncio.gather(
-            *(self._delete("/fapi/v1/order", [("orderId", order.venue_id)], deadline_ns) for order in orders)
-        )
+        """Cancels these, conditional ones too; what is gone already, or could not be reached, shows in what is read
+        after it.
+        """
+        await asyncio.gather(*(self._delete(*self._named(order), deadline_ns) for order in orders))
 
     async def clear(self, deadline_ns: int) -> None:
-        """Cancels everything of the symbol, whoever placed it."""
-        await self._delete("/fapi/v1/allOpenOrders", [], deadline_ns)
+        """Cancels everything of the symbol that rests, whoever placed it."""
+        await self._delete("/fapi/v1/allOpenOrders", [("symbol", self.symbol)], deadline_ns)
+
+    def _named(self, order: AccountOrder) -> tuple[str, Parameters]:
+        if order.trigger is not None:
+            return "/fapi/v1/algoOrder", [("algoId", order.venue_id)]
+        return "/fapi/v1/order", [("symbol", self.symbol), ("orderId", order.venue_id)]
 
     async def _delete(self, path: str, parameters: Parameters, deadline_ns: int) -> None:
         self._unanswered += 1
         try:
             await self._rest.change(
-                "DELETE",
-                path,
-                [("symbol", self.symbol), *parameters],
-                weight=1,
-                urgency=Urgency.CANCEL,
-                deadline_ns=deadline_ns,
+                "DELETE", path, parameters, weight=1, urgency=Urgency.CANCEL, deadline_ns=deadline_ns
             )
         except RestError as error:
             if error.verdict.outcome is Outcome.UNKNOWN:
