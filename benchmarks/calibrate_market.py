@@ -4,7 +4,7 @@
                                           [--regime calm] [--symbol BTCUSDT] [--seconds 345]
 
 `calm`: the regime's figures beside the recording's. `regimes`: each regime minute by minute, beside the recording's
-minutes. `queues`: what a naive maker gets under each queue model, from the recording and from each regime.
+minutes. `queues`: what a naive maker gets under each queue model, from the recording and from the regime.
 
 The capture defaults to PHOENIX_CAPTURE or ../shared/data/binance-usdm/btcusdt_20240808.gz beside the repository;
 without it only the synthetic columns are printed. The synthetic figures are of an exchange where nobody else trades.
@@ -246,13 +246,12 @@ def queues_table(options: argparse.Namespace) -> str:
 
 
 def _markets(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], MarketSource], float]]:
-    """(title, a fresh source, its seconds) of the recording and each regime."""
+    """(title, a fresh source, its seconds) of the recording and the regime."""
     if options.capture.exists():
         replay = ReplaySource([options.capture])
         yield "recording", lambda: replay, replay.summary.duration_s
-    spec = BUILT_IN[options.symbol]
-    for regime in RegimeName:
-        yield regime, partial(SyntheticSource, spec, options.seeds[0], regime), options.seconds
+    synthetic = partial(SyntheticSource, BUILT_IN[options.symbol], options.seeds[0], options.regime)
+    yield f"{options.regime}, synthetic", synthetic, options.seconds
 
 
 TABLES = {"calm": calm_table, "regimes": regimes_table, "queues": queues_table}
