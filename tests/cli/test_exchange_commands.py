@@ -52,14 +52,14 @@ class Exchange:
             write_run_file(self.directory, RunFile(os.getpid(), view, redis, {}, (files,)))
             yield
 
-    async def place(self, **fields: str) -> None:
+    async def place(self, path: str = "order", **fields: str) -> None:
         """Signed by the account itself, as a maker of it would."""
         query = urlencode({**fields, "timestamp": time.time_ns() // 1_000_000})
         signature = hmac.new(self.key.api_secret.encode(), query.encode(), hashlib.sha256).hexdigest()
         headers = {"X-MBX-APIKEY": self.key.api_key}
         async with (
             aiohttp.ClientSession() as http,
-            http.post(f"{self.url}/fapi/v1/order?{query}&signature={signature}", headers=headers) as response,
+            http.post(f"{self.url}/fapi/v1/{path}?{query}&signature={signature}", headers=headers) as response,
         ):
             assert response.status == 200, await response.text()
 
@@ -115,6 +115,17 @@ async def test_the_orders_of_another_installation_are_not_ours(exchange, phoenix
         with exchange.run(installation=installation):
             (told,) = json.loads((await phoenix("orders", "-o", "json"))[1])
         assert told["token"] == token
+
+
+async def test_a_stop_that_somebody_has_set_by_hand_is_shown_among_the_orders(exchange, phoenix):
+    stop = {"algoType": "CONDITIONAL", "type": "STOP_MARKET", "triggerPrice": "40000", "quantity": "0.010"}
+    await exchange.place("algoOrder", symbol="BTCUSDT", side="SELL", **stop)
+    with exchange.run():
+        status, out, _ = await phoenix("orders")
+        (told,) = json.loads((await phoenix("orders", "-o", "json"))[1])
+    assert status == 0
+    assert out.splitlines()[1].endswith("stop-market at 40000.00 not ours")
+    assert (told["kind"], told["trigger"], told["token"]) == ("STOP_MARKET", 40000, None)
 
 
 async def test_positions_are_those_of_the_exchange(exchange, phoenix):

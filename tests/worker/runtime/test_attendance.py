@@ -34,6 +34,11 @@ def an_order(client_id: str, venue_id: int) -> AccountOrder:
     return AccountOrder("ETHUSDC", client_id, venue_id, "BUY", "LIMIT", Decimal(2000), Decimal(1), Decimal(0), "NEW")
 
 
+def a_stop(venue_id: int, *, reduce_only: bool) -> AccountOrder:
+    return structs.replace(an_order("web_stop", venue_id), trigger=Decimal(1900), reduce_only=reduce_only)
+
+
+GETS_OUT, OPENS = a_stop(21, reduce_only=True), a_stop(22, reduce_only=False)
 MARKED, FOREIGN = an_order(order_id.format(OURS, 7, "q", 1), 11), an_order("web_person", 12)
 
 
@@ -44,6 +49,7 @@ class Symbol:
     orders: list[AccountOrder] = field(default_factory=list)
     position: int = 0
     level: EmergencyLevel = NONE
+    conditional: list[AccountOrder] = field(default_factory=list)
     token: int = TOKEN
     deadline_ns: int = FAR_NS
     takes: bool = True
@@ -77,6 +83,9 @@ class Symbol:
             self.on_read(self)
         return list(self.orders)
 
+    async def conditional_orders(self, _: str) -> list[AccountOrder]:
+        return list(self.conditional)
+
     async def holdings(self, _: str) -> list[Holding]:
         return [Holding("ETHUSDC", float(self.position), 0.0, 0.0)]
 
@@ -89,6 +98,7 @@ class Symbol:
         self.done.append("withdraw")
         if not self.stubborn:
             self.orders = [order for order in self.orders if order not in orders]
+            self.conditional = [order for order in self.conditional if order not in orders]
 
     async def clear(self, _: int) -> None:
         self.done.append("clear")
@@ -152,6 +162,41 @@ async def test_a_visit_does_what_the_symbol_needs_and_gives_the_lease_back(symbo
     assert symbol.done == done
     assert MARKED not in symbol.orders
     assert (FOREIGN in symbol.orders) == (FOREIGN in before and symbol.level is NONE)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "stays", "done"),
+    [
+        pytest.param(Symbol([FOREIGN]), [GETS_OUT, OPENS], ["settle"], id="no emergency"),
+        pytest.param(Symbol([MARKED]), [GETS_OUT, OPENS], ["withdraw", "settle"], id="no emergency, ours rest"),
+        pytest.param(Symbol([FOREIGN], level=HALT), [GETS_OUT], ["withdraw", "clear", "settle"], id="halt"),
+        pytest.param(Symbol(level=HALT), [GETS_OUT], ["withdraw", "settle"], id="halt, and nothing else rests"),
+        pytest.param(Symbol(level=FLATTEN), [], ["withdraw", "settle"], id="flatten, and nothing is open"),
+        pytest.param(
+            Symbol([], 10, FLATTEN), [], ["withdraw", "truth of 0", "place", "truth of 0", "settle"], id="flatten"
+        ),
+    ],
+)
+async def test_of_a_persons_conditional_orders_those_go_that_could_open_something(symbol, stays, done) -> None:
+    symbol = replace(symbol, done=[], conditional=[GETS_OUT, OPENS])
+    assert await symbol.visited()
+    assert symbol.conditional == stays
+    assert symbol.done == [*done, "give back"]
+
+
+async def test_a_stop_that_becomes_an_order_between_two_readings_is_cleared_all_the_same() -> None:
+    def becomes_an_order(symbol: Symbol) -> None:
+        symbol.conditional, symbol.orders = [], [*symbol.orders, an_order("web_stop", 31)]
+        symbol.on_read = None
+
+    symbol = Symbol([FOREIGN], level=HALT, conditional=[OPENS], on_read=becomes_an_order)
+    assert await symbol.visited()
+    assert symbol.orders == []
+
+
+async def test_a_conditional_order_that_stays_is_told_and_the_symbol_is_not_in_order() -> None:
+    symbol = Symbol(level=HALT, conditional=[OPENS], stubborn=True)
+    assert not await symbol.visited()
 
 
 async def test_a_lease_that_is_not_to_be_had_leaves_everything_as_it_is() -> None:

@@ -16,6 +16,7 @@ from phoenix_worker.venue.binance.account import (
 from phoenix_worker.venue.binance.limits import Urgency
 from phoenix_worker.venue.binance.rest import RestError
 
+CONDITIONAL = "/fapi/v1/openAlgoOrders"
 POSITIONS, ORDERS, MARK = "/fapi/v3/positionRisk", "/fapi/v1/openOrders", "/fapi/v1/premiumIndex"
 
 
@@ -63,6 +64,28 @@ def order(symbol: str, side: str, qty: str, filled: str = "0", **more: object) -
         "updateTime": 1760000000001,
         "closePosition": False,
         "priceProtect": False,
+        **more,
+    }
+
+
+def conditional(symbol: str, **more: object) -> dict[str, object]:
+    return {
+        "algoId": 21,
+        "clientAlgoId": "web_stop",
+        "algoType": "CONDITIONAL",
+        "orderType": "STOP_MARKET",
+        "symbol": symbol,
+        "side": "SELL",
+        "positionSide": "BOTH",
+        "timeInForce": "GTC",
+        "quantity": "0.010",
+        "algoStatus": "NEW",
+        "triggerPrice": "77.00",
+        "price": "0.00",
+        "closePosition": False,
+        "reduceOnly": False,
+        "createTime": 1760000000000,
+        "updateTime": 1760000000000,
         **more,
     }
 
@@ -223,6 +246,36 @@ async def test_positions_and_orders_are_told_exactly(account, exchange):
     )
     assert (resting.side.name, resting.price, resting.remaining) == ("SELL", Decimal(90), Decimal("0.2"))
     assert (resting.client_id, resting.reduce_only, resting.placed_ms) == ("web_x", True, 1760000000000)
+
+
+@pytest.mark.parametrize(
+    ("more", "gets_out"),
+    [({}, False), ({"reduceOnly": True}, True), ({"closePosition": True, "quantity": "0"}, True)],
+    ids=["opens", "reduces", "closes"],
+)
+async def test_conditional_orders_are_told_with_what_makes_them_orders(account, exchange, more, gets_out):
+    answer_in_turn(exchange, CONDITIONAL, [conditional("AUSDT", **more)])
+    (waiting,) = await account.conditional_orders()
+    assert (waiting.symbol, waiting.venue_id, waiting.client_id) == ("AUSDT", 21, "web_stop")
+    assert (waiting.side.name, waiting.kind, waiting.trigger) == ("SELL", "STOP_MARKET", Decimal(77))
+    assert waiting.reduce_only is gets_out
+    assert "symbol" not in exchange.asked("GET", CONDITIONAL)[0].parameters
+    assert await account.open_orders() == []
+
+
+async def test_a_trailing_stop_has_no_price_that_makes_it_an_order(account, exchange):
+    row = conditional("AUSDT", orderType="TRAILING_STOP_MARKET", activatePrice="80", callbackRate="1")
+    del row["triggerPrice"]
+    answer_in_turn(exchange, CONDITIONAL, [row])
+    (waiting,) = await account.conditional_orders("AUSDT")
+    assert waiting.trigger == 0
+
+
+@pytest.mark.parametrize("odd", [{"side": "BOTH"}, {"quantity": "-1"}, {"triggerPrice": "NaN"}, {"algoId": "one"}])
+async def test_a_conditional_order_that_cannot_be_understood_is_an_error_that_says_where(account, exchange, odd):
+    answer_in_turn(exchange, CONDITIONAL, [conditional("AUSDT", **odd)])
+    with pytest.raises(AccountUnreadableError, match=CONDITIONAL):
+        await account.conditional_orders()
 
 
 async def test_orders_that_are_over_are_told_too(account, exchange):

@@ -10,6 +10,25 @@ from phoenix_worker.venue.binance.account import AccountUnreadableError
 from phoenix_worker.venue.binance.caretaker import Caretaker
 
 ORDER, ALL, OPEN = "/fapi/v1/order", "/fapi/v1/allOpenOrders", "/fapi/v1/openOrders"
+ALGO, CONDITIONAL = "/fapi/v1/algoOrder", "/fapi/v1/openAlgoOrders"
+STOP = {
+    "algoId": 21,
+    "clientAlgoId": "web_stop",
+    "algoType": "CONDITIONAL",
+    "orderType": "STOP_MARKET",
+    "symbol": "ETHUSDC",
+    "side": "SELL",
+    "positionSide": "BOTH",
+    "timeInForce": "GTC",
+    "quantity": "0.010",
+    "algoStatus": "NEW",
+    "triggerPrice": "2400.00",
+    "price": "0.00",
+    "closePosition": False,
+    "reduceOnly": False,
+    "createTime": 1760000000000,
+    "updateTime": 1760000000000,
+}
 
 
 def resting(venue_id: int) -> dict[str, object]:
@@ -50,6 +69,20 @@ async def test_it_cancels_the_orders_that_it_is_told_to_and_no_other(care, excha
     await caretaker.withdraw(orders[:2], deadline_ns)
     assert sorted(seen.parameters["orderId"] for seen in exchange.asked("DELETE", ORDER)) == ["11", "12"]
     assert not exchange.asked("DELETE", ALL)
+    assert caretaker.quiescent
+
+
+async def test_a_conditional_order_is_cancelled_by_its_own_name(care, exchange, run_venue):
+    exchange.answers["GET", CONDITIONAL] = lambda *_: [STOP]
+    caretaker, deadline_ns = await care()
+    running = await run_venue(connected=False)
+    exchange.answers["DELETE", ALGO] = lambda *_: {"algoId": 21, "clientAlgoId": "x", "code": "200", "msg": "success"}
+    await caretaker.withdraw(await running.venue.account.conditional_orders("ETHUSDC"), deadline_ns)
+    (asked,) = exchange.asked("DELETE", ALGO)
+    assert asked.parameters["algoId"] == "21"
+    assert "symbol" not in asked.parameters, "its endpoint knows none"
+    assert int(asked.parameters["recvWindow"]) < 1000
+    assert not exchange.asked("DELETE", ORDER)
     assert caretaker.quiescent
 
 
