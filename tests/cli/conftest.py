@@ -1,15 +1,10 @@
 import json
-import shutil
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import pytest
-import redis
 from phoenix_coordination import state
-from phoenix_coordination.redis.server import find_server, server_arguments, server_socket
+from redis_process import redis_client
 
 STANDINS = Path(__file__).parent / "local" / "standins"
 
@@ -26,28 +21,8 @@ def _house_path(monkeypatch) -> None:
 
 @pytest.fixture(scope="session")
 def _redis_server():
-    """A client of a real server, in a directory whose name is short enough for a socket."""
-    program = find_server()
-    if program is None:
-        pytest.skip("no redis-server here")
-    directory = Path(tempfile.mkdtemp(prefix="px-cli-"))
-    process = subprocess.Popen(server_arguments(program, directory), stdout=subprocess.DEVNULL)
-    client = redis.Redis(unix_socket_path=str(server_socket(directory)))
-    try:
-        until = time.monotonic() + 20
-        while True:
-            try:
-                client.ping()
-                break
-            except redis.ConnectionError:
-                assert time.monotonic() < until, "redis-server does not answer"
-                time.sleep(0.02)
+    with redis_client() as client:
         yield client
-    finally:
-        client.close()
-        process.terminate()
-        process.wait(10)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture

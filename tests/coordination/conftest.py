@@ -2,12 +2,8 @@
 
 import asyncio
 import itertools
-import shutil
-import subprocess
-import tempfile
 import time
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from phoenix_coordination.port import AccountTerms, Coordinator, EmergencyLevel, LeaseTimes, Message
@@ -16,7 +12,7 @@ from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.ledger import Holding
 from phoenix_coordination.redis.scripts import Script, call
-from phoenix_coordination.redis.server import find_server, server_arguments, server_url
+from redis_process import LOOK_S, STARTS_WITHIN_S, RedisProcess
 
 ACCOUNT = "binance-usdm:simulator:abc"
 TIMES = LeaseTimes(ttl_s=5.0, renew_s=0.5, margin_s=1.0)
@@ -68,52 +64,10 @@ class Member:
         return len(self.told)
 
 
-class RedisServer:
-    """A real redis-server in a directory of its own, which dies and comes back with what it had."""
-
-    def __init__(self) -> None:
-        program = find_server()
-        if program is None:
-            pytest.skip("no redis-server here")
-        self._program = program
-        self.directory = Path(tempfile.mkdtemp(prefix="px-redis-"))
-        self.url = server_url(self.directory)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self, *more: str) -> None:
-        arguments = [*server_arguments(self._program, self.directory), *more]
-        self._process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
-
-    async def ready(self) -> Redis:
-        client = connect(self.url, 5.0)
-        async with asyncio.timeout(20):
-            while True:
-                try:
-                    await client.execute_command("PING")
-                except FAULTS:
-                    await asyncio.sleep(0.01)
-                else:
-                    return client
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def close(self) -> None:
-        self.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-
 class RedisWorld:
     """Coordinators over one server, whose emergency switch somebody has seeded."""
 
-    def __init__(self, server: RedisServer, client: Redis) -> None:
+    def __init__(self, server: RedisProcess, client: Redis) -> None:
         self.server = server
         self.client = client
         self.keys = AccountKeys(ACCOUNT)
@@ -165,12 +119,25 @@ class RedisWorld:
         await self.client.aclose()
 
 
+async def _client_of(server: RedisProcess) -> Redis:
+    """As soon as it answers."""
+    client = connect(server.url, 5.0)
+    async with asyncio.timeout(STARTS_WITHIN_S):
+        while True:
+            try:
+                await client.execute_command("PING")
+            except FAULTS:
+                await asyncio.sleep(LOOK_S)
+            else:
+                return client
+
+
 @asynccontextmanager
 async def running_redis():
-    server = RedisServer()
+    server = RedisProcess()
     try:
         server.start()
-        client = await server.ready()
+        client = await _client_of(server)
         world = RedisWorld(server, client)
         yield world
         await world.close()

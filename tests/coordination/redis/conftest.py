@@ -1,17 +1,12 @@
 """The scripts on a real server, whose run and clock the test sets: what a restart, or a jump, changes for them."""
 
-import shutil
-import subprocess
-import tempfile
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.scripts import Script
-from phoenix_coordination.redis.server import find_server, server_arguments, server_socket
+from redis_process import redis_client
 
 
 class Server:
@@ -50,27 +45,8 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server():
-    program = find_server()
-    if program is None:
-        pytest.skip("no redis-server here")
-    directory = Path(tempfile.mkdtemp(prefix="px-redis-"))
-    process = subprocess.Popen(server_arguments(program, directory), stdout=subprocess.DEVNULL)
-    client = redis.Redis(unix_socket_path=str(server_socket(directory)))
-    try:
-        until = time.monotonic() + 20
-        while True:
-            try:
-                client.ping()
-                break
-            except redis.exceptions.ConnectionError:
-                assert time.monotonic() < until, "redis-server did not start"
-                time.sleep(0.01)
+    with redis_client() as client:
         yield Server(client)
-    finally:
-        client.close()
-        process.kill()
-        process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
