@@ -20,16 +20,14 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from Crypto.PublicKey import ECC
 from Crypto.Signature import eddsa
-from venue_client import Address, Client, Keys, Rules, hmac_keys
+from venue_client import Address, Client, Keys, Rules, hmac_keys, is_production
 
 SYMBOL = "BTCUSDT"
-TRADES_WITH_REAL_MONEY = {"fapi.binance.com", "fapi1.binance.com", "fapi2.binance.com", "fapi3.binance.com"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,9 +64,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 @pytest.fixture(scope="session")
 def judged(request: pytest.FixtureRequest) -> str | None:
     """The URL of a venue that is not ours; None for our own exchange. Production is refused: the suite trades."""
+    for option in ("--venue", "--venue-streams", "--venue-ws-api"):
+        if is_production(request.config.getoption(option, default=None) or ""):
+            pytest.exit(f"{option} is production, and this suite trades: give a testnet", returncode=1)
     url: str | None = request.config.getoption("--venue", default=None)
-    if url and urlsplit(url).hostname in TRADES_WITH_REAL_MONEY:
-        pytest.exit(f"--venue {url} is production, and this suite trades: give a testnet", returncode=1)
     return url.rstrip("/") if url else None
 
 

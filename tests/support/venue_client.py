@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -28,6 +28,12 @@ class Address:
     rest: str
     streams: str
     ws_api: str
+
+
+def is_production(url: str) -> bool:
+    """Whether an order sent there costs real money: any host of the venue's that is not one of its demo hosts."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return host == "binance.com" or (host.endswith(".binance.com") and not host.startswith("demo-"))
 
 
 @dataclass(frozen=True)
