@@ -157,6 +157,18 @@ class World:
             "POST", "/fapi/v1/order", [(k, v) for k, v in parameters if v], weight=0, urgency=Urgency.QUOTE
         )
 
+    async def stop_at(self, symbol: str, client_id: str, *, reduce_only: bool) -> None:
+        """A person's stop: a sell, far below the market."""
+        listing = self.server.exchange.listing(symbol)
+        far = listing.spec.format_price(listing.touch.bid_ticks - listing.touch.bid_ticks // 5)
+        terms = {"algoType": "CONDITIONAL", "type": "STOP_MARKET", "side": "SELL", "quantity": "0.5"}
+        fields = {**terms, "clientAlgoId": client_id, "triggerPrice": far, "reduceOnly": str(reduce_only).lower()}
+        parameters = [("symbol", symbol), *fields.items()]
+        await self.venue._rest.change("POST", "/fapi/v1/algoOrder", parameters, weight=0, urgency=Urgency.QUOTE)
+
+    async def stops(self, symbol: str) -> list[str]:
+        return [order.client_id for order in await self.venue.account.conditional_orders(symbol)]
+
     async def buy(self, symbol: str, quantity: str) -> None:
         await self.order(symbol, "web_taker", quantity, type="MARKET", price="", timeInForce="")
 
@@ -403,6 +415,21 @@ async def test_under_a_halt_nothing_rests_where_nobody_leads_and_the_position_st
     await world.steward()
     await world.until(lambda: world.ids("ETHUSDT") == [])
     assert world.position("ETHUSDT") == held
+
+
+async def test_under_a_halt_a_persons_stop_that_gets_out_stays_and_one_that_opens_goes(world):
+    leader = await world.leader("ETHUSDT")
+    await world.buy("ETHUSDT", "1")
+    await world.stop_at("ETHUSDT", "web_out", reduce_only=True)
+    await world.stop_at("ETHUSDT", "web_opens", reduce_only=False)
+    await leader.die()
+    world.level = EmergencyLevel.HALT
+    await world.steward()
+    async with asyncio.timeout(30):
+        while "web_opens" in await world.stops("ETHUSDT"):  # noqa: ASYNC110 - as `until`
+            await asyncio.sleep(0.1)
+    assert await world.stops("ETHUSDT") == ["web_out"]
+    assert world.position("ETHUSDT") > 0
 
 
 async def test_under_a_flatten_what_has_no_leader_is_closed(world):
