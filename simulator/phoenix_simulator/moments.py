@@ -12,7 +12,7 @@ from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.listing import Listing
-from phoenix_simulator.exchange.orders import NewOrder, Order, OrderType, Side
+from phoenix_simulator.exchange.orders import NewOrder, Order, OrderType, Side, TimeInForce
 from phoenix_simulator.exchange.symbols import SymbolStatus, to_e8
 from phoenix_simulator.fault_schedule import Faults
 from phoenix_simulator.faults import (
@@ -190,7 +190,7 @@ class Moments:
             order
             for account in self._exchange.accounts.values()
             for order in self._exchange.open_orders(account.account_id, symbol)
-            if order.leaves_steps > 1
+            if order.leaves_steps > 1 and order.time_in_force is not TimeInForce.RPI
         ]
         touch = {Side.BUY: listing.touch.bid_ticks, Side.SELL: listing.touch.ask_ticks}
         return min(candidates, key=lambda order: abs(order.price_ticks - touch[order.side]), default=None)

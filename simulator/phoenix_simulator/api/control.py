@@ -239,7 +239,7 @@ class Control:
             "side": order.side.value,
             "price": spec.format_price(order.price_ticks),
             "leaves": spec.format_quantity(order.leaves_steps),
-            "ahead": spec.format_quantity(listing.book.side(order.side).ahead_of(order)),
+            "ahead": spec.format_quantity(listing.side_of(order).ahead_of(order)),
             "reduceOnly": order.reduce_only,
         }
 

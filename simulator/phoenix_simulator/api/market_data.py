@@ -22,6 +22,8 @@ Json = dict[str, object]
 
 _DEPTH_WEIGHTS: Final = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
 _DEFAULT_DEPTH: Final = 500
+_RETAIL_DEPTH: Final = 1_000
+"""The one limit of rpiDepth."""
 _HISTORY_MS: Final = 48 * 3_600_000
 """Aggregate trades are listed from the last 48 hours only."""
 
@@ -104,6 +106,15 @@ class MarketData:
             raise VenueError(-4021, f"{limit} is not valid depth limit")
         self._books.read(call.holder, symbol, self._clock.monotonic_ns())
         snapshot = self._exchange.depth(symbol, limit)
+        return market.depth(self._texts[symbol], snapshot, self._clock.reported_ms(), self._clock.skew_ms)
+
+    def retail_depth(self, call: Call) -> Json:
+        """The book with retail orders (RPI) in it."""
+        limit = call.params.integer_or("limit", _RETAIL_DEPTH)
+        symbol = required_symbol(call.params, self._exchange)
+        if limit != _RETAIL_DEPTH:
+            raise VenueError(-4021, f"{limit} is not valid depth limit")
+        snapshot = self._exchange.listing(symbol).retail_depth(limit)
         return market.depth(self._texts[symbol], snapshot, self._clock.reported_ms(), self._clock.skew_ms)
 
     def trades(self, call: Call) -> list[Json]:

@@ -19,12 +19,14 @@ from phoenix_simulator.exchange.events import (
     ExchangeEvent,
     MarkChanged,
     OrderForced,
+    RetailDepthChanged,
     StatusChanged,
     TouchChanged,
     TradePrinted,
 )
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.listing import Listing
+from phoenix_simulator.exchange.orders import Side
 
 FASTEST_DEPTH_MS: Final = 50
 """`@depth@0ms` is not told change by change: in recordings of the venue its frames are about 52 ms apart. A replay
@@ -53,6 +55,13 @@ class DepthBatch:
         self.time_ms = event.time_ms
         self.bids.update(event.bids)
         self.asks.update(event.asks)
+
+    def restate(self, side: Side, ticks: int, update_id: int, time_ms: int) -> None:
+        """A level that changed beside the public book, whose ids do not count it."""
+        self.first_id = self.first_id or update_id
+        self.last_id = max(self.last_id, update_id)
+        self.time_ms = time_ms
+        (self.bids if side is Side.BUY else self.asks)[ticks] = 0
 
     def frame(self, text: SymbolText, event_ms: int, skew_ms: int) -> bytes | None:
         """The frame that is due, or None where nothing changed. Starts the next one."""
@@ -152,6 +161,8 @@ class MarketStreams:
         match event:
             case DepthChanged():
                 self._depth(event)
+            case RetailDepthChanged():
+                self._retail_depth(event)
             case TouchChanged():
                 self._touch(event)
             case TradePrinted():
@@ -183,6 +194,12 @@ class MarketStreams:
         self._previous_id[symbol] = event.last_id
         for batch in self._batches[symbol].values():
             batch.add(event)
+
+    def _retail_depth(self, event: RetailDepthChanged) -> None:
+        batch = self._batches[event.symbol].get(f"{event.symbol.lower()}@rpiDepth@500ms")
+        if batch is not None:
+            update_id = self._exchange.listing(event.symbol).last_update_id
+            batch.restate(event.side, event.price_ticks, update_id, event.time_ms)
 
     def _touch(self, event: TouchChanged) -> None:
         topic = self._hub.topics.get(self._names[event.symbol].book_ticker)
@@ -260,11 +277,8 @@ class MarketStreams:
     def _send_due(self, topic: Topic, rhythm: Rhythm, now_ms: int) -> None:
         stream, event_ms = rhythm.stream, self._clock.reported_ms()
         if rhythm.batch is not None:
-            payload = rhythm.batch.frame(self._texts[stream.symbol], event_ms, self._clock.skew_ms)
-            if payload is not None:
-                self._hub.publish(topic, payload)
-            return
-        if stream.kind is StreamKind.ASSET_INDEX:
+            self._changes(topic, stream, rhythm.batch, event_ms)
+        elif stream.kind is StreamKind.ASSET_INDEX:
             self._asset_indices(topic, stream, event_ms)
         elif stream.candle:
             self._candles(topic, rhythm, now_ms, event_ms)
@@ -325,6 +339,20 @@ class MarketStreams:
         rhythm.seen = snapshot.last_update_id
         ids = (previous_id + 1, snapshot.last_update_id, previous_id)
         return frames.depth(text, event_ms, snapshot.time_ms + self._clock.skew_ms, ids, snapshot.bids, snapshot.asks)
+
+    def _changes(self, topic: Topic, stream: StreamName, batch: DepthBatch, event_ms: int) -> None:
+        if stream.kind is StreamKind.RPI_DEPTH:
+            self._count_retail(batch, self._exchange.listing(stream.symbol))
+        payload = batch.frame(self._texts[stream.symbol], event_ms, self._clock.skew_ms)
+        if payload is not None:
+            self._hub.publish(topic, payload)
+
+    def _count_retail(self, batch: DepthBatch, listing: Listing) -> None:
+        """The levels that are due, with the retail orders in them."""
+        book, retail = listing.book, listing.retail
+        for levels, side, hidden in ((batch.bids, book.bids, retail.bids), (batch.asks, book.asks, retail.asks)):
+            for ticks in levels:
+                levels[ticks] = listing.retail_steps(side, hidden, side.key_of(ticks))
 
     def _asset_indices(self, topic: Topic, stream: StreamName, event_ms: int) -> None:
         rows = [

@@ -44,6 +44,7 @@ class Operations:
             ("GET", "/fapi/v1/time"): Operation("time", _NONE, m.time),
             ("GET", "/fapi/v1/exchangeInfo"): Operation("exchangeInfo", _NONE, m.exchange_info),
             ("GET", "/fapi/v1/depth"): Operation("depth", _NONE, m.depth, depth_weight),
+            ("GET", "/fapi/v1/rpiDepth"): Operation("rpiDepth", _NONE, m.retail_depth, 20),
             ("GET", "/fapi/v1/trades"): Operation("trades", _NONE, m.trades, 5),
             ("GET", "/fapi/v1/historicalTrades"): Operation("historicalTrades", _MARKET_DATA, m.historical_trades, 200),
             ("GET", "/fapi/v1/aggTrades"): Operation("aggTrades", _NONE, m.aggregate_trades, 20),

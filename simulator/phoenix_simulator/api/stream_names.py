@@ -71,7 +71,6 @@ _SIMPLE: Final = {
     "markPrice@1s": (StreamKind.MARK_PRICE, Route.MARKET, 1_000),
     "miniTicker": (StreamKind.MINI_TICKER, Route.MARKET, 500),
     "ticker": (StreamKind.TICKER, Route.MARKET, 500),
-    # Nobody places retail price improvement orders here, so this book and the plain one are the same.
     "rpiDepth@500ms": (StreamKind.RPI_DEPTH, Route.PUBLIC, 500),
     "assetIndex": (StreamKind.ASSET_INDEX, Route.MARKET, 1_000),
     "forceOrder": (StreamKind.FORCE_ORDER, Route.MARKET, 0),

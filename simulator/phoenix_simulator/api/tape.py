@@ -31,6 +31,8 @@ class AggregateTrade(msgspec.Struct):
     last_trade_id: int
     time_ms: int
     buyer_is_maker: bool
+    retail_steps: int = 0
+    """Of these, what retail orders (RPI) made."""
 
 
 class Candle(msgspec.Struct):
@@ -188,6 +190,7 @@ class Tape:
                 and trade.time_ms - pending.time_ms < AGGREGATION_MS
             ):
                 pending.qty_steps += trade.qty_steps
+                pending.retail_steps += trade.qty_steps if trade.is_retail else 0
                 pending.last_trade_id = trade.trade_id
                 return
             self._publish(pending)
@@ -199,6 +202,7 @@ class Tape:
             trade.trade_id,
             trade.time_ms,
             trade.buyer_is_maker,
+            trade.qty_steps if trade.is_retail else 0,
         )
         self._next_aggregate_id += 1
 

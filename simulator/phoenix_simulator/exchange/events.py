@@ -36,6 +36,15 @@ class DepthChanged(_Event, frozen=True, gc=False):
     asks: tuple[Level, ...]
 
 
+class RetailDepthChanged(_Event, frozen=True, gc=False):
+    """A level of the book with retail orders (RPI) changed, beside the public one."""
+
+    symbol: str
+    time_ms: int
+    side: Side
+    price_ticks: int
+
+
 class TouchChanged(_Event, frozen=True, gc=False):
     """Best bid or ask changed, in price or quantity (bookTicker). A side without orders is (0, 0)."""
 
@@ -49,7 +58,7 @@ class TouchChanged(_Event, frozen=True, gc=False):
 
 
 class TradePrinted(_Event, frozen=True, gc=False):
-    """A public trade. `buyer_is_maker`: the taker sold."""
+    """A public trade. `buyer_is_maker`: the taker sold; `is_retail`: its maker was a retail order (RPI)."""
 
     symbol: str
     time_ms: int
@@ -57,6 +66,7 @@ class TradePrinted(_Event, frozen=True, gc=False):
     price_ticks: int
     qty_steps: int
     buyer_is_maker: bool
+    is_retail: bool = False
 
 
 class MarkChanged(_Event, frozen=True, gc=False):
@@ -232,7 +242,16 @@ class AssetsModeChanged(_Event, frozen=True, gc=False):
     multi_assets: bool
 
 
-PublicEvent = DepthChanged | TouchChanged | TradePrinted | MarkChanged | FundingSettled | OrderForced | StatusChanged
+PublicEvent = (
+    DepthChanged
+    | RetailDepthChanged
+    | TouchChanged
+    | TradePrinted
+    | MarkChanged
+    | FundingSettled
+    | OrderForced
+    | StatusChanged
+)
 PrivateEvent = (
     OrderUpdated | AccountUpdated | TradeLite | MarginCalled | LeverageChanged | AssetsModeChanged | AlgoUpdated
 )

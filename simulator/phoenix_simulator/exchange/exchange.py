@@ -167,7 +167,7 @@ class Exchange:
         holding = account.holdings[request.symbol]
         terms = checks.check_amendment(listing, account, holding, order, request, prices=self.prices)
         matcher = self._matchers[request.symbol]
-        takes = order.time_in_force is TimeInForce.GTX and matcher.would_take(order.side, terms.price_ticks)
+        takes = order.time_in_force.is_post_only and matcher.would_take(order.side, terms.price_ticks)
         if takes or terms.steps <= order.executed_steps:
             execution, status = self.settings.amendment_end.outcome
             matcher.close(order, execution, status, now_ms)

@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from phoenix_simulator.exchange.book import Book, BookSide, DepthSnapshot, QueueModel
-from phoenix_simulator.exchange.events import DepthChanged, ExchangeEvent, Level, TouchChanged, TradePrinted
+from phoenix_simulator.exchange.events import (
+    DepthChanged,
+    ExchangeEvent,
+    Level,
+    RetailDepthChanged,
+    TouchChanged,
+    TradePrinted,
+)
+from phoenix_simulator.exchange.orders import Order, TimeInForce
 from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus
 from phoenix_simulator.market.source import MarketKind, MarketStart
 
@@ -52,6 +60,8 @@ class Listing:
         self.blind = False
         """The book is not known for the moment (a live market out of step): nothing may be matched against it."""
         self.book = Book(queue_model)
+        self.retail = Book(queue_model)
+        """Orders that only retail flow meets (RPI): not part of what the public book shows."""
         self.background = Background()
         self.mark_e8 = start.mark_e8
         self.index_e8 = start.index_e8
@@ -92,11 +102,45 @@ class Listing:
             levels = bids.displayed_levels(limit), asks.displayed_levels(limit)
         return DepthSnapshot(self.spec.symbol, self.changed_ms, self.last_update_id, *levels)
 
+    def side_of(self, order: Order) -> BookSide:
+        """Where the order rests."""
+        book = self.retail if order.time_in_force is TimeInForce.RPI else self.book
+        return book.side(order.side)
+
+    def retail_depth(self, limit: int) -> DepthSnapshot:
+        """The book with the orders for retail flow in it, as far as they do not cross the public one."""
+        public = self.depth(limit)
+        sides = []
+        for side, retail, levels in (
+            (self.book.bids, self.retail.bids, public.bids),
+            (self.book.asks, self.retail.asks, public.asks),
+        ):
+            ticks = dict.fromkeys((*(level[0] for level in levels), *(key * side.sign for key in retail.queue_keys)))
+            keys = sorted((side.key_of(each) for each in ticks), reverse=True)
+            stated = ((key * side.sign, self.retail_steps(side, retail, key)) for key in keys)
+            sides.append(tuple(level for level in stated if level[1])[:limit])
+        return DepthSnapshot(self.spec.symbol, public.time_ms, public.last_update_id, *sides)
+
+    def retail_steps(self, side: BookSide, retail: BookSide, key: int) -> int:
+        """What the book with retail orders shows at a price."""
+        against = self.book.asks if side.sign > 0 else self.book.bids
+        best = against.best()
+        shown = side.levels.get(key, 0) if self.is_replay else side.displayed(key)
+        return shown if best is not None and key + best >= 0 else shown + retail.displayed(key)
+
     def print_trade(self, trade: TradePrinted) -> None:
         self.last_print_id, self.last_price_ticks = trade.trade_id, trade.price_ticks
         self._emit(trade)
 
     # ---- telling the public -------------------------------------------------------------------------------------
+
+    def touch_order(self, order: Order, now_ms: int) -> None:
+        """The order came, went or was filled in part: the level that it rests at says so."""
+        side = self.side_of(order)
+        if order.time_in_force is TimeInForce.RPI:
+            self._emit(RetailDepthChanged(self.spec.symbol, now_ms, order.side, order.price_ticks))
+        else:
+            self.mark_dirty(side, side.key_of(order.price_ticks))
 
     def mark_dirty(self, side: BookSide, key: int) -> None:
         """The displayed quantity at `key` changed; `publish` will say so. Replays show only what was recorded."""

@@ -33,8 +33,8 @@ from phoenix_simulator.exchange.orders import (
 )
 from phoenix_simulator.exchange.settings import ExchangeSettings, FillEvent
 
-_RESTS = frozenset({TimeInForce.GTC, TimeInForce.GTX, TimeInForce.GTD})
-_STP_EXEMPT = frozenset({TimeInForce.FOK, TimeInForce.GTX})
+_RESTS = frozenset({TimeInForce.GTC, TimeInForce.GTX, TimeInForce.GTD, TimeInForce.RPI})
+_STP_EXEMPT = frozenset({TimeInForce.FOK, TimeInForce.GTX, TimeInForce.RPI})
 
 
 class Matcher:
@@ -53,7 +53,7 @@ class Matcher:
 
     def refuse_unmatchable(self, order: Order) -> None:
         """The engine's own refusals: post-only that would take (−5022), fill-or-kill that cannot (−5021)."""
-        if order.time_in_force is TimeInForce.GTX and self.would_take(order.side, order.price_ticks):
+        if order.time_in_force.is_post_only and self.would_take(order.side, order.price_ticks):
             raise errors.post_only_rejected()
         if order.time_in_force is TimeInForce.FOK:
             against = self.listing.book.against(order.side)
@@ -72,7 +72,7 @@ class Matcher:
 
     def amend(self, order: Order, price_ticks: int, orig_steps: int, modify_id: int | None, now_ms: int) -> None:
         """New price and total: the order goes to the back of the queue, or takes."""
-        self._unrest(order)
+        self._unrest(order, now_ms)
         holding = self._holding(order)
         holding.count_leaves(order, -order.leaves_steps)
         order.price_ticks, order.orig_steps = price_ticks, orig_steps
@@ -90,7 +90,7 @@ class Matcher:
         reason: ExpiryReason = ExpiryReason.NONE,
     ) -> None:
         """End an open order, resting or not, with one event."""
-        self._unrest(order)
+        self._unrest(order, now_ms)
         self._holding(order).release(order)
         order.status, order.updated_ms, order.expiry_reason = status, now_ms, reason
         self._emit(self._update(execution, order, now_ms))
@@ -127,9 +127,8 @@ class Matcher:
         if not order.status.is_open:
             return
         if order.time_in_force in _RESTS and order.type is OrderType.LIMIT:
-            side = self.listing.book.side(order.side)
-            side.add(order)
-            self.listing.mark_dirty(side, side.key_of(order.price_ticks))
+            self.listing.side_of(order).add(order)
+            self.listing.touch_order(order, now_ms)
             return
         reason = ExpiryReason.MARKET_REMAINDER if order.type is OrderType.MARKET else ExpiryReason.IOC_REMAINDER
         self.close(order, ExecutionType.EXPIRED, OrderStatus.EXPIRED, now_ms, reason)
@@ -144,8 +143,19 @@ class Matcher:
     # ---- the background -----------------------------------------------------------------------------------------
 
     def background_takes(self, side: Side, steps: int, limit_ticks: int | None, now_ms: int) -> None:
-        """A synthetic market order sweeps the book."""
-        limit_key = None if limit_ticks is None else self.listing.book.against(side).key_of(limit_ticks)
+        """A synthetic market order sweeps the book. It is retail flow: at a price it comes to retail orders last."""
+        against, retail = self.listing.book.against(side), self.listing.retail.against(side)
+        limit_key = None if limit_ticks is None else against.key_of(limit_ticks)
+        while steps and retail.queue_keys and (limit_key is None or retail.queue_keys[-1] >= limit_key):
+            key = retail.queue_keys[-1]
+            steps = self._sweep(side, steps, key, None, now_ms)
+            if key not in retail.queues:
+                # What was filled before displaced it: reduce-only orders go with their position.
+                continue
+            order = retail.queues[key].resting[0].order
+            if filled := min(steps, order.leaves_steps):
+                self._trade(None, order, side, price_ticks=order.price_ticks, steps=filled, now_ms=now_ms)
+                steps -= filled
         self._sweep(side, steps, limit_key, None, now_ms)
 
     def recorded_print(self, side: Side, price_ticks: int, steps: int, now_ms: int) -> None:
@@ -215,8 +225,9 @@ class Matcher:
         listing = self.listing
         trade_id = listing.next_trade_id()
         if not listing.is_replay:
+            is_retail = maker is not None and maker.time_in_force is TimeInForce.RPI
             listing.print_trade(
-                TradePrinted(listing.spec.symbol, now_ms, trade_id, price_ticks, steps, side is Side.SELL)
+                TradePrinted(listing.spec.symbol, now_ms, trade_id, price_ticks, steps, side is Side.SELL, is_retail)
             )
         for order, is_maker in ((taker, False), (maker, True)):
             if order is not None:
@@ -236,13 +247,12 @@ class Matcher:
         order.cum_quote_e8 += self.listing.spec.notional_e8(price_ticks, steps)
         order.updated_ms = now_ms
         if is_maker:
-            side = self.listing.book.side(order.side)
-            self.listing.mark_dirty(side, side.key_of(order.price_ticks))
+            self.listing.touch_order(order, now_ms)
         if order.leaves_steps:
             order.status = OrderStatus.PARTIALLY_FILLED
         else:
             order.status = OrderStatus.FILLED
-            self._unrest(order)
+            self._unrest(order, now_ms)
             holding.release(order)
         fill = self._ledger.fill(
             self.listing,
@@ -323,11 +333,10 @@ class Matcher:
     def _holding(self, order: Order) -> Holding:
         return self._accounts[order.account_id].holdings[order.symbol]
 
-    def _unrest(self, order: Order) -> None:
+    def _unrest(self, order: Order, now_ms: int) -> None:
         """Take the order off the book if it rests there."""
-        side = self.listing.book.side(order.side)
-        if side.remove(order):
-            self.listing.mark_dirty(side, side.key_of(order.price_ticks))
+        if self.listing.side_of(order).remove(order):
+            self.listing.touch_order(order, now_ms)
 
     def _flush_opening(self) -> None:
         opening, self._opening = self._opening, None

@@ -30,6 +30,12 @@ class TimeInForce(StrEnum):
     GTX = "GTX"
     """Good till crossing: post-only."""
     GTD = "GTD"
+    RPI = "RPI"
+    """Retail price improvement: post-only, out of sight of the public book, and never met by an order of the API."""
+
+    @property
+    def is_post_only(self) -> bool:
+        return self in {TimeInForce.GTX, TimeInForce.RPI}
 
 
 class OrderStatus(StrEnum):

@@ -254,6 +254,33 @@ async def test_the_book_with_retail_orders_is_the_plain_one_with_a_chain_of_its_
     assert snapshot["lastUpdateId"] == previous
 
 
+async def test_retail_orders_are_told_there_and_nowhere_else(venue, maker):
+    plain = await venue.stream("/public/ws/btcusdt@depth@100ms/btcusdt@bookTicker")
+    retail = await venue.stream("/public/ws/btcusdt@rpiDepth@500ms")
+    status, placed = await maker.place(price="61800.0", quantity="0.500", tif="RPI")
+    assert (status, placed["timeInForce"], placed["status"]) == (200, "RPI", "NEW")
+    frame = await retail.next()
+    assert (frame["b"], frame["a"]) == ([["61800.00", "1.500"]], [])
+    depth, book = [(await venue.get(f"/fapi/v1/{path}", symbol="BTCUSDT"))[1] for path in ("depth", "rpiDepth")]
+    assert (depth["bids"][0], book["bids"][0]) == (["61800.00", "1.000"], ["61800.00", "1.500"])
+    assert depth["asks"] == book["asks"]
+    assert await plain.silent()
+    await maker.ask("DELETE", "/fapi/v1/order", symbol="BTCUSDT", orderId=placed["orderId"])
+    after = await retail.next()
+    assert (after["b"], after["pu"]) == ([["61800.00", "1.000"]], frame["u"])
+
+
+async def test_a_trade_with_a_retail_order_says_so(venue, maker):
+    trades = await venue.stream("/market/ws/btcusdt@aggTrade")
+    await maker.place(price="61800.0", quantity="0.500", tif="RPI")
+    venue.taker("SELL", "1.200", limit="61800.0")
+    venue.server.clock.jump(0.2)
+    aggregate = await trades.next()
+    assert (aggregate["q"], aggregate["nq"]) == ("1.200", "1.000")
+    _, rows = await venue.get("/fapi/v1/trades", symbol="BTCUSDT", limit=2)
+    assert [(row["qty"], row["isRPITrade"]) for row in rows] == [("1.000", False), ("0.200", True)]
+
+
 async def test_a_status_change_is_told(venue):
     stream = await venue.stream("/market/ws/!contractInfo")
     await venue.control("POST", "/sim/market", {"symbol": "BTCUSDT", "status": "SETTLING"})

@@ -23,6 +23,7 @@ REST = {
     "GET /fapi/v1/time": (NONE, 1, 1, FREE),
     "GET /fapi/v1/exchangeInfo": (NONE, 1, 1, FREE),
     "GET /fapi/v1/depth": (NONE, 10, 10, FREE),
+    "GET /fapi/v1/rpiDepth": (NONE, 20, 20, FREE),
     "GET /fapi/v1/trades": (NONE, 5, 5, FREE),
     "GET /fapi/v1/historicalTrades": (MARKET_DATA, 200, 200, FREE),
     "GET /fapi/v1/aggTrades": (NONE, 20, 20, FREE),

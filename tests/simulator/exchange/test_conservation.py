@@ -105,7 +105,7 @@ class Market(RuleBasedStateMachine):
         side=st.sampled_from(Side),
         offset=offsets,
         steps=quantities,
-        tif=st.sampled_from([TimeInForce.GTC, TimeInForce.GTX, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD]),
+        tif=st.sampled_from(TimeInForce),
         stp=st.sampled_from(StpMode),
         reduce_only=st.booleans(),
         leg=legs,
@@ -315,7 +315,7 @@ class Market(RuleBasedStateMachine):
         book = self.listing.book
         resting = {
             entry.order.order_id: entry.order
-            for side in (book.bids, book.asks)
+            for side in (book.bids, book.asks, self.listing.retail.bids, self.listing.retail.asks)
             for queue in side.queues.values()
             for entry in queue.resting
         }

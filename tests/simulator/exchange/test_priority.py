@@ -100,7 +100,8 @@ def amend(venue, plain, orders, pick, ticks, total):
     if plain.leaves(number) is None:
         return
     side = order.side
-    now = venue.query(order, name)
+    # A copy: what the exchange answers with is the order itself, which the amendment changes.
+    now = venue.query(order, name).snapshot()
     if (ticks, total) == (now.price_ticks, now.orig_steps):
         return
     venue.amend(order, Decimal(total) * venue.spec.step_size, venue.spec.price_to_decimal(ticks), name)

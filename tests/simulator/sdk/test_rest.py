@@ -30,6 +30,7 @@ CLAIMED: dict[str, Callable[[Trader], Parameters]] = {
     "check_server_time": nothing,
     "exchange_information": nothing,
     "order_book": symbol,
+    "rpi_order_book": symbol,
     "recent_trades_list": symbol,
     "old_trades_lookup": symbol,
     "compressed_aggregate_trades_list": Trader.filled,
@@ -134,7 +135,6 @@ NOT_CLAIMED = {
     "continuous_contract_kline_candlestick_data": "delivery contracts",
     "quarterly_contract_settlement_price": "delivery contracts",
     "trading_schedule": "contracts that do not trade around the clock",
-    "rpi_order_book": "retail price improvement orders",
 }
 
 SENDS_ANYTHING = {"send_request", "send_signed_request"}

@@ -76,10 +76,12 @@ def mark_price(
 
 
 def aggregate_trade(text: SymbolText, event_ms: int, skew_ms: int, trade: AggregateTrade) -> bytes:
+    """`nq` leaves out what retail orders (RPI) made."""
+    public_steps = trade.qty_steps - trade.retail_steps
     return (
         f'{{"e":"aggTrade","E":{event_ms},"a":{trade.aggregate_id},"s":"{text.spec.symbol}",'
         f'"p":"{text.price(trade.price_ticks)}","q":"{text.quantity(trade.qty_steps)}",'
-        f'"nq":"{text.quantity(trade.qty_steps)}","f":{trade.first_trade_id},"l":{trade.last_trade_id},'
+        f'"nq":"{text.quantity(public_steps)}","f":{trade.first_trade_id},"l":{trade.last_trade_id},'
         f'"T":{trade.time_ms + skew_ms},"m":{_boolean(trade.buyer_is_maker)},"st":{USD_M}}}'
     ).encode()
 

@@ -151,17 +151,16 @@ def trade(text: SymbolText, row: TradePrinted) -> Json:
         "quoteQty": _quote(text.spec.notional_e8(row.price_ticks, row.qty_steps)),
         "time": row.time_ms,
         "isBuyerMaker": row.buyer_is_maker,
-        "isRPITrade": False,
+        "isRPITrade": row.is_retail,
     }
 
 
 def aggregate_trade(text: SymbolText, row: AggregateTrade) -> Json:
-    quantity = text.quantity(row.qty_steps)
     return {
         "a": row.aggregate_id,
         "p": text.price(row.price_ticks),
-        "q": quantity,
-        "nq": quantity,
+        "q": text.quantity(row.qty_steps),
+        "nq": text.quantity(row.qty_steps - row.retail_steps),
         "f": row.first_trade_id,
         "l": row.last_trade_id,
         "T": row.time_ms,
