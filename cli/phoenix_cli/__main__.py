@@ -5,13 +5,12 @@ own packages with `main(argv) -> int`; they get their arguments unread.
 """
 
 import argparse
+import gc
 import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib.metadata import version
 from io import TextIOWrapper
 
 from phoenix_cli.refusal import Refused
@@ -105,10 +104,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_overview())
         return OK
     if name in {"-V", "--version", "version"}:
+        from importlib.metadata import version  # noqa: PLC0415 - nobody else should wait for it
+
         print(f"phoenix {version('phoenix-market-maker')}")
         return OK
     command = next((each for each in COMMANDS if each.name == name), None)
     if command is None:
+        from difflib import get_close_matches  # noqa: PLC0415 - as above
+
         close = get_close_matches(name, [each.name for each in COMMANDS], n=1)
         print(f"phoenix: no command {name!r}" + (f", did you mean {close[0]!r}?" if close else ""), file=sys.stderr)
         print("phoenix --help lists the commands", file=sys.stderr)
@@ -119,28 +122,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(command: Command, arguments: Sequence[str]) -> int:
     try:
         return _bound(command, arguments)()
-    except _refusals() as refusal:
-        print(f"phoenix {command.name}: {refusal}", file=sys.stderr)
-        return REFUSED
+    except Refused as refusal:
+        return _refused(command, refusal)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader (`| head`) left; without this the interpreter complains once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
+    except _invalid() as refusal:
+        return _refused(command, refusal)
 
 
-def _refusals() -> tuple[type[Exception], ...]:
-    """What a person did, as exceptions. Asked for only when something was raised: the models cost a tenth of a second,
-    which `--help` should not pay, and a sixth of a worker's memory.
+def _refused(command: Command, refusal: Exception) -> int:
+    print(f"phoenix {command.name}: {refusal}", file=sys.stderr)
+    return REFUSED
+
+
+def _invalid() -> type[Exception]:
+    """What is wrong with manifests, as an exception. Asked for only when something else was raised: the models cost a
+    quarter of a second, which `--help` and a stop should not pay, and a sixth of a worker's memory.
     """
     from phoenix_crds.problems import InvalidResourceError  # noqa: PLC0415 - see above
 
-    return Refused, InvalidResourceError
+    return InvalidResourceError
 
 
 def _bound(command: Command, arguments: Sequence[str]) -> Callable[[], int]:
+    gc.disable()  # what an import makes stays: looking for garbage in it takes a fifth of the time
     module = importlib.import_module(command.module)
+    gc.freeze()
+    gc.enable()
     if command.module.endswith("__main__"):
         return lambda: int(module.main(arguments))
     parser = argparse.ArgumentParser(
