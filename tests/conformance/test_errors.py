@@ -275,7 +275,7 @@ FIRST_OF_SEVERAL = {
 
 
 @documented("Error Codes")
-@pytest.mark.undocumented("in which order an order is looked at")
+@pytest.mark.ours_alone("the documentation does not say in which order an order is looked at")
 @pytest.mark.parametrize("case", FIRST_OF_SEVERAL.values(), ids=FIRST_OF_SEVERAL)
 async def test_of_several_mistakes_the_first_is_told(client: Client, case: tuple[str, int, int]) -> None:
     first, status, code = case

@@ -176,3 +176,28 @@ async def test_weight_is_what_the_documents_say(
 async def test_every_answer_is_json(client: Client, path: str) -> None:
     answer = await client.public(path)
     assert answer.headers["Content-Type"].startswith("application/json")
+
+
+@documented("Market Data, Get Funding Rate History, Get Funding Rate Info: a limit of their own")
+@pytest.mark.parametrize("path", ["fundingRate", "fundingInfo"])
+async def test_funding_costs_no_weight(client: Client, path: str) -> None:
+    before = int((await client.public("/fapi/v1/ping")).headers["X-MBX-USED-WEIGHT-1M"])
+    answer = await client.public(f"/fapi/v1/{path}")
+    assert "X-MBX-USED-WEIGHT-1M" not in answer.headers
+    after = int((await client.public("/fapi/v1/ping")).headers["X-MBX-USED-WEIGHT-1M"])
+    assert after in {before + 1, 1}
+
+
+@documented("Market Data, Old Trades Lookup (MARKET_DATA)")
+async def test_old_trades_want_a_key_and_no_signature(client: Client) -> None:
+    await client.buy()
+    answer = await client.keyed("GET", "/fapi/v1/historicalTrades", symbol=client.symbol, limit=5)
+    assert answer.status == 200
+    assert len(answer.body) > 0
+    assert (await client.public("/fapi/v1/historicalTrades", symbol=client.symbol)).error == (401, -2014)
+
+
+@documented("Market Data: symbols are taken in either case")
+async def test_a_symbol_may_be_in_lower_case(client: Client) -> None:
+    answer = await client.public("/fapi/v1/ticker/price", symbol=client.symbol.lower())
+    assert (answer.status, answer.body["symbol"]) == (200, client.symbol)

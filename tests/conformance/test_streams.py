@@ -4,8 +4,9 @@ import itertools
 from decimal import Decimal
 from typing import Any
 
+import aiohttp
 import pytest
-from venue_client import Client
+from venue_client import PATIENCE_S, Client
 
 documented = pytest.mark.documented
 
@@ -155,3 +156,29 @@ async def test_the_update_ids_of_snapshot_touch_and_diffs_are_one_series(client:
     snapshot = (await client.public("/fapi/v1/depth", symbol=client.symbol, limit=5)).body
     later = await stream.until(lambda event: event["u"] >= snapshot["lastUpdateId"])
     assert touch["u"] <= snapshot["lastUpdateId"] <= later["u"]
+
+
+@documented("Websocket Market Streams, Connect: 10 incoming messages per second, 1024 streams")
+@pytest.mark.ours_alone("who breaks the limits again and again is banned")
+@pytest.mark.parametrize(
+    "requests",
+    [
+        pytest.param([[f"{number}@trade"] for number in range(40)], id="forty requests at once"),
+        pytest.param([[f"{number}@trade" for number in range(1025)]], id="1025 streams"),
+    ],
+)
+async def test_a_connection_that_asks_too_much_is_closed(client: Client, requests: list[list[str]]) -> None:
+    stream = await client.stream("/public/ws")
+    for number, names in enumerate(requests, start=1):
+        await stream.socket.send_json({"method": "SUBSCRIBE", "params": names, "id": number})
+    while (await stream.socket.receive(timeout=PATIENCE_S)).type is aiohttp.WSMsgType.TEXT:
+        pass
+    assert stream.socket.close_code == 1008
+
+
+@documented("Websocket Market Streams, Connect: at most 1024 streams")
+async def test_many_streams_share_a_connection(client: Client) -> None:
+    stream = await client.stream("/public/ws")
+    names = [f"{number}@trade" for number in range(200)]
+    assert (await stream.ask("SUBSCRIBE", names))["result"] is None
+    assert sorted((await stream.ask("LIST_SUBSCRIPTIONS"))["result"]) == sorted(names)
