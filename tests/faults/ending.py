@@ -23,7 +23,8 @@ _RECOVERS_WITHIN_S = 150
 """Longer than the 60 s for which a dead process counts, at the exchange and among the makers of an address."""
 _RESTS_WITHIN_S = 30.0
 """Shorter than the 60 s after which the exchange itself takes out what a dead worker left."""
-_WARM_WITHIN_S = 70.0
+_WARM_WITHIN_S = 10.0
+"""Without standbys nobody is killed: that a dead worker is not replaced at once is another story."""
 _RENEWALS = 2
 """The first may have been asked for before the stop was written and told after it."""
 _LOOK_S = 0.05
@@ -63,6 +64,7 @@ async def finish(cell: Cell, *, leaderless: bool = False) -> list[Violation]:
 async def _stopped(cell: Cell, *, leaderless: bool) -> list[Violation]:
     """A stop at which nothing else happens: what rests once all have heard of it, and what each leader knows then."""
     if leaderless and await _within(_WARM_WITHIN_S, lambda: _warm(cell)):
+        cell.note("the leaders are killed, and the account is stopped")
         for symbol in cell.plot.symbols:
             if (slot := cell.leader(symbol)) is not None:
                 slot.signal(signal.SIGKILL)
