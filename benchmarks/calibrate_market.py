@@ -121,7 +121,12 @@ def minutes(spec: SymbolSpec, source: MarketSource, seconds: float, frame_ms: in
 
 def spread_of(values: Sequence[float]) -> str:
     """Median, and the range in brackets."""
-    return f"{median(values):.2f} ({min(values):.2f}…{max(values):.2f})"
+    middle, low, high = (_short(value) for value in (median(values), min(values), max(values)))
+    return f"{middle} ({low}…{high})"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def naive_maker(

@@ -52,7 +52,7 @@ def test_what_the_demo_runs_has_no_warning_at_all(capsys: pytest.CaptureFixture[
     assert check(ROOT / "configs/accounts", ROOT / "configs/makers", ROOT / "configs/scenarios") == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    assert "4 makers, 1 account, 7 scenarios" in captured.out
+    assert "4 makers, 1 account, 10 scenarios" in captured.out
 
 
 def test_an_error_ends_with_1_and_is_said_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,7 +124,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("before", "after", "line", "said"),
     [
-        ("regime: calm", "regime: clam", 5, "there are: calm, trend, jump, quiet"),
+        ("regime: calm", "regime: clam", 5, "there are: calm, trend, jump, toxic, one-sided, thin, quiet"),
         ("BTCUSDT", "DOGEUSDT", 4, "DOGEUSDT is not listed here; known symbols"),
         ("kind: silence", "kind: silent", 7, "there are: silence, gap"),
         ("startSeconds: 3", "startSecond: 3", 7, "unknown field `startSecond`"),
