@@ -1,6 +1,6 @@
 """All benchmarks of one run, as a table and as `build/bench.json`: what it costs, over what floor, and what we aim at.
 
-    python benchmarks/run.py [--seconds 40] [--only messages,latency,worker,stop] [--output build/bench.json]
+    python benchmarks/run.py [--seconds 40] [--only messages,latency,worker,stop,exchange] [--output build/bench.json]
 
 Every ratio is taken within this run, so that a slow or busy machine slows both sides. Aims are printed beside, never
 asserted. The market is the recording (`PHOENIX_CAPTURE`, or `../shared/data/…` beside the repository), else a synthetic
@@ -19,9 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import capture
+import exchange_load
 import hot_path
 import stop_account
 import tick_to_order
+import uvloop
 import worker_process
 from capture import Frame, Kind
 
@@ -29,12 +31,14 @@ ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
 """Floor and ours in turn, and the fastest round of each counts: what other processes take away can only add."""
 AIMS = {Kind.DEPTH: ("depth message", 5.0), Kind.TICKER: ("book ticker", 5.0), Kind.TRADE: ("trade", None)}
-PARTS = ("messages", "latency", "worker", "stop")
+PARTS = ("messages", "latency", "worker", "stop", "exchange")
 
 
 @dataclass(frozen=True)
 class Row:
-    """`ratio` is value / floor where there is a floor. The aim is of the ratio there, else of the value."""
+    """`ratio` is value / floor where there is a floor. The aim is of the ratio there, else of the value; `least` is one
+    from below.
+    """
 
     name: str
     value: float
@@ -42,6 +46,21 @@ class Row:
     floor: float | None = None
     ratio: float | None = None
     aim: float | None = None
+    least: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        if self.least is not None:
+            return "met" if self.value >= self.least else "missed"
+        if self.aim is None:
+            return ""
+        return "met" if (self.ratio or self.value) <= self.aim else "missed"
+
+    @property
+    def wanted(self) -> str:
+        if self.least is not None:
+            return f"≥ {self.least:g}"
+        return "" if self.aim is None else f"≤ {self.aim:g}"
 
     @classmethod
     def over(cls, name: str, value: float, floor: float, aim: float | None = None) -> "Row":
@@ -93,12 +112,28 @@ def stop() -> Iterator[Row]:
     yield Row(f"{name}, last one executed, {count}", round(statistics.median(t.empty_ms for t in took), 1), "ms")
 
 
+def exchange() -> Iterator[Row]:
+    """The simulated exchange by itself: what it costs whoever rehearses on it."""
+    out = asyncio.run(exchange_load.fan_out())
+    bare = asyncio.run(exchange_load.floor(out))
+    yield Row.over("exchange, a message out", out.microseconds, bare.microseconds, 1.0)
+    yield Row("exchange, messages out of one core's second", round(1e6 / out.microseconds), "/s", least=50_000)
+    yield Row("exchange, an hour of BTCUSDT", round(asyncio.run(exchange_load.hour()), 1), "s of a core", aim=300.0)
+    share = uvloop.run(exchange_load.makers())
+    yield Row(f"exchange, {exchange_load.MAKERS} makers at life's rate", round(100 * share, 1), "% of a core", aim=25.0)
+    held, grown = exchange_load.past()
+    yield Row("exchange, a maker's past at its bound", round(held, 1), "MiB")
+    yield Row(f"exchange, growth by {exchange_load.ORDERS} orders beyond it", round(grown, 2), "MiB", aim=1.0)
+
+
 def rows(parts: Sequence[str], frames: list[Frame], source: Path | None, seconds: float) -> Iterator[Row]:
     """The worker first: what is measured from outside should not find this process's memory in the caches."""
     if "worker" in parts:
         yield from worker(source, seconds)
     if "stop" in parts:
         yield from stop()
+    if "exchange" in parts:
+        yield from exchange()
     if "latency" in parts:
         yield from latency()
     if "messages" in parts:
@@ -110,9 +145,8 @@ def table(found: Sequence[Row]) -> str:
     head = ("", "value", "unit", "floor", "ratio", "aim", "")
     lines = [head]
     for row in found:
-        met = "" if row.aim is None else ("met" if (row.ratio or row.value) <= row.aim else "missed")
-        aim = "" if row.aim is None else f"≤ {row.aim:g}"
-        lines.append((row.name, f"{row.value:g}", row.unit, _cell(row.floor), _cell(row.ratio), aim, met))
+        cells = (f"{row.value:g}", row.unit, _cell(row.floor), _cell(row.ratio))
+        lines.append((row.name, *cells, row.wanted, row.verdict))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
