@@ -77,6 +77,8 @@ PLAUSIBLE = [
     "GTC",
     "GTX",
     "GTD",
+    "RPI",
+    "BTCUSD",
     "IOC",
     "0.010",
     "61800.1",
