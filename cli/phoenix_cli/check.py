@@ -151,11 +151,15 @@ def _check_others(loaded: Loaded, report: Report) -> Iterator[Problem]:
 def _scenario_hint(field_name: str) -> str:
     from phoenix_simulator.expectations import Expectation  # noqa: PLC0415 - as above
     from phoenix_simulator.faults import Fault  # noqa: PLC0415 - as above
+    from phoenix_simulator.market.agents import Agent  # noqa: PLC0415 - as above
     from phoenix_simulator.market.regimes import RegimeName  # noqa: PLC0415 - as above
 
     match field_name.rpartition(".")[2]:
         case "kind":
-            kinds = get_args(Expectation if field_name.startswith("spec.expect") else Fault)
+            where = field_name.removeprefix("spec.")
+            kinds = get_args(
+                Expectation if where.startswith("expect") else Agent if where.startswith("markets") else Fault
+            )
             return f"there are: {', '.join(str(kind.__struct_config__.tag) for kind in kinds)}"
         case "regime":
             return f"there are: {', '.join(RegimeName)}"

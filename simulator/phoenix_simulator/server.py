@@ -46,7 +46,7 @@ from phoenix_simulator.market.source import MarketSource
 from phoenix_simulator.market.synthetic import SyntheticSource
 from phoenix_simulator.market.upstream.source import UpstreamSource, connect
 from phoenix_simulator.moments import Moments
-from phoenix_simulator.scenario import MarketPlan, Scenario
+from phoenix_simulator.scenario import MarketPlan, Scenario, ScenarioError
 
 CANARY_SYMBOL: Final = "BTCUSDT"
 """Always listed, as on the venue: clients listen to it to tell a quiet symbol from a dead connection."""
@@ -167,9 +167,14 @@ class Server:
 
 
 def build_sources(config: ServerConfig) -> dict[str, MarketSource]:
-    """The recording for its symbol, seeded markets for the others. CaptureError for a broken capture."""
+    """The recording for its symbol, seeded markets for the others. CaptureError for a broken capture, ScenarioError
+    where the scenario plans another market for the recorded symbol.
+    """
     replay = ReplaySource(config.captures) if config.captures else None
     scenario = config.scenario
+    if replay is not None and replay.symbol in scenario.markets:
+        field = f"spec.markets.{replay.symbol}"
+        raise ScenarioError("the scenario", field, "this market is a recording; leave it out, or replay nothing")
     wanted = dict.fromkeys((*config.symbols, *scenario.markets))
     if replay is not None:
         wanted[replay.symbol] = None

@@ -24,10 +24,14 @@ apiVersion: phoenix.trading/v1alpha1
 kind: Scenario
 metadata: {name: x}
 spec:
-  markets: {BTCUSDT: {regime: calm}}
+  markets: {BTCUSDT: {regime: calm, agents: [{kind: pick-off}]}}
   faults:
   - kind: silence
     startSeconds: 3
+    when:
+      fills: 3
+  expect:
+  - {kind: quoting, symbol: BTCUSDT}
 """
 
 
@@ -131,8 +135,24 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
         ("startSeconds: 3", "startSeconds: -3", 8, ">= 0"),
         ("startSeconds: 3", "startSeconds: soon", 8, "Expected `float`"),
         ("kind: Scenario", "kind: Scenery", 2, "Scenery is no kind of ours"),
+        ("fills: 3", "orders: 0", 10, ">= 1"),
+        ("kind: quoting", "kind: quoted", 12, "there are: audit-clean, quoting"),
+        ("kind: quoting, symbol: BTCUSDT", "kind: quoting, symbol: NOPE", 12, "NOPE is not listed here"),
+        ("kind: pick-off", "kind: pick-on", 5, "there are: pick-off, queue-jump"),
     ],
-    ids=["regime", "symbol", "fault", "field", "negative", "text", "kind"],
+    ids=[
+        "regime",
+        "symbol",
+        "fault",
+        "field",
+        "negative",
+        "text",
+        "kind",
+        "condition",
+        "expectation",
+        "expected symbol",
+        "agent",
+    ],
 )
 def test_a_mistake_in_a_scenario_is_told_with_its_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, line: int, said: str

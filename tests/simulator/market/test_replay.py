@@ -5,8 +5,11 @@ from decimal import Decimal
 import pytest
 from phoenix_simulator.exchange.events import DepthChanged, TouchChanged, TradePrinted
 from phoenix_simulator.market.capture import CaptureError
+from phoenix_simulator.market.regimes import RegimeName
 from phoenix_simulator.market.replay import ReplaySource, validate
 from phoenix_simulator.market.source import DepthUpdate, MarketKind, MarkUpdate, PrintUpdate, TouchUpdate
+from phoenix_simulator.scenario import MarketPlan, Scenario, ScenarioError
+from phoenix_simulator.server import ServerConfig, build_sources
 
 
 def updates(*paths):
@@ -269,3 +272,11 @@ def test_the_recording_replayed_through_the_exchange_tells_the_public_exactly_it
 def test_the_recordings_book_shows_each_touch_once_it_has_caught_up(recording):
     summary = validate([recording])
     assert summary.equal_touches == summary.compared_touches == summary.depth_frames == 6545
+
+
+def test_a_scenario_that_plans_a_market_for_the_recorded_symbol_is_refused(capture):
+    """It would be ignored, and whoever wrote it would take the recording for the regime."""
+    scenario = Scenario(markets={"BTCUSDT": MarketPlan(regime=RegimeName.JUMP)})
+    config = ServerConfig(symbols=(), captures=(capture().opening().write(),), scenario=scenario)
+    with pytest.raises(ScenarioError, match=r"spec\.markets\.BTCUSDT: this market is a recording"):
+        build_sources(config)
