@@ -32,6 +32,8 @@ _HEALTHY_S = 60.0
 _LONGEST_DELAY_S = 60.0
 _FINAL_POLL_S = 0.05
 _ANSWER = aiohttp.ClientTimeout(total=2.0)
+_SUSPENDED_S = 5.0
+"""Asking takes no longer: where it did, this process itself stood still (Ctrl-Z, a laptop that slept)."""
 
 Tell = Callable[[str, str, Mood], None]
 """(subject, text, mood): something that a person watching the run wants to know."""
@@ -194,10 +196,14 @@ class Maker:
         while True:
             worker = self.worker
             if worker is not None:
+                asked_s = time.monotonic()
                 await self._ask(worker, http)
-                if time.monotonic() - worker.heard_s > LIVENESS_S:
+                now_s = time.monotonic()
+                if now_s - asked_s > _SUSPENDED_S:
+                    worker.heard_s = now_s  # nobody listened: its silence tells nothing
+                if now_s - worker.heard_s > LIVENESS_S:
                     self.tell(self.symbol, f"worker has not answered for {LIVENESS_S:.0f} s, is killed", Mood.BAD)
-                    worker.heard_s = time.monotonic()
+                    worker.heard_s = now_s
                     worker.process.signal(Signals.SIGKILL)
                 worker.process.rotate_log()
             await asyncio.sleep(_FINAL_POLL_S if self._stop_asked.is_set() else POLL_S)

@@ -1,5 +1,7 @@
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 from phoenix_cli.demo import find_configs
@@ -112,6 +114,29 @@ async def test_a_worker_that_answers_nobody_is_killed(watched, monkeypatch):
 
     found = await watched(body)
     assert any("has not answered" in text for text in found.told)
+
+
+async def test_a_runner_that_stood_still_itself_kills_no_worker_for_it(watched, monkeypatch):
+    slept_s = [0.0]
+    monkeypatch.setattr(maker_module, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + slept_s[0]))
+    ask, asked = Maker._ask, []
+
+    async def suspended_once(self, worker, http):
+        asked.append(worker)
+        if len(asked) == 2:
+            slept_s[0] = 3600.0
+        else:
+            await ask(self, worker, http)
+
+    monkeypatch.setattr(Maker, "_ask", suspended_once)
+
+    async def body(found):
+        await found.until(lambda: len(asked) > 3)
+        await found.is_ready()
+
+    found = await watched(body)
+    assert found.maker.restarts == 0
+    assert not any("has not answered" in text for text in found.told)
 
 
 async def test_a_worker_that_ignores_the_stop_is_killed_when_its_time_is_over(watched, monkeypatch):
