@@ -31,7 +31,38 @@ LEAST_WEIGHT = 5
 """What anybody may hold, however many share: enough to begin with, from which a need grows."""
 _LEAVE_SECONDS = 0.5
 _NS_PER_MS = 1_000_000
-_NO_ORDERS = 0
+
+
+class Window(msgspec.Struct, frozen=True):
+    """One of the exchange's windows: what may be granted of it, and its own figure of it (-1: none)."""
+
+    seconds: int
+    cap: int
+    reported: int = -1
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told, and wanted, of what many share: see spend.lua. Totals only grow; `windows`: the shortest first."""
+
+    sequence: int
+    sent: int = 0
+    acknowledged: int = 0
+    wanted: int
+    unused: int = 0
+    blocked_ns: int = 0
+    channel: str
+    least: int
+    windows: tuple[Window, ...]
+
+    @property
+    def arguments(self) -> list[str | int]:
+        told = (self.sequence, self.sent, self.acknowledged, self.wanted, self.unused, _ms(self.blocked_ns))
+        limits = [number for each in self.windows for number in (each.seconds, each.cap, each.reported)]
+        return [*told, self.channel, self.least, len(self.windows), *limits]
+
+
+UNTOLD = Scope(sequence=0, wanted=0, channel="", least=0, windows=(Window(60, 0),))
+"""A scope that is left alone."""
 
 
 class Budgets:
@@ -147,7 +178,7 @@ class Budgets:
         """`None` where a later call has overtaken this one at the server."""
         keys = EgressKeys(terms.egress)
         self._calls += 1
-        orders_told, weight_told = self._orders.sent, self._weight.sent
+        orders, weight = self._orders_scope(need, terms), self._weight_scope(need, terms, keys)
         sent_ns = self._clock.monotonic_ns()
         orders_scope = [self._keys.orders, self._keys.orders_speakers, self._keys.orders_short]
         weight_scope = [keys.weight, keys.weight_speakers, keys.weight_short]
@@ -158,18 +189,11 @@ class Budgets:
             [
                 *(self._holder, repr(self._clock.rate), self._lives_ms, int(self._renew_ms * FORGET_RENEWALS)),
                 *(need.exchange_ms, self._fixed_weight, self._maker_line, self._account_line, self._account_weight),
-                *(_NO_ORDERS if self._keys.dry_run else self._calls, orders_told, self._orders.acknowledged),
-                *(need.orders_wanted, need.orders_unused, _ms(need.account_blocked_ns), self._keys.back_off),
-                *(LEAST_ORDERS, 2),
-                *(10, quoting_cap(terms.orders_10s, terms.order_share, terms.reserve_share), need.orders_10s_reported),
-                *(60, quoting_cap(terms.orders_1m, terms.order_share, terms.reserve_share), need.orders_1m_reported),
-                *(self._calls, weight_told, self._weight.acknowledged),
-                *(need.weight_wanted, need.weight_unused, _ms(need.egress_blocked_ns), keys.back_off),
-                *(LEAST_WEIGHT, 1),
-                *(60, quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share), need.weight_1m_reported),
+                *(UNTOLD if self._keys.dry_run else orders).arguments,
+                *weight.arguments,
             ],
         )
-        self._orders.acknowledged, self._weight.acknowledged = orders_told, weight_told
+        self._orders.acknowledged, self._weight.acknowledged = orders.sent, weight.sent
         if b"stale" in (answer[0], answer[3]):
             return None
         return BudgetGranted(
@@ -179,6 +203,37 @@ class Budgets:
             until_ns=sent_ns + self._lives_ms * _NS_PER_MS,
             account_blocked_until_ns=self._until_ns(int(answer[2])),
             egress_blocked_until_ns=self._until_ns(int(answer[5])),
+        )
+
+    def _orders_scope(self, need: BudgetNeed, terms: BudgetTerms) -> Scope:
+        share, reserve = terms.order_share, terms.reserve_share
+        return Scope(
+            sequence=self._calls,
+            sent=self._orders.sent,
+            acknowledged=self._orders.acknowledged,
+            wanted=need.orders_wanted,
+            unused=need.orders_unused,
+            blocked_ns=need.account_blocked_ns,
+            channel=self._keys.back_off,
+            least=LEAST_ORDERS,
+            windows=(
+                Window(10, quoting_cap(terms.orders_10s, share, reserve), need.orders_10s_reported),
+                Window(60, quoting_cap(terms.orders_1m, share, reserve), need.orders_1m_reported),
+            ),
+        )
+
+    def _weight_scope(self, need: BudgetNeed, terms: BudgetTerms, keys: EgressKeys) -> Scope:
+        cap = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
+        return Scope(
+            sequence=self._calls,
+            sent=self._weight.sent,
+            acknowledged=self._weight.acknowledged,
+            wanted=need.weight_wanted,
+            unused=need.weight_unused,
+            blocked_ns=need.egress_blocked_ns,
+            channel=keys.back_off,
+            least=LEAST_WEIGHT,
+            windows=(Window(60, cap, need.weight_1m_reported),),
         )
 
     @property

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 
 from phoenix_coordination.port import Admission, BudgetTerms, Clock
+from phoenix_coordination.redis.budgets import UNTOLD, Scope, Window
 from phoenix_coordination.redis.client import FAULTS, Credentials, connect, fault_of
 from phoenix_coordination.redis.keys import EgressKeys
 from phoenix_coordination.redis.scripts import Script, call
@@ -17,6 +18,8 @@ LIVES_MS = 30_000
 """How long a start may take; then what it has booked counts as sent."""
 OVER_AFTER_S = 5.0
 """What a worker reads when it begins to work is read, and told as sent, by then."""
+ALL_OR_NOTHING = 0
+"""The least that a start may hold, for the script."""
 _ANSWER_SECONDS = 2.0
 _LEAVE_SECONDS = 0.5
 _SILENT_MS = 1_000
@@ -74,16 +77,21 @@ class Start:
         keys = EgressKeys(terms.egress)
         self._asked += 1
         weight_scope = [keys.weight, keys.weight_speakers, keys.weight_short]
-        no_orders = (0, 0, 0, 0, 0, 0, "", 0, 1, 60, 0, -1)
+        told = Scope(
+            sequence=self._asked,
+            wanted=weight,
+            channel=keys.back_off,
+            least=ALL_OR_NOTHING,
+            windows=(Window(60, starting_cap(terms)),),
+        )
         answer = await call(
             self._client,
             Script.SPEND,
             [*weight_scope, *weight_scope, keys.makers],
             [
                 *(self._holder, repr(self._clock.rate), LIVES_MS, _SILENT_MS, 0, 0, "", "", 0),
-                *no_orders,
-                *(self._asked, 0, 0, weight, 0, 0, keys.back_off, 0, 1),
-                *(60, starting_cap(terms), -1),
+                *UNTOLD.arguments,
+                *told.arguments,
             ],
         )
         return int(answer[4]) >= weight
