@@ -141,8 +141,12 @@ class Background:
         return key * side.sign, side.queues[key].leaves_steps()
 
     def quantity(self, *, is_bid: bool, price_ticks: int) -> int:
-        # Asked some two hundred times a frame: the keys of both sides are written out (see `BookSide.key_of`).
-        return self._book.bids.background(price_ticks) if is_bid else self._book.asks.background(-price_ticks)
+        # Asked some two hundred times a frame: the keys of both sides are written out (see `BookSide.key_of`), and what
+        # holds in every synthetic market, that nothing but the levels counts, is looked at first.
+        side, key = (self._book.bids, price_ticks) if is_bid else (self._book.asks, -price_ticks)
+        if side.touch_key is None and not side.consumed:
+            return side.levels.get(key, 0)
+        return side.background(key)
 
     @staticmethod
     def _best(side: BookSide) -> Level | None:

@@ -120,7 +120,7 @@ class LiveMarket(Protocol):
         ...
 
 
-class LiveReport(msgspec.Struct, frozen=True, rename="camel"):
+class LiveReport(msgspec.Struct, frozen=True):
     """How a live source fares."""
 
     symbol: str
