@@ -7,6 +7,7 @@ from signal import SIGCONT, SIGKILL
 
 from cell import Cell
 from controls import Deed, Failpoint
+from history import Booked
 from proxy import Weather
 from workers import Slot
 
@@ -45,7 +46,14 @@ async def frozen_before_an_amend(cell: Cell) -> None:
 async def frozen_before_it_reserves(cell: Cell) -> None:
     """A leader sleeps before its reservation leaves, and wakes when another one has reserved."""
     for symbol in cell.plot.symbols:
-        await _freeze_at(cell, symbol, Failpoint.RESERVING)
+        await cell.quoting(_MET_WITHIN_S)
+        leader, token = await _leader(cell, symbol), cell.leases[symbol].token
+        await _sleeps(cell, leader, Failpoint.RESERVING)
+        deadline = time.monotonic() + _MET_WITHIN_S
+        while not any(isinstance(fact, Booked) and fact.symbol == symbol and fact.token > token for fact in cell.facts):
+            assert time.monotonic() < deadline, f"nobody has reserved for {symbol} after {leader.process}"
+            await asyncio.sleep(_LOOK_S)
+        await _wakes(leader)
 
 
 async def deleted_while_one_is_away(cell: Cell) -> None:
@@ -78,6 +86,17 @@ async def _freeze_as_it_begins(cell: Cell, symbol: str, failpoint: Failpoint) ->
 
 
 async def _meets(cell: Cell, slot: Slot, failpoint: Failpoint) -> None:
+    await _sleeps(cell, slot, failpoint)
+    await asyncio.sleep(_LONGER_THAN_A_LEASE_S)
+    await _wakes(slot)
+
+
+async def _wakes(slot: Slot) -> None:
+    slot.signal(SIGCONT)
+    await asyncio.sleep(0.5)
+
+
+async def _sleeps(cell: Cell, slot: Slot, failpoint: Failpoint) -> None:
     assert slot.controls is not None
     slot.controls.arm(failpoint, Deed.FREEZE)
     next_take = time.monotonic()
@@ -89,9 +108,6 @@ async def _meets(cell: Cell, slot: Slot, failpoint: Failpoint) -> None:
                 cell.exchange.take(slot.symbol)  # a fill makes it place another order, and reserve for it
             next_take += _TAKE_EVERY_S
         await asyncio.sleep(_LOOK_S)
-    await asyncio.sleep(_LONGER_THAN_A_LEASE_S)
-    slot.signal(SIGCONT)
-    await asyncio.sleep(0.5)
 
 
 async def _leader(cell: Cell, symbol: str) -> Slot:
