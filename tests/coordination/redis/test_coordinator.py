@@ -156,25 +156,33 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("key", FOREIGN.values(), ids=FOREIGN.keys())
-async def test_a_list_under_any_of_our_keys_is_named_and_nothing_is_led_until_it_is_gone(redis_world, key):
-    world = redis_world
-    name = key(world.keys)
+async def spoil(world, name):
     await world.client.execute_command("DEL", name)
     await world.client.execute_command("RPUSH", name, "somebody else's")
-    member = world.member("BTCUSDT")
-    await member.coordinator.join(ACCOUNT)
-    refused = await member.coordinator.admit(ADMITTED, 94, 80)
-    assert name in refused.problem
-    assert "list" in refused.problem
-    await member.coordinator.start(member.sink)
-    told = (await member.hears(Unreachable)).reason
-    assert name in told
-    assert "move it away" in told
-    await asyncio.sleep(2 * TIMES.renew_s / world.clock.rate)
+
+
+@pytest.mark.parametrize("key", FOREIGN.values(), ids=FOREIGN.keys())
+async def test_a_list_under_any_of_our_keys_is_named_and_nobody_is_admitted_until_it_is_gone(redis_world, key):
+    name = key(redis_world.keys)
+    await spoil(redis_world, name)
+    coordinator = redis_world.member("BTCUSDT").coordinator
+    await coordinator.join(ACCOUNT)
+    refused = (await coordinator.admit(ADMITTED, 94, 80)).problem
+    assert refused.startswith(f"{name} in Redis holds a foreign value (list")
+    assert "move it away" in refused
+    await redis_world.client.execute_command("DEL", name)
+    assert not (await coordinator.admit(ADMITTED, 94, 80)).problem
+
+
+@pytest.mark.parametrize("key", ["the steward's report", "records"])
+async def test_nothing_is_led_while_a_list_lies_under_one_of_our_keys(redis_world, key):
+    name = FOREIGN[key](redis_world.keys)
+    await spoil(redis_world, name)
+    member = await begun(redis_world)
+    assert name in (await member.hears(Unreachable)).reason
+    await asyncio.sleep(2 * TIMES.ttl_s / redis_world.clock.rate)
     assert not any(isinstance(message, LeaseGranted) for message in member.told)
-    await world.client.execute_command("DEL", name)
-    await world.seed()
+    await redis_world.client.execute_command("DEL", name)
     await member.hears(LeaseGranted)
 
 
@@ -195,8 +203,7 @@ async def test_a_list_that_comes_while_it_leads_is_named_and_ends_that(redis_wor
     await member.coordinator.start(member.sink)
     await member.hears(LeaseGranted)
     name, heard = key(world.keys), member.count
-    await world.client.execute_command("DEL", name)
-    await world.client.execute_command("RPUSH", name, "somebody else's")
+    await spoil(world, name)
     use(member)
     await member.hears(LeaseLost, after=heard)
     assert any(name in message.reason for message in member.told[heard:] if isinstance(message, Unreachable))
