@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import msgspec
 from phoenix_coordination.order_id import parse
@@ -15,6 +16,9 @@ from phoenix_coordination.redis.account import Account, SwitchState
 from phoenix_coordination.state import Mode, Role, StateRecord
 
 from phoenix_cli.local.runfile import AccountFiles, RunFile
+
+if TYPE_CHECKING:
+    from phoenix_worker.venue.binance.account import AccountReader  # half a second
 
 _TELL_WITHIN_S = 5.0
 _CLOSE_WITHIN_S = 20.0
@@ -70,8 +74,7 @@ async def on_exchange(run: RunFile, files: AccountFiles, account: Account, switc
         resting = 0
         for pause_s in _LOOKS_S:
             await asyncio.sleep(pause_s)
-            ours = [order for order in await reader.open_orders() if parse(order.client_id) is not None]
-            resting = sum(not (closing and order.reduce_only) for order in ours)  # what closes may rest a while
+            resting = await _resting_there(reader, closing=closing)
             if not resting:
                 break
         orders_ms = since.ms
@@ -81,12 +84,20 @@ async def on_exchange(run: RunFile, files: AccountFiles, account: Account, switc
         led |= {maker.symbol for maker in run.view.makers}  # also where Redis has forgotten who led
         pauses_s = iter(_LOOKS_S)
         while True:
+            if resting:  # of a worker that hangs: they are withdrawn by its successor, or the steward
+                resting, orders_ms = await _resting_there(reader, closing=closing), since.ms
             held = [Held(row.symbol, row.qty) for row in await reader.positions() if row.qty]
             still = [each for each in held if each.symbol in led]
-            if not still or since.s > _CLOSE_WITHIN_S:
+            if not (resting or still) or since.s > _CLOSE_WITHIN_S:
                 apart = [each for each in held if each.symbol not in led]
                 return Left(orders=resting, orders_ms=orders_ms, open=still, open_ms=since.ms, apart=apart)
             await asyncio.sleep(next(pauses_s, _LOOKS_S[-1]))
+
+
+async def _resting_there(reader: "AccountReader", *, closing: bool) -> int:
+    """Orders of ours; where positions are closed without those that close, which may rest a while."""
+    ours = [order for order in await reader.open_orders() if parse(order.client_id) is not None]
+    return sum(not (closing and order.reduce_only) for order in ours)
 
 
 async def told_by_makers(account: Account, switch: SwitchState, since: Since) -> Left:

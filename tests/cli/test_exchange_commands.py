@@ -53,13 +53,21 @@ class Exchange:
             yield
 
     async def place(self, path: str = "order", **fields: str) -> None:
+        await self._send("POST", path, **fields)
+
+    async def cancel(self, **fields: str) -> None:
+        await self._send("DELETE", "order", **fields)
+
+    async def _send(self, method: str, path: str, **fields: str) -> None:
         """Signed by the account itself, as a maker of it would."""
         query = urlencode({**fields, "timestamp": time.time_ns() // 1_000_000})
         signature = hmac.new(self.key.api_secret.encode(), query.encode(), hashlib.sha256).hexdigest()
         headers = {"X-MBX-APIKEY": self.key.api_key}
         async with (
             aiohttp.ClientSession() as http,
-            http.post(f"{self.url}/fapi/v1/{path}?{query}&signature={signature}", headers=headers) as response,
+            http.request(
+                method, f"{self.url}/fapi/v1/{path}?{query}&signature={signature}", headers=headers
+            ) as response,
         ):
             assert response.status == 200, await response.text()
 
@@ -231,6 +239,29 @@ async def test_a_position_that_stays_open_is_named_and_makes_the_stop_fail(excha
     status, told = await stopping("--flatten")
     assert (status, told["left"]) == (1, 0), "what closes may rest"
     assert told["open"] == [{"symbol": "BTCUSDT", "quantity": -0.01}]
+
+
+@pytest.mark.usefixtures("led")
+async def test_what_rests_longer_than_the_first_looks_is_looked_at_until_the_stop_has_closed_all(
+    exchange, stopping, monkeypatch
+):
+    monkeypatch.setattr(aftermath, "_LOOKS_S", (0.0, 0.05))
+    await exchange.place(**RESTS, price="50000", newClientOrderId=OURS)
+    await exchange.place(**MARKET, side="SELL")
+    looks = []
+    resting_there = aftermath._resting_there
+
+    async def looked(reader, *, closing):
+        looks.append(await resting_there(reader, closing=closing))
+        if len(looks) == 4:
+            await exchange.cancel(symbol="BTCUSDT", origClientOrderId=OURS)
+            await exchange.place(**MARKET, side="BUY", reduceOnly="true")
+        return looks[-1]
+
+    monkeypatch.setattr(aftermath, "_resting_there", looked)
+    status, told = await stopping("--flatten")
+    assert (status, told["left"], told["open"]) == (0, 0, [])
+    assert looks == [1, 1, 1, 1, 0]
 
 
 async def test_a_position_that_none_of_ours_ever_led_is_a_persons_and_only_told(led, exchange, stopping):
