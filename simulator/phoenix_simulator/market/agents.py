@@ -90,15 +90,22 @@ class Agents:
         return min(self._look_s, self._acts[0].due_s) if self._acts else self._look_s
 
     def act(self, view: BackgroundView, now_s: float) -> Iterator[MarketUpdate]:
-        """At `due_s`. An update at least, or a market that stands still would be looked at ahead of its time."""
-        updates: list[MarketUpdate] = []
+        """At `due_s`. Each update is applied before the next one is decided, so that two agents never cross. There is
+        one at least, or a market that stands still would be looked at ahead of its time.
+        """
+        has_acted = False
+        for update in self._all_due(view, now_s):
+            has_acted = True
+            yield update
+        if not has_acted:
+            yield DepthUpdate(int(now_s * 1e9), (), ())
+
+    def _all_due(self, view: BackgroundView, now_s: float) -> Iterator[MarketUpdate]:
         while self._acts and self._acts[0].due_s <= now_s:
-            updates += self._perform(view, heapq.heappop(self._acts))
+            yield from self._perform(view, heapq.heappop(self._acts), now_s)
         if now_s >= self._look_s:
             self._look_s = now_s + LOOK_S
-            updates += self._look(view, now_s)
-        time_ns = int(now_s * 1e9)
-        yield from updates or (DepthUpdate(time_ns, (), ()),)
+            yield from self._look(view, now_s)
 
     # ---- looking ------------------------------------------------------------------------------------------------
 
@@ -145,10 +152,10 @@ class Agents:
 
     # ---- acting -------------------------------------------------------------------------------------------------
 
-    def _perform(self, view: BackgroundView, act: _Act) -> Iterator[MarketUpdate]:
+    def _perform(self, view: BackgroundView, act: _Act, now_s: float) -> Iterator[MarketUpdate]:
         key = (act.agent, act.is_bid)
         self._pending.discard(key)
-        time_ns, sign = int(act.due_s * 1e9), (1 if act.is_bid else -1)
+        time_ns, sign = int(now_s * 1e9), (1 if act.is_bid else -1)
         price, steps = act.quote
         match self._agents[act.agent]:
             case PickOff():
@@ -160,7 +167,7 @@ class Agents:
                 if not self._has_room(view, is_bid=act.is_bid, price=jumped):
                     return
                 self._jumps[key] = _Jump(jumped, price)
-                self._leave_s[key] = act.due_s + hold_s
+                self._leave_s[key] = now_s + hold_s
                 size = max(1, round(SIZE_BEHIND.draw(self._random) * self._scale.steps))
                 yield _level(time_ns, is_bid=act.is_bid, price=jumped, steps=size)
 

@@ -122,6 +122,15 @@ def test_who_leads_alone_is_bid_over_by_a_tick_for_a_while(is_bid, quote, jumped
     assert jumped not in play.view.background[is_bid]
 
 
+def test_two_jumpers_who_come_at_once_do_not_meet():
+    play = Play(QueueJump())
+    play.view.quotes = {True: (10_001, 50), False: (10_003, 50)}
+    play.until(LOOK_S)
+    play.now_s = 0.5  # the market was busy meanwhile: both are overdue
+    play.until(0.5)
+    assert play.view.best_bid()[0] < play.view.best_ask()[0]
+
+
 def test_the_jumper_leaves_after_a_while_although_the_quote_stays():
     play = Play(QueueJump(hold_seconds=1.0))
     play.view.quotes[True] = (10_001, 50)

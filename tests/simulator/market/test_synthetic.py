@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from phoenix_simulator.exchange.events import DepthChanged, TouchChanged, TradePrinted
 from phoenix_simulator.exchange.orders import NewOrder, OrderType, Side, TimeInForce
 from phoenix_simulator.exchange.symbols import BUILT_IN, E8
+from phoenix_simulator.market.agents import PickOff, QueueJump
 from phoenix_simulator.market.regimes import REGIMES, RegimeName
 from phoenix_simulator.market.source import DepthUpdate, MarketKind, MarkUpdate, TakerUpdate
 from phoenix_simulator.market.synthetic import SyntheticSource
@@ -92,11 +93,12 @@ def test_a_spread_that_accounts_opened_closes_again(stage):
     symbol=st.sampled_from(sorted(BUILT_IN)),
     regime=st.sampled_from(REGIME_NAMES),
     seed=st.integers(0, 2**32),
+    agents=st.sampled_from([(), (PickOff(edge_bps=0.1), QueueJump(hold_seconds=0.1))]),
     switches=st.dictionaries(st.integers(0, 600), st.sampled_from(REGIME_NAMES), max_size=3),
     orders=st.lists(st.tuples(st.integers(0, 600), st.booleans(), st.integers(-30, 30)), max_size=12),
 )
-def test_the_book_is_never_crossed_and_time_never_runs_back(stage, symbol, regime, seed, switches, orders):
-    source = SyntheticSource(BUILT_IN[symbol], seed, regime)
+def test_the_book_is_never_crossed_and_time_never_runs_back(stage, symbol, regime, seed, agents, switches, orders):
+    source = SyntheticSource(BUILT_IN[symbol], seed, regime, agents)
     market = stage(source)
     market.exchange.open_account("a", {"USDT": 10**9 * E8, "USDC": 10**9 * E8}, 0)
     previous_ns = 0
