@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from random import Random
 
@@ -386,8 +386,7 @@ async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutati
             if not await cell.quoting(_STARTS_WITHIN_S):
                 raise SystemExit(f"the cell never quoted: see {_keep(keep, directory / name, cell, plan, [], began)}")
             storm = Storm(cell, f"{seed}/{number}/person")
-            await storm.run(plan)
-            violations = await finish(cell, leaderless=number % 2 == 1)
+            violations = await _unless_lost(cell, _live(storm, cell, plan, leaderless=number % 2 == 1))
         if violations or always:
             _keep(keep, directory / name, cell, plan, violations, began)
         facts = [type(fact).__name__ for fact in cell.facts]
@@ -404,6 +403,22 @@ async def storm(seed: str, number: int, count: int, keep: Path, mutation: Mutati
         )
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _live(storm: Storm, cell: Cell, plan: list[Fault], *, leaderless: bool) -> list[Violation]:
+    await storm.run(plan)
+    return await finish(cell, leaderless=leaderless)
+
+
+async def _unless_lost(cell: Cell, life: Coroutine[None, None, list[Violation]]) -> list[Violation]:
+    """Without a process that forks workers nothing that follows says anything about workers."""
+    living, lost = asyncio.create_task(life), asyncio.create_task(cell.workers.lost.wait())
+    await asyncio.wait({living, lost}, return_when=asyncio.FIRST_COMPLETED)
+    lost.cancel()
+    if living.done():
+        return living.result()
+    living.cancel()
+    raise SystemExit("somebody ended the process that forks the workers: the cell proves nothing")
 
 
 def _keep(

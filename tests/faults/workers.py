@@ -64,6 +64,8 @@ class Workers:
         self._exchange_port = 0
         self.slots: dict[str, Slot] = {}
         self.statuses: list[Ended] = []
+        self.lost = asyncio.Event()
+        """The zygote is gone, and all that it has forked with it."""
         self._zygote: asyncio.subprocess.Process | None = None
         self._hearing: asyncio.Task[None] | None = None
         self._ended: dict[int, asyncio.Event] = {}
@@ -183,3 +185,4 @@ class Workers:
                 case Ended(pid=pid) as message:
                     self.statuses.append(message)
                     self._ended[pid].set()
+        self.lost.set()
