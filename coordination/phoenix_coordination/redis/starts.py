@@ -57,21 +57,21 @@ class Start:
     async def stop(self) -> None:
         if self._ending is not None:
             await end([self._ending])
-        with contextlib.suppress(*FAULTS):
-            async with asyncio.timeout(_LEAVE_SECONDS):
-                await self._give_back()
-        with contextlib.suppress(*FAULTS):
-            await self._client.aclose()
+        await self._leave()
 
     async def _give_back_later(self) -> None:
         await asyncio.sleep(OVER_AFTER_S / self._clock.rate)
-        with contextlib.suppress(*FAULTS):  # it lapses by itself
-            await self._give_back()
+        await self._leave()
 
-    async def _give_back(self) -> None:
+    async def _leave(self) -> None:
+        """Gives back what was booked, where that works at once; else it lapses by itself."""
         terms, self._terms = self._terms, None
-        if terms is not None:
-            await self._book(terms, 0)
+        with contextlib.suppress(*FAULTS):
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                if terms is not None:
+                    await self._book(terms, 0)
+        with contextlib.suppress(*FAULTS):
+            await self._client.aclose()
 
     async def _book(self, terms: BudgetTerms, weight: int) -> bool:
         keys = EgressKeys(terms.egress)
