@@ -16,7 +16,7 @@ What traded while the market was blind is not known: orders are not filled for i
 import asyncio
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import msgspec
@@ -201,12 +201,10 @@ class UpstreamSource:
             self._trouble = str(error)
             return False
         joined = asyncio.create_task(self._joined.wait())
+        awaited: set[asyncio.Future[Any]] = {joined, line.over, fresh.over}
         try:
-            await asyncio.wait(
-                {joined, line.over, fresh.over},
-                timeout=self._patience.handover_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            first = asyncio.FIRST_COMPLETED
+            await asyncio.wait(awaited, timeout=self._patience.handover_s, return_when=first)
         finally:
             joined.cancel()
         is_replaced = self._joined.is_set()
@@ -334,7 +332,7 @@ class UpstreamSource:
         market.blind(False)
 
     def _pause_s(self, failures: int, error: UpstreamError | None = None) -> float:
-        pause_s = min(self._patience.first_pause_s * 2 ** max(0, failures - 1), self._patience.longest_pause_s)
+        pause_s = min(self._patience.first_pause_s * 2.0 ** max(0, failures - 1), self._patience.longest_pause_s)
         pause_s *= 0.75 + 0.5 * self._random.random()
         return max(pause_s, error.retry_after_s if error is not None else 0.0)
 
