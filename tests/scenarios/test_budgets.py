@@ -5,7 +5,6 @@ from collections import Counter
 from decimal import Decimal
 from http import HTTPStatus
 from random import Random
-from statistics import median
 
 import pytest
 from phoenix_coordination.redis.keys import EgressKeys
@@ -127,9 +126,9 @@ async def test_an_idle_maker_costs_what_it_is_admitted_with(open_arena, figure):
 class Newcomer:
     """A client of the exchange that does what a worker does until it may quote: it asks the others, then reads."""
 
-    def __init__(self, arena, resolved, number):
-        key, holder = read_key(arena.directory.credentials("arena")), f"newcomer/{number}"
-        self.clock, self.egress, self.dice = Clock(), resolved.egress, Random(number)  # noqa: S311 - jitter
+    def __init__(self, arena, resolved):
+        key, holder = read_key(arena.directory.credentials("arena")), "newcomer/1"
+        self.clock, self.egress, self.dice = Clock(), resolved.egress, Random(1)  # noqa: S311 - jitter
         self.venue = client(Endpoints.at(arena.venue.url), resolved, key, self.clock, holder)
         self.start = Start(arena.redis.url, holder, self.clock)
         self.waited, self.kinds, self.changed = [], Counter(), asyncio.Event()
@@ -139,8 +138,7 @@ class Newcomer:
         await wait_to_start(
             self.start, self.egress, limits, self.clock, self.dice, lambda *told: self.waited.append(told)
         )
-        while (await self.venue.prepare()).refused:  # a busy machine makes the clock too uncertain, or an answer late
-            pass
+        assert not (await self.venue.prepare()).refused
         await self.venue.start(self.hear)
         await self.heard(StreamOpened, len(Stream))
         deadline_ns, an_hour_ago_ms = self.clock.monotonic_ns() + 4 * NS, self.clock.wall_ns() // 1_000_000 - 3_600_000
@@ -172,28 +170,19 @@ class Newcomer:
         return self.venue.budget.to_tell(self.clock.monotonic_ns()).weight_sent
 
 
-async def test_of_thirty_workers_that_start_at_once_as_many_read_as_the_minute_admits(open_arena, figure):
+async def test_a_start_reads_no_more_than_it_asks_the_others_for(open_arena, figure):
+    """How many may start at once is the script's to say: see the tests of it. Here is what one of them costs."""
     arena = await open_arena("ETHUSDT")
-    resolved = await load(arena.files() / "maker.yaml", arena.files() / "account.yaml")
-    newcomers = [Newcomer(arena, resolved, number) for number in range(30)]
-    beginning = [asyncio.create_task(each.begin()) for each in newcomers]
+    newcomer = Newcomer(arena, await load(arena.files() / "maker.yaml", arena.files() / "account.yaml"))
     try:
-        await arena.wait(lambda: sum(task.done() for task in beginning) + held_up(newcomers) >= 30, "all answered", 60)
-        begun = [each for each, task in zip(newcomers, beginning, strict=True) if task.done() and not task.exception()]
-        usual = median(each.spent for each in begun)
-        figure(f"{len(begun)} of 30 begin at once, each for {usual:.0f} of request weight, {START} are booked")
-        assert len(begun) == int(LimitSettings().weight_per_minute * 0.8) // START
-        assert usual <= START
+        async with asyncio.timeout(60):
+            await newcomer.begin()
+        figure(f"a start reads {newcomer.spent} of request weight, {START} are booked")
+        assert newcomer.spent <= START + CLOCK, "a busy machine measures the clock once more"
+        assert not newcomer.waited
         assert not refused(arena)
     finally:
-        for task in beginning:
-            task.cancel()
-        await asyncio.gather(*beginning, return_exceptions=True)
-        await asyncio.gather(*(each.close() for each in newcomers))
-
-
-def held_up(newcomers):
-    return sum(bool(each.waited) for each in newcomers)
+        await newcomer.close()
 
 
 async def test_a_maker_that_does_not_fit_waits_and_says_the_sum_until_there_is_room(open_arena):
