@@ -1,6 +1,7 @@
 """What is left of an account after its stop: orders that rest and, where it is flattened, positions that are open.
 
-The exchange is asked, where a run on this machine has the key; else the makers, who tell every second.
+The exchange is asked, where a run on this machine has the key; else the makers, who tell every second. Of a symbol
+whose leader tells nothing nobody can say what rests: that is told, and is no "nothing".
 """
 
 import asyncio
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from phoenix_coordination.order_id import parse
 from phoenix_coordination.port import EmergencyLevel
-from phoenix_coordination.redis.account import Account, SwitchState
+from phoenix_coordination.redis.account import Account, LeaseState, SwitchState
+from phoenix_coordination.redis.keys import OFFICE
+from phoenix_coordination.redis.records import Published
 from phoenix_coordination.state import Mode, Role, StateRecord
 
 from phoenix_cli.local.runfile import AccountFiles, RunFile
@@ -39,7 +42,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen last, and how long after the stop that was. `orders`: of ours, that rest.
 
     `open`: positions that the makers close; None where the stop closes none. `apart`: those in symbols that no maker
-    of ours has ever led, which are a person's and stay.
+    of ours has ever led, which are a person's and stay. `unsure`: why there may be more than that, in clauses.
     """
 
     orders: int
@@ -47,6 +50,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     open: list[Held] | None = None
     open_ms: int = 0
     apart: list[Held] = []
+    unsure: list[str] = []
 
 
 class Since:
@@ -105,14 +109,43 @@ async def told_by_makers(account: Account, switch: SwitchState, since: Since) ->
     closing = switch.level is EmergencyLevel.FLATTEN
     orders_ms = 0
     while True:
-        records = [record for record in (await account.records()).records if record.mode is Mode.LIVE]
+        leases = await account.leases()
+        published = await account.records()
+        records = [record for record in published.records if record.mode is Mode.LIVE]
+        unsure = _unsure(published, [lease for lease in leases if not lease.dry_run and lease.symbol != OFFICE])
         resting = sum(_resting(record, switch.epoch) for record in records)
         still = _positions(records) if closing else None
         orders_ms = since.ms if resting or not orders_ms else orders_ms
-        over = since.s > (_CLOSE_WITHIN_S if still and not resting else _TELL_WITHIN_S)
-        if over or not (resting or still):
-            return Left(orders=resting, orders_ms=orders_ms, open=still, open_ms=since.ms)
+        over = since.s > (_CLOSE_WITHIN_S if still and not (resting or unsure) else _TELL_WITHIN_S)
+        if over or not (resting or still or unsure):
+            return Left(orders=resting, orders_ms=orders_ms, open=still, open_ms=since.ms, unsure=unsure)
         await asyncio.sleep(_LISTEN_S)
+
+
+def _unsure(published: Published, leases: Sequence[LeaseState]) -> list[str]:
+    """Why more may be left than the makers tell: a record lives 15 s, the orders of a worker that hangs live on.
+
+    A symbol is known where its leader tells, or where who led it last has given it up, which it does once nothing of
+    its own rests.
+    """
+    lease_of = {lease.symbol: lease for lease in leases}
+    live = [record for record in published.records if record.mode is Mode.LIVE]
+    unsure = [*published.problems] if published.records else ["no maker tells anything", *published.problems]
+    for symbol in sorted({*lease_of, *(record.symbol for record in live)}):
+        lease = lease_of.get(symbol)
+        if lease is not None and lease.released:
+            continue
+        if not any(_tells(record, lease) for record in live if record.symbol == symbol):
+            leader = "nobody is known to lead it" if lease is None else f"its leader {lease.holder} tells nothing of it"
+            unsure.append(f"{symbol}: {leader}")
+    return unsure
+
+
+def _tells(record: StateRecord, lease: LeaseState | None) -> bool:
+    """Whether it is the leader's word, of one who has read what the exchange has of the symbol."""
+    if record.role not in (Role.LEADING, Role.DRAINING) or not record.token:
+        return False
+    return lease is None or (record.holder, record.token) == (lease.holder, lease.token)
 
 
 def _resting(record: StateRecord, epoch: int) -> int:

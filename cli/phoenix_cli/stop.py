@@ -21,6 +21,7 @@ from phoenix_cli.refusal import Refused
 from phoenix_cli.target import Target, add_target_arguments, opened, short_name, target_of, whoami
 
 EXCHANGE, MAKERS = "exchange", "makers"
+_LOOK_THERE = "look at the exchange (`phoenix orders` where the run with the account's key is, or its own page)"
 
 
 class Stopped(msgspec.Struct, frozen=True):
@@ -29,7 +30,7 @@ class Stopped(msgspec.Struct, frozen=True):
     `left`: orders that still rest after `looked_ms`; `open`: positions that are still open after `open_ms`, None where
     the stop closes none; `apart`: positions of symbols that no maker ever led, which stay. `asked` is who said so: the
     exchange, where a run on this machine has the key, else the makers, who tell every second. None where nobody was
-    asked, or `problem` says why not.
+    asked, or `problem` says why nobody can say.
     """
 
     account: str
@@ -112,18 +113,22 @@ async def stop(
             else:
                 left = await told_by_makers(account, switch, since)
         except (Refused, AccountError) as error:
-            return msgspec.structs.replace(told, problem=f"what is left is not known: {error}")
+            return msgspec.structs.replace(told, problem=f"what is left is not known: {error}; {_LOOK_THERE}")
         return _with(told, left)
 
 
 def _with(told: Stopped, left: Left) -> Stopped:
+    """What was found; where there may be more, none found is not none."""
+    unsure = bool(left.unsure)
+    still = None if unsure and not left.open else left.open
     return msgspec.structs.replace(
         told,
-        left=left.orders,
+        left=None if unsure and not left.orders else left.orders,
         looked_ms=left.orders_ms,
-        open=left.open,
-        open_ms=left.open_ms if left.open is not None else None,
+        open=still,
+        open_ms=left.open_ms if still is not None else None,
         apart=left.apart,
+        problem=f"nobody can say what is left: {'; '.join(left.unsure)}: {_LOOK_THERE}" if unsure else "",
     )
 
 

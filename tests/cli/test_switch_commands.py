@@ -13,7 +13,7 @@ from phoenix_cli.local.runfile import AccountFiles, RunFile, write_run_file
 from phoenix_cli.local.view import RunView
 from phoenix_coordination.redis import records
 from phoenix_coordination.redis.client import connect
-from phoenix_coordination.redis.keys import AccountKeys, identity_of
+from phoenix_coordination.redis.keys import OFFICE, AccountKeys, identity_of
 from phoenix_coordination.state import Mode, Quote, Quotes, Role
 
 KEYS = AccountKeys("binance-usdm:simulator:abc")
@@ -27,12 +27,36 @@ def _state_home(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def redis(shared_redis):
-    """A seeded account, as the worker of a run has named it."""
-    shared_redis.set(identity_of("local/default"), KEYS.account)
+def publish(redis_url):
+    def told(record) -> None:
+        async def once() -> None:
+            client = connect(redis_url, 5.0)
+            await records.publish(client, KEYS, record, 1.0)
+            await client.aclose()
+
+        asyncio.run(once())
+
+    return told
+
+
+@pytest.fixture
+def redis(shared_redis, publish, record):
+    """A seeded account, as its one worker has named it, which leads, has nothing and hears of every stop."""
+    publish(record(emergency={"epoch": 99}))
     seeded = shared_redis.info("server")["run_id"]
     shared_redis.hset(KEYS.emergency, mapping={"level": 0, "epoch": 4, "reason": "", "seeded": seeded})
     return shared_redis
+
+
+@pytest.fixture
+def lease(redis):
+    """Has the symbol be led, under the token of the record that `record` makes."""
+
+    def led(symbol: str = "BTCUSDT", keys: AccountKeys = KEYS, **fields: str) -> None:
+        held = {"holder": "here", "token": "1", "beat": "7", "released": "", "run": "r"}
+        redis.hset(keys.lease(symbol), mapping={**held, **fields})
+
+    return led
 
 
 @pytest.fixture
@@ -133,19 +157,6 @@ def test_the_answer_is_there_as_json(phoenix):
     assert json.loads(out) == {"account": "local/default", "symbol": "", "epoch": 6}
 
 
-@pytest.fixture
-def publish(redis_url):
-    def told(record) -> None:
-        async def once() -> None:
-            client = connect(redis_url, 5.0)
-            await records.publish(client, KEYS, record, 1.0)
-            await client.aclose()
-
-        asyncio.run(once())
-
-    return told
-
-
 QUOTE = Quote("61230.0", "0.004", "q")
 
 
@@ -193,6 +204,115 @@ def test_a_stop_that_flattens_waits_until_the_makers_tell_of_no_position_and_fai
     answer = json.loads(out)
     assert (status, answer["left"]) == (int(bool(still)), 0)
     assert [(each["symbol"], str(each["quantity"])) for each in answer["open"]] == still
+
+
+REHEARSED = AccountKeys(KEYS.account, dry_run=True)
+LOOK = "look at the exchange (`phoenix orders` where the run with the account's key is, or its own page)"
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(aftermath, "_TELL_WITHIN_S", 0.3)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("flatten", [pytest.param([], id="halt"), pytest.param(["--flatten"], id="flatten")])
+@pytest.mark.parametrize("led", [pytest.param(True, id="led"), pytest.param(False, id="redis-came-back-empty")])
+def test_where_no_maker_tells_anything_a_stop_does_not_say_that_nothing_is_left(phoenix, redis, lease, led, flatten):
+    """Workers that hang for longer than their records live: what they had sent rests."""
+    redis.delete(KEYS.records, KEYS.record("BTCUSDT", "here"))
+    if led:
+        lease()
+    status, out, err = phoenix("stop", "default", *flatten, "--reason", "x")
+    assert status == 1
+    assert [line.split(" ")[0] for line in out.splitlines()] == ["default", "it"], "in force, and nothing is claimed"
+    leader = "; BTCUSDT: its leader here tells nothing of it" if led else ""
+    assert err == f"phoenix stop: nobody can say what is left: no maker tells anything{leader}: {LOOK}\n"
+    told = json.loads(phoenix("stop", "default", *flatten, "--reason", "x", "-o", "json")[1])
+    assert (told["left"], told["open"]) == (None, None)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("held", "tells", "unsure"),
+    [
+        pytest.param({}, None, "ETHUSDT: its leader here tells nothing of it", id="leader-is-silent"),
+        pytest.param({}, {}, "", id="leader-tells"),
+        pytest.param({}, {"role": Role.DRAINING}, "", id="leader-drains"),
+        pytest.param({}, {"role": Role.STANDBY, "holder": "there"}, "its leader here tells", id="only-a-standby-tells"),
+        pytest.param({}, {"role": Role.STARTING}, "its leader here tells", id="leader-has-not-read-what-rests"),
+        pytest.param({"holder": "gone"}, {}, "its leader gone tells", id="who-tells-leads-no-more"),
+        pytest.param({"token": "2"}, {}, "its leader here tells", id="who-tells-led-before"),
+        pytest.param({}, {"mode": Mode.DRY_RUN}, "its leader here tells", id="who-tells-rehearses"),
+        pytest.param({"released": "r"}, None, "", id="given-up"),
+        pytest.param({"released": "r"}, {"role": Role.STANDBY}, "", id="given-up-to-a-standby"),
+        pytest.param(None, {"role": Role.STANDBY}, "ETHUSDT: nobody is known to lead it", id="who-led-is-forgotten"),
+        pytest.param(None, {"role": Role.DRAINING, "token": 0}, "nobody is known to lead it", id="a-standby-drains"),
+    ],
+)
+def test_a_symbol_whose_leader_tells_nothing_is_named_beside_those_that_are_known(
+    phoenix, publish, record, lease, held, tells, unsure
+):
+    lease()
+    if held is not None:
+        lease("ETHUSDT", **held)
+    if tells is not None:
+        publish(record(**HEARD, **{"symbol": "ETHUSDT", **tells}))
+    status, out, err = phoenix("stop", "default", "--reason", "x")
+    assert status == int(bool(unsure))
+    assert ("no maker tells of an order that rests" in out) == (not unsure)
+    assert unsure in err
+    assert bool(err) == bool(unsure)
+    assert "BTCUSDT" not in err
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_nobody_leads_in_earnest_is_not_asked_after(phoenix, lease):
+    lease("ETHUSDT", REHEARSED, holder="gone")
+    lease(OFFICE, holder="gone")
+    assert phoenix("stop", "default", "--reason", "x")[::2] == (0, "")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_record_of_another_build_is_no_word_that_nothing_rests(phoenix, publish, redis, record, lease):
+    lease("ETHUSDT")
+    publish(record(**HEARD, symbol="ETHUSDT"))
+    key = KEYS.record("ETHUSDT", "here")
+    redis.set(key, redis.get(key).replace(b'"schema":1', b'"schema":99'), keepttl=True)
+    status, _, err = phoenix("stop", "default", "--reason", "x")
+    assert status == 1
+    assert key in err
+    assert "schema 99" in err
+    assert "ETHUSDT: its leader here tells nothing of it" in err
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_is_known_to_rest_is_told_beside_what_nobody_can_say(phoenix, publish, record, lease):
+    lease("ETHUSDT", holder="gone")
+    publish(record(**HEARD, quotes=Quotes(bids=[QUOTE], asks=[QUOTE]), position={"qty": "2"}))
+    status, out, err = phoenix("stop", "default", "--flatten", "--reason", "x")
+    assert status == 1
+    assert "2 orders may still rest after" in out
+    assert "BTCUSDT 2; closing goes on" in out
+    assert "ETHUSDT: its leader gone tells nothing of it" in err
+
+
+def test_a_leader_that_tells_late_is_waited_for(phoenix, publish, record, lease, monkeypatch):
+    """As one does that has just taken the lease."""
+    lease("ETHUSDT")
+    listened = 0
+    sleep = asyncio.sleep
+
+    async def listen(seconds: float) -> None:
+        nonlocal listened
+        listened += 1
+        if listened == 3:
+            await asyncio.to_thread(publish, record(**HEARD, symbol="ETHUSDT"))
+        await sleep(seconds)
+
+    monkeypatch.setattr(aftermath.asyncio, "sleep", listen)
+    assert phoenix("stop", "default", "--reason", "x")[0] == 0
+    assert listened >= 3
 
 
 def test_what_is_open_is_named_for_people(phoenix, publish, record, monkeypatch):
@@ -293,7 +413,7 @@ def test_a_name_in_two_namespaces_needs_the_namespace(phoenix, redis):
     status, _, err = phoenix("stop", "default", "--reason", "x")
     assert status == 1
     assert "local/default, production/default" in err
-    assert phoenix("stop", "production/default", "--reason", "x")[0] == 0
+    assert phoenix("stop", "production/default", "--reason", "x", "--no-wait")[0] == 0
     assert switch(redis)[0] == "0"
 
 
