@@ -1,17 +1,28 @@
 """Accounts and makers, or one maker and why it does not quote.
 
-Everything comes from the Redis that the makers share; what a worker has told of itself lives there for 15 s.
+Everything comes from the Redis that the makers share; what a worker has told of itself lives there for 15 s. A part
+that cannot be read hides no other: it is named on standard error, and the exit status is 1.
 """
 
 import argparse
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 from phoenix_coordination.port import EmergencyLevel
-from phoenix_coordination.redis.account import Account, AccountError, AccountName, account_tools
+from phoenix_coordination.redis.account import (
+    Account,
+    AccountError,
+    AccountName,
+    HaltState,
+    SwitchState,
+    account_tools,
+)
+from phoenix_coordination.redis.ledger import LedgerView
+from phoenix_coordination.redis.records import Published
 from phoenix_coordination.redis.steward import StewardReport
 from phoenix_coordination.state import Quote, Reason, StateRecord
 
@@ -21,6 +32,8 @@ from phoenix_cli.local.view import LEVELS, Exposure
 from phoenix_cli.printing import aligned, as_json
 from phoenix_cli.refusal import Refused
 from phoenix_cli.target import add_target_arguments, short_name, target_of
+
+Part = TypeVar("Part")
 
 
 class Halted(msgspec.Struct, frozen=True):
@@ -36,8 +49,9 @@ class Halted(msgspec.Struct, frozen=True):
 class AccountStatus(msgspec.Struct, frozen=True):
     """One account as its makers share it; limits in quote units, None before the first reservation.
 
-    `seeded` false: every worker halts, whatever `emergency` says. `makers`: the records of all workers, as published.
-    `problems`: records that cannot be read.
+    `emergency` is empty, and `exposure` None, where it cannot be read. `seeded` false: every worker halts, whatever
+    `emergency` says. `makers`: the records of all workers, as published. `problems`: records that cannot be read;
+    `unread`: which of the other parts, each in a sentence that names the key.
     """
 
     account: str
@@ -48,13 +62,14 @@ class AccountStatus(msgspec.Struct, frozen=True):
     source: str
     seeded: bool
     halts: list[Halted]
-    exposure: Exposure
+    exposure: Exposure | None
     net_limit: Decimal | None
     gross_limit: Decimal | None
     rebuilt: bool
     steward: StewardReport | None
     makers: list[StateRecord]
     problems: list[str]
+    unread: list[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.writelines(_account_text(account) for account in accounts)
         if not accounts:
             sys.stdout.write("no worker has told anything to this Redis yet\n")
-    return 0
+    unread = [problem for account in accounts for problem in account.unread]
+    sys.stderr.writelines(f"phoenix status: {problem}\n" for problem in unread)
+    return 1 if unread else 0
 
 
 async def read_all(url: str) -> list[AccountStatus]:
@@ -88,29 +105,50 @@ async def read_all(url: str) -> list[AccountStatus]:
 
 
 async def _read(name: AccountName, account: Account) -> AccountStatus:
-    switch, published, ledger = await account.switch(), await account.records(), await account.ledger()
+    parts = _Parts()
+    switch: SwitchState | None = await parts.read(account.switch(), None)
+    halts: list[HaltState] = await parts.read(account.halts(), [])
+    ledger: LedgerView | None = await parts.read(account.ledger(), None)
+    steward: StewardReport | None = await parts.read(account.steward(), None)
+    published = await parts.read(account.records(), Published([], []))
     makers = sorted(published.records, key=lambda record: (record.namespace, record.maker, record.holder))
     return AccountStatus(
         account=name.resource,
         identity=name.identity,
-        emergency=LEVELS[switch.level],
-        epoch=switch.epoch,
-        reason=switch.reason,
-        source=switch.source,
-        seeded=switch.seeded,
+        emergency=LEVELS[switch.level] if switch else "",
+        epoch=switch.epoch if switch else 0,
+        reason=switch.reason if switch else "",
+        source=switch.source if switch else "",
+        seeded=switch is not None and switch.seeded,
         halts=[
             Halted(halt.symbol, halt.switch.epoch, halt.switch.reason, halt.switch.source, halt.dry_run)
-            for halt in await account.halts()
+            for halt in halts
             if halt.switch.level > EmergencyLevel.NONE
         ],
-        exposure=exposure_of(ledger),
-        net_limit=None if ledger.net_limit_micro is None else ledger.net_limit_micro * MICRO,
-        gross_limit=None if ledger.gross_limit_micro is None else ledger.gross_limit_micro * MICRO,
-        rebuilt=ledger.rebuilt,
-        steward=await account.steward(),
+        exposure=exposure_of(ledger) if ledger else None,
+        net_limit=ledger.net_limit_micro * MICRO if ledger and ledger.net_limit_micro is not None else None,
+        gross_limit=ledger.gross_limit_micro * MICRO if ledger and ledger.gross_limit_micro is not None else None,
+        rebuilt=ledger is not None and ledger.rebuilt,
+        steward=steward,
         makers=[record for record in makers if record.account == name.resource],
         problems=published.problems,
+        unread=parts.unread,
     )
+
+
+class _Parts:
+    """Reads one part after the other; keeps, once each, why one could not be read."""
+
+    def __init__(self) -> None:
+        self.unread: list[str] = []
+
+    async def read(self, part: Awaitable[Part], unknown: Part) -> Part:
+        try:
+            return await part
+        except AccountError as error:
+            if str(error) not in self.unread:
+                self.unread.append(str(error))
+            return unknown
 
 
 def of_maker(accounts: Sequence[AccountStatus], name: str) -> list[AccountStatus]:
@@ -122,6 +160,9 @@ def of_maker(accounts: Sequence[AccountStatus], name: str) -> list[AccountStatus
         if (makers := [record for record in account.makers if wanted in _names(record)])
     ]
     if not found:
+        for account in accounts:
+            if account.unread:  # who tells may be what could not be read
+                raise Refused("; ".join(account.unread))
         there = ", ".join(sorted({record.maker for account in accounts for record in account.makers})) or "none"
         raise Refused(f"no worker of a maker {name} tells anything; there are: {there}")
     return found
@@ -160,15 +201,7 @@ def _shared_lines(account: AccountStatus) -> Iterator[str]:
     for halt in account.halts:
         resume = f"phoenix resume {name} --symbol {halt.symbol} --epoch {halt.epoch}"
         yield f"  {halt.symbol} is halted, epoch {halt.epoch}: {halt.reason}; to lift it: {resume}"
-    sums = (
-        ("long", account.exposure.net_long, account.net_limit),
-        ("short", account.exposure.net_short, account.net_limit),
-        ("gross", account.exposure.gross, account.gross_limit),
-    )
-    told = ", ".join(
-        f"{what} {max(value, Decimal(0)):.0f}" + (f" of {most:.0f}" if most else "") for what, value, most in sums
-    )
-    yield f"  exposure: {told}" + ("" if account.rebuilt else "; being rebuilt, nothing that opens risk is granted")
+    yield f"  exposure: {_exposure(account)}"
     if account.steward is not None:
         report = account.steward
         margin = f"margin {report.margin_ratio:.1%} of {report.margin_balance:.2f} {report.margin_asset} in use"
@@ -177,8 +210,24 @@ def _shared_lines(account: AccountStatus) -> Iterator[str]:
         yield f"  not readable: {problem}"
 
 
+def _exposure(account: AccountStatus) -> str:
+    if account.exposure is None:
+        return "not known"
+    sums = (
+        ("long", account.exposure.net_long, account.net_limit),
+        ("short", account.exposure.net_short, account.net_limit),
+        ("gross", account.exposure.gross, account.gross_limit),
+    )
+    told = ", ".join(
+        f"{what} {max(value, Decimal(0)):.0f}" + (f" of {most:.0f}" if most else "") for what, value, most in sums
+    )
+    return told + ("" if account.rebuilt else "; being rebuilt, nothing that opens risk is granted")
+
+
 def emergency_line(account: AccountStatus) -> str:
     """The switch, and how a person lifts it."""
+    if not account.emergency:
+        return "emergency not known"
     if account.emergency != LEVELS[EmergencyLevel.NONE]:
         resume = f"phoenix resume {short_name(account.account)} --epoch {account.epoch}"
         told = f"emergency {account.emergency}, epoch {account.epoch}, by {account.source}: {account.reason}"

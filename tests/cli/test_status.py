@@ -158,6 +158,58 @@ def test_a_record_that_cannot_be_read_is_told_and_hides_no_other(status, publish
     assert "btcusdt" in out
 
 
+@pytest.mark.parametrize(
+    ("key", "of_what_type", "said"),
+    [
+        pytest.param(KEYS.ledger, {"epoch": "abc"}, "is no ledger of ours", id="ledger-field"),
+        pytest.param(KEYS.ledger, "a value", "holds a foreign value", id="ledger"),
+        pytest.param(KEYS.halt("BTCUSDT"), {"level": "x"}, "holds no switch", id="halt-field"),
+        pytest.param(KEYS.halt("BTCUSDT"), "a value", "holds a foreign value", id="halt"),
+        pytest.param(KEYS.steward, "a value", "holds a foreign value", id="steward"),
+    ],
+)
+def test_what_is_not_ours_is_named_and_does_not_hide_that_the_account_is_stopped(
+    status, publish, redis, record, key, of_what_type, said
+):
+    redis.hset(KEYS.emergency, mapping={"level": 2, "epoch": 5, "reason": "looked odd", "source": "anna@here"})
+    publish(record())
+    if isinstance(of_what_type, str):
+        redis.set(key, of_what_type)
+    else:
+        redis.hset(key, mapping=of_what_type)
+    code, out, err = status()
+    assert code == 1
+    assert out.splitlines()[:2] == [
+        "account default (binance-usdm:simulator:abc)",
+        "  emergency Flatten, epoch 5, by anna@here: looked odd; to lift it: phoenix resume default --epoch 5",
+    ]
+    assert ("  exposure: not known" in out.splitlines()) == (key == KEYS.ledger)
+    assert "btcusdt" in out, "its makers are told as well"
+    assert (err.count("\n"), err.startswith(f"phoenix status: {key} in Redis {said}")) == (1, True), err
+    (told,) = json.loads(status("-o", "json")[1])
+    assert (told["emergency"], told["epoch"], len(told["unread"])) == ("Flatten", 5, 1)
+
+
+@pytest.mark.parametrize("arguments", [(), ("btcusdt",)], ids=["all", "one-maker"])
+@pytest.mark.parametrize("switch", [{"level": "x"}, {"level": "9"}], ids=["no-number", "no-level"])
+def test_a_switch_that_cannot_be_read_is_not_known_rather_than_down(status, publish, redis, record, switch, arguments):
+    redis.hset(KEYS.emergency, mapping=switch)
+    publish(record())
+    code, out, err = status(*arguments)
+    assert code == 1
+    assert "  emergency not known" in out.splitlines()
+    assert err.startswith(f"phoenix status: {KEYS.emergency} in Redis holds no switch")
+
+
+def test_a_maker_that_nobody_can_read_is_not_said_to_be_away(status, publish, redis, record):
+    publish(record())
+    redis.delete(KEYS.records)
+    redis.set(KEYS.records, "a value")
+    code, out, err = status("btcusdt")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"phoenix status: {KEYS.records} in Redis holds a foreign value")
+
+
 def test_an_empty_redis_is_no_error(status, shared_redis):
     assert shared_redis.dbsize() == 0
     assert status()[:2] == (0, "no worker has told anything to this Redis yet\n")
