@@ -84,7 +84,8 @@ class PositionWithin(_Expectation, frozen=True, kw_only=True, tag="position-with
 
 class LossWithin(_Expectation, frozen=True, kw_only=True, tag="loss-within"):
     """At every moment: no account's wallet of the asset, open positions at mark included, is further below what it was
-    when the window opened (or the account, if that was later).
+    when the window opened (or the account, if that was later). Money that came or went by a transfer is no gain and no
+    loss.
     """
 
     asset: str
@@ -268,17 +269,21 @@ class Judge:
     def _largest_loss_e8(self, case: _Case, asset: str) -> int:
         worst = 0
         for account in self._exchange.accounts.values():
-            equity_e8 = self._equity_e8(account, asset)
-            worst = max(worst, case.baseline_e8.setdefault(account.account_id, equity_e8) - equity_e8)
+            result_e8 = self._result_e8(account, asset)
+            worst = max(worst, case.baseline_e8.setdefault(account.account_id, result_e8) - result_e8)
         return worst
 
-    def _equity_e8(self, account: Account, asset: str) -> int:
-        """Wallet and what open positions would give at mark."""
-        return account.wallets_e8.get(asset, 0) + sum(
-            holding.position_of(side).unrealised_e8(self._exchange.listing(symbol).mark_e8)
-            for symbol, holding in account.holdings.items()
-            if holding.spec.margin_asset == asset
-            for side in holding.sides
+    def _result_e8(self, account: Account, asset: str) -> int:
+        """What has become of the money that was brought: wallet and open positions at mark, less all transfers."""
+        return (
+            account.wallet_e8(asset)
+            - account.transferred_e8.get(asset, 0)
+            + sum(
+                holding.position_of(side).unrealised_e8(self._exchange.listing(symbol).mark_e8)
+                for symbol, holding in account.holdings.items()
+                if holding.spec.margin_asset == asset
+                for side in holding.sides
+            )
         )
 
 

@@ -75,6 +75,10 @@ class Rehearsal:
         self.exchange.apply("BTCUSDT", MarkUpdate(0, price_e8, price_e8, 0), 0)
         return self
 
+    def transfer(self, amount: int) -> "Rehearsal":
+        self.exchange.transfer("a", "USDT", amount * E8, 0)
+        return self
+
     @property
     def state(self) -> State:
         return self.judge.verdicts()[0].state
@@ -172,6 +176,20 @@ def test_a_loss_counts_what_is_open_at_mark():
     run.mark(9_800).look(2)  # one BTC bought at 1000.1 is worth 980.0
     assert run.state is State.BROKEN
     assert run.reason.startswith("a loss of 20.")
+
+
+@pytest.mark.parametrize(
+    ("transferred", "mark_ticks", "state"),
+    [
+        pytest.param(-5_000, 10_000, State.HELD, id="money that goes is no loss"),
+        pytest.param(5_000, 9_800, State.BROKEN, id="money that comes hides no loss"),
+    ],
+)
+def test_transfers_neither_make_nor_hide_a_loss(transferred, mark_ticks, state):
+    run = of(LossWithin(asset="USDT", max=Decimal(10))).place(Side.BUY, 10_001, 1_000).look(1)
+    run.transfer(transferred).mark(mark_ticks).look(2)
+    assert run.state is state
+    assert run.reason == ("" if state is State.HELD else "a loss of 20.00")
 
 
 def test_a_violation_of_the_audit_breaks_a_clean_one():

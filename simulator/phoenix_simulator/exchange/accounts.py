@@ -221,6 +221,8 @@ class Account:
         """Balance by asset, with what is set aside for isolated positions."""
         self.updated_ms: dict[str, int] = {}
         """When each wallet last changed."""
+        self.transferred_e8: dict[str, int] = {}
+        """By asset: what was deposited, less what was withdrawn."""
         self.holdings: dict[str, Holding] = {}
         self.income: deque[Income] = deque(maxlen=_ROWS_KEPT)
         self.hedge_mode = False

@@ -124,6 +124,7 @@ class Ledger:
 
     def transfer(self, account: Account, asset: str, amount_e8: int, now_ms: int) -> None:
         account.credit(asset, amount_e8, now_ms)
+        account.transferred_e8[asset] = account.transferred_e8.get(asset, 0) + amount_e8
         self.treasury.deposits_e8[asset] += amount_e8
         self._row(account, IncomeType.TRANSFER, symbol="", asset=asset, amount_e8=amount_e8, now_ms=now_ms)
 
