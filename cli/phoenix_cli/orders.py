@@ -1,9 +1,11 @@
 """Open orders of the accounts of a run, as the exchange itself says: ours and anybody else's.
 
 Signed reads with the accounts' own keys, which change nothing. After an `up` has ended its accounts can still be asked.
+Where conditional orders cannot be read, the others are shown all the same, and the status is 1.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -38,13 +40,22 @@ class Order(msgspec.Struct, frozen=True):
 
 
 def run(args: argparse.Namespace) -> int:
-    return answer(args, _orders, text_of, _place)
+    unread: list[str] = []
 
+    async def orders(files: AccountFiles, reader: AccountReader) -> list[Order]:
+        now_ms = reader.now_ms()
+        resting, waiting = await reader.open_orders(), await reader.conditional_orders()
+        if waiting.problem:
+            unread.append(f"account {files.account}: not all conditional orders could be read: {waiting.problem}")
+        return [_order(files, order, now_ms) for order in (*resting, *waiting.orders)]
 
-async def _orders(files: AccountFiles, reader: AccountReader) -> list[Order]:
-    now_ms = reader.now_ms()
-    found = [*await reader.open_orders(), *await reader.conditional_orders()]
-    return [_order(files, order, now_ms) for order in found]
+    def text(found: Sequence[Order]) -> str:
+        return text_of(found) if found or not unread else ""  # nothing was seen: that is not that nothing is open
+
+    status = answer(args, orders, text, _place)
+    for problem in unread:
+        print(f"phoenix orders: {problem}", file=sys.stderr)
+    return 1 if unread else status
 
 
 def _order(files: AccountFiles, order: AccountOrder, now_ms: int) -> Order:

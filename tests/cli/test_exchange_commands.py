@@ -58,6 +58,10 @@ class Exchange:
     async def cancel(self, **fields: str) -> None:
         await self._send("DELETE", "order", **fields)
 
+    async def fault(self, **fault: object) -> None:
+        async with aiohttp.ClientSession() as http, http.post(f"{self.url}/sim/fault", json=fault) as response:
+            assert response.status == 200, await response.text()
+
     async def _send(self, method: str, path: str, **fields: str) -> None:
         """Signed by the account itself, as a maker of it would."""
         query = urlencode({**fields, "timestamp": time.time_ns() // 1_000_000})
@@ -134,6 +138,21 @@ async def test_a_stop_that_somebody_has_set_by_hand_is_shown_among_the_orders(ex
     assert status == 0
     assert out.splitlines()[1].endswith("stop-market at 40000.00 not ours")
     assert (told["kind"], told["trigger"], told["token"]) == ("STOP_MARKET", 40000, None)
+
+
+@pytest.mark.parametrize("rests", [True, False], ids=["an order rests", "nothing rests"])
+async def test_conditional_orders_that_cannot_be_read_hide_no_order_and_are_said_in_one_line(exchange, phoenix, rests):
+    if rests:
+        await exchange.place(**RESTS, price="50000", newClientOrderId=OURS)
+    await exchange.fault(kind="unavailable", outcome="internal", endpoint="openAlgoOrders")
+    with exchange.run():
+        status, out, err = await phoenix("orders")
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith(
+        "phoenix orders: account default: not all conditional orders could be read: /fapi/v1/openAlgo"
+    )
+    assert [line.split()[-1] for line in out.splitlines()[1:]] == ([OURS] if rests else [])
+    assert "no open orders" not in out
 
 
 async def test_positions_are_those_of_the_exchange(exchange, phoenix):

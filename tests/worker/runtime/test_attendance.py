@@ -22,7 +22,7 @@ from phoenix_worker.core.events import (
 )
 from phoenix_worker.core.instrument import Instrument, SymbolStatus
 from phoenix_worker.runtime.attendance import MOST_ORDERS, Attendance
-from phoenix_worker.venue.binance.account import AccountOrder, AccountUnreadableError
+from phoenix_worker.venue.binance.account import AccountOrder, AccountUnreadableError, ConditionalOrders
 from samples import ETHUSDC
 
 NONE, HALT, FLATTEN = EmergencyLevel
@@ -50,6 +50,8 @@ class Symbol:
     position: int = 0
     level: EmergencyLevel = NONE
     conditional: list[AccountOrder] = field(default_factory=list)
+    unread: str = ""
+    """Why not all conditional orders can be read."""
     token: int = TOKEN
     deadline_ns: int = FAR_NS
     takes: bool = True
@@ -83,8 +85,10 @@ class Symbol:
             self.on_read(self)
         return list(self.orders)
 
-    async def conditional_orders(self, _: str) -> list[AccountOrder]:
-        return list(self.conditional)
+    async def conditional_orders(self, _: str) -> ConditionalOrders:
+        if self.unread:
+            self.done.append("in vain")
+        return ConditionalOrders(list(self.conditional), self.unread)
 
     async def holdings(self, _: str) -> list[Holding]:
         return [Holding("ETHUSDC", float(self.position), 0.0, 0.0)]
@@ -169,7 +173,7 @@ async def test_a_visit_does_what_the_symbol_needs_and_gives_the_lease_back(symbo
     [
         pytest.param(Symbol([FOREIGN]), [GETS_OUT, OPENS], ["settle"], id="no emergency"),
         pytest.param(Symbol([MARKED]), [GETS_OUT, OPENS], ["withdraw", "settle"], id="no emergency, ours rest"),
-        pytest.param(Symbol([FOREIGN], level=HALT), [GETS_OUT], ["withdraw", "clear", "settle"], id="halt"),
+        pytest.param(Symbol([FOREIGN], level=HALT), [GETS_OUT], ["clear", "withdraw", "settle"], id="halt"),
         pytest.param(Symbol(level=HALT), [GETS_OUT], ["withdraw", "settle"], id="halt, and nothing else rests"),
         pytest.param(Symbol(level=FLATTEN), [], ["withdraw", "settle"], id="flatten, and nothing is open"),
         pytest.param(
@@ -184,14 +188,61 @@ async def test_of_a_persons_conditional_orders_those_go_that_could_open_somethin
     assert symbol.done == [*done, "give back"]
 
 
-async def test_a_stop_that_becomes_an_order_between_two_readings_is_cleared_all_the_same() -> None:
-    def becomes_an_order(symbol: Symbol) -> None:
-        symbol.conditional, symbol.orders = [], [*symbol.orders, an_order("web_stop", 31)]
-        symbol.on_read = None
+@pytest.mark.parametrize("seen", [True, False], ids=["it was still seen waiting", "it was not seen waiting"])
+async def test_a_stop_that_becomes_an_order_after_the_book_was_cleared_is_cleared_all_the_same(seen) -> None:
+    symbol = Symbol([FOREIGN], level=HALT, conditional=[OPENS])
 
-    symbol = Symbol([FOREIGN], level=HALT, conditional=[OPENS], on_read=becomes_an_order)
+    async def tells_and_becomes_an_order(_: str) -> ConditionalOrders:
+        told, symbol.conditional = symbol.conditional, []
+        symbol.orders += [an_order("web_stop", 31) for _ in told]
+        return ConditionalOrders(told if seen else [])
+
+    symbol.conditional_orders = tells_and_becomes_an_order
     assert await symbol.visited()
     assert symbol.orders == []
+
+
+@pytest.mark.parametrize(
+    ("symbol", "done"),
+    [
+        pytest.param(Symbol([MARKED], level=HALT), ["clear", "in vain", "settle"], id="halt"),
+        pytest.param(
+            Symbol([MARKED, FOREIGN], 10, FLATTEN),
+            ["clear", "in vain", "truth of 0", "place", "truth of 0", "settle"],
+            id="flatten",
+        ),
+        pytest.param(
+            Symbol([MARKED], 10, FLATTEN, [OPENS]),
+            ["clear", "in vain", "withdraw", "in vain", "truth of 0", "place", "truth of 0", "settle"],
+            id="flatten, and some can be read",
+        ),
+    ],
+)
+async def test_conditional_orders_that_cannot_be_read_hold_up_nothing_else_and_the_visit_is_not_over(
+    symbol, done
+) -> None:
+    symbol = replace(symbol, done=[], unread="/fapi/v1/openAlgoOrders: away")
+    assert not await symbol.visited()
+    assert symbol.done == [*done, "give back"]
+    assert (symbol.orders, symbol.conditional) == ([], [])
+    assert symbol.level is HALT or symbol.position == 0
+
+
+async def test_without_an_emergency_conditional_orders_need_not_be_to_be_read() -> None:
+    assert await Symbol([MARKED], unread="away").visited()
+
+
+async def test_a_resume_while_conditional_orders_are_withdrawn_spares_what_is_placed_after_it() -> None:
+    symbol = Symbol(level=HALT, conditional=[OPENS])
+    withdraw = symbol.withdraw
+
+    async def withdraws_and_resumes(orders: list[AccountOrder], deadline_ns: int) -> None:
+        await withdraw(orders, deadline_ns)
+        symbol.level, symbol.orders = NONE, [FOREIGN]
+
+    symbol.withdraw = withdraws_and_resumes
+    assert await symbol.visited()
+    assert symbol.orders == [FOREIGN]
 
 
 async def test_a_conditional_order_that_stays_is_told_and_the_symbol_is_not_in_order() -> None:

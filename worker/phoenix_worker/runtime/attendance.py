@@ -2,6 +2,7 @@
 has passed.
 
 Whatever was decided before the lease was there is decided again under it: a leader may have come and gone meanwhile.
+What rests in the book is withdrawn, and the position closed, whether the conditional orders can be read or not.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,12 @@ from phoenix_worker.core.events import EmergencyLevel, Outcome
 from phoenix_worker.core.reconcile import is_of
 from phoenix_worker.core.stewardship import Closing, Duty, Leaderless, duty_of
 from phoenix_worker.runtime.logs import Log
-from phoenix_worker.venue.binance.account import AccountOrder, AccountReader, AccountUnreadableError
+from phoenix_worker.venue.binance.account import (
+    AccountOrder,
+    AccountReader,
+    AccountUnreadableError,
+    ConditionalOrders,
+)
 from phoenix_worker.venue.binance.caretaker import Caretaker
 from phoenix_worker.venue.clock import Clock
 
@@ -25,14 +31,15 @@ MOST_ORDERS = 50
 REFUSED_PAUSE_S = 1.0
 
 
-async def conditional(account: AccountReader, symbol: str, level: EmergencyLevel) -> list[AccountOrder]:
+async def conditional(account: AccountReader, symbol: str, level: EmergencyLevel) -> ConditionalOrders:
     """Conditional orders that must not stay under `level`: in an emergency those that could open something; where
-    everything is closed, all.
+    everything is closed, all. Never raises: what could not be read is in `problem`.
     """
     if level is EmergencyLevel.NONE:
-        return []
-    orders = await account.conditional_orders(symbol)
-    return [order for order in orders if level is EmergencyLevel.FLATTEN or not order.reduce_only]
+        return ConditionalOrders([])
+    found = await account.conditional_orders(symbol)
+    wrong = [order for order in found.orders if level is EmergencyLevel.FLATTEN or not order.reduce_only]
+    return ConditionalOrders(wrong, found.problem)
 
 
 class _LeaseLostError(Exception):
@@ -84,7 +91,7 @@ class Attendance:
         holdings = await self._account.holdings(self._symbol)
         held = any(holding.position_value for holding in holdings)
         marked = self._marked(orders)
-        others = len(orders) - len(marked) + len(await conditional(self._account, self._symbol, self._level()))
+        others = len(orders) - len(marked)
         duty = duty_of(Leaderless(True, len(marked), others, held, unsettled=True), self._level())
         self._log.warning(
             "steward: symbol has no leader",
@@ -98,9 +105,10 @@ class Attendance:
         if duty >= Duty.WITHDRAW and not await self._withdraw(duty):
             self._log.warning("steward: orders still rest", symbol=self._symbol)
             return False
+        none_waits = await self._withdraw_conditional()
         closed = duty is not Duty.CLOSE or await self._close()
         settled = await self._tenure.settle(await self._account.holdings(self._symbol))
-        return closed and settled
+        return none_waits and closed and settled
 
     def _marked(self, orders: list[AccountOrder]) -> list[AccountOrder]:
         return [order for order in orders if is_of(order.client_id, self._installation)]
@@ -112,25 +120,46 @@ class Attendance:
         return self._tenure.deadline_ns
 
     async def _withdraw(self, duty: Duty) -> bool:
-        """Until nothing rests that must not; false where something still does."""
+        """Until nothing rests in the book that must not; false where something still does."""
         for attempt in range(WITHDRAWALS):
             if attempt:
                 await self._clock.sleep(WITHDRAWAL_PAUSE_S * attempt)
-            waiting, resting = await self._wrong(duty)
-            if not waiting and not resting:
+            resting = await self._wrong(duty)
+            if not resting:
                 return True
-            if one_by_one := waiting if duty >= Duty.CLEAR else resting:
-                await self._care.withdraw(one_by_one, self._deadline_ns())
-            if duty >= Duty.CLEAR and resting:
+            if duty >= Duty.CLEAR:
                 await self._care.clear(self._deadline_ns())
-        return not any(await self._wrong(duty))
+            else:
+                await self._care.withdraw(resting, self._deadline_ns())
+        return not await self._wrong(duty)
 
-    async def _wrong(self, duty: Duty) -> tuple[list[AccountOrder], list[AccountOrder]]:
-        """What must go: conditional orders first, so that one that becomes an order meanwhile is among the others."""
-        if duty < Duty.CLEAR:
-            return [], self._marked(await self._account.open_orders(self._symbol))
+    async def _wrong(self, duty: Duty) -> list[AccountOrder]:
+        orders = await self._account.open_orders(self._symbol)
+        return orders if duty >= Duty.CLEAR else self._marked(orders)
+
+    async def _withdraw_conditional(self) -> bool:
+        """In an emergency, once the book is clear; false where one still waits that must not, or nobody can say.
+
+        The book is looked at once more after it: one that became an order meanwhile rests there.
+        """
         waiting = await conditional(self._account, self._symbol, self._level())
-        return waiting, await self._account.open_orders(self._symbol)
+        for attempt in range(WITHDRAWALS):
+            if not waiting.orders:
+                break
+            await self._clock.sleep(WITHDRAWAL_PAUSE_S * attempt)
+            await self._care.withdraw(waiting.orders, self._deadline_ns())
+            waiting = await conditional(self._account, self._symbol, self._level())
+        if waiting.problem or waiting.orders:
+            self._log.warning(
+                "steward: conditional orders may wait",
+                symbol=self._symbol,
+                text=waiting.problem or "they were cancelled, and stay",
+                orders=len(waiting.orders),
+            )
+        if self._level() is not EmergencyLevel.NONE and not await self._withdraw(Duty.CLEAR):
+            self._log.warning("steward: orders still rest", symbol=self._symbol)
+            return False
+        return not waiting.problem and not waiting.orders
 
     async def _close(self) -> bool:
         """One order at a time, each from a position that the exchange has just told; false where some is left."""

@@ -8,6 +8,7 @@ are put in order. A steward that cannot read the account leaves the office to an
 import asyncio
 from collections.abc import Callable
 
+from msgspec import structs
 from phoenix_coordination.redis.client import FAULTS, fault_of
 from phoenix_coordination.redis.ledger import MICRO
 from phoenix_coordination.redis.steward import Sight, StewardOffice, StewardReport, SymbolReport
@@ -158,7 +159,11 @@ class Steward:
         await self._tell(self._reported(state, margins, sights))
         if self._acts:
             for symbol, sight in sights.items():
-                await self._consider(symbol, sight, state)
+                try:
+                    await self._consider(symbol, sight, state)
+                except AccountUnreadableError as error:  # of this symbol: the others have nothing to do with it
+                    told = {SAMPLED: f"unreadable {symbol}"}
+                    self._log.warning("steward: symbol unreadable", symbol=symbol, text=str(error), **told)
 
     async def _could_not_read(self, problem: str) -> None:
         """What nobody reads nobody judges: after a while another worker shall try, from another place."""
@@ -208,7 +213,7 @@ class Steward:
         seen = Leaderless(
             led=bool(sight.holder) or (held and await self._was_ours(symbol)),
             marked=marked,
-            others=len(orders) - marked + len(await conditional(self._account, symbol, self._level())),
+            others=len(orders) - marked,
             held=held,
             unsettled=sight.for_s >= SETTLE_AFTER_S
             and counts_wrongly(
@@ -218,9 +223,21 @@ class Steward:
                 resting=bool(orders),
             ),
         )
+        if seen.led and duty_of(seen, self._level()) is Duty.NONE:
+            seen = structs.replace(seen, others=seen.others + await self._waiting(symbol))
         if duty_of(seen, self._level()) is Duty.NONE:
             return
         self._attending[symbol] = begin(self._attend(symbol), f"attending {symbol}")
+
+    async def _waiting(self, symbol: str) -> int:
+        """Conditional orders that must not stay; asked for where nothing else calls for a visit, as they may not be to
+        be read.
+        """
+        waiting = await conditional(self._account, symbol, self._level())
+        if waiting.problem:
+            told = {SAMPLED: f"conditional {symbol}"}
+            self._log.warning("steward: conditional orders may wait", symbol=symbol, text=waiting.problem, **told)
+        return len(waiting.orders)
 
     async def _was_ours(self, symbol: str) -> bool:
         """Where Redis has forgotten who led it, and everything shall be closed: the exchange still knows whose orders

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from phoenix_coordination.redis.ledger import Holding
 from phoenix_worker.core.stewardship import Margin
+from phoenix_worker.venue.binance import account as account_module
 from phoenix_worker.venue.binance.account import (
     ROUNDS,
     AccountOrder,
@@ -91,8 +92,9 @@ def conditional(symbol: str, **more: object) -> dict[str, object]:
 
 
 @pytest.fixture
-async def account(exchange, credentials, machine_clock):
-    async with open_account(exchange.endpoints, credentials, machine_clock(rate=50.0), "phoenix/person") as reader:
+async def account(exchange, credentials, machine_clock, monkeypatch):
+    monkeypatch.setattr(account_module, "ROUND_PAUSE_S", 0.01)  # not a faster clock: its time-outs would be short, too
+    async with open_account(exchange.endpoints, credentials, machine_clock(), "phoenix/person") as reader:
         yield reader
 
 
@@ -255,7 +257,7 @@ async def test_positions_and_orders_are_told_exactly(account, exchange):
 )
 async def test_conditional_orders_are_told_with_what_makes_them_orders(account, exchange, more, gets_out):
     answer_in_turn(exchange, CONDITIONAL, [conditional("AUSDT", **more)])
-    (waiting,) = await account.conditional_orders()
+    (waiting,) = (await account.conditional_orders()).orders
     assert (waiting.symbol, waiting.venue_id, waiting.client_id) == ("AUSDT", 21, "web_stop")
     assert (waiting.side.name, waiting.kind, waiting.trigger) == ("SELL", "STOP_MARKET", Decimal(77))
     assert waiting.reduce_only is gets_out
@@ -267,15 +269,43 @@ async def test_a_trailing_stop_has_no_price_that_makes_it_an_order(account, exch
     row = conditional("AUSDT", orderType="TRAILING_STOP_MARKET", activatePrice="80", callbackRate="1")
     del row["triggerPrice"]
     answer_in_turn(exchange, CONDITIONAL, [row])
-    (waiting,) = await account.conditional_orders("AUSDT")
+    (waiting,) = (await account.conditional_orders("AUSDT")).orders
     assert waiting.trigger == 0
 
 
 @pytest.mark.parametrize("odd", [{"side": "BOTH"}, {"quantity": "-1"}, {"triggerPrice": "NaN"}, {"algoId": "one"}])
-async def test_a_conditional_order_that_cannot_be_understood_is_an_error_that_says_where(account, exchange, odd):
-    answer_in_turn(exchange, CONDITIONAL, [conditional("AUSDT", **odd)])
-    with pytest.raises(AccountUnreadableError, match=CONDITIONAL):
-        await account.conditional_orders()
+async def test_a_conditional_order_that_cannot_be_understood_is_told_and_hides_no_other(account, exchange, odd):
+    rows = [conditional("AUSDT", algoId=20), conditional("AUSDT", **odd), conditional("BUSDT", algoId=22)]
+    answer_in_turn(exchange, CONDITIONAL, rows)
+    found = await account.conditional_orders()
+    assert [order.venue_id for order in found.orders] == [20, 22]
+    assert found.problem.startswith(f"{CONDITIONAL}: ")
+
+
+async def test_of_many_conditional_orders_that_cannot_be_understood_the_first_and_their_number_are_told(
+    account, exchange
+):
+    answer_in_turn(exchange, CONDITIONAL, [conditional("AUSDT", side="BOTH"), conditional("AUSDT", side="NONE"), 5])
+    found = await account.conditional_orders()
+    assert found.orders == []
+    assert found.problem == f"{CONDITIONAL}: 'BOTH' is no side (and 2 more rows)"
+
+
+@pytest.mark.parametrize("body", [{"rows": []}, None, "away"], ids=["another shape", "null", "text"])
+async def test_conditional_orders_of_another_shape_are_told_as_unread(account, exchange, body):
+    answer_in_turn(exchange, CONDITIONAL, body)
+    found = await account.conditional_orders()
+    assert (found.orders, found.problem.startswith(f"{CONDITIONAL}: ")) == ([], True)
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+async def test_conditional_orders_that_the_exchange_does_not_tell_are_told_as_unread(
+    account, exchange, refusal, status
+):
+    exchange.answers["GET", CONDITIONAL] = lambda *_: refusal(status, -1000, "not today")
+    found = await account.conditional_orders()
+    assert found.orders == []
+    assert found.problem.startswith(f"{CONDITIONAL}: not today")
 
 
 async def test_orders_that_are_over_are_told_too(account, exchange):

@@ -77,7 +77,7 @@ async def test_a_conditional_order_is_cancelled_by_its_own_name(care, exchange, 
     caretaker, deadline_ns = await care()
     running = await run_venue(connected=False)
     exchange.answers["DELETE", ALGO] = lambda *_: {"algoId": 21, "clientAlgoId": "x", "code": "200", "msg": "success"}
-    await caretaker.withdraw(await running.venue.account.conditional_orders("ETHUSDC"), deadline_ns)
+    await caretaker.withdraw((await running.venue.account.conditional_orders("ETHUSDC")).orders, deadline_ns)
     (asked,) = exchange.asked("DELETE", ALGO)
     assert asked.parameters["algoId"] == "21"
     assert "symbol" not in asked.parameters, "its endpoint knows none"

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import TypeVar
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 from phoenix_coordination.redis.ledger import Holding
 
 from phoenix_worker.core.events import Side
@@ -150,6 +150,13 @@ class _Conditional(Struct, frozen=True):
         )
 
 
+class ConditionalOrders(Struct, frozen=True):
+    """What could be read of them, and in `problem` what could not and why: empty where that is all there are."""
+
+    orders: list[AccountOrder]
+    problem: str = ""
+
+
 class AssetMargin(Struct, frozen=True):
     """One margin asset: wallet and unrealised profit together, and the maintenance margin of what it backs."""
 
@@ -191,7 +198,9 @@ class AccountState(Struct, frozen=True):
 
 
 class AccountReader:
-    """Reads over HTTP with the urgency of what reduces risk; raises `AccountUnreadableError` and nothing else."""
+    """Reads over HTTP with the urgency of what reduces risk; raises `AccountUnreadableError` and nothing else, and for
+    conditional orders not even that: whoever withdraws what rests must not depend on them.
+    """
 
     def __init__(self, rest: Rest, time: ExchangeTime) -> None:
         self._rest = rest
@@ -222,14 +231,25 @@ class AccountReader:
         weight = 1 if symbol else 40
         return await self._read(list[AccountOrder], "/fapi/v1/openOrders", _of(symbol), weight=weight)
 
-    async def conditional_orders(self, symbol: str = "") -> list[AccountOrder]:
-        """Of all symbols (weight 40), or of one (weight 1): stops and their like, all of them people's."""
+    async def conditional_orders(self, symbol: str = "") -> ConditionalOrders:
+        """Of all symbols (weight 40), or of one (weight 1): stops and their like, all of them people's.
+
+        Each row is read for itself: one that cannot be understood is told, and hides none of the others.
+        """
         weight, path = 1 if symbol else 40, "/fapi/v1/openAlgoOrders"
-        rows = await self._read(list[_Conditional], path, _of(symbol), weight=weight)
         try:
-            return [row.order() for row in rows]
-        except ValueError as error:
-            raise AccountUnreadableError(f"{path}: {error}") from error
+            rows = await self._read(list[Raw], path, _of(symbol), weight=weight)
+        except AccountUnreadableError as error:
+            return ConditionalOrders([], str(error))
+        orders, problems = [], []
+        for row in rows:
+            try:
+                orders.append(replies.decode(_Conditional, row).order())
+            except ValueError as error:
+                problems.append(f"{path}: {error}")
+        if len(problems) > 1:
+            return ConditionalOrders(orders, f"{problems[0]} (and {len(problems) - 1} more rows)")
+        return ConditionalOrders(orders, "".join(problems))
 
     async def recent_orders(self, symbol: str) -> list[AccountOrder]:
         """The latest of the symbol, whatever became of them; kept for days to months. Weight 5."""
