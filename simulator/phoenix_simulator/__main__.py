@@ -1,11 +1,13 @@
 """`python -m phoenix_simulator`, and `phoenix exchange`: a simulated Binance USDⓈ-M venue on one port.
 
 Prints one line of JSON, {"url": …}, when it listens. SIGTERM and SIGINT end it in order; where a scenario says what
-must hold, the verdicts are then printed on stderr, and the exit status is 1 unless all of it held.
+must hold, the verdicts are then printed on stderr, and the exit status is 1 unless all of it held. How a live market
+fares is logged on stderr.
 """
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -28,6 +30,7 @@ from phoenix_simulator.scenario import Scenario, ScenarioError, load_scenario
 from phoenix_simulator.server import CANARY_SYMBOL, DEFAULT_SYMBOLS, ServerConfig, run_server
 
 _REFUSED = 1
+_LOST = 1
 _NOT_HELD = 1
 
 
@@ -50,6 +53,8 @@ class RefusedError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0, or 1 with what is wrong on stderr."""
     arguments = _parser().parse_args(argv)
+    logging.basicConfig(format="phoenix exchange: %(message)s")
+    logging.getLogger("phoenix_simulator").setLevel(logging.INFO)
     try:
         config = _config(arguments)
         clock = _clock(arguments.speed)
@@ -59,9 +64,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (RefusedError, ScenarioError, CaptureError, UpstreamError) as error:
         print(f"phoenix exchange: {error}", file=sys.stderr)
         return _REFUSED
+    except ExceptionGroup as failures:
+        lost, others = failures.split(UpstreamError)
+        if lost is None or others is not None:
+            raise
+        # One sentence is enough: every market of a run is of the same upstream.
+        print(f"phoenix exchange: {_first(lost)}", file=sys.stderr)
+        return _LOST
     except OSError as error:
         print(f"phoenix exchange: {error.strerror or error}: {error.filename or 'socket'}", file=sys.stderr)
         return _REFUSED
+
+
+def _first(failure: BaseException) -> BaseException:
+    return _first(failure.exceptions[0]) if isinstance(failure, BaseExceptionGroup) else failure
 
 
 async def _run(config: ServerConfig, clock: Clock) -> int:

@@ -9,6 +9,8 @@ import time
 
 import aiohttp
 import pytest
+from phoenix_simulator.__main__ import main
+from phoenix_simulator.market.upstream.questions import UpstreamRestartedError
 
 
 async def start(*arguments, **environment):
@@ -101,6 +103,25 @@ async def test_what_cannot_be_done_is_refused_in_one_sentence(arguments, environ
     assert text.count("\n") == 1
     assert "Traceback" not in text
     assert all(word in text for word in words), text
+
+
+def test_an_upstream_that_is_lost_for_good_is_said_in_one_sentence(monkeypatch, capsys):
+    async def lose(*_):
+        raise ExceptionGroup("run", [ExceptionGroup("tasks", [UpstreamRestartedError("it has begun a new life")])])
+
+    monkeypatch.setattr("phoenix_simulator.__main__._run", lose)
+    assert main(["--port", "0"]) == 1
+    assert capsys.readouterr().err == "phoenix exchange: it has begun a new life\n"
+
+
+def test_a_market_that_fails_beside_a_lost_upstream_is_not_hidden_by_it(monkeypatch):
+    async def fail(*_):
+        raise ExceptionGroup("run", [UpstreamRestartedError("it has begun a new life"), ZeroDivisionError()])
+
+    monkeypatch.setattr("phoenix_simulator.__main__._run", fail)
+    with pytest.raises(ExceptionGroup) as failure:
+        main(["--port", "0"])
+    assert failure.group_contains(ZeroDivisionError)
 
 
 async def test_a_port_in_use_is_said():

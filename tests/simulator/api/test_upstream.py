@@ -1,7 +1,7 @@
 """Paper trading: one exchange takes its market from another, over real sockets, as it would from the venue."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import msgspec
@@ -9,11 +9,17 @@ import pytest
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.market.synthetic import SyntheticSource
-from phoenix_simulator.market.upstream.questions import Endpoints, Questions, UpstreamError
+from phoenix_simulator.market.upstream.questions import (
+    Endpoints,
+    Questions,
+    UpstreamError,
+    UpstreamRestartedError,
+)
 from phoenix_simulator.market.upstream.source import Patience, connect
+from phoenix_simulator.server import ServerConfig, run_server
 
 BTC = BUILT_IN["BTCUSDT"]
-QUICK = Patience(silence_s=5.0, first_pause_s=0.02, longest_pause_s=0.05, handover_s=5.0)
+QUICK = Patience(book_silence_s=2.0, silence_s=5.0, first_pause_s=0.02, longest_pause_s=0.05, handover_s=5.0)
 
 
 @pytest.fixture
@@ -171,12 +177,15 @@ async def test_an_upstream_that_refuses_is_asked_again_until_it_does_not(venues,
 
 
 @pytest.mark.parametrize(
-    ("stream", "route", "words"),
-    [("depth@*", "public", "silent"), ("markPrice*", "market", "marks")],
+    ("stream", "route", "patience", "words"),
+    [
+        ("depth@*", "public", msgspec.structs.replace(QUICK, book_silence_s=0.5), "silent"),
+        ("markPrice*", "market", msgspec.structs.replace(QUICK, silence_s=1.5), "marks"),
+    ],
     ids=["book", "marks"],
 )
-async def test_silence_is_not_trusted(venues, paper, stream, route, words):
-    async with venues() as theirs, paper(theirs, msgspec.structs.replace(QUICK, silence_s=1.5)) as ours:
+async def test_silence_is_not_trusted(venues, paper, stream, route, patience, words):
+    async with venues() as theirs, paper(theirs, patience) as ours:
         await theirs.fault(kind="silence", stream=stream, route=route, holder="paper", durationSeconds=4)
         theirs.level("BUY", "61799.5", "7.000")
         await until(lambda: words in live(ours).trouble)
@@ -185,9 +194,49 @@ async def test_silence_is_not_trusted(venues, paper, stream, route, words):
 
 
 async def test_a_book_that_does_not_move_is_not_silent(venues, paper):
-    async with venues() as theirs, paper(theirs, msgspec.structs.replace(QUICK, silence_s=1.2)) as ours:
+    async with venues() as theirs, paper(theirs, msgspec.structs.replace(QUICK, book_silence_s=0.4)) as ours:
         await asyncio.sleep(2.5)
         assert (live(ours).connections, live(ours).in_step) == (1, True)
+
+
+async def test_on_a_book_that_nobody_vouches_for_any_more_nothing_is_bought(venues, paper, caplog):
+    """The upstream says nothing and does not hang up: the book would stand still, and fill."""
+    frozen = msgspec.structs.replace(QUICK, book_silence_s=0.4, silence_s=60.0)
+    async with venues() as theirs, paper(theirs, frozen) as ours:
+        taker = await ours.account()
+        await theirs.fault(kind="outage", holder="paper")
+        await until(lambda: not live(ours).in_step)
+        assert "silent" in live(ours).trouble or "no stream" in live(ours).trouble
+        status, body = await taker.market()
+        assert (status, body["code"]) == (503, -1016)
+    assert "BTCUSDT: the upstream's book is not known, orders are refused: the book's stream is silent" in caplog.text
+
+
+async def test_an_upstream_that_has_begun_anew_with_lower_ids_ends_the_exchange(caplog):
+    """What rests here was placed against a book that is gone, and no frame of the new one would ever follow."""
+
+    def begin(port):
+        config = ServerConfig(port=port, symbols=("BTCUSDT",))
+        return run_server(config, sources={"BTCUSDT": SyntheticSource(BTC, 1)})
+
+    async def trade_through_a_restart():
+        async with AsyncExitStack() as stack:
+            first = await stack.enter_async_context(AsyncExitStack())
+            url, theirs = await first.enter_async_context(begin(0))
+            theirs.exchange.listing("BTCUSDT").last_update_id += 10_000_000
+            http = await stack.enter_async_context(aiohttp.ClientSession(headers={"User-Agent": "paper"}))
+            patience = msgspec.structs.replace(QUICK, silence_s=1.5)
+            sources = await connect(http, url, ("BTCUSDT",), patience)
+            _, ours = await stack.enter_async_context(run_server(ServerConfig(), sources=sources))
+            await until(lambda: ours.player.report().live[0].in_step)
+            await first.aclose()
+            await stack.enter_async_context(begin(int(url.rpartition(":")[2])))
+            await asyncio.wait_for(ours.stop.wait(), 20)
+
+    with pytest.raises(ExceptionGroup) as failure:
+        await trade_through_a_restart()
+    assert failure.group_contains(UpstreamRestartedError, match="new life: the upstream's book is at")
+    assert "orders are refused: the upstream's book is at" in caplog.text
 
 
 async def test_before_its_life_ends_a_connection_is_replaced_without_a_loss_or_a_repetition(venues, paper):

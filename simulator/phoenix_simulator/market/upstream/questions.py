@@ -37,6 +37,10 @@ class UpstreamError(Exception):
         self.retry_after_s = retry_after_s
 
 
+class UpstreamRestartedError(UpstreamError):
+    """The upstream is not the one that it was: its ids began anew."""
+
+
 class Endpoints(msgspec.Struct, frozen=True):
     """`rest` and `streams` without a trailing slash."""
 

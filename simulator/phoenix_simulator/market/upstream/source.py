@@ -7,13 +7,18 @@ in a replay (`replay.py` says how, and what that cannot know), and are seen by n
   Where one does not, the market is *blind* (see `LiveMarket`) until a new snapshot has joined its frames.
 * A line that ends is opened again, with growing, jittered pauses. Before the venue ends it (24 hours, or announced by
   `serverShutdown`) a second one is opened beside it and takes over without losing or repeating an event.
-* Silence is not trusted: a book that says nothing for some seconds is compared with the upstream's last update id, and
+* Silence is not trusted: a book that says nothing for two seconds is compared with the upstream's last update id, and
   marks have to come every second.
+* Ids only grow. Where they are lower on a new line, and stay so, the upstream has begun a new life (a simulator was
+  started again): what rests here is of the old one, and the exchange ends.
+
+Every loss and its end are logged.
 
 What traded while the market was blind is not known: orders are not filled for it but where the new book proves it.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, Final
@@ -35,7 +40,15 @@ from phoenix_simulator.market.source import (
     TouchUpdate,
 )
 from phoenix_simulator.market.upstream.line import Line
-from phoenix_simulator.market.upstream.questions import Endpoints, Marks, Questions, UpstreamError
+from phoenix_simulator.market.upstream.questions import (
+    Endpoints,
+    Marks,
+    Questions,
+    UpstreamError,
+    UpstreamRestartedError,
+)
+
+_log = logging.getLogger(__name__)
 
 _HELD_FRAMES: Final = 10_000
 """More than this between snapshot and frames, and something else is wrong."""
@@ -46,8 +59,13 @@ class Patience(msgspec.Struct, frozen=True):
 
     life_s: float = 23 * 3_600.0
     """The venue ends every connection after 24 hours."""
+    book_silence_s: float = 2.0
+    """Without a frame of the book for so long one asks whether that can be, and waits as long for the answer: until
+    then orders meet a book that may stand still. (The venue's frames come every 100 ms where anything changes; asking
+    of a book at rest costs 48 of the 2400 weight a minute.)
+    """
     silence_s: float = 10.0
-    """Without a frame of the book, or a mark, for so long one looks whether that can be."""
+    """Without a mark for so long the line is not what it seems; with ids that are behind for so long, the upstream."""
     first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
     handover_s: float = 30.0
@@ -100,7 +118,13 @@ class UpstreamSource:
         self._resynchronising: asyncio.Task[None] | None = None
         self._touch_id = self._trade_id = 0
         self._heard_s = self._marked_s = 0.0
+        self._behind_since_s: float | None = None
+        """Since when the upstream's ids have been lower than on the line before; None where they are not."""
+        self._has_new_line = True
+        """Since the book was last in step."""
         self._trouble = "not connected yet"
+        self._logged = ""
+        """The trouble that was logged and is not over."""
         self._lines = self._resynchronised = 0
 
     @property
@@ -113,7 +137,9 @@ class UpstreamSource:
     # ---- lines --------------------------------------------------------------------------------------------------
 
     async def run(self, market: LiveMarket) -> None:
-        """Until cancelled. Whatever the upstream does is survived; what the market itself raises is not."""
+        """Until cancelled. What the upstream does is survived but for a new life (UpstreamRestartedError); what the
+        market itself raises is not.
+        """
         self._market = market
         market.blind(True)
         failures = 0
@@ -121,8 +147,10 @@ class UpstreamSource:
             while True:
                 try:
                     self._line = await self._open()
-                    self._resynchronise("a new line")
+                    self._resynchronise()
                     await self._watch()
+                except UpstreamRestartedError:
+                    raise
                 except UpstreamError as error:
                     failures = 0 if self._in_step else failures + 1
                     self._lose(str(error))
@@ -157,7 +185,7 @@ class UpstreamSource:
         loop = asyncio.get_running_loop()
         self._heard_s = self._marked_s = loop.time()
         ends_s = loop.time() + self._patience.life_s
-        look_s = min(1.0, self._patience.silence_s / 4)
+        look_s = self._patience.book_silence_s / 4
         while self._line is not None:
             line = self._line
             await asyncio.wait({line.over}, timeout=look_s)
@@ -172,7 +200,7 @@ class UpstreamSource:
                 ends_s = loop.time() + (self._patience.life_s if is_replaced else self._patience.longest_pause_s)
             if loop.time() - self._marked_s > self._patience.silence_s:
                 raise UpstreamError("marks have stopped coming")
-            if self._in_step and loop.time() - self._heard_s > self._patience.silence_s:
+            if self._in_step and loop.time() - self._heard_s > self._patience.book_silence_s:
                 await self._compare()
 
     def _check_resynchronising(self) -> None:
@@ -182,9 +210,14 @@ class UpstreamSource:
             task.result()
 
     async def _compare(self) -> None:
-        """Silence of the book is true where the upstream's has not moved either."""
-        theirs = await self._questions.last_update_id(self.symbol)
-        await asyncio.sleep(self._patience.silence_s / 4)
+        """Silence of the book is true where the upstream's has not moved either. A late answer is none."""
+        patience_s = self._patience.book_silence_s
+        try:
+            async with asyncio.timeout(patience_s):
+                theirs = await self._questions.last_update_id(self.symbol)
+        except TimeoutError:
+            raise UpstreamError("the book's stream is silent, and asked for it the upstream is, too") from None
+        await asyncio.sleep(patience_s / 4)
         if self._in_step and theirs > self._book.last_id:
             raise UpstreamError("the book's stream is silent, but the book moves")
         self._heard_s = asyncio.get_running_loop().time()
@@ -265,26 +298,35 @@ class UpstreamSource:
                 if book.last_id == frame.update.last_id:
                     # It does continue the book, and crosses it: that is what the upstream said.
                     market.apply(frame.update)
-                self._resynchronise(str(error))
+                self._say(str(error))
+                self._resynchronise()
                 self._held.append(frame)
                 return
             market.apply(frame.update)
 
     # ---- in and out of step -------------------------------------------------------------------------------------
 
+    def _say(self, trouble: str) -> None:
+        self._trouble = trouble
+        if trouble != self._logged:
+            self._logged = trouble
+            _log.warning("%s: the upstream's book is not known, orders are refused: %s", self.symbol, trouble)
+
     def _lose(self, reason: str) -> None:
-        self._in_step, self._trouble = False, reason
-        self._held.clear()
-        # Ids of a new line begin where they begin: the venue's only grow, a restarted upstream's do not.
+        self._say(reason)
+        self._go_blind()
+        # Ids of a new line begin where they begin.
         self._touch_id = self._trade_id = 0
+        self._has_new_line = True
+
+    def _go_blind(self) -> None:
+        self._in_step = False
+        self._held.clear()
         if self._market is not None:
             self._market.blind(True)
 
-    def _resynchronise(self, reason: str) -> None:
-        self._in_step, self._trouble = False, reason
-        self._held.clear()
-        if self._market is not None:
-            self._market.blind(True)
+    def _resynchronise(self) -> None:
+        self._go_blind()
         if self._resynchronising is None or self._resynchronising.done():
             self._resynchronising = asyncio.create_task(self._read_book())
 
@@ -298,7 +340,7 @@ class UpstreamSource:
             try:
                 snapshot = await self._questions.book(self.symbol, self._parser)
             except UpstreamError as error:
-                self._trouble = str(error)
+                self._say(str(error))
                 await asyncio.sleep(error.retry_after_s)
                 continue
             book = LocalBook(snapshot)
@@ -307,7 +349,7 @@ class UpstreamSource:
                 for frame in joined:
                     book.apply(frame)
             except BrokenBookError as error:
-                self._trouble = str(error)
+                self._say(str(error))
                 del self._held[: len(self._held) - len(joined)]
                 continue
             self._join(book)
@@ -318,7 +360,7 @@ class UpstreamSource:
         if market is None:
             return
         if fresh.last_id < told.last_id:
-            self._trouble = (
+            self._fall_behind(
                 f"the upstream's book is at {fresh.last_id}, behind the {told.last_id} that it was at before"
             )
             return
@@ -327,9 +369,24 @@ class UpstreamSource:
         self._held.clear()
         self._resynchronised += 1
         self._heard_s = asyncio.get_running_loop().time()
+        self._behind_since_s, self._has_new_line = None, False
+        if self._logged:
+            self._logged = ""
+            _log.info("%s: in step with the upstream again", self.symbol)
         if fresh.last_id > told.last_id:
             market.apply(DepthUpdate(0, bids, asks, told.last_id + 1, fresh.last_id))
         market.blind(False)
+
+    def _fall_behind(self, trouble: str) -> None:
+        """A snapshot may be older than the frames before it; on a new line, and for long, it is of another life."""
+        now_s = asyncio.get_running_loop().time()
+        since_s = self._behind_since_s = self._behind_since_s or now_s
+        if self._has_new_line and now_s - since_s > self._patience.silence_s:
+            raise UpstreamRestartedError(
+                f"{self._endpoints.rest} has begun a new life: {trouble}. What rests and is held here is of the "
+                "old one; start the exchange again"
+            )
+        self._say(trouble)
 
     def _pause_s(self, failures: int, error: UpstreamError | None = None) -> float:
         pause_s = min(self._patience.first_pause_s * 2.0 ** max(0, failures - 1), self._patience.longest_pause_s)
