@@ -128,7 +128,7 @@ class Faults:
         self._next_id += 1
         # A text seeds Random by its digest: the same on every machine, and other for every fault of a run.
         random = Random(f"phoenix fault {fault_id} {self._seed}")  # noqa: S311 - a market's accident, not a secret
-        scheduled = self._scheduled[fault_id] = Scheduled(fault_id, _with_defaults(fault), random)
+        scheduled = self._scheduled[fault_id] = Scheduled(fault_id, with_defaults(fault), random)
         scheduled.wait(now_ns + int(fault.start_seconds * _NS), now_ns, self._watch)
         self.advance(now_ns)
         return scheduled
@@ -227,7 +227,7 @@ def _matches(pattern: str | None, text: str) -> bool:
     return pattern is None or fnmatchcase(text.lower(), pattern.lower())
 
 
-def _with_defaults(fault: Fault) -> Fault:
+def with_defaults(fault: Fault) -> Fault:
     """What a bare fault of a kind means, where "everything" would be senseless."""
     match fault:
         case Gap():

@@ -18,6 +18,7 @@ Everything in `spec` is optional. What is wrong with a file is said with file, l
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,7 @@ from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.settings import AmendmentEnd, ExchangeSettings, FillEvent
 from phoenix_simulator.exchange.symbols import BUILT_IN, E8
 from phoenix_simulator.expectations import Expectation, FaultsMet, LossWithin, Origin
+from phoenix_simulator.fault_targets import unreachable
 from phoenix_simulator.faults import Fault, Seconds
 from phoenix_simulator.latency import LatencySettings
 from phoenix_simulator.market.agents import Agent
@@ -170,19 +172,38 @@ def path_of(field: str) -> tuple[str | int, ...]:
 
 
 def _contradictions(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    """(field, reason) of what is well-formed by itself and still cannot be: a fault that would hit nobody, an
-    expectation that could never be judged.
+    """(field, reason) of what is well-formed by itself and still cannot be: changes out of order, a fault that
+    would hit nobody, an expectation that could never be judged.
     """
-    listed = ", ".join(BUILT_IN)
+    yield from _wrong_markets(scenario)
+    yield from _wrong_faults(scenario)
+    yield from _wrong_expectations(scenario)
+
+
+def _wrong_markets(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    for symbol, plan in scenario.markets.items():
+        for number, (earlier, later) in enumerate(pairwise(plan.changes), start=1):
+            if later.at_seconds <= earlier.at_seconds:
+                where = f"markets.{symbol}.changes[{number}].atSeconds"
+                yield where, f"{later.at_seconds:g} is not after {earlier.at_seconds:g}: write changes as they follow"
+
+
+def _wrong_faults(scenario: Scenario) -> Iterator[tuple[str, str]]:
     for index, fault in enumerate(scenario.faults):
         for name, pattern in (("symbol", getattr(fault, "symbol", None)), ("when.symbol", _condition_symbol(fault))):
             if pattern is not None and not any(fnmatchcase(symbol, pattern.upper()) for symbol in BUILT_IN):
-                yield f"faults[{index}].{name}", f"{pattern} matches no symbol; there are {listed}"
+                yield f"faults[{index}].{name}", f"{pattern} matches no symbol; there are {', '.join(BUILT_IN)}"
+        if (wrong := unreachable(fault)) is not None:
+            field, reason = wrong
+            yield f"faults[{index}].{field}", reason
+
+
+def _wrong_expectations(scenario: Scenario) -> Iterator[tuple[str, str]]:
     for index, expectation in enumerate(scenario.expect):
         where = f"expect[{index}]"
         symbol = getattr(expectation, "symbol", None)
         if symbol is not None and symbol not in BUILT_IN:
-            yield f"{where}.symbol", f"{symbol} is not listed here; known symbols: {listed}"
+            yield f"{where}.symbol", f"{symbol} is not listed here; known symbols: {', '.join(BUILT_IN)}"
         if isinstance(expectation, LossWithin) and expectation.asset not in _ASSETS:
             yield f"{where}.asset", f"{expectation.asset} is no margin asset; there are {', '.join(sorted(_ASSETS))}"
         if isinstance(expectation, FaultsMet) and not scenario.faults:

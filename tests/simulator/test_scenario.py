@@ -80,6 +80,40 @@ def test_json_is_read_too_and_an_empty_spec_is_a_calm_day(tmp_path):
             id="a fault that hits nobody",
         ),
         pytest.param(
+            HEAD + "spec: {faults: [{kind: gap}, {kind: delay, endpoint: order.plaze}]}\n",
+            "spec.faults[1].endpoint",
+            "order.plaze matches no operation; there are account, accountConfig",
+            id="a fault of no endpoint",
+        ),
+        pytest.param(
+            HEAD + "spec: {faults: [{kind: silence, stream: depht}]}\n",
+            "spec.faults[0].stream",
+            "depht matches no stream; there are bookTicker, trade",
+            id="a fault of no stream",
+        ),
+        pytest.param(
+            HEAD + "spec: {faults: [{kind: gap, route: market}]}\n",
+            "spec.faults[0].route",
+            "nothing that depth@* matches is delivered on market",
+            id="a fault of a stream that is elsewhere",
+        ),
+        pytest.param(
+            HEAD + "spec: {faults: [{kind: reorder, symbol: BTCUSDT}]}\n",
+            "spec.faults[0].symbol",
+            "what user matches is of no symbol",
+            id="a fault of user data of a symbol",
+        ),
+        pytest.param(
+            HEAD + "spec: {faults: [{kind: reject, code: 5}]}\n", "spec.faults[0].code", "<= -1", id="no error code"
+        ),
+        pytest.param(
+            HEAD
+            + "spec: {markets: {BTCUSDT: {changes: [{atSeconds: 9, regime: jump}, {atSeconds: 9, regime: calm}]}}}\n",
+            "spec.markets.BTCUSDT.changes[1].atSeconds",
+            "9 is not after 9",
+            id="changes out of order",
+        ),
+        pytest.param(
             HEAD + "spec: {faults: [{kind: gap, when: {orders: 1, symbol: NOPE}}]}\n",
             "spec.faults[0].when.symbol",
             "matches no symbol",
@@ -138,6 +172,22 @@ def test_the_line_is_told(tmp_path, spec, line):
         load(tmp_path, HEAD + "spec:\n" + spec)
     assert caught.value.line == line
     assert str(caught.value).startswith(f"{tmp_path / 'scenario.yaml'}:{line}: ")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("{kind: delay, endpoint: order.*}", id="operations"),
+        pytest.param("{kind: reject, code: -1, endpoint: POST /fapi/v1/order}", id="a path of REST"),
+        pytest.param("{kind: answer-lost, endpoint: session.logon}", id="a method of the WebSocket API alone"),
+        pytest.param("{kind: silence, stream: depth*, symbol: btc*, route: unrouted}", id="streams of a symbol"),
+        pytest.param('{kind: silence, stream: "!ticker@arr", route: market}', id="a stream of all symbols"),
+        pytest.param("{kind: late, stream: USER, route: private, symbol: '*', delaySeconds: 1}", id="user data"),
+        pytest.param("{kind: gap, stream: kline_1m}", id="candles"),
+    ],
+)
+def test_a_fault_that_can_strike_is_taken(tmp_path, fault):
+    assert len(load(tmp_path, HEAD + f"spec:\n  faults:\n  - {fault}\n").faults) == 1
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):

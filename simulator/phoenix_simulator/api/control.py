@@ -21,6 +21,7 @@ from phoenix_simulator.exchange.orders import Order
 from phoenix_simulator.exchange.symbols import SymbolStatus, format_e8, to_e8
 from phoenix_simulator.expectations import Judge
 from phoenix_simulator.fault_schedule import Faults
+from phoenix_simulator.fault_targets import unreachable
 from phoenix_simulator.faults import Fault
 from phoenix_simulator.market.player import MarketPlayer
 from phoenix_simulator.market.regimes import RegimeName
@@ -162,6 +163,8 @@ class Control:
 
     async def schedule_fault(self, request: web.Request) -> object:
         fault = await _read_fault(request)
+        if (wrong := unreachable(fault)) is not None:
+            raise RefusedError(": ".join(wrong))
         return {"id": self._faults.schedule(fault, self._clock.monotonic_ns())}
 
     async def list_faults(self, _: web.Request) -> object:

@@ -4,6 +4,7 @@ The venue acknowledges any name; one that is misspelt, in upper case or on the w
 """
 
 import re
+from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
@@ -115,6 +116,22 @@ def parse_stream_name(name: str) -> StreamName | None:
     if suffix.startswith("kline_") and (candle := suffix.removeprefix("kline_")) in intervals.NAMES:
         return StreamName(name, StreamKind.KLINE, Route.MARKET, symbol, 250, candle=candle)
     return None
+
+
+def every_stream() -> Iterator[StreamName]:
+    """One of every name that delivers, those of a symbol for some symbol."""
+    depths = [f"depth{levels}" for levels in ("", 5, 10, 20)]
+    suffixes = (
+        *_SIMPLE,
+        *(f"{depth}@{speed_ms}ms" for depth in depths for speed_ms in (0, 100, 250, 500)),
+        *(f"kline_{interval}" for interval in sorted(intervals.NAMES)),
+    )
+    names = (
+        *(f"btcusdt@{suffix}" for suffix in suffixes),
+        *(f"btcusdt_perpetual@continuousKline_{interval}" for interval in sorted(intervals.NAMES)),
+        *_ALL_SYMBOLS,
+    )
+    yield from filter(None, map(parse_stream_name, names))
 
 
 def delivers(route: Route, stream: StreamName) -> bool:

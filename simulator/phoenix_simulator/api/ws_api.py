@@ -26,7 +26,9 @@ Json = dict[str, object]
 
 _HANDSHAKE_WEIGHT: Final = 5
 _SESSION_WEIGHT: Final = 2
-_LOGON: Final = "session.logon"
+SESSION_METHODS: Final = ("session.logon", "session.status", "session.logout")
+"""Methods that belong to their connection; REST has nothing like them."""
+_LOGON, _STATUS, _LOGOUT = SESSION_METHODS
 _ORDER_METHODS: Final = frozenset({"order.place", "order.modify", "algoOrder.place"})
 
 
@@ -93,8 +95,8 @@ class WsApiSession:
         self._authorised_ms: int | None = None
         self._session_operations = {
             _LOGON: Operation(_LOGON, Security.USER_DATA, self._log_on, _SESSION_WEIGHT),
-            "session.status": Operation("session.status", Security.NONE, self._session_state, _SESSION_WEIGHT),
-            "session.logout": Operation("session.logout", Security.NONE, self._log_out, _SESSION_WEIGHT),
+            _STATUS: Operation(_STATUS, Security.NONE, self._session_state, _SESSION_WEIGHT),
+            _LOGOUT: Operation(_LOGOUT, Security.NONE, self._log_out, _SESSION_WEIGHT),
         }
         self._delayed: set[asyncio.Task[None]] = set()
         self._arriving = latency.line(Part.ORDER_ENTRY, self._begin)

@@ -487,6 +487,9 @@ async def test_faults_are_listed_and_removed(venue):
         pytest.param({"kind": "rate-limit", "status": 500}, "status", id="other status"),
         pytest.param({"kind": "partial-fill", "symbol": "BTCUSDT", "fraction": 1}, "fraction", id="all of it"),
         pytest.param({"kind": "refuse", "route": "back"}, "route", id="unknown route"),
+        pytest.param({"kind": "reject", "code": 5}, "code", id="no error code"),
+        pytest.param({"kind": "reject", "code": -1, "endpoint": "order.plaze"}, "endpoint", id="no such operation"),
+        pytest.param({"kind": "silence", "stream": "depht"}, "stream", id="no such stream"),
     ],
 )
 async def test_a_fault_that_makes_no_sense_is_refused_by_its_field(venue, fault, field):
