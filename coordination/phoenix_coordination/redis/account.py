@@ -104,7 +104,7 @@ class Account:
     async def stop(self, level: EmergencyLevel, reason: str, source: str) -> SwitchState:
         """A person's stop: a new epoch, whatever stood there; the level never falls. Gives the switch as it is now."""
         key = self._live.emergency
-        told = [level.value, 0, reason or UNNAMED, source, _now_ms(), self._live.emergency_changed, 1]
+        told = [level.value, 0, reason or f"{UNNAMED} by {source}", source, _now_ms(), self._live.emergency_changed, 1]
         async with _faults(key):
             await call(self._client, Script.RAISE, [key], told)
         return await self.switch()

@@ -151,18 +151,27 @@ async def read_ledger(client: Redis, keys: AccountKeys) -> LedgerView:
     """Raises `RedisFaultError` for a ledger that no worker wrote, and what the world does to a connection."""
     run = str((await client.execute_command("INFO", "server")).get("run_id", ""))
     fields = await client.execute_command("HGETALL", keys.ledger)
+    texts = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in fields.items()}
+    field = ""
+    numbers: dict[str, int] = {}
+    entries: list[Entry] = []
     try:
-        texts = {name.decode(): value.decode() for name, value in fields.items()}
-        entries = [_entry(name[2:], text) for name, text in sorted(texts.items()) if name.startswith("e:")]
-        return LedgerView(
-            bool(run) and texts.get("rebuilt", "").startswith(f"{run}:"),
-            int(texts.get("epoch", "0")),
-            int(texts["net_limit"]) if "net_limit" in texts else None,
-            int(texts["gross_limit"]) if "gross_limit" in texts else None,
-            tuple(entries),
-        )
+        for field, text in sorted(texts.items()):
+            if field.startswith("e:"):
+                entries.append(_entry(field[2:], text))
+            elif field in {"epoch", "net_limit", "gross_limit"}:
+                numbers[field] = int(text)
     except ValueError:
-        raise RedisFaultError(f"{keys.ledger} in Redis is no ledger of ours: move it away") from None
+        raise RedisFaultError(
+            f"{keys.ledger} in Redis is no ledger of ours ({field}): move it away, it is not ours"
+        ) from None
+    return LedgerView(
+        bool(run) and texts.get("rebuilt", "").startswith(f"{run}:"),
+        numbers.get("epoch", 0),
+        numbers.get("net_limit"),
+        numbers.get("gross_limit"),
+        tuple(entries),
+    )
 
 
 def _entry(symbol: str, text: str) -> Entry:

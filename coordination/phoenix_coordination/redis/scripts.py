@@ -1,4 +1,7 @@
-"""The atomic steps: Lua files beside this module, called by digest and loaded again after the server has lost them."""
+"""The atomic steps: Lua files beside this module, called by digest and loaded again after the server has lost them.
+
+Each begins with `shared.lua`: how a field is read, and refused, is the same everywhere.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,6 +12,10 @@ from typing import Any
 from redis import exceptions
 
 from phoenix_coordination.redis.client import Redis
+
+
+def _read(name: str) -> str:
+    return resources.files(__package__).joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
 
 
 class Script(Enum):
@@ -28,7 +35,7 @@ class Script(Enum):
     SPEND = "spend"
 
     def __init__(self, name: str) -> None:
-        self.source = resources.files(__package__).joinpath("scripts", f"{name}.lua").read_text(encoding="utf-8")
+        self.source = _read("shared") + _read(name)
         self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -44,9 +44,13 @@ class SwitchMemory(msgspec.Struct):
     def knows_better(self, stored: Switch) -> Switch | None:
         """What Redis must be told because it has forgotten it; `None` where it knows all that we know."""
         seen = self.seen
-        if seen is None or seen.epoch < 0 or (seen.epoch, seen.level) <= (stored.epoch, stored.level):
+        if seen is None or seen.epoch < max(0, stored.epoch):
             return None
-        return seen
+        if seen.epoch > stored.epoch:
+            return seen
+        # Epochs are counted anew after a loss: the same one may name another stop.
+        is_another = seen.level > EmergencyLevel.NONE and (seen.level, seen.reason) != (stored.level, stored.reason)
+        return seen if is_another else None
 
     def wish(self, level: EmergencyLevel, reason: str) -> bool:
         """Raised here at once; false where it is no higher than what is known already."""

@@ -6,7 +6,7 @@ import pytest
 from phoenix_coordination.port import EmergencyChanged, LeaseGranted, LeaseLost, LeaseRenewed, LeaseTimes
 from phoenix_coordination.redis import records
 from phoenix_coordination.redis.campaign import Campaign
-from phoenix_coordination.redis.client import check_server
+from phoenix_coordination.redis.client import RedisFaultError, check_server
 
 ACCOUNT = "binance-usdm:simulator:abc"
 
@@ -17,6 +17,8 @@ class Candidate:
     def __init__(self, world, release_at="") -> None:
         self.world = world
         self.told = []
+        self.statuses = []
+        self.is_cut_off = False
         self._changed = asyncio.Event()
         self._release_at = release_at
         self.was_released = asyncio.Event()
@@ -37,9 +39,17 @@ class Candidate:
 
     async def has_told(self, kind):
         async with asyncio.timeout(20):
-            while not any(isinstance(message, kind) for message in self.told):
-                self._changed.clear()
-                await self._changed.wait()
+            await self._until(lambda: any(isinstance(message, kind) for message in self.told))
+
+    async def has_heard(self, count):
+        """So many answers."""
+        async with asyncio.timeout(20):
+            await self._until(lambda: len(self.statuses) >= count)
+
+    async def _until(self, holds):
+        while not holds():
+            self._changed.clear()
+            await self._changed.wait()
 
     async def is_released(self):
         fields = await self.world.client.execute_command(
@@ -48,9 +58,13 @@ class Candidate:
         return fields[0] is not None and fields[1] != b""
 
     async def _prepare(self):
+        if self.is_cut_off:
+            raise RedisFaultError("cut off")
         return (await check_server(self.world.client)).run
 
     async def _heard(self, beat):
+        self.statuses.append(beat.status)
+        self._changed.set()
         if beat.status == self._release_at:
             self.campaign.release()
             self.was_released.set()
@@ -88,6 +102,39 @@ async def test_who_stops_without_a_release_lets_the_lease_run_out(redis_world):
     await candidate.has_told(LeaseRenewed)
     await candidate.campaign.stop()
     assert not await candidate.is_released()
+
+
+async def test_who_could_not_look_meanwhile_has_not_watched(redis_world):
+    """Another server may have had the lease renewed, before this one came back with what it had."""
+    world = redis_world
+    run = (await check_server(world.client)).run
+    lease = ["holder", "pod/9", "token", 7, "beat", 3, "released", "", "run", run]
+    await world.client.execute_command("HSET", world.keys.lease("BTCUSDT"), *lease)
+    candidate = Candidate(world)
+    candidate.campaign.start()
+    await candidate.has_heard(1)
+    candidate.is_cut_off = True
+    candidate.campaign.doubt()
+    candidate.campaign.beat_now()
+    await candidate.has_told(RedisFaultError)
+    world.clock.jump(seconds=60)
+    seen = len(candidate.statuses)
+    candidate.is_cut_off = False
+    await candidate.has_heard(seen + 1)
+    await candidate.campaign.stop()
+    assert candidate.statuses == ["watch"] * len(candidate.statuses)
+
+
+async def test_who_was_outranked_leads_again_only_above_it_though_nothing_in_redis_tells_any_more(redis_world):
+    candidate = Candidate(redis_world)
+    candidate.campaign.start()
+    await candidate.has_told(LeaseGranted)
+    newer = candidate.campaign.token + 1_000_000_000
+    candidate.told.clear()
+    candidate.campaign.outranked(newer)
+    await candidate.has_told(LeaseGranted)
+    assert candidate.campaign.token == newer + 1
+    await candidate.campaign.stop()
 
 
 @pytest.mark.parametrize("way", ["release", "hand_over"])

@@ -136,6 +136,33 @@ async def test_a_foreign_value_under_our_key_is_said_and_heals(redis_world, key)
     await member.hears(Reachable, after=heard)
 
 
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("ledger", "epoch"),
+        ("ledger", "e:BTCUSDT"),
+        ("lease", "token"),
+        ("emergency", "epoch"),
+    ],
+)
+async def test_a_foreign_value_in_a_field_of_ours_is_named_and_heals(redis_world, key, field):
+    world, keys = redis_world, redis_world.keys
+    name = keys.lease("BTCUSDT") if key == "lease" else getattr(keys, key)
+    member = await leading(world)
+    member.coordinator.reserve(Reservation(1, 0, 5, 5, 1.0, 0, 0))
+    await eventually(lambda: Reserved(1, 5, 5) in member.told, member)  # the ledger is rebuilt
+    heard = member.count
+    before = await world.client.execute_command("HGET", name, field)
+    await world.client.execute_command("HSET", name, field, "nan")
+    told = (await member.hears(Unreachable, after=heard)).reason
+    assert name in told
+    assert field in told
+    await member.hears(LeaseLost, after=heard)
+    await world.client.execute_command(*(["HDEL", name, field] if before is None else ["HSET", name, field, before]))
+    await member.hears(Reachable, after=heard)
+    await member.hears(LeaseGranted, after=heard)
+
+
 EGRESS = EgressKeys("default")
 ADMITTED = BudgetTerms("default", 300, 1_200, 2_400, order_share=0.8, weight_share=0.8, reserve_share=0.2)
 FOREIGN = {

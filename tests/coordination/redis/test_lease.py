@@ -102,6 +102,34 @@ def test_the_time_that_this_machine_was_suspended_does_not_grow_while_it_runs():
     assert abs(suspended_ns() - before_ns) < 40_000_000
 
 
+def test_who_is_preempted_between_two_clocks_reads_no_suspension(monkeypatch):
+    """Another process has the core for a second, in the first of the readings, before or after the second clock."""
+    for preempted_at in range(1, 3):
+        now_ns, readings = 0, 0
+
+        def read(*_, at=preempted_at):
+            nonlocal now_ns, readings
+            readings += 1
+            now_ns += S if readings == at + 1 else 50
+            return now_ns
+
+        monkeypatch.setattr("phoenix_coordination.redis.lease.time.monotonic_ns", read)
+        monkeypatch.setattr("phoenix_coordination.redis.lease.time.clock_gettime_ns", read)
+        assert abs(suspended_ns()) < 1000
+
+
+@pytest.mark.parametrize(
+    ("holder", "token", "released"),
+    [("pod/1", 8, 1), ("pod/1", 7, 0), ("pod/2", 8, 0)],
+    ids=["who leads", "itself, under an earlier token", "another"],
+)
+def test_a_release_that_comes_late_does_not_free_the_lease_that_followed(lua, holder, token, released):
+    lease, warm = lua.keys.lease("BTCUSDT"), lua.keys.warm("BTCUSDT")
+    lua.client.hset(lease, mapping={"holder": "pod/1", "token": 8, "released": ""})
+    assert lua.call(Script.RELEASE, [lease, warm], [holder, token, "freed", 0]) == released
+    assert bool(lua.client.hget(lease, "released")) is bool(released)
+
+
 @pytest.mark.parametrize(
     ("holder", "token", "kept"),
     [("pod/1", 8, 1), ("pod/1", 7, 0), ("pod/2", 8, 0)],

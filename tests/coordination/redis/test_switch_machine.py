@@ -69,9 +69,9 @@ class SwitchMachine(RuleBasedStateMachine):
         worker.memory.wish(level, "drawdown")
         worker.must = max(worker.must, level)
 
-    @rule(level=RAISED)
-    def a_person_stops_it(self, level):
-        self.server.call(Script.RAISE, [self.key], [level.value, 0, "odd", "anna", 0, self.channel])
+    @rule(level=RAISED, reason=st.sampled_from(["odd", "a leak"]))
+    def a_person_stops_it(self, level, reason="odd"):
+        self.server.call(Script.RAISE, [self.key], [level.value, 0, reason, "anna", 0, self.channel])
 
     @rule(off=st.integers(-1, 1))
     def a_person_resumes_it(self, off):
@@ -175,7 +175,38 @@ def _stop_after_a_flush(machine):
     machine.nothing_but_a_resume_or_a_loss_lowers_it()
 
 
+def _two_stops(machine):
+    """A worker remembers Anna's stop, Redis knows Ben's alone: Anna's epoch lifts hers and not his."""
+    machine.a_person_stops_it(HALT)
+    machine.a_person_resumes_it(0)
+    machine.a_person_stops_it(HALT, "Anna's")
+    machine.beats(0)
+    annas = machine.workers[0].memory.seen
+    machine.everything_is_flushed()
+    machine.a_person_stops_it(HALT, "Ben's")
+    machine.beats(0)
+    stored = machine.workers[0].memory.seen
+    assert stored.epoch > annas.epoch
+    assert "Anna's" in stored.reason
+    assert "Ben's" in stored.reason
+    machine.beats(0)
+    assert machine.workers[0].memory.seen == stored
+
+
+def _two_stops_of_one_epoch(machine):
+    """As many changes since the loss as there had been before it."""
+    machine.a_person_stops_it(HALT, "Anna's")
+    machine.beats(0)
+    machine.everything_is_flushed()
+    machine.a_person_stops_it(HALT, "Ben's")
+    machine.beats(0)
+    assert machine.workers[0].memory.seen.epoch == 2
+    assert machine.workers[0].memory.seen.reason.split("; and ") == ["Ben's", "Anna's"]
+
+
 STORIES = {
+    "two stops": _two_stops,
+    "two stops of one epoch": _two_stops_of_one_epoch,
     "another epoch": _another_epoch,
     "flush": _flush,
     "unseeded flush": _unseeded_flush,
@@ -197,10 +228,11 @@ def test_the_judge_sees_workers_that_do_not_tell_what_redis_has_forgotten(lua):
     ("story", "script", "rule_of_the_script", "without"),
     [
         (_another_epoch, Script.RESUME, "epoch ~= ARGV[1]", "epoch == ''"),
-        (_flush, Script.MERGE, "told_epoch > epoch or (told_epoch == epoch and told_level > level)", "false"),
-        (_stop_after_a_flush, Script.MERGE, "if told_level >= level then", "if true then"),
+        (_flush, Script.MERGE, "told.epoch > stored.epoch or (told.epoch", "stored.epoch < 0 or (false and told.epoch"),
+        (_stop_after_a_flush, Script.MERGE, "if told.level >= stored.level then", "if true then"),
+        (_two_stops, Script.MERGE, "includes(told, stored) and told", "true and told"),
     ],
-    ids=["any epoch resumes", "a memory is not heeded", "the later memory wins over the higher"],
+    ids=["any epoch resumes", "a memory is not heeded", "the later memory wins over the higher", "two stops are one"],
 )
 def test_the_judge_sees_a_script_that_lacks_a_rule(lua, monkeypatch, story, script, rule_of_the_script, without):
     assert rule_of_the_script in script.source

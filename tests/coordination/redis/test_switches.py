@@ -86,6 +86,49 @@ def test_two_histories_that_contradict_each_other_are_a_stop(switch):
     assert switch.merged(NONE, 9) == (HALT, 10, True)
 
 
+STOPS = st.builds(
+    Switch,
+    st.sampled_from([HALT, FLATTEN]),
+    st.integers(0, 4),
+    st.sampled_from(["fills", "a leak", "fills; and a leak", "", "\u00e9" * 500, "x" * 700]),
+    seeded=st.just(value=True),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(one=STOPS, other=STOPS)
+def test_of_two_stops_it_is_the_same_which_one_redis_knows_and_which_is_told(lua, one, other):
+    def merged(*stops):
+        lua.begin()
+        for stop in stops:
+            told = [stop.level.value, stop.epoch, stop.reason, "pod/1", 0, 1, lua.keys.emergency_changed]
+            found = Switch.read(lua.keys.emergency, *lua.call(Script.MERGE, [lua.keys.emergency], told))
+        return found
+
+    assert merged(one, other) == merged(other, one)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stops=st.lists(STOPS, min_size=1, max_size=5), again=st.randoms(use_true_random=False))
+def test_whoever_knows_one_of_many_stops_alone_lifts_none_of_the_others_and_telling_them_again_ends(lua, stops, again):
+    lua.begin()
+
+    def told(stop):
+        arguments = [stop.level.value, stop.epoch, stop.reason, "pod/1", 0, 1, lua.keys.emergency_changed]
+        return Switch.read(lua.keys.emergency, *lua.call(Script.MERGE, [lua.keys.emergency], arguments))
+
+    for stop in stops:
+        found = told(stop)
+    assert found.level == max(stop.level for stop in stops)
+    assert found.epoch <= max(stop.epoch for stop in stops) + len(stops)
+    for stop in stops:
+        assert found.epoch >= stop.epoch
+        assert found.epoch > stop.epoch or found == stop
+        assert stop.reason in found.reason or found.reason.endswith("; and others")
+    for stop in again.choices(stops, k=10):
+        assert told(stop) == found
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(

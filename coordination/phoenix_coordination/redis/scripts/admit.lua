@@ -24,8 +24,8 @@ local entries = redis.call('HGETALL', KEYS[1])
 for index = 1, #entries, 2 do
   local name = entries[index]
   local weight, at, line = string.match(entries[index + 1], '^(%d+) (%d+) ?(.*)$')
-  weight, at = tonumber(weight), tonumber(at)
-  if not weight then
+  weight, at = integer(weight), integer(at)
+  if not weight or not at then
     return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' ' .. name .. ' is no maker: it is not ours')
   end
   if at > now then

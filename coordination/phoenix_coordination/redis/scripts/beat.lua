@@ -43,19 +43,32 @@ local function read(key, ...)
   end
   return found
 end
-local function number_of(key, field, text)
-  local value = tonumber(text)
+local max_token = tonumber(ARGV[6])
+local function integer_of(key, field, text, most)
+  local value = integer(text, 0, most)
   if not value then
-    foreign(key, 'holds no number in ' .. field)
+    foreign(key, 'holds no integer of ours in ' .. field)
   end
   return value or 0
+end
+local function read_switch(key)
+  local found = read(key, 'level', 'epoch', 'reason', 'seeded')
+  local level, epoch = switch_of(found[1], found[2])
+  if not level or not epoch then
+    foreign(key, 'holds no switch (' .. (level and 'epoch' or 'level') .. ')')
+  end
+  return found
 end
 
 -- What is there.
 local lease = read(KEYS[1], 'holder', 'token', 'beat', 'released', 'run', 'vacant')
-local switch = read(KEYS[2], 'level', 'epoch', 'reason', 'seeded')
-local halt = read(KEYS[3], 'level', 'epoch', 'reason', 'seeded')
+local switch, halt = read_switch(KEYS[2]), read_switch(KEYS[3])
 local ledger = read(KEYS[4], 'rebuilt', 'vacant', 'epoch', 'e:' .. ARGV[9])
+local ledger_epoch = integer_of(KEYS[4], 'epoch', ledger[3] or '0')
+local reserved = 0
+if ledger[4] then
+  reserved = integer_of(KEYS[4], 'e:' .. ARGV[9], string.match(ledger[4], '^%x+ (%d+) '), max_token)
+end
 local others = redis.pcall('ZRANGEBYSCORE', KEYS[5], now_ms - tonumber(ARGV[8]), now_ms)
 if others.err then
   foreign(KEYS[5], 'holds a foreign value (' .. redis.call('TYPE', KEYS[5]).ok .. ')')
@@ -71,7 +84,7 @@ local holder, released, last_run, vacant = lease[1], lease[4], lease[5], lease[6
 local token, beat = 0, 0
 local fingerprint
 if holder then
-  token, beat = number_of(KEYS[1], 'token', lease[2]), number_of(KEYS[1], 'beat', lease[3])
+  token, beat = integer_of(KEYS[1], 'token', lease[2], max_token), integer_of(KEYS[1], 'beat', lease[3])
   fingerprint = table.concat({run, holder, lease[2] or '', lease[3] or '', released or ''}, '|')
 else
   if not vacant and not refused and redis.call('EXISTS', KEYS[1]) == 1 then
@@ -94,12 +107,13 @@ local function read_memory(...)
   for index = 1, select('#', ...) do
     memory[index] = found[index] or ''
   end
+  -- What is no number at all is no memory, which its reader leaves out; what Lua reads as one could pass for a token.
+  return tonumber(found[2]) and integer_of(KEYS[6], 'token', found[2]) or 0
 end
 if status == 'taken' then
-  read_memory('schema', 'token', 'saved_wall_ns', 'memory')
-  local reserved, saved = string.match(ledger[4] or '', '^%x+ (%d+) '), tonumber(memory[2])
-  token = math.max(token + 1, tonumber(ARGV[4]) + 1, (tonumber(reserved) or 0) + 1, (saved or 0) + 1, now_ms)
-  if token > tonumber(ARGV[6]) then
+  local saved = read_memory('schema', 'token', 'saved_wall_ns', 'memory')
+  token = math.max(token + 1, tonumber(ARGV[4]) + 1, reserved + 1, saved + 1, now_ms)
+  if token > max_token then
     refused = refused or redis.error_reply('FOREIGN the server\'s clock, or a token under '
       .. table.concat({KEYS[1], KEYS[4], KEYS[6]}, ' or ') .. ', is beyond every date')
   end
@@ -148,4 +162,4 @@ end
 return {status, string.format('%.0f', token), fingerprint, standby,
   {switch[1] or '', switch[2] or '', switch[3] or '', switch[4] == run and '1' or ''},
   {halt[1] or '', halt[2] or '', halt[3] or '', halt[4] == run and '1' or ''},
-  {generation, rebuilt and 1 or 0, ledger[3] or '0'}, memory, run}
+  {generation, rebuilt and 1 or 0, string.format('%.0f', ledger_epoch)}, memory, run}

@@ -9,13 +9,15 @@
 -- gives {level, epoch, reason, seeded} as they are now
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded', 'source')
-local level, epoch, reason = tonumber(stored[1] or '0'), tonumber(stored[2] or '0'), stored[3] or ''
+local level, epoch = switch_of(stored[1], stored[2])
 if not level or not epoch then
-  return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' holds no switch: move it away, it is not ours')
+  return no_switch(KEYS[1])
 end
+local reason = stored[3] or ''
+epoch = math.max(0, epoch)
 local person = ARGV[7] == '1'
 if person or tonumber(ARGV[1]) > level then
-  local before = (person and level > 0) and string.sub('; before, by ' .. (stored[5] or '?') .. ': ' .. reason, 1, 400) or ''
+  local before = (person and level > 0) and shortened('; before, by ' .. (stored[5] or '?') .. ': ' .. reason, 400, '') or ''
   level, epoch = math.max(level, tonumber(ARGV[1])), math.max(epoch, tonumber(ARGV[2])) + 1
   reason = ARGV[3] .. before
   redis.call('HSET', KEYS[1], 'level', level, 'epoch', string.format('%.0f', epoch), 'reason', reason, 'source', ARGV[4],

@@ -16,7 +16,8 @@
 --       buys asked, sells asked, buy floor, sell floor, floors known (1: the floors are all that may rest)
 --       (amounts in micro quote, valued and rounded against the account; position size is signed)
 -- gives {'granted', buys, sells, epoch} | {'fenced'} | {'stale', token} | {'overflow'}
-local LIMIT = 9007199254740992
+local LIMIT = FIRST_UNEXACT
+local MAX_TOKEN = 36 ^ 8 - 1 -- of an order id
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 
 local lease = redis.call('HMGET', KEYS[2], 'holder', 'token', 'released')
@@ -48,8 +49,10 @@ for index = 1, #fields, 2 do
   local name, text = fields[index], fields[index + 1]
   if string.sub(name, 1, 2) == 'e:' then
     local token_then, sequence_then, long_then, short_then, gross_then, buys_then, sells_then = string.match(text, ENTRY)
-    if not token_then then
-      return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' ' .. name .. ' is no entry of a ledger: it is not ours')
+    if not integer(token_then, 0, MAX_TOKEN) or not integer(sequence_then) or not integer(long_then, 1 - LIMIT)
+      or not integer(short_then, 1 - LIMIT) or not integer(gross_then) or not integer(buys_then)
+      or not integer(sells_then) then
+      return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' ' .. name .. ' is no entry of a ledger: move it away, it is not ours')
     end
     if name == own then
       before = {token = tonumber(token_then), sequence = tonumber(sequence_then), long = tonumber(long_then),
@@ -62,13 +65,13 @@ for index = 1, #fields, 2 do
       end
     end
   elseif name == 'epoch' then
-    epoch = tonumber(text)
+    epoch = integer(text)
   elseif name == 'rebuilt' then
     mark = text
   end
 end
 if not epoch then
-  return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' epoch is no number: it is not ours')
+  return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' holds no integer of ours in epoch: move it away, it is not ours')
 end
 if before and (token < before.token or (token == before.token and sequence <= before.sequence)) then
   return {'stale', string.format('%.0f', before.token)}

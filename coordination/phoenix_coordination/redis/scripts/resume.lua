@@ -9,6 +9,10 @@
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local stored = redis.call('HMGET', KEYS[1], 'level', 'epoch', 'reason', 'seeded')
 local level, epoch, reason = stored[1] or '', stored[2] or '', stored[3] or ''
+local known_level, known_epoch = switch_of(stored[1], stored[2])
+if not known_level or not known_epoch then
+  return no_switch(KEYS[1])
+end
 local seeded = (run and stored[4] == run) and '1' or ''
 if (ARGV[6] == '1' and seeded ~= '1') or epoch ~= ARGV[1] or level == '0' then
   return {0, level, epoch, reason, seeded}

@@ -21,6 +21,9 @@ for index = 4, 8 do
   empty = empty and amount == 0
 end
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+if not integer(redis.call('HGET', KEYS[1], 'epoch') or '0') then
+  return redis.error_reply('FOREIGN ' .. KEYS[1] .. ' holds no integer of ours in epoch: move it away, it is not ours')
+end
 local name = 'e:' .. ARGV[1]
 local long, short, gross = string.match(redis.call('HGET', KEYS[1], name) or '', '^%x+ %d+ %d+ (%-?%d+) (%-?%d+) (%-?%d+) ')
 if tonumber(ARGV[4]) > tonumber(long or 0) or tonumber(ARGV[5]) > tonumber(short or 0)
