@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from phoenix_simulator.api.auth import Credentials, KeyRing
+from phoenix_simulator.api.params import parse_integer
 from phoenix_simulator.api.public_keys import read_public_key
 from phoenix_simulator.api.render.numbers import plain, plain_e8
 from phoenix_simulator.audit.declared import Declaration
@@ -175,7 +176,7 @@ class Control:
         text = request.rel_url.query.get("id")
         if text is None:
             self._faults.clear()
-        elif not (text.isascii() and text.isdigit()) or not self._faults.cancel(int(text)):
+        elif (number := parse_integer(text)) is None or not self._faults.cancel(number):
             raise RefusedError(f"no fault has id {text!r}; GET /sim/fault lists them")
         return {}
 

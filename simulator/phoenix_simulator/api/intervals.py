@@ -30,7 +30,7 @@ NAMES: Final = frozenset({*DURATIONS_MS, _MONTH})
 
 
 def open_of(interval: str, time_ms: int) -> int:
-    """When the candle that holds this time opened."""
+    """When the candle that holds this time opened. ValueError for a month beyond the calendar (years 1 to 9999)."""
     if interval == _MONTH:
         moment = datetime.fromtimestamp(time_ms / 1000, UTC)
         return int(datetime(moment.year, moment.month, 1, tzinfo=UTC).timestamp() * 1000)

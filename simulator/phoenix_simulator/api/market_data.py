@@ -8,7 +8,7 @@ from phoenix_simulator.api import intervals
 from phoenix_simulator.api.gateway import Call
 from phoenix_simulator.api.limits import LimitSettings
 from phoenix_simulator.api.order_requests import optional_symbol, required_symbol
-from phoenix_simulator.api.params import Params, invalid
+from phoenix_simulator.api.params import Params, invalid, parse_integer
 from phoenix_simulator.api.render import market
 from phoenix_simulator.api.render.numbers import SymbolText
 from phoenix_simulator.api.tape import Candle, Minutes, Tape
@@ -29,14 +29,15 @@ _HISTORY_MS: Final = 48 * 3_600_000
 
 
 def depth_weight(params: Params) -> int:
-    text = params.peek("limit")
-    return _DEPTH_WEIGHTS.get(int(text) if text.isascii() and text.isdigit() else _DEFAULT_DEPTH, 2)
+    limit = parse_integer(params.peek("limit"))
+    return _DEPTH_WEIGHTS.get(_DEFAULT_DEPTH if limit is None else limit, 2)
 
 
 def kline_weight(params: Params) -> int:
     """By `limit`, at the edges measured on the venue."""
-    text = params.peek("limit")
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 500 + 1
+    limit = parse_integer(params.peek("limit"))
+    if limit is None:
+        limit = 500 + 1
     return 1 if limit <= 100 else 2 if limit <= 500 else 5 if limit <= 1000 else 10
 
 
@@ -170,12 +171,12 @@ class MarketData:
     def klines(self, call: Call) -> list[list[object]]:
         symbol, interval = self._candle_request(call.params)
         text = self._texts[symbol]
-        candles = self._candles(self._tapes[symbol].minutes, interval, call.params)
+        candles = self._candles(symbol, self._tapes[symbol].minutes, interval, call.params)
         return [market.kline(text, interval, candle) for candle in candles]
 
     def mark_klines(self, call: Call) -> list[list[object]]:
         symbol, interval = self._candle_request(call.params)
-        candles = self._candles(self._tapes[symbol].mark_minutes, interval, call.params)
+        candles = self._candles(symbol, self._tapes[symbol].mark_minutes, interval, call.params)
         return [market.mark_kline(interval, candle) for candle in candles]
 
     def _candle_request(self, params: Params) -> tuple[str, str]:
@@ -186,14 +187,16 @@ class MarketData:
             raise VenueError(-1120, "Invalid interval.")
         return symbol, interval
 
-    def _candles(self, minutes: Minutes, interval: str, params: Params) -> list[Candle]:
+    def _candles(self, symbol: str, minutes: Minutes, interval: str, params: Params) -> list[Candle]:
+        """None before the one in which the symbol was listed."""
         limit = params.limit(500, 1_500)
         start_ms, end_ms = params.optional_integer("startTime"), params.optional_integer("endTime")
         now_ms = self._clock.now_ms()
         last_ms = now_ms if end_ms is None else min(end_ms, now_ms)
         if start_ms is None:
             start_ms = intervals.previous_opens(interval, intervals.open_of(interval, max(last_ms, 0)), limit - 1)
-        return minutes.candles(interval, max(start_ms, 0), last_ms, limit)
+        first_ms = intervals.open_of(interval, self._exchange.listing(symbol).spec.onboard_ms)
+        return minutes.candles(interval, max(start_ms, first_ms), last_ms, limit)
 
     # ---- marks and funding --------------------------------------------------------------------------------------
 

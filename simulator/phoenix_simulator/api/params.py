@@ -165,8 +165,16 @@ def wire_text(value: object) -> str:
             return msgspec.json.encode(value).decode()
 
 
+def parse_integer(text: str) -> int | None:
+    """None for what is no integer from 0 to the largest of 64 bits, however long the text."""
+    if not _INTEGER.fullmatch(text) or (number := int(text)) > _LONG_MAX:
+        return None
+    return number
+
+
 def _integer(name: str, value: str) -> int:
-    if not _INTEGER.fullmatch(value) or (number := int(value)) > _LONG_MAX:
+    number = parse_integer(value)
+    if number is None:
         raise illegal(name, INTEGER_RANGE)
     return number
 

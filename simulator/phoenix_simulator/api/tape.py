@@ -90,7 +90,11 @@ class Minutes:
         return candle
 
     def candles(self, interval: str, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
-        """At most `limit` candles that open in [start, end], ascending."""
+        """At most `limit` candles that open in [start, end], ascending. `end_ms` is a time that a calendar has; the
+        start may be any.
+        """
+        if start_ms > end_ms:
+            return []
         grouped: dict[int, Candle] = {}
         previous_close = self._opening_price
         first_open_ms = intervals.open_of(interval, start_ms)

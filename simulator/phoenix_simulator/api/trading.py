@@ -5,7 +5,7 @@ from typing import Final
 
 from phoenix_simulator.api import order_requests
 from phoenix_simulator.api.gateway import Call, error_body
-from phoenix_simulator.api.params import Params, invalid
+from phoenix_simulator.api.params import Params, invalid, parse_integer
 from phoenix_simulator.api.render import orders
 from phoenix_simulator.audit.ledger import Audit
 from phoenix_simulator.clock import Clock
@@ -157,8 +157,9 @@ def _cancel_refs(params: Params) -> list[OrderRef]:
 
 def _order_id(item: object) -> int:
     """Clients send ids as numbers or as strings."""
-    if isinstance(item, int) and not isinstance(item, bool):
-        return item
-    if isinstance(item, str) and item.isascii() and item.isdigit():
-        return int(item)
-    raise invalid("orderIdList")
+    number = None
+    if isinstance(item, str) or (isinstance(item, int) and not isinstance(item, bool)):
+        number = parse_integer(str(item))
+    if number is None:
+        raise invalid("orderIdList")
+    return number

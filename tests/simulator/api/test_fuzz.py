@@ -59,6 +59,8 @@ NAMES = [
     "algoId",
     "autoCloseType",
 ]
+LONG = "9" * 4_301
+"""More digits than Python reads as a number."""
 PLAUSIBLE = [
     "CONDITIONAL",
     "STOP",
@@ -101,6 +103,11 @@ PLAUSIBLE = [
     "99999999999999999999",
     "9223372036854775807",
     "9223372036854775808",
+    "1760000000000000",
+    "253402300800000",
+    LONG,
+    f'["{LONG}"]',
+    f"[{LONG}]",
     "1e5",
     "-1",
     "",
@@ -157,6 +164,33 @@ def test_no_signed_request_breaks_the_venue(loop_runner, method, path):
             assert isinstance(body["msg"], str)
 
     holds()
+
+
+NUMBERS = ["limit", "startTime", "endTime", "fromId", "page", "orderId", "algoId", "modifyId", "goodTillDate"]
+BASE = {"symbol": "BTCUSDT", "interval": "1M", "side": "BUY", "type": "LIMIT", "timeInForce": "GTD", "quantity": "0.01"}
+FAR = {"µs": "1760000000000000", "year 10000": "253402300800000", "64 bits": str(2**63 - 1), "digits": LONG}
+
+
+@pytest.mark.parametrize("word", FAR.values(), ids=FAR)
+def test_no_far_number_breaks_the_venue(loop_runner, word):
+    """In every place that takes a number, by itself, in a request that is otherwise sound."""
+    runner, venue, maker = loop_runner
+
+    async def broken():
+        cases = [(*row, {**BASE, name: word}) for row in endpoints() for name in NUMBERS]
+        cases += [
+            ("DELETE", "/fapi/v1/batchOrders", BASE | {"orderIdList": text}) for text in (f'["{word}"]', f"[{word}]")
+        ]
+        for method, path, params in cases:
+            venue.server.clock.jump(61)
+            answer = await maker.request(method, path, **params)
+            if answer.status not in {200, 400, 404}:
+                yield method, path, params, answer.status
+
+    async def found():
+        return [case async for case in broken()]
+
+    assert runner.run(found()) == []
 
 
 @LENIENT

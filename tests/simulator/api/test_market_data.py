@@ -1,6 +1,7 @@
 """Public REST: shapes, strings where the venue sends strings, parameters and their errors."""
 
 import asyncio
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -143,6 +144,35 @@ async def test_a_window_of_candles_starts_where_it_was_asked(venue):
         "/fapi/v1/klines", symbol="BTCUSDT", interval="1m", startTime=start, endTime=start + 3 * MINUTE_MS
     )
     assert [row[0] for row in candles] == [start + i * MINUTE_MS for i in range(4)]
+
+
+@pytest.mark.parametrize("path", ["klines", "markPriceKlines"])
+@pytest.mark.parametrize(
+    ("interval", "first"),
+    [
+        pytest.param("1d", "2019-09-25", id="the day"),
+        pytest.param("1w", "2019-09-23", id="the week"),
+        pytest.param("1M", "2019-09-01", id="the month"),
+    ],
+)
+async def test_candles_begin_with_the_one_in_which_the_symbol_was_listed(venue, path, interval, first):
+    _, info = await venue.get("/fapi/v1/exchangeInfo")
+    (listed_ms,) = (row["onboardDate"] for row in info["symbols"] if row["symbol"] == "BTCUSDT")
+    question = {"symbol": "BTCUSDT", "interval": interval}
+    _, candles = await venue.get(f"/fapi/v1/{path}", **question, startTime=0, limit=1500)
+    assert candles[0][0] == datetime.fromisoformat(f"{first}T00:00Z").timestamp() * 1_000
+    assert candles[0][0] <= listed_ms <= candles[0][6]
+    assert (await venue.get(f"/fapi/v1/{path}", **question, endTime=candles[0][0] - 1)) == (200, [])
+    assert (await venue.get(f"/fapi/v1/{path}", **question, limit=1500))[1][0][0] >= candles[0][0]
+
+
+@pytest.mark.parametrize("interval", ["1m", "1w", "1M"])
+@pytest.mark.parametrize(
+    "start", [1_795_269_168_694_000, 253_402_300_800_000, 2**63 - 1], ids=["µs", "10000", "64 bits"]
+)
+async def test_there_are_no_candles_in_the_future(venue, interval, start):
+    for path in ("klines", "markPriceKlines"):
+        assert await venue.get(f"/fapi/v1/{path}", symbol="BTCUSDT", interval=interval, startTime=start) == (200, [])
 
 
 async def test_mark_candles_open_at_midnight(venue):
