@@ -31,8 +31,6 @@ from phoenix_simulator.exchange.orders import Side
 FASTEST_DEPTH_MS: Final = 50
 """`@depth@0ms` is not told change by change: in recordings of the venue its frames are about 52 ms apart. A replay
 repeats such frames and sends them as they come; the changes of a synthetic market are gathered."""
-FORCE_ORDER_MS: Final = 1_000
-"""At most one forced order per symbol in this time is told to the public."""
 
 
 class DepthBatch:
@@ -85,7 +83,7 @@ class DepthBatch:
 class Rhythm:
     """One stream with an interval that somebody listens to."""
 
-    __slots__ = ("batch", "due_ms", "interval_ms", "seen", "stream")
+    __slots__ = ("batch", "due_ms", "forced", "interval_ms", "seen", "stream")
 
     def __init__(self, stream: StreamName, interval_ms: int, now_ms: int, batch: DepthBatch | None) -> None:
         self.stream = stream
@@ -93,6 +91,8 @@ class Rhythm:
         self.batch = batch
         self.seen: int | None = None
         """What the last frame told: the update id of a partial book, the opening time of a candle."""
+        self.forced: dict[str, OrderForced] = {}
+        """The largest forced order of each symbol since the last frame."""
         self.due_ms = 0
         self.turn(now_ms)
 
@@ -128,7 +128,6 @@ class MarketStreams:
         self._previous_id = {symbol: exchange.listing(symbol).last_update_id for symbol in texts}
         self._batches: dict[str, dict[str, DepthBatch]] = {symbol: {} for symbol in texts}
         self._rhythms: dict[str, Rhythm] = {}
-        self._forced_ms: dict[str, int] = {}
         for symbol, tape in tapes.items():
             tape.on_aggregate = self._aggregate_sender(symbol)
         exchange.listeners.append(self.on_event)
@@ -235,14 +234,13 @@ class MarketStreams:
             self._hub.publish(topic, market.contract_info(listing, self._clock.reported_ms()))
 
     def _force(self, event: OrderForced) -> None:
-        if event.time_ms - self._forced_ms.get(event.symbol, -FORCE_ORDER_MS) < FORCE_ORDER_MS:
-            return
-        self._forced_ms[event.symbol] = event.time_ms
-        payload = market.force_order(self._texts[event.symbol], event, self._clock.reported_ms())
+        """Kept until its second ends: the public is told of the largest only."""
         for name in (f"{event.symbol.lower()}@forceOrder", "!forceOrder@arr"):
-            topic = self._hub.topics.get(name)
-            if topic is not None:
-                self._hub.publish(topic, payload)
+            rhythm = self._rhythms.get(name)
+            if rhythm is not None:
+                held = rhythm.forced.get(event.symbol)
+                if held is None or event.order.orig_steps > held.order.orig_steps:
+                    rhythm.forced[event.symbol] = event
 
     def _aggregate_sender(self, symbol: str) -> Callable[[AggregateTrade], None]:
         def send(aggregate: AggregateTrade) -> None:
@@ -278,6 +276,8 @@ class MarketStreams:
         stream, event_ms = rhythm.stream, self._clock.reported_ms()
         if rhythm.batch is not None:
             self._changes(topic, stream, rhythm.batch, event_ms)
+        elif stream.kind is StreamKind.FORCE_ORDER:
+            self._forced(topic, rhythm, event_ms)
         elif stream.kind is StreamKind.ASSET_INDEX:
             self._asset_indices(topic, stream, event_ms)
         elif stream.candle:
@@ -330,6 +330,11 @@ class MarketStreams:
         rhythm.seen = open_ms
         candle = minutes.candles(interval, open_ms, open_ms, 1)[0]
         self._hub.publish(topic, render(text, interval, candle, event_ms, is_closed=False))
+
+    def _forced(self, topic: Topic, rhythm: Rhythm, event_ms: int) -> None:
+        for symbol, event in rhythm.forced.items():
+            self._hub.publish(topic, market.force_order(self._texts[symbol], event, event_ms))
+        rhythm.forced.clear()
 
     def _partial_depth(self, rhythm: Rhythm, listing: Listing, text: SymbolText, event_ms: int) -> bytes | None:
         if rhythm.seen == listing.last_update_id:

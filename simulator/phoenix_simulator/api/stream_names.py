@@ -74,7 +74,7 @@ _SIMPLE: Final = {
     "ticker": (StreamKind.TICKER, Route.MARKET, 500),
     "rpiDepth@500ms": (StreamKind.RPI_DEPTH, Route.PUBLIC, 500),
     "assetIndex": (StreamKind.ASSET_INDEX, Route.MARKET, 1_000),
-    "forceOrder": (StreamKind.FORCE_ORDER, Route.MARKET, 0),
+    "forceOrder": (StreamKind.FORCE_ORDER, Route.MARKET, 1_000),
 }
 _ALL_SYMBOLS: Final = {
     "!bookTicker": (StreamKind.BOOK_TICKER, Route.PUBLIC, 5_000),
@@ -82,7 +82,7 @@ _ALL_SYMBOLS: Final = {
     "!markPrice@arr@1s": (StreamKind.MARK_PRICE, Route.MARKET, 1_000),
     "!miniTicker@arr": (StreamKind.MINI_TICKER, Route.MARKET, 1_000),
     "!ticker@arr": (StreamKind.TICKER, Route.MARKET, 1_000),
-    "!forceOrder@arr": (StreamKind.FORCE_ORDER, Route.MARKET, 0),
+    "!forceOrder@arr": (StreamKind.FORCE_ORDER, Route.MARKET, 1_000),
     "!assetIndex@arr": (StreamKind.ASSET_INDEX, Route.MARKET, 1_000),
     "!contractInfo": (StreamKind.CONTRACT_INFO, Route.MARKET, 0),
 }

@@ -19,7 +19,7 @@ from phoenix_simulator.server import ServerConfig, run_server
 from yarl import URL
 
 LEVELS = 25
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 """Real seconds that a test waits for something that must come."""
 
 

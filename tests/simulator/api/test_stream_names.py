@@ -24,7 +24,7 @@ from phoenix_simulator.faults import Route
         ("btcusdt@rpiDepth@500ms", StreamKind.RPI_DEPTH, Route.PUBLIC, 500, "rpiDepth@500ms"),
         ("btcusdt@miniTicker", StreamKind.MINI_TICKER, Route.MARKET, 500, "miniTicker"),
         ("btcusdt@ticker", StreamKind.TICKER, Route.MARKET, 500, "ticker"),
-        ("btcusdt@forceOrder", StreamKind.FORCE_ORDER, Route.MARKET, 0, "forceOrder"),
+        ("btcusdt@forceOrder", StreamKind.FORCE_ORDER, Route.MARKET, 1000, "forceOrder"),
         ("btcusd@assetIndex", StreamKind.ASSET_INDEX, Route.MARKET, 1000, "assetIndex"),
         ("!assetIndex@arr", StreamKind.ASSET_INDEX, Route.MARKET, 1000, "!assetIndex@arr"),
         ("!contractInfo", StreamKind.CONTRACT_INFO, Route.MARKET, 0, "!contractInfo"),

@@ -1,6 +1,7 @@
 """Market streams over real sockets: routes, forms, chains, rhythm, and the rules of a connection."""
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 from aiohttp import WSMsgType
@@ -311,6 +312,27 @@ async def test_1024_streams_fit_into_a_url(venue):
     stream = await venue.stream(f"/public/stream?streams={names}/btcusdt@bookTicker")
     venue.level("BUY", "61800.0", "2.000")
     assert (await stream.next())["stream"] == "btcusdt@bookTicker"
+
+
+async def test_of_the_forced_orders_of_a_second_the_public_hears_of_the_largest(venue):
+    streams = [await venue.stream(f"/market/ws/{name}") for name in ("btcusdt@forceOrder", "!forceOrder@arr")]
+
+    async def liquidate(*quantities):
+        venue.mark("61800")
+        for quantity in quantities:
+            gambler = await venue.account(balances={"USDT": str(1_000 * Decimal(quantity))})
+            await gambler.ask("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=100)
+            status, body = await gambler.market("BUY", quantity)
+            assert status == 200, body
+        venue.mark("61000")
+        venue.server.clock.jump(1)
+
+    for quantities, told in ((("0.100", "0.200", "0.050"), "0.200"), (("0.060",), "0.060")):
+        await liquidate(*quantities)
+        for stream in streams:
+            frame = await stream.next()
+            assert (frame["e"], frame["o"]["s"], frame["o"]["S"]) == ("forceOrder", "BTCUSDT", "SELL")
+            assert (frame["o"]["q"], frame["o"]["z"], frame["o"]["X"]) == (told, told, "FILLED")
 
 
 async def test_the_venue_pings_and_cuts_who_does_not_answer(venue):
