@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from phoenix_simulator.api.params import Params
-from phoenix_simulator.exchange import checks
+from phoenix_simulator.exchange import checks, errors
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.orders import (
@@ -23,6 +23,7 @@ _CONDITIONAL_TYPES: Final = frozenset(
     {"STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"}
 )
 _SUSPENDED_PRICE_MATCHES: Final = frozenset({"OPPONENT_10", "OPPONENT_20"})
+_TRUTH: Final = {"true": True, "false": False}
 _RESPONSE_TYPES: Final = frozenset({"ACK", "RESULT"})
 
 E = TypeVar("E", bound=StrEnum)
@@ -60,7 +61,8 @@ def new_order(params: Params, exchange: Exchange) -> NewOrder:
         time_in_force=None
         if time_in_force is None
         else enumerated(TimeInForce, time_in_force, VenueError(-1115, "Invalid timeInForce.")),
-        reduce_only=reduce_only(params) or False,
+        # A value that is none is told late in the chain, with the modes.
+        reduce_only=_TRUTH.get((params.raw("reduceOnly") or "false").lower()),
         client_order_id=client_order_id,
         position_side=position_side(params),
         stp_mode=StpMode.EXPIRE_MAKER
@@ -132,16 +134,14 @@ def optional_symbol(params: Params, exchange: Exchange) -> str | None:
 
 
 def reduce_only(params: Params) -> bool | None:
+    """None where absent; -4062 for what is neither true nor false."""
     text = params.raw("reduceOnly")
-    match None if text is None else text.lower():
-        case None:
-            return None
-        case "true":
-            return True
-        case "false":
-            return False
-        case _:
-            raise VenueError(-4062, "Invalid or improper reduceOnly value.")
+    if text is None:
+        return None
+    value = _TRUTH.get(text.lower())
+    if value is None:
+        raise errors.bad_reduce_only()
+    return value
 
 
 def price_match(params: Params) -> PriceMatch:

@@ -317,9 +317,11 @@ def _check_counter_price(listing: Listing, side: Side) -> None:
         raise errors.counter_price_out_of_bound()
 
 
-def _check_modes(account: Account, position_side: PositionSide, *, reduce_only: bool) -> None:
+def _check_modes(account: Account, position_side: PositionSide, *, reduce_only: bool | None) -> None:
     if account.hedge_mode == (position_side is PositionSide.BOTH):
         raise errors.position_side_mismatch()
+    if reduce_only is None:
+        raise errors.bad_reduce_only()
     if account.hedge_mode and reduce_only:
         raise errors.not_required(name="reduceOnly")
 

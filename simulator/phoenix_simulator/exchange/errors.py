@@ -70,6 +70,7 @@ no_position_for_margin = _refusal(-4054, "Cannot add position margin: position i
 amount_not_positive = _refusal(-4055, "Amount must be positive.")
 same_position_mode = _refusal(-4059, "No need to change position side.")
 position_side_mismatch = _refusal(-4061, "Order's position side does not match user's setting.")
+bad_reduce_only = _refusal(-4062, "Invalid or improper reduceOnly value.")
 position_mode_open_orders = _refusal(-4067, "Position side cannot be changed if there exists open orders.")
 position_mode_position = _refusal(-4068, "Position side cannot be changed if there exists position.")
 duplicate_client_order_id = _refusal(-4116, "ClientOrderId is duplicated.")

@@ -186,7 +186,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Required for LIMIT unless `price_match` is given (−1102); refused with MARKET (−1106)."""
     time_in_force: TimeInForce | None = None
     """Required for LIMIT (−1102), refused for MARKET (−1106)."""
-    reduce_only: bool = False
+    reduce_only: bool | None = False
+    """None for what is neither true nor false (−4062)."""
     client_order_id: str | None = None
     """Generated (22 characters) where None."""
     position_side: PositionSide = PositionSide.BOTH
@@ -196,7 +197,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def only_reduces(self) -> bool:
-        return self.reduce_only or self.position_side.is_closed_by(self.side)
+        return self.reduce_only is True or self.position_side.is_closed_by(self.side)
 
 
 class OrderRef(msgspec.Struct, frozen=True):

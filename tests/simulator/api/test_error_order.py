@@ -60,7 +60,6 @@ CHAIN = [
     Defect("enumeration", {"type": "LIMIT_MAKER"}, -1116, "Invalid orderType."),
     Defect("enumeration", {"timeInForce": "DAY"}, -1115, "Invalid timeInForce."),
     Defect("enumeration", {"positionSide": "FLAT"}, -4060, "Invalid position side."),
-    Defect("enumeration", {"reduceOnly": "maybe"}, -4062, "Invalid or improper reduceOnly value."),
     Defect("client id", {"newClientOrderId": "x" * 37}, -4015, "Client order id is not valid."),
     Defect("client id", {"newClientOrderId": "resting"}, -4116, "ClientOrderId is duplicated."),
     Defect("decimals", {"price": "61000.001"}, -1111, "Precision is over the maximum defined for this asset."),
@@ -79,6 +78,7 @@ CHAIN = [
     ),
     Defect("percent price", {"price": "64890.1"}, -4016, "Limit price can't be higher than 64890.00."),
     Defect("position side", {"positionSide": "LONG"}, -4061, "Order's position side does not match user's setting."),
+    Defect("position side", {"reduceOnly": "maybe"}, -4062, "Invalid or improper reduceOnly value."),
     Defect("reduce only", {"reduceOnly": "true"}, -2022, "ReduceOnly Order is rejected."),
     Defect("margin", {"quantity": "999"}, -2019, "Margin is insufficient."),
     Defect(
@@ -115,10 +115,8 @@ def both(first, second):
         # Nobody knows what an order of an unknown type must have.
         return first.code == -1100
     # The second symbol has filters of its own, a market order no price, and no reduce-only order a margin or notional.
-    names = first.changes.keys() | second.changes.keys()
-    if "reduceOnly" in names and {first.stage, second.stage} & {"notional", "margin"}:
-        return False
-    if {first.stage, second.stage} == {"notional", "margin"}:
+    stages = {first.stage, second.stage}
+    if stages in ({"notional", "margin"}, {"reduce only", "notional"}, {"reduce only", "margin"}):
         return False
     return not (first.stage == "symbol" and first.code == -4140 and {"price", "quantity"} & second.changes.keys())
 
