@@ -28,6 +28,21 @@ async def test_rate_limits_are_left_out_where_nobody_wants_them(client: Client) 
     assert "rateLimits" not in reply
 
 
+@documented("Websocket API General Info, Rate limits; the official SDK reads them of every reply, order.status too")
+async def test_every_answer_says_what_it_cost(client: Client) -> None:
+    api = await client.ws_api()
+    client.has_traded = True
+    placed = await api.ask("order.place", client.ws_signed(await client.quote()))
+    reference = {"symbol": client.symbol, "orderId": placed["result"]["orderId"]}
+    for method in ("order.status", "order.cancel", "order.status", "account.balance"):
+        reply = await api.ask(method, client.ws_signed(reference))
+        (limit,) = reply["rateLimits"]
+        assert (reply["status"], limit["rateLimitType"], limit["interval"]) == (200, "REQUEST_WEIGHT", "MINUTE")
+        assert 0 < limit["count"] <= limit["limit"]
+    refused = await api.ask("order.cancel", client.ws_signed(reference))
+    assert (refused["error"]["code"], len(refused["rateLimits"])) == (-2011, 1)
+
+
 @documented("Websocket API, New Order, Modify Order, Query Order, Cancel Order (TRADE)")
 async def test_an_order_lives_and_dies_over_one_socket(client: Client) -> None:
     api = await client.ws_api()

@@ -66,10 +66,19 @@ class TestReservation:
         assert poor.refused(poor.amend, order, "0.490", "59990") == -2019
         assert poor.amend(order, "0.450", "59990").leaves_steps == 300
 
-    def test_a_market_order_is_priced_at_the_worse_of_mark_and_touch(self, poor):
-        poor.mark("60300")
-        assert poor.refused(poor.market, BUY, "0.332") == -2019
-        assert poor.market(BUY, "0.331").status is OrderStatus.FILLED
+    @pytest.mark.parametrize(
+        ("side", "mark", "too_much", "enough"),
+        [
+            pytest.param(BUY, "60300", "0.332", "0.331", id="mark is dearer than the ask"),
+            pytest.param(BUY, "58000", "0.334", "0.322", id="the ask is dearer than mark"),
+            pytest.param(SELL, "60300", "0.332", "0.331", id="mark is dearer than the bid"),
+            pytest.param(SELL, "58000", "0.334", "0.322", id="the bid is dearer than mark"),
+        ],
+    )
+    def test_a_market_order_is_priced_at_the_worse_of_mark_and_touch(self, poor, side, mark, too_much, enough):
+        poor.mark(mark)
+        assert poor.refused(poor.market, side, too_much) == -2019
+        assert poor.market(side, enough).status is OrderStatus.FILLED
 
     def test_unrealised_profit_can_be_traded_but_not_withdrawn(self, poor):
         poor.long("0.100")
