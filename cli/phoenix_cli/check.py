@@ -16,8 +16,9 @@ from typing import get_args
 
 from phoenix_crds.account import Environment
 from phoenix_crds.consistency import check_together
+from phoenix_crds.documents import Document
 from phoenix_crds.maker import Mode
-from phoenix_crds.manifests import MANIFEST_SUFFIXES, STDIN, Loaded, load_manifests
+from phoenix_crds.manifests import MANIFEST_SUFFIXES, STDIN, STDIN_NAME, Loaded, load_manifests
 from phoenix_crds.problems import Problem, Severity
 
 _CAPTURE_SUFFIX = ".gz"
@@ -129,8 +130,9 @@ def _check_others(loaded: Loaded, report: Report) -> Iterator[Problem]:
     if not loaded.others:
         return
     # The simulator is imported where it is needed: manifests alone are checked without it.
-    from phoenix_simulator.scenario import KIND, ScenarioError, parse_scenario, path_of  # noqa: PLC0415 - see above
+    from phoenix_simulator.scenario import KIND  # noqa: PLC0415 - see above
 
+    judged: set[str] = set()
     for document in loaded.others:
         kind = document.value.get("kind") if isinstance(document.value, dict) else None
         if kind != KIND:
@@ -139,13 +141,29 @@ def _check_others(loaded: Loaded, report: Report) -> Iterator[Problem]:
                 document.file, document.line(("kind",)), "kind", f"{kind} is no kind of ours", f"ours: {kinds}"
             )
             continue
-        try:
+        # The exchange takes a file whole: one that it would refuse is wrong once, however many documents are in it.
+        if document.file not in judged:
+            problem = _scenario_problem(document)
+            if problem is None:
+                report.scenarios += 1
+            else:
+                yield problem
+        judged.add(document.file)
+
+
+def _scenario_problem(document: Document) -> Problem | None:
+    """As the exchange will read it: the file itself, which is there but for standard input."""
+    from phoenix_simulator.scenario import ScenarioError, load_scenario, parse_scenario, path_of  # noqa: PLC0415 - as above
+
+    try:
+        if document.file == STDIN_NAME:
             parse_scenario(document.value, document.file)
-        except ScenarioError as error:
-            line = document.line(path_of(error.field))
-            yield Problem(document.file, line, error.field, error.reason, _scenario_hint(error.field))
         else:
-            report.scenarios += 1
+            load_scenario(Path(document.file))
+    except ScenarioError as error:
+        line = document.line(path_of(error.field)) if error.line is None else error.line
+        return Problem(document.file, line, error.field, error.reason, _scenario_hint(error.field))
+    return None
 
 
 def _scenario_hint(field_name: str) -> str:

@@ -14,6 +14,8 @@ from phoenix_crds.validation import validate
 
 MANIFEST_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STDIN = "-"
+STDIN_NAME = "(standard input)"
+"""What standard input is called where a file would be named."""
 _KINDS: dict[str, type[MarketMaker] | type[TradingAccount]] = {
     "MarketMaker": MarketMaker,
     "TradingAccount": TradingAccount,
@@ -79,7 +81,7 @@ def load_manifests(paths: Iterable[str | Path]) -> Loaded:
 
 def _contents(path: str | Path, loaded: Loaded) -> Iterator[tuple[str, bytes]]:
     if str(path) == STDIN:
-        yield "(standard input)", sys.stdin.buffer.read()
+        yield STDIN_NAME, sys.stdin.buffer.read()
         return
     found = Path(path)
     files = [found]

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import yaml
 
 from phoenix_simulator.api.limits import LimitSettings
 from phoenix_simulator.exchange.book import QueueModel
@@ -35,6 +34,7 @@ from phoenix_simulator.faults import Fault, Seconds
 from phoenix_simulator.latency import LatencySettings
 from phoenix_simulator.market.agents import Agent
 from phoenix_simulator.market.regimes import RegimeName
+from phoenix_simulator.scenario_text import Steps, TextError, read_text
 
 API_VERSION = "phoenix.trading/v1alpha1"
 KIND = "Scenario"
@@ -135,18 +135,13 @@ def load_scenario(path: Path) -> Scenario:
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(str(path), "", f"cannot be read: {error}") from None
     try:
-        document = yaml.safe_load(text)
-        nodes = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark is not None else None
-        raise ScenarioError(str(path), "", getattr(error, "problem", None) or "is no YAML", line) from None
+        written = read_text(text)
+    except TextError as error:
+        raise ScenarioError(str(path), "", error.reason, error.line) from None
     try:
-        return parse_scenario(document, str(path))
+        return parse_scenario(written.document, str(path))
     except ScenarioError as error:
-        line = (
-            None if nodes is None else _line_of(nodes, (*path_of(error.field), *_UNKNOWN_FIELD.findall(error.reason)))
-        )
+        line = written.line_of((*path_of(error.field), *_UNKNOWN_FIELD.findall(error.reason)))
         raise ScenarioError(error.path, error.field, error.reason, line) from None
 
 
@@ -165,7 +160,7 @@ def parse_scenario(document: object, path: str) -> Scenario:
     return parsed.spec
 
 
-def path_of(field: str) -> tuple[str | int, ...]:
+def path_of(field: str) -> Steps:
     """`spec.faults[0].kind` → its path; steps without a name (`[...]`, a key of a map) end it."""
     known = field.partition("[...]")[0]
     return tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", known))
@@ -216,21 +211,3 @@ def _wrong_expectations(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def _condition_symbol(fault: Fault) -> str | None:
     return None if fault.when is None else fault.when.symbol
-
-
-def _line_of(node: yaml.Node, steps: tuple[str | int, ...]) -> int:
-    """Of the value at the path, or of the deepest part of it that is there."""
-    line: int = node.start_mark.line + 1
-    for step in steps:
-        match node:
-            case yaml.MappingNode():
-                found = next(((key, value) for key, value in node.value if key.value == step), None)
-                if found is None:
-                    return line
-                line, node = found[0].start_mark.line + 1, found[1]
-            case yaml.SequenceNode() if isinstance(step, int) and step < len(node.value):
-                node = node.value[step]
-                line = node.start_mark.line + 1
-            case _:
-                return line
-    return line

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from phoenix_cli.__main__ import main
+from phoenix_simulator.__main__ import main as exchange
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -131,7 +132,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
         ("regime: calm", "regime: clam", 5, "there are: calm, trend, jump, toxic, one-sided, thin, quiet"),
         ("BTCUSDT", "DOGEUSDT", 4, "DOGEUSDT is not listed here; known symbols"),
         ("kind: silence", "kind: silent", 7, "there are: silence, gap"),
-        ("startSeconds: 3", "startSecond: 3", 7, "unknown field `startSecond`"),
+        ("startSeconds: 3", "startSecond: 3", 8, "unknown field `startSecond`"),
         ("startSeconds: 3", "startSeconds: -3", 8, ">= 0"),
         ("startSeconds: 3", "startSeconds: soon", 8, "Expected `float`"),
         ("kind: Scenario", "kind: Scenery", 2, "Scenery is no kind of ours"),
@@ -166,6 +167,27 @@ def test_a_mistake_in_a_scenario_is_told_with_its_line(
     error = capsys.readouterr().err
     assert error.startswith(f"{file}:{line}: error: ")
     assert said in error
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        pytest.param(SCENARIO + "  seed: 1\n  seed: 2\n", 14, "is here twice", id="a key twice"),
+        pytest.param(SCENARIO + "---\n" + MAKER, 13, "another document", id="a maker beside it"),
+        pytest.param(SCENARIO.replace("startSeconds: 3", "stream: depht"), 8, "matches no stream", id="a misspelling"),
+    ],
+)
+def test_what_the_exchange_would_refuse_is_refused_here_and_the_other_way_round(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, line: int, said: str
+) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert check(file) == 1
+    assert said in (checked := capsys.readouterr().err)
+    assert f"{file}:{line}: error" in checked
+    assert exchange(["--scenario", str(file)]) == 1
+    assert said in (refused := capsys.readouterr().err)
+    assert f"{file}:{line}: " in refused
 
 
 @pytest.mark.parametrize(

@@ -165,13 +165,23 @@ def test_what_is_wrong_is_said_with_file_and_field(tmp_path, text, field, reason
         pytest.param("  expect:\n    - kind: quoting\n", 5, id="what is missing, where it should be"),
         pytest.param("  markets:\n    BTCUSDT: {regime: wild}\n", 4, id="below a key, as far as it is told"),
         pytest.param("  faults: [\n", 5, id="no YAML"),
+        pytest.param("  seed: 1\n  markets: {}\n  seed: 2\n", 6, id="a key twice"),
+        pytest.param("  markets: {BTCUSDT: {regime: calm, regime: jump}}\n", 4, id="a key twice in one line"),
+        pytest.param("  faults:\n    - {kind: gap, startSeconds: 1:30}\n", 5, id="a time that is no number"),
+        pytest.param("  seed: 0x10\n", 4, id="a number that is a text"),
+        pytest.param("  seed: !!timestamp 2024-99-99\n", None, id="a date that is none"),
+        pytest.param(f"  seed: {'9' * 5_000}\n", None, id="more digits than can be read"),
+        pytest.param("  seed: 1\n---\nspec: {}\n", 5, id="a second document"),
+        pytest.param(f"  faults: {'[' * 800}\n", None, id="nested too deeply"),
+        pytest.param("  markets: &m {BTCUSDT: *m}\n", 4, id="an anchor in itself"),
     ],
 )
 def test_the_line_is_told(tmp_path, spec, line):
     with pytest.raises(ScenarioError) as caught:
         load(tmp_path, HEAD + "spec:\n" + spec)
     assert caught.value.line == line
-    assert str(caught.value).startswith(f"{tmp_path / 'scenario.yaml'}:{line}: ")
+    place = tmp_path / "scenario.yaml"
+    assert str(caught.value).startswith(f"{place}: " if line is None else f"{place}:{line}: ")
 
 
 @pytest.mark.parametrize(
