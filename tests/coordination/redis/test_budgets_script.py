@@ -493,6 +493,24 @@ def test_a_foreign_value_is_refused_by_name(told, key, field):
         Worker(told).ask(1)
 
 
+@pytest.mark.parametrize("key", [ACCOUNT.orders, EGRESS.weight])
+@pytest.mark.parametrize(
+    "window",
+    [
+        "{0/0, 0, 1, 0, {}, {}}",
+        "{1, 1/0, 1, 0, {}, {}}",
+        "{1, 0, 'x', 0, {}, {}}",
+        "{1, 0, 1, 0, {1, 2, 0/0}, {}}",
+        "{1, 0, 1, 0, {1, 2}, {}}",
+        "{1, 0, 1, 0, {}, 1}",
+    ],
+)
+def test_a_window_of_what_is_no_number_is_refused_by_name(told, key, window):
+    told.client.eval(f"return redis.call('HSET', KEYS[1], 'window', cmsgpack.pack({window}))", 1, key)
+    with pytest.raises(redis.exceptions.ResponseError, match=f"FOREIGN {key} holds no budget"):
+        Worker(told).ask(1)
+
+
 # -- admission -----------------------------------------------------------------------------------------
 
 

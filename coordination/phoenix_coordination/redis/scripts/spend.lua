@@ -60,10 +60,22 @@ local function refuse(key)
   error({foreign = 'FOREIGN ' .. key .. ' holds no budget: it is not ours'})
 end
 
-local function unpacked(key, text, length)
+local function is_finite(value)
+  return type(value) == 'number' and math.abs(value) < math.huge
+end
+
+-- So many finite numbers, and behind them so many lists of such.
+local function unpacked(key, text, numbers, lists)
   if not text then return nil end
   local read, list = pcall(cmsgpack.unpack, text)
-  if not read or type(list) ~= 'table' or #list ~= length then refuse(key) end
+  if not read or type(list) ~= 'table' or #list ~= numbers + lists then refuse(key) end
+  for index, value in ipairs(list) do
+    if index <= numbers then value = {value} end
+    if type(value) ~= 'table' or (index > numbers and #value % 3 ~= 0) then refuse(key) end
+    for _, number in ipairs(value) do
+      if not is_finite(number) then refuse(key) end
+    end
+  end
   return list
 end
 
@@ -73,7 +85,7 @@ end
 -- Its time is the server's, moved ahead by as much as that has ever gone back.
 local function open(key, need)
   local found = redis.call('HMGET', key, 'window', 'h:' .. holder)
-  local kept, own = unpacked(key, found[1], 6), unpacked(key, found[2], 5 + #need.windows)
+  local kept, own = unpacked(key, found[1], 4, 2), unpacked(key, found[2], 5 + #need.windows, 0)
   if not kept then
     if redis.call('EXISTS', key) == 1 then refuse(key) end
     kept = {server_ms, 0, server_ms, 0, {}, {}}
