@@ -88,6 +88,8 @@ async def test_the_seed_is_in_force_and_takes_nothing_back(unseeded_redis):
             await account.resume(1, "anna")
         seeded = await account.seed(NONE, 0, "", "runner")
         assert (seeded.level, seeded.epoch, seeded.seeded) == (HALT, 1, True)
+        again = await account.seed(HALT, 1, "before anybody came", "runner")
+        assert seeded.source == again.source == "anna", "who merely seeds it has not raised it"
         assert (await account.seed(FLATTEN, 7, "as the status says", "operator")).level is FLATTEN
 
 

@@ -7,6 +7,7 @@
 --   * Two stops that are not known to be one become one that is above both, with the reasons of both, as where a person stops
 --     what is stopped already: who knows the one alone does not lift the other. Whichever of the two lies here and is told
 --     the other; and telling either again changes nothing.
+--   * Who raised it, and when, stays with it: who merely seeds it has not.
 --   * What was resumed stays so, where an older stop is told. A memory that is older, and adds nothing, changes nothing but
 --     the seed. A seed counts for one run of the server: one that came back may have come back with older data, and is told
 --     again.
@@ -26,7 +27,8 @@ end
 local stored = {level = level, epoch = epoch, reason = found[3] or ''}
 local told = {level = tonumber(ARGV[1]), epoch = tonumber(ARGV[2]), reason = ARGV[3]}
 local seeded = (found[4] == run or ARGV[6] == '1') and run or ''
-local changed = seeded ~= '' and seeded ~= found[4]
+local seeds = seeded ~= '' and seeded ~= found[4]
+local learns = false
 
 local AND, OTHERS, LONGEST = '; and ', '; and others', 600
 local function gives(whole, part)
@@ -56,11 +58,11 @@ end
 if stored.level > 0 and told.level > 0 then
   local same = stored.level == told.level and stored.epoch == told.epoch and stored.reason == told.reason
   if not same and not includes(stored, told) then
-    changed = true
+    learns = true
     stored = includes(told, stored) and told or both(stored, told)
   end
 elseif told.epoch > stored.epoch or (told.epoch == stored.epoch and told.level > stored.level) then
-  changed = true
+  learns = true
   if told.level >= stored.level then
     stored = told
   else
@@ -68,9 +70,14 @@ elseif told.epoch > stored.epoch or (told.epoch == stored.epoch and told.level >
   end
 end
 local text = string.format('%.0f', stored.epoch)
-if changed then
-  redis.call('HSET', KEYS[1], 'level', stored.level, 'epoch', text, 'reason', stored.reason, 'seeded', seeded,
+if learns then
+  redis.call('HSET', KEYS[1], 'level', stored.level, 'epoch', text, 'reason', stored.reason,
     'source', ARGV[4], 'at_ms', ARGV[5])
+end
+if seeds then
+  redis.call('HSET', KEYS[1], 'level', stored.level, 'epoch', text, 'reason', stored.reason, 'seeded', seeded)
+end
+if learns or seeds then
   redis.call('PUBLISH', ARGV[7], text)
 end
 return {tostring(stored.level), text, stored.reason, seeded == run and '1' or ''}
