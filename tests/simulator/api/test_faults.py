@@ -470,7 +470,8 @@ async def test_faults_are_listed_and_removed(venue):
         (first + 1, False, "outage"),
     ]
     assert (await venue.control("DELETE", f"/sim/fault?id={first}"))[0] == 200
-    assert (await venue.control("DELETE", f"/sim/fault?id={first}"))[0] == 400
+    for nobody in (first, "first", "9" * 5_000):
+        assert (await venue.control("DELETE", f"/sim/fault?id={nobody}"))[0] == 400
     await venue.control("DELETE", "/sim/fault")
     assert (await venue.control("GET", "/sim/fault"))[1] == []
 

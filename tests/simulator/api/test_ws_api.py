@@ -135,8 +135,9 @@ async def test_public_questions_need_no_key(api):
     assert depth["result"]["bids"][0] == ["61800.00", "1.000"]
     assert (await api.send("ticker.book", {"symbol": "BTCUSDT"}))["result"]["askPrice"] == "61800.10"
     assert len((await api.send("ticker.price", {}))["result"]) == 2
-    bad = await api.send("depth", {"symbol": "BTCUSDT", "limit": 7})
-    assert (bad["status"], bad["error"]["code"]) == (400, -4021)
+    for limit, code in ((7, -4021), (2**63, -1100), ("9" * 5_000, -1100)):
+        bad = await api.send("depth", {"symbol": "BTCUSDT", "limit": limit})
+        assert (bad["status"], bad["error"]["code"]) == (400, code)
 
 
 async def test_the_listen_key_is_the_one_of_rest(api, maker):
