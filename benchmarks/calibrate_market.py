@@ -241,7 +241,7 @@ def regimes_table(options: argparse.Namespace) -> str:
 def queues_table(options: argparse.Namespace) -> str:
     columns: dict[str, dict[str, str]] = {}
     for model in QueueModel:
-        cells = columns.setdefault(model.word, {})
+        cells = columns.setdefault(model.value, {})
         for title, source, seconds in _markets(options):
             for away_ticks in (0, 60):
                 told = naive_maker(BUILT_IN[source().symbol], source(), seconds, away_ticks, model)

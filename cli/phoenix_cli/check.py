@@ -36,20 +36,26 @@ _ROOM_TO_SHRINK = Decimal("1.5")  # times the least notional: below, decay and l
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
         "-f",
         "--filename",
         dest="paths",
         metavar="PATH",
         action="extend",
         nargs="+",
-        required=True,
         help="manifests and scenarios (.yaml, .yml, .json), captures (.gz), directories of them, - for standard input",
     )
+    what.add_argument("--schema", action="store_true", help="print the JSON schema of scenarios, for an editor")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.schema:
+        from phoenix_simulator.scenario_schema import scenario_schema  # noqa: PLC0415 - as below
+
+        print(json.dumps(scenario_schema(), indent=2))
+        return 0
     report = check(args.paths)
     if args.output == "json":
         print(json.dumps(report.as_json(), indent=2))
@@ -167,6 +173,7 @@ def _scenario_problem(document: Document) -> Problem | None:
 
 
 def _scenario_hint(field_name: str) -> str:
+    from phoenix_simulator.exchange.book import QueueModel  # noqa: PLC0415 - as above
     from phoenix_simulator.expectations import Expectation  # noqa: PLC0415 - as above
     from phoenix_simulator.faults import Fault  # noqa: PLC0415 - as above
     from phoenix_simulator.market.agents import Agent  # noqa: PLC0415 - as above
@@ -181,6 +188,8 @@ def _scenario_hint(field_name: str) -> str:
             return f"there are: {', '.join(str(kind.__struct_config__.tag) for kind in kinds)}"
         case "regime":
             return f"there are: {', '.join(RegimeName)}"
+        case "queueModel":
+            return f"there are: {', '.join(model.value for model in QueueModel)}"
         case _:
             return "docs/exchange.md lists the fields of a scenario"
 

@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--queue-model",
-        choices=[model.word for model in QueueModel],
+        choices=[model.value for model in QueueModel],
         help="where in a queue others cancel: behind us (pessimistic, the default), evenly, or ahead of us",
     )
     add("--speed", type=float, metavar="N", help="how much faster than life (default 1)")
@@ -162,7 +162,7 @@ def _config(arguments: argparse.Namespace) -> ServerConfig:
         raise RefusedError(f"--latency {error}") from None
     venue = scenario.venue
     if arguments.queue_model is not None:
-        venue = msgspec.structs.replace(venue, queue_model=arguments.queue_model)
+        venue = msgspec.structs.replace(venue, queue_model=QueueModel(arguments.queue_model))
     return ServerConfig(
         host=arguments.host,
         port=arguments.port,

@@ -56,13 +56,6 @@ class ScenarioError(ValueError):
         self.line = line
 
 
-def _member(kind: type[QueueModel] | type[AmendmentEnd] | type[FillEvent], field: str, name: str) -> str:
-    known = [member.name.lower() for member in kind]
-    if name not in known:
-        raise ValueError(f"{field} is {name!r}; choose one of {', '.join(known)}")
-    return name.upper()
-
-
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     pass
 
@@ -83,19 +76,22 @@ class MarketPlan(_Body, frozen=True, kw_only=True):
 class VenueChoices(_Body, frozen=True, kw_only=True):
     """What the venue's documentation leaves open (see `exchange/settings.py`), by name."""
 
-    queue_model: str = QueueModel.PESSIMISTIC.word
-    amendment_end: str = AmendmentEnd.CANCELED.name.lower()
-    fill_events: tuple[str, ...] = tuple(kind.name.lower() for kind in ExchangeSettings().fill_events)
+    queue_model: QueueModel = QueueModel.PESSIMISTIC
+    amendment_end: AmendmentEnd = AmendmentEnd.CANCELED
+    fill_events: tuple[FillEvent, ...] = ExchangeSettings().fill_events
     limits: LimitSettings = LimitSettings()
     insurance_fund: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """What the insurance fund begins with in each margin asset; where it cannot pay, others are deleveraged."""
 
+    def __post_init__(self) -> None:
+        self.exchange_settings()
+
     def exchange_settings(self) -> ExchangeSettings:
-        """ValueError names the choice that does not exist."""
+        """ValueError where the choices contradict each other."""
         return ExchangeSettings(
-            queue_model=QueueModel[_member(QueueModel, "queueModel", self.queue_model)],
-            amendment_end=AmendmentEnd[_member(AmendmentEnd, "amendmentEnd", self.amendment_end)],
-            fill_events=tuple(FillEvent[_member(FillEvent, "fillEvents", name)] for name in self.fill_events),
+            queue_model=self.queue_model,
+            amendment_end=self.amendment_end,
+            fill_events=self.fill_events,
             insurance_fund_e8=None if self.insurance_fund is None else self.insurance_fund * E8,
         )
 
@@ -114,14 +110,13 @@ class Scenario(_Body, frozen=True, kw_only=True):
         for symbol in self.markets:
             if symbol not in BUILT_IN:
                 raise ValueError(f"{symbol} is not listed here; known symbols: {', '.join(BUILT_IN)}")
-        self.venue.exchange_settings()
 
 
 class _Metadata(msgspec.Struct, frozen=True):
     name: str = ""
 
 
-class _Document(_Body, frozen=True, kw_only=True):
+class Document(_Body, frozen=True, kw_only=True):
     api_version: str
     kind: str
     metadata: _Metadata = _Metadata()
@@ -148,7 +143,7 @@ def load_scenario(path: Path) -> Scenario:
 def parse_scenario(document: object, path: str) -> Scenario:
     """Of a parsed document; `path` is for the message."""
     try:
-        parsed = msgspec.convert(document, type=_Document)
+        parsed = msgspec.convert(document, type=Document)
     except msgspec.ValidationError as error:
         reason, _, field = str(error).partition(" - at `$")
         raise ScenarioError(path, field.rstrip("`").lstrip("."), reason) from None

@@ -140,6 +140,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
         ("kind: quoting", "kind: quoted", 12, "there are: audit-clean, quoting"),
         ("kind: quoting, symbol: BTCUSDT", "kind: quoting, symbol: NOPE", 12, "NOPE is not listed here"),
         ("kind: pick-off", "kind: pick-on", 5, "there are: pick-off, queue-jump"),
+        ("spec:", "spec:\n  venue: {queueModel: magic}", 5, "there are: pessimistic, proportional, optimistic"),
     ],
     ids=[
         "regime",
@@ -153,6 +154,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
         "expectation",
         "expected symbol",
         "agent",
+        "queue model",
     ],
 )
 def test_a_mistake_in_a_scenario_is_told_with_its_line(

@@ -71,8 +71,8 @@ def test_json_is_read_too_and_an_empty_spec_is_a_calm_day(tmp_path):
             "float",
             id="fault field",
         ),
-        pytest.param(HEAD + "spec: {venue: {queueModel: magic}}\n", "spec", "queueModel", id="queue model"),
-        pytest.param(HEAD + "spec: {venue: {fillEvents: [account]}}\n", "spec", "exactly once", id="fill events"),
+        pytest.param(HEAD + "spec: {venue: {queueModel: magic}}\n", "spec.venue.queueModel", "magic", id="queue model"),
+        pytest.param(HEAD + "spec: {venue: {fillEvents: [account]}}\n", "spec.venue", "exactly once", id="fill events"),
         pytest.param(
             HEAD + "spec: {faults: [{kind: gap}, {kind: gap, symbol: XYZ*}]}\n",
             "spec.faults[1].symbol",

@@ -20,7 +20,7 @@ done had our orders been there:
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
-from enum import Enum, auto
+from enum import Enum
 
 import msgspec
 
@@ -32,17 +32,12 @@ Level = tuple[int, int]
 class QueueModel(Enum):
     """Where in a level's queue the background cancels, between two bounds that hold whatever really happened."""
 
-    PESSIMISTIC = auto()
+    PESSIMISTIC = "pessimistic"
     """Behind us first: an order advances only when what is ahead exceeds what the level still holds."""
-    PROPORTIONAL = auto()
+    PROPORTIONAL = "proportional"
     """Evenly along the queue."""
-    OPTIMISTIC = auto()
+    OPTIMISTIC = "optimistic"
     """Ahead of us first."""
-
-    @property
-    def word(self) -> str:
-        """How people write it."""
-        return self.name.lower()
 
     def ahead_after_cancel(self, ahead: int, before: int, after: int) -> int:
         """Background steps ahead of an order once the level's background fell from `before` to `after`."""

@@ -1,6 +1,6 @@
 """What the venue's documentation leaves open, as choices: a client must be right under each of them."""
 
-from enum import Enum, auto
+from enum import Enum
 
 import msgspec
 
@@ -11,18 +11,18 @@ from phoenix_simulator.exchange.orders import ExecutionType, OrderStatus
 class FillEvent(Enum):
     """The private events of one fill."""
 
-    TRADE_LITE = auto()
-    OPENING = auto()
+    TRADE_LITE = "trade_lite"
+    OPENING = "opening"
     """NEW, or AMENDMENT where an amendment took at once; only before the first fill."""
-    ACCOUNT = auto()
-    TRADE = auto()
+    ACCOUNT = "account"
+    TRADE = "trade"
 
 
 class AmendmentEnd(Enum):
     """How an order ends that its own amendment cancels (post-only would take; quantity not above what is filled)."""
 
-    CANCELED = auto()
-    EXPIRED = auto()
+    CANCELED = "canceled"
+    EXPIRED = "expired"
 
     @property
     def outcome(self) -> tuple[ExecutionType, OrderStatus]:
@@ -46,5 +46,5 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if sorted(kind.value for kind in self.fill_events) != sorted(kind.value for kind in FillEvent):
-            msg = f"fill_events must name each of {[kind.name for kind in FillEvent]} exactly once"
+            msg = f"fillEvents must name each of {', '.join(kind.value for kind in FillEvent)} exactly once"
             raise ValueError(msg)
