@@ -39,15 +39,18 @@ class Outcome:
 # The core's coverage is part of its contract: a branch of it that no test has seen may be an order that nobody meant.
 CORE_COVERAGE = ("--cov=phoenix_worker.core", "--cov-branch", "--cov-report=term:skip-covered", "--cov-fail-under=95")
 
+# Sockets and processes are waited for half of the time: two side by side keep two cores at work.
+TWO = ("-n", "2")
+
 # A scenario mostly waits (for silence to be noticed, for a back-off to pass), so several run side by side on two cores.
 WAITING = ("-n", "3", "--dist", "loadscope")
 
 SUITES = (
     Suite("core", "the engine: rules, tables, properties", ("tests/worker/core",), CORE_COVERAGE),
-    Suite("house", "models, commands, the house itself", ("tests/crds", "tests/cli", "tests/house")),
-    Suite("shared", "what workers and operator share", ("tests/coordination", "tests/operator")),
-    Suite("worker", "venue client and runtime, over real sockets", ("tests/worker/venue", "tests/worker/runtime")),
-    Suite("simulator", "the exchange: matching, wire, markets", ("tests/simulator",)),
+    Suite("house", "models, commands, the house itself", ("tests/crds", "tests/cli", "tests/house"), TWO),
+    Suite("shared", "what workers and operator share", ("tests/coordination", "tests/operator"), TWO),
+    Suite("worker", "venue client and runtime, over real sockets", ("tests/worker/venue", "tests/worker/runtime"), TWO),
+    Suite("simulator", "the exchange: matching, wire, markets", ("tests/simulator",), TWO),
     Suite("conformance", "the exchange against the venue's documentation", ("tests/conformance",)),
     Suite("scenarios", "whole runs: every fault, over real sockets", ("tests/scenarios",), WAITING),
     Suite("faults", "many workers in a storm, judged by their history; the judge itself", ("tests/faults",), WAITING),
