@@ -26,7 +26,13 @@ import msgspec
 
 from phoenix_simulator.api.limits import LimitSettings
 from phoenix_simulator.exchange.book import QueueModel
-from phoenix_simulator.exchange.settings import AmendmentEnd, ExchangeSettings, FillEvent
+from phoenix_simulator.exchange.settings import (
+    CancelBatchSizeCode,
+    ExchangeSettings,
+    FillEvent,
+    OrderEnd,
+    StrayTimeInForceCode,
+)
 from phoenix_simulator.exchange.symbols import BUILT_IN, E8
 from phoenix_simulator.expectations import Expectation, FaultsMet, LossWithin, Origin
 from phoenix_simulator.fault_targets import unreachable
@@ -77,7 +83,12 @@ class VenueChoices(_Body, frozen=True, kw_only=True):
     """What the venue's documentation leaves open (see `exchange/settings.py`), by name."""
 
     queue_model: QueueModel = QueueModel.PESSIMISTIC
-    amendment_end: AmendmentEnd = AmendmentEnd.CANCELED
+    amendment_end: OrderEnd = OrderEnd.CANCELED
+    countdown_end: OrderEnd = OrderEnd.CANCELED
+    good_till_end: OrderEnd = OrderEnd.EXPIRED
+    ack_turnover: bool = False
+    stray_time_in_force: StrayTimeInForceCode = -1106
+    cancel_batch_size: CancelBatchSizeCode = -4032
     fill_events: tuple[FillEvent, ...] = ExchangeSettings().fill_events
     limits: LimitSettings = LimitSettings()
     insurance_fund: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -91,6 +102,11 @@ class VenueChoices(_Body, frozen=True, kw_only=True):
         return ExchangeSettings(
             queue_model=self.queue_model,
             amendment_end=self.amendment_end,
+            countdown_end=self.countdown_end,
+            good_till_end=self.good_till_end,
+            ack_turnover=self.ack_turnover,
+            stray_time_in_force=self.stray_time_in_force,
+            cancel_batch_size=self.cancel_batch_size,
             fill_events=self.fill_events,
             insurance_fund_e8=None if self.insurance_fund is None else self.insurance_fund * E8,
         )

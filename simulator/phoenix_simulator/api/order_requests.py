@@ -49,6 +49,7 @@ def new_order(params: Params, exchange: Exchange) -> NewOrder:
         has_price=price is not None,
         has_price_match=match_text not in {None, PriceMatch.NONE},
         has_good_till=good_till_ms != 0,
+        stray_code=exchange.settings.stray_time_in_force,
     )
     symbol = known_symbol(symbol_text, exchange)
     checks.check_symbol(exchange.listing(symbol))

@@ -12,6 +12,7 @@ from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.orders import Order, OrderRef, OrderType, TimeInForce
+from phoenix_simulator.exchange.settings import CancelBatchSizeCode
 from phoenix_simulator.exchange.symbols import SymbolSpec
 
 Json = dict[str, object]
@@ -26,6 +27,7 @@ class Trading:
         self._exchange = exchange
         self._clock = clock
         self._audit = audit
+        self._turnover = exchange.settings.ack_turnover
 
     # ---- single orders ------------------------------------------------------------------------------------------
 
@@ -36,7 +38,7 @@ class Trading:
         order_requests.wants_result(call.params)
         request = order_requests.new_order(call.params, self._exchange)
         order = self._exchange.test(call.account_id, request, self._clock.now_ms())
-        return orders.received(self._spec(order.symbol), order)
+        return orders.received(self._spec(order.symbol), order, turnover=self._turnover)
 
     def modify(self, call: Call) -> Json:
         return self._modify(call, call.params)
@@ -55,7 +57,7 @@ class Trading:
 
     def cancel_batch(self, call: Call) -> list[Json]:
         symbol = order_requests.required_symbol(call.params, self._exchange)
-        refs = _cancel_refs(call.params)
+        refs = _cancel_refs(call.params, self._exchange.settings.cancel_batch_size)
         return [_or_error(lambda ref=ref: self._cancel(call, symbol, ref)) for ref in refs]  # type: ignore[misc]
 
     def cancel_all(self, call: Call) -> Json:
@@ -100,18 +102,19 @@ class Trading:
         order = self._exchange.place(call.account_id, request, now_ms)
         self._audit.accepted(order, call.holder, call.arrived_ns, now_ms)
         spec = self._spec(order.symbol)
-        return orders.ack(spec, order) if result and _is_immediate(order) else orders.received(spec, order)
+        answer = orders.ack if result and _is_immediate(order) else orders.received
+        return answer(spec, order, turnover=self._turnover)
 
     def _modify(self, call: Call, params: Params) -> Json:
         request = order_requests.amend_order(params, self._exchange)
         now_ms = self._clock.now_ms()
         order = self._exchange.modify(call.account_id, request, now_ms)
         self._audit.accepted(order, call.holder, call.arrived_ns, now_ms)
-        return orders.modified(self._spec(order.symbol), order, request.modify_id)
+        return orders.modified(self._spec(order.symbol), order, request.modify_id, turnover=self._turnover)
 
     def _cancel(self, call: Call, symbol: str, ref: OrderRef) -> Json:
         order = self._exchange.cancel(call.account_id, symbol, ref, self._clock.now_ms())
-        return orders.ack(self._spec(symbol), order)
+        return orders.ack(self._spec(symbol), order, turnover=self._turnover)
 
     def _batch(self, call: Call, execute: Callable[[Call, Params], Json]) -> list[Json]:
         items = call.params.json_list("batchOrders")
@@ -139,7 +142,7 @@ def _or_error(execute: Callable[[], Json]) -> Json:
         return dict(error_body(error))
 
 
-def _cancel_refs(params: Params) -> list[OrderRef]:
+def _cancel_refs(params: Params, size_code: CancelBatchSizeCode) -> list[OrderRef]:
     if "orderIdList" in params:
         ids = params.json_list("orderIdList")
         refs = [OrderRef(order_id=_order_id(item)) for item in ids]
@@ -151,7 +154,9 @@ def _cancel_refs(params: Params) -> list[OrderRef]:
     else:
         raise VenueError(-1102, "Param 'orderIdList' or 'origClientOrderIdList' must be sent, but both were empty!")
     if not 1 <= len(refs) <= CANCEL_BATCH_SIZE:
-        raise VenueError(-4032, f"Exceed the maximum cancel order size of {CANCEL_BATCH_SIZE}.")
+        if size_code == -1130:
+            raise invalid("orderIdList" if "orderIdList" in params else "origClientOrderIdList")
+        raise VenueError(size_code, f"Exceed the maximum cancel order size of {CANCEL_BATCH_SIZE}.")
     return refs
 
 

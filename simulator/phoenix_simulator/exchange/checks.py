@@ -25,6 +25,7 @@ from phoenix_simulator.exchange.orders import (
     TimeInForce,
 )
 from phoenix_simulator.exchange.prices import Prices
+from phoenix_simulator.exchange.settings import ExchangeSettings, StrayTimeInForceCode
 from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus, decimals_of, divide_up, format_e8
 
 _CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
@@ -43,7 +44,14 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 def check_new(
-    listing: Listing, account: Account, holding: Holding, request: NewOrder, *, now_ms: int, prices: Prices
+    listing: Listing,
+    account: Account,
+    holding: Holding,
+    request: NewOrder,
+    *,
+    now_ms: int,
+    prices: Prices,
+    settings: ExchangeSettings,
 ) -> Terms:
     """The whole chain for a new order; the matching engine's own refusals come after it."""
     check_presence(
@@ -52,6 +60,7 @@ def check_new(
         has_price=request.price is not None,
         has_price_match=request.price_match is not PriceMatch.NONE,
         has_good_till=request.good_till_ms != 0,
+        stray_code=settings.stray_time_in_force,
     )
     check_symbol(listing)
     _check_good_till(request.time_in_force, request.good_till_ms, now_ms)
@@ -190,7 +199,13 @@ def check_symbol(listing: Listing) -> None:
 
 
 def check_presence(
-    order_type: str, time_in_force: str | None, *, has_price: bool, has_price_match: bool, has_good_till: bool
+    order_type: str,
+    time_in_force: str | None,
+    *,
+    has_price: bool,
+    has_price_match: bool,
+    has_good_till: bool,
+    stray_code: StrayTimeInForceCode,
 ) -> None:
     """What an order of its type must have, and must not (the wire asks before it knows whether the words exist)."""
     match order_type:
@@ -198,7 +213,7 @@ def check_presence(
             if has_price:
                 raise errors.not_required(name="price")
             if time_in_force is not None:
-                raise errors.not_required(name="timeInForce")
+                raise errors.stray_time_in_force(stray_code)
             if has_price_match:
                 raise errors.price_match_wrong_type()
         case OrderType.LIMIT:

@@ -121,3 +121,11 @@ bad_good_till_date = _refusal(
 )
 no_level_for_price_match = _refusal(-5041, "No depth matches this BBO order")
 amend_not_reduce_only = _refusal(-5047, "The original order is not reduce only.")
+
+
+# what the documentation leaves open
+def stray_time_in_force(code: int) -> VenueError:
+    """Of a market order; the documentation has a code for this alone, and one for all parameters."""
+    if code == -1106:
+        return not_required(name="timeInForce")
+    return VenueError(code, "TimeInForce parameter sent when not required.")

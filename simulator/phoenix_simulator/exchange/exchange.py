@@ -46,7 +46,7 @@ from phoenix_simulator.exchange.orders import (
     TimeInForce,
 )
 from phoenix_simulator.exchange.prices import Prices
-from phoenix_simulator.exchange.settings import ExchangeSettings
+from phoenix_simulator.exchange.settings import ExchangeSettings, OrderEnd
 from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus
 from phoenix_simulator.exchange.timers import Timers
 from phoenix_simulator.market.source import BackgroundView, MarketStart, MarketUpdate, MarkUpdate
@@ -192,11 +192,14 @@ class Exchange:
 
     def cancel_all(self, account_id: str, symbol: str, now_ms: int) -> int:
         """Cancels every open order of the symbol; returns how many."""
+        return self._end_all(account_id, symbol, OrderEnd.CANCELED, now_ms)
+
+    def _end_all(self, account_id: str, symbol: str, end: OrderEnd, now_ms: int) -> int:
         listing = self.listing(symbol)
         holding = self._accounts[account_id].holdings.get(symbol)
         orders = list(holding.open.values()) if holding is not None else []
         for order in orders:
-            self._matchers[symbol].close(order, ExecutionType.CANCELED, OrderStatus.CANCELED, now_ms)
+            self._matchers[symbol].close(order, *end.outcome, now_ms)
         listing.publish(now_ms)
         self._follow(now_ms)
         return len(orders)
@@ -440,10 +443,10 @@ class Exchange:
             self._timers.add_funding(symbol, listing.next_funding_ms)
         for order in self._timers.due_expiries(now_ms):
             if order.status.is_open:
-                self._matchers[order.symbol].close(order, ExecutionType.EXPIRED, OrderStatus.EXPIRED, now_ms)
+                self._matchers[order.symbol].close(order, *self.settings.good_till_end.outcome, now_ms)
                 self._listings[order.symbol].publish(now_ms)
         for account_id, symbol in self._timers.due_countdowns(now_ms):
-            self.cancel_all(account_id, symbol, now_ms)
+            self._end_all(account_id, symbol, self.settings.countdown_end, now_ms)
         self._follow(now_ms)
 
     # ---- small parts --------------------------------------------------------------------------------------------
@@ -475,7 +478,9 @@ class Exchange:
         listing = self._sighted(request.symbol)
         account = self._accounts[account_id]
         holding = account.holding(listing.spec)
-        terms = checks.check_new(listing, account, holding, request, now_ms=now_ms, prices=self.prices)
+        terms = checks.check_new(
+            listing, account, holding, request, now_ms=now_ms, prices=self.prices, settings=self.settings
+        )
         return Order(
             order_id=0,
             account_id=account_id,

@@ -1,11 +1,15 @@
 """What the venue's documentation leaves open, as choices: a client must be right under each of them."""
 
 from enum import Enum
+from typing import Literal
 
 import msgspec
 
 from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.orders import ExecutionType, OrderStatus
+
+StrayTimeInForceCode = Literal[-1106, -1114]
+CancelBatchSizeCode = Literal[-4032, -1130]
 
 
 class FillEvent(Enum):
@@ -18,22 +22,33 @@ class FillEvent(Enum):
     TRADE = "trade"
 
 
-class AmendmentEnd(Enum):
-    """How an order ends that its own amendment cancels (post-only would take; quantity not above what is filled)."""
+class OrderEnd(Enum):
+    """How an order ends that nobody has cancelled by its id."""
 
     CANCELED = "canceled"
     EXPIRED = "expired"
 
     @property
     def outcome(self) -> tuple[ExecutionType, OrderStatus]:
-        if self is AmendmentEnd.CANCELED:
+        if self is OrderEnd.CANCELED:
             return ExecutionType.CANCELED, OrderStatus.CANCELED
         return ExecutionType.EXPIRED, OrderStatus.EXPIRED
 
 
 class ExchangeSettings(msgspec.Struct, frozen=True):
     queue_model: QueueModel = QueueModel.PESSIMISTIC
-    amendment_end: AmendmentEnd = AmendmentEnd.CANCELED
+    amendment_end: OrderEnd = OrderEnd.CANCELED
+    """Of an order that its own amendment ends: post-only would take, or quantity not above what is filled."""
+    countdown_end: OrderEnd = OrderEnd.CANCELED
+    """Of an order that a countdown ends."""
+    good_till_end: OrderEnd = OrderEnd.EXPIRED
+    """Of a GTD order at its date."""
+    ack_turnover: bool = False
+    """Whether answers to place, modify and cancel have `avgPrice` and `cumQuote`, as all had before mid-2026."""
+    stray_time_in_force: StrayTimeInForceCode = -1106
+    """What a market order with a time in force is refused with."""
+    cancel_batch_size: CancelBatchSizeCode = -4032
+    """What a batch of too many cancels (or of none) is refused with."""
     fill_events: tuple[FillEvent, ...] = (
         FillEvent.TRADE_LITE,
         FillEvent.OPENING,

@@ -23,7 +23,7 @@ from phoenix_simulator.exchange.orders import (
     StpMode,
     TimeInForce,
 )
-from phoenix_simulator.exchange.settings import AmendmentEnd, ExchangeSettings, FillEvent
+from phoenix_simulator.exchange.settings import ExchangeSettings, FillEvent, OrderEnd
 from phoenix_simulator.exchange.symbols import SymbolStatus
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -444,7 +444,7 @@ class TestAmendments:
             ("OrderUpdated", "TRADE"),
         ]
 
-    @pytest.mark.parametrize("end", list(AmendmentEnd), ids=lambda end: end.name)
+    @pytest.mark.parametrize("end", list(OrderEnd), ids=lambda end: end.name)
     @pytest.mark.parametrize("cause", ["post-only would take", "not above what is filled"])
     def test_it_ends_the_order_as_the_setting_says(self, open_venue, end, cause):
         venue = open_venue(settings=ExchangeSettings(amendment_end=end))

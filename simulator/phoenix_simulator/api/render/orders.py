@@ -8,12 +8,14 @@ from phoenix_simulator.exchange.symbols import SymbolSpec, decimal_ratio, format
 Json = dict[str, object]
 
 
-def ack(spec: SymbolSpec, order: Order) -> Json:
-    """Answer to place, modify and cancel. Without average price and turnover, as since mid-2026: who needs them
-    listens, or asks.
+def ack(spec: SymbolSpec, order: Order, *, turnover: bool) -> Json:
+    """Answer to place, modify and cancel. Since mid-2026 without average price and turnover, says the documentation:
+    who needs them listens, or asks. `turnover` has them as before.
     """
     executed = spec.format_quantity(order.executed_steps)
+    traded = {"avgPrice": average_price(spec, order), "cumQuote": format_e8(order.cum_quote_e8, 5)} if turnover else {}
     return {
+        **traded,
         "orderId": order.order_id,
         "symbol": order.symbol,
         "status": order.status.value,
@@ -39,11 +41,13 @@ def ack(spec: SymbolSpec, order: Order) -> Json:
     }
 
 
-def received(spec: SymbolSpec, order: Order) -> Json:
+def received(spec: SymbolSpec, order: Order, *, turnover: bool) -> Json:
     """The ACK of a new order: sent as it is received, so it knows of no fill yet."""
     nothing = spec.format_quantity(0)
+    traded = {"avgPrice": spec.format_price(0), "cumQuote": format_e8(0, 5)} if turnover else {}
     return {
-        **ack(spec, order),
+        **ack(spec, order, turnover=False),
+        **traded,
         "status": OrderStatus.NEW.value,
         "executedQty": nothing,
         "cumQty": nothing,
@@ -51,8 +55,8 @@ def received(spec: SymbolSpec, order: Order) -> Json:
     }
 
 
-def modified(spec: SymbolSpec, order: Order, modify_id: int | None) -> Json:
-    answer = {**ack(spec, order), "pair": order.symbol}
+def modified(spec: SymbolSpec, order: Order, modify_id: int | None, *, turnover: bool) -> Json:
+    answer = {**ack(spec, order, turnover=turnover), "pair": order.symbol}
     if modify_id is not None:
         answer["modifyId"] = modify_id
     return answer
