@@ -1,5 +1,7 @@
 """How a market source's updates change one listing: the book, the fills they cause, and what the public hears."""
 
+from collections.abc import Callable
+
 from phoenix_simulator.exchange.book import BookSide
 from phoenix_simulator.exchange.events import Level, MarkChanged, TradePrinted
 from phoenix_simulator.exchange.listing import Emit, Listing, Touch
@@ -141,12 +143,13 @@ class Background:
         return key * side.sign, side.queues[key].leaves_steps()
 
     def quantity(self, *, is_bid: bool, price_ticks: int) -> int:
-        # Asked some two hundred times a frame: the keys of both sides are written out (see `BookSide.key_of`), and what
-        # holds in every synthetic market, that nothing but the levels counts, is looked at first.
-        side, key = (self._book.bids, price_ticks) if is_bid else (self._book.asks, -price_ticks)
-        if side.touch_key is None and not side.consumed:
-            return side.levels.get(key, 0)
-        return side.background(key)
+        side = self._book.bids if is_bid else self._book.asks
+        return side.background(side.key_of(price_ticks))
+
+    def lookup(self, *, is_bid: bool) -> Callable[[int], int | None]:
+        # In a synthetic market nothing but the levels counts, and a frame asks for a hundred prices.
+        side = self._book.bids if is_bid else self._book.asks
+        return side.levels.get if side.touch_key is None and not side.consumed else side.background
 
     @staticmethod
     def _best(side: BookSide) -> Level | None:

@@ -10,7 +10,7 @@ from random import Random
 import msgspec
 
 from phoenix_simulator.market.regimes import Scale
-from phoenix_simulator.market.shapes import LADDER, LADDER_END, Shape
+from phoenix_simulator.market.shapes import LADDER, LADDER_END, RESOLUTION, Shape
 from phoenix_simulator.market.source import BackgroundView, Level
 
 _MIN_DEPTH_TICKS = 300
@@ -65,7 +65,9 @@ class Ladder:
         self._bands = _bands(scale)
         self._picks_per_frame = sum(band.picks for band in self._bands)
         self._picked = tuple(
-            band for band in self._bands for _ in range(max(1, round(_PICKS * band.picks / self._picks_per_frame)))
+            (band.start, band.width, band.add, band.drop, band.sizes.values, band.size_scale)
+            for band in self._bands
+            for _ in range(max(1, round(_PICKS * band.picks / self._picks_per_frame)))
         )
         self._depth = self._bands[-1].start + self._bands[-1].width
         self._lowest_bid = self._highest_ask = 0
@@ -92,25 +94,33 @@ class Ladder:
     def churn(
         self, view: BackgroundView, bid_ticks: int, ask_ticks: int, scale: float
     ) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
-        """One frame's changes behind the touch: (bids, asks), each price at most once. `scale` multiplies how many."""
-        random, picked, quantity = self._random.random, self._picked, view.quantity
+        """One frame's changes behind the touch: (bids, asks), each price at most once. `scale` multiplies how many.
+
+        Some hundred picks a frame are most of what a market costs: `_size` and `Shape.draw` are written out.
+        """
+        random, picked, liquidity = self._random.random, self._picked, self.liquidity
+        bid_at, ask_at = view.lookup(is_bid=True), view.lookup(is_bid=False)
         bids: dict[int, int] = {}
         asks: dict[int, int] = {}
-        choices = len(picked)
+        choices, resolution = len(picked), RESOLUTION
         mean = self._picks_per_frame * scale
         for _ in range(int(mean * (0.6 + 0.8 * random()) + random())):
-            band = picked[int(random() * choices)]
+            start, width, add, drop, sizes, size_scale = picked[int(random() * choices)]
             pick = random() * 2
-            is_bid = pick < 1
-            distance = band.start + int((pick if is_bid else pick - 1) * band.width)
-            price = bid_ticks - distance if is_bid else ask_ticks + distance
-            changed = bids if is_bid else asks
-            if price <= 0 or price in changed:
-                continue
-            if quantity(is_bid=is_bid, price_ticks=price):
-                changed[price] = 0 if random() < band.drop else self._size(band)
-            elif random() < band.add:
-                changed[price] = self._size(band)
+            if pick < 1:
+                price, changed = bid_ticks - start - int(pick * width), bids
+                if price <= 0 or price in bids:
+                    continue
+                is_full = bid_at(price)
+            else:
+                price, changed = ask_ticks + start + int((pick - 1) * width), asks
+                if price in asks:
+                    continue
+                is_full = ask_at(-price)
+            if is_full and random() < drop:
+                changed[price] = 0
+            elif is_full or random() < add:
+                changed[price] = round(sizes[int(random() * resolution)] * size_scale * liquidity) or 1
         self._trim(view, bid_ticks, ask_ticks, bids, asks)
         return tuple(bids.items()), tuple(asks.items())
 

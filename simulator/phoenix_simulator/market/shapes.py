@@ -10,31 +10,33 @@ from itertools import pairwise
 from random import Random
 from typing import Final
 
-_RESOLUTION: Final = 2048
+RESOLUTION: Final = 2048
 
 
 class Shape:
-    """A positive quantity given by its quantiles `(probability, value)`, from 0 to 1. Drawing costs one lookup."""
+    """A positive quantity given by its quantiles `(probability, value)`, from 0 to 1. Drawing costs one lookup, in
+    `values`: `RESOLUTION` equally likely ones.
+    """
 
-    __slots__ = ("_table",)
+    __slots__ = ("values",)
 
     def __init__(self, *quantiles: tuple[float, float]) -> None:
         table: list[float] = []
         rows = pairwise(quantiles)
         (low_p, low), (high_p, high) = next(rows)
-        for index in range(_RESOLUTION):
-            probability = (index + 0.5) / _RESOLUTION
+        for index in range(RESOLUTION):
+            probability = (index + 0.5) / RESOLUTION
             while probability > high_p:
                 (low_p, low), (high_p, high) = next(rows)
             share = (probability - low_p) / (high_p - low_p)
             table.append(math.exp(math.log(low) + share * (math.log(high) - math.log(low))))
-        self._table = tuple(table)
+        self.values = tuple(table)
 
     def draw(self, random: Random) -> float:
-        return self._table[int(random.random() * _RESOLUTION)]
+        return self.values[int(random.random() * RESOLUTION)]
 
     def mean(self) -> float:
-        return sum(self._table) / _RESOLUTION
+        return sum(self.values) / RESOLUTION
 
 
 TOUCH_CHANGE: Final = Shape(

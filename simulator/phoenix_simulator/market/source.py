@@ -10,7 +10,7 @@ A source yields `MarketUpdate`s in time order; `Exchange.apply` takes them one b
   These reach the public unchanged. Accounts' orders are filled from them (see `exchange/book.py`) and stay unseen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from typing import Protocol
 
@@ -108,6 +108,10 @@ class BackgroundView(Protocol):
         ...
 
     def quantity(self, *, is_bid: bool, price_ticks: int) -> int: ...
+
+    def lookup(self, *, is_bid: bool) -> Callable[[int], int | None]:
+        """`quantity` of one side for many prices, until the next update; None is 0. Asks are asked for by −price."""
+        ...
 
 
 class LiveMarket(Protocol):

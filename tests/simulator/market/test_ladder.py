@@ -1,3 +1,5 @@
+from copy import deepcopy
+
 import pytest
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.market.ladder import Ladder
@@ -14,6 +16,9 @@ class Levels:
 
     def quantity(self, *, is_bid, price_ticks):
         return (self.bids if is_bid else self.asks).get(price_ticks, 0)
+
+    def lookup(self, *, is_bid):
+        return self.bids.get if is_bid else lambda negated: self.asks.get(-negated)
 
     def apply(self, bids, asks):
         for side, levels in ((self.bids, bids), (self.asks, asks)):
@@ -75,3 +80,32 @@ def test_prices_below_zero_are_never_quoted(random):
     bids, _ = ladder.opening(50, 51)
     assert bids
     assert all(price > 0 for price, _ in bids)
+
+
+def test_what_is_written_out_for_speed_draws_as_the_plain_rule(random):
+    """The same seed keeps giving the same market: a choice of band, then of price, then what becomes of it."""
+    scale = scale_of(BUILT_IN["ETHUSDT"])
+    same = deepcopy(random)
+    ladder, twin = Ladder(scale, random), Ladder(scale, same)
+    ladder.liquidity = twin.liquidity = 0.1
+    levels = Levels(*ladder.opening(BID, ASK))
+    twin.opening(BID, ASK)
+    bands = {(band.start, band.width): band for band in twin._bands}
+    for _ in range(100):
+        sides = {}, {}
+        for _ in range(int(twin._picks_per_frame * (0.6 + 0.8 * same.random()) + same.random())):
+            band = bands[twin._picked[int(same.random() * len(twin._picked))][:2]]
+            pick = 2 * same.random()
+            is_bid = pick < 1
+            distance = band.start + int((pick if is_bid else pick - 1) * band.width)
+            price, side = (BID - distance, sides[0]) if is_bid else (ASK + distance, sides[1])
+            if price in side:
+                continue
+            is_full = levels.quantity(is_bid=is_bid, price_ticks=price)
+            if same.random() < (band.drop if is_full else band.add):
+                side[price] = 0 if is_full else max(1, round(band.sizes.draw(same) * band.size_scale * 0.1))
+            elif is_full:
+                side[price] = max(1, round(band.sizes.draw(same) * band.size_scale * 0.1))
+        changes = ladder.churn(levels, BID, ASK, 1.0)
+        assert changes == tuple(tuple(side.items()) for side in sides)
+        levels.apply(*changes)

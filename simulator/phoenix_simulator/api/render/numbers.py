@@ -1,5 +1,6 @@
 """Numbers as the venue prints them."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
@@ -19,28 +20,28 @@ def plain_e8(value_e8: int) -> str:
     return "0" if value_e8 == 0 else format_e8(value_e8).rstrip("0").rstrip(".")
 
 
-class SymbolText:
-    """Prices and quantities of one symbol as text, remembered: a book repeats the same few thousand of each."""
+class _Texts(dict[int, str]):
+    """Number → text, made when it is first asked for."""
 
-    __slots__ = ("_prices", "_quantities", "spec")
+    def __init__(self, make: Callable[[int], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, number: int) -> str:
+        if len(self) >= _CACHED:
+            self.clear()
+        text = self[number] = self._make(number)
+        return text
+
+
+class SymbolText:
+    """Prices (by ticks) and quantities (by steps) of one symbol as text, remembered: a book repeats the same few
+    thousand of each, and says hundreds in a frame.
+    """
+
+    __slots__ = ("price", "quantity", "spec")
 
     def __init__(self, spec: SymbolSpec) -> None:
         self.spec = spec
-        self._prices: dict[int, str] = {}
-        self._quantities: dict[int, str] = {}
-
-    def price(self, ticks: int) -> str:
-        text = self._prices.get(ticks)
-        if text is None:
-            if len(self._prices) >= _CACHED:
-                self._prices.clear()
-            text = self._prices[ticks] = self.spec.format_price(ticks)
-        return text
-
-    def quantity(self, steps: int) -> str:
-        text = self._quantities.get(steps)
-        if text is None:
-            if len(self._quantities) >= _CACHED:
-                self._quantities.clear()
-            text = self._quantities[steps] = self.spec.format_quantity(steps)
-        return text
+        self.price: Callable[[int], str] = _Texts(spec.format_price).__getitem__
+        self.quantity: Callable[[int], str] = _Texts(spec.format_quantity).__getitem__
