@@ -25,7 +25,7 @@ from phoenix_worker.runtime.clock import VARIABLE as CLOCK_VARIABLE
 from phoenix_worker.runtime.clock import Clock
 from rich.console import Console
 
-from phoenix_cli.local.exchange import EXCHANGE, Control, Key, graces, start_exchange, stop_exchange
+from phoenix_cli.local.exchange import EXCHANGE, QUEUE_MODELS, Control, Key, graces, start_exchange, stop_exchange
 from phoenix_cli.local.faults import DESCRIPTIONS, Fault, parse_fault, parse_seconds
 from phoenix_cli.local.fleet import Assignment, at_endpoint, load_fleet, of_symbols, quote_asset
 from phoenix_cli.local.inject import Injector, target
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scenario", type=Path, metavar="FILE", help="the market, and faults, of a scenario file")
     add(
         "--queue-model",
-        choices=("pessimistic", "proportional", "optimistic"),
+        choices=QUEUE_MODELS,
         help="where in a queue others cancel: behind us (the default), evenly, or ahead of us; what a run earns lies"
         " between the first and the last",
     )

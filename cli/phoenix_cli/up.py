@@ -21,7 +21,7 @@ from phoenix_crds.manifests import MANIFEST_SUFFIXES
 from phoenix_worker.runtime.clock import Clock
 from rich.console import Console
 
-from phoenix_cli.local.exchange import Control, ControlError
+from phoenix_cli.local.exchange import QUEUE_MODELS, Control, ControlError
 from phoenix_cli.local.fleet import Assignment, load_fleet, quote_asset
 from phoenix_cli.local.layout import StateDirectory, default_state_directory, write_key
 from phoenix_cli.local.maker import WORKER, Launch, Maker
@@ -47,6 +47,7 @@ class Options:
     state_directory: Path
     credentials: Path | None = None
     redis: str | None = None
+    queue_model: str | None = None
     worker: Sequence[str] = WORKER
 
 
@@ -66,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--credentials", type=Path, metavar="DIR", help="a directory for each Secret name (default <state>/credentials)"
     )
+    add(
+        "--queue-model",
+        choices=QUEUE_MODELS,
+        help="where in a queue of the simulator others cancel, from now on and for all who trade these symbols there:"
+        " behind us, evenly, or ahead of us (default: as the simulator was started)",
+    )
     add("--plain", action="store_true", help="lines instead of the live screen, also on a terminal")
     add("--state-dir", type=Path, metavar="DIR", help="logs and state (default: XDG state directory, phoenix/up)")
 
@@ -77,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         state_directory,
         args.credentials.absolute() if args.credentials else None,
         absolute_file(args.redis),
+        args.queue_model,
     )
     output: Output = PlainOutput() if args.plain or not sys.stdout.isatty() else ScreenOutput(Console())
     problem = asyncio.run(up(options, output))
@@ -100,6 +108,8 @@ async def up(options: Options, output: Output) -> str:
                     "--credentials: no account has a spec.credentialsSecretRef that says which of its directories is"
                     " its own: write one, or leave the option out and a simulator makes a new account"
                 )
+            if options.queue_model is not None:
+                await _set_queue_model(options.queue_model, fleet, http)
             credentials = {
                 name: await _credentials(account, fleet, options, runner) for name, account in accounts.items()
             }
@@ -180,6 +190,19 @@ async def _simulated_credentials(
     key = await control.make_account(account.metadata.name, {quote_asset(symbol): _BALANCE for symbol in symbols})
     write_key(place, key.api_key, key.api_secret)
     return place
+
+
+async def _set_queue_model(model: str, fleet: Sequence[Assignment], http: aiohttp.ClientSession) -> None:
+    """At every simulator of the fleet, before anything trades; what a real venue's queues do is nobody's to choose."""
+    real = [each.symbol for each in fleet if each.account.spec.endpoints is None]
+    if real:
+        raise Refused(
+            f"--queue-model: {', '.join(real)} trade at a venue whose queues are its own: leave the option out, or run"
+            " makers of a Simulator only"
+        )
+    for each in fleet:
+        if each.account.spec.endpoints is not None:
+            await Control(each.account.spec.endpoints.base_url, http).set_queue_model(each.symbol, model)
 
 
 async def _follow_manifests(paths: Sequence[str], runner: Runner, parameters: Parameters) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from phoenix_cli.local.exchange import start_exchange
+from phoenix_cli.local.exchange import QUEUE_MODELS, start_exchange
 from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.process import Guardian
 from phoenix_cli.local.runfile import read_run_file
@@ -15,6 +15,7 @@ from phoenix_cli.up import Options, up
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.account import account_tools
 from phoenix_crds import InvalidResourceError
+from phoenix_simulator.exchange.book import QueueModel
 from run_output import Until
 
 MAKER = {
@@ -106,6 +107,24 @@ async def test_a_named_place_of_keys_that_no_account_asks_for_is_refused(tmp_pat
     named = dataclasses.replace(options(written(tmp_path / "m.yaml", MAKER, there)), credentials=tmp_path)
     with pytest.raises(Refused, match=r"--credentials: no account has a spec.credentialsSecretRef"):
         await up(named, PlainOutput())
+
+
+async def test_a_queue_model_is_set_at_the_simulator_before_anything_trades(tmp_path, simulator, options, journal):
+    manifest = written(tmp_path / "m.yaml", MAKER, account(environment="Simulator", endpoints={"baseUrl": simulator}))
+    await up(dataclasses.replace(options(manifest), queue_model="optimistic"), Until("ready, leading"))
+    told = [body for path, body in journal() if path == "/sim/market" and body]
+    assert told == [{"symbol": "BTCUSDT", "queueModel": "optimistic"}]
+
+
+async def test_a_queue_model_of_a_real_venue_is_refused(tmp_path, options):
+    there = account(environment="Testnet", credentialsSecretRef={"name": "my-key"})
+    typed = dataclasses.replace(options(written(tmp_path / "m.yaml", MAKER, there)), queue_model="optimistic")
+    with pytest.raises(Refused, match=r"--queue-model: BTCUSDT trade at a venue whose queues are its own"):
+        await up(typed, PlainOutput())
+
+
+def test_the_queue_models_are_those_of_the_exchange():
+    assert tuple(model.value for model in QueueModel) == QUEUE_MODELS
 
 
 async def test_a_simulator_that_is_not_there_is_said(tmp_path, options):

@@ -16,6 +16,8 @@ from phoenix_cli.refusal import Refused
 
 EXCHANGE = (sys.executable, "-m", "phoenix_simulator")
 NAME = "exchange"
+QUEUE_MODELS = ("pessimistic", "proportional", "optimistic")
+"""Where in a queue others cancel: behind us, evenly, ahead of us."""
 _START_S = 60.0
 """Reading a recording takes seconds on a busy machine; more than this is a hang."""
 _STOP_S = 10.0
@@ -99,6 +101,10 @@ class Control:
 
     async def schedule_fault(self, fault: Mapping[str, Any]) -> None:
         await self._ask("POST", "/sim/fault", fault)
+
+    async def set_queue_model(self, symbol: str, model: str) -> None:
+        """Where in a queue others cancel from now on."""
+        await self._ask("POST", "/sim/market", {"symbol": symbol, "queueModel": model})
 
     async def declare(self, declaration: Mapping[str, Any]) -> None:
         """What the clients promise: `symbolLimits`, `pattern`, `stop`, `end`, `graces` (see the simulator's audit)."""

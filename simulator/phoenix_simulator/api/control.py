@@ -15,6 +15,7 @@ from phoenix_simulator.audit.declared import Declaration
 from phoenix_simulator.audit.ledger import Audit
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.accounts import Holding
+from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.ledger import FEE_ASSET
@@ -66,6 +67,8 @@ class MarketChange(_Body, frozen=True, kw_only=True):
     status: SymbolStatus | None = None
     funding_interval_hours: Annotated[int, msgspec.Meta(ge=1, le=24)] | None = None
     """How often funding is settled from now on: a divisor of 24."""
+    queue_model: QueueModel | None = None
+    """Where in a queue others cancel from now on."""
 
     def __post_init__(self) -> None:
         if self.funding_interval_hours is not None and 24 % self.funding_interval_hours:
@@ -211,6 +214,8 @@ class Control:
         if wanted.funding_interval_hours is not None:
             interval_ms = wanted.funding_interval_hours * _HOUR_MS
             self._exchange.set_funding_interval(symbol, interval_ms, self._clock.now_ms())
+        if wanted.queue_model is not None:
+            self._exchange.set_queue_model(symbol, wanted.queue_model)
         return {}
 
     async def read_market(self, _: web.Request) -> object:

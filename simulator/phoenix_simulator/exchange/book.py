@@ -320,6 +320,13 @@ class Book:
         self.bids = BookSide(1, model)
         self.asks = BookSide(-1, model)
 
+    def set_queue_model(self, model: QueueModel) -> None:
+        """Of all that is cancelled from now on."""
+        for side in (self.bids, self.asks):
+            side.model = model
+            for queue in side.queues.values():
+                queue.model = model
+
     def side(self, side: Side) -> BookSide:
         """Where orders of `side` rest."""
         return self.bids if side is Side.BUY else self.asks

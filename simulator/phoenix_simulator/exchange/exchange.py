@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from phoenix_simulator.exchange import account_settings, adl, auto_exchange, checks, errors, funding, history
 from phoenix_simulator.exchange.accounts import Account, Holding, Income, IncomeType
-from phoenix_simulator.exchange.book import DepthSnapshot
+from phoenix_simulator.exchange.book import DepthSnapshot, QueueModel
 from phoenix_simulator.exchange.events import (
     AccountUpdated,
     AssetsModeChanged,
@@ -131,6 +131,12 @@ class Exchange:
         listing = self.listing(symbol)
         listing.set_funding_interval(interval_ms, now_ms)
         self._timers.add_funding(symbol, listing.next_funding_ms)
+
+    def set_queue_model(self, symbol: str, model: QueueModel) -> None:
+        """Where others cancel from now on; what an order has ahead of it stays."""
+        listing = self.listing(symbol)
+        listing.book.set_queue_model(model)
+        listing.retail.set_queue_model(model)
 
     def set_blind(self, symbol: str, is_blind: bool) -> None:
         """While a listing is blind, orders and amendments are refused (−1016); what rests can be cancelled."""

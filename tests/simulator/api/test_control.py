@@ -2,6 +2,7 @@
 
 import aiohttp
 import pytest
+from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.market.synthetic import SyntheticSource
 from phoenix_simulator.server import ServerConfig, run_server
@@ -89,3 +90,12 @@ async def test_the_funding_interval_is_changed_and_told(venue, hours):
 async def test_an_interval_that_does_not_divide_the_day_is_refused(venue):
     status, body = await venue.control("POST", "/sim/market", {"symbol": "BTCUSDT", "fundingIntervalHours": 5})
     assert (status, "divisor of 24" in body["error"]) == (400, True)
+
+
+async def test_the_queue_model_is_changed_of_orders_that_rest(venue, maker):
+    await maker.place(price="61800", tif="GTC")
+    assert (await venue.control("POST", "/sim/market", {"symbol": "BTCUSDT", "queueModel": "optimistic"}))[0] == 200
+    book = venue.server.exchange.listing("BTCUSDT").book
+    assert [queue.model for queue in book.bids.queues.values()] == [QueueModel.OPTIMISTIC]
+    status, body = await venue.control("POST", "/sim/market", {"symbol": "BTCUSDT", "queueModel": "magic"})
+    assert (status, "magic" in body["error"]) == (400, True)

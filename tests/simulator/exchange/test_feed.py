@@ -139,6 +139,16 @@ class TestFillsByTheBook:
         replay.depth(bids=[(600_000, 600)], last_id=1002)
         assert replay.ahead_of(order) == ahead
 
+    def test_another_model_moves_the_queue_from_then_on_and_orders_that_rest_with_it(self, replay):
+        order = replay.limit(BUY, "0.010", "60000")
+        replay.depth(bids=[(600_000, 1500)], last_id=1001)
+        replay.depth(bids=[(600_000, 1200)], last_id=1002)
+        assert replay.ahead_of(order) == 1_000
+        replay.exchange.set_queue_model("BTCUSDT", QueueModel.OPTIMISTIC)
+        assert replay.ahead_of(order) == 1_000
+        replay.depth(bids=[(600_000, 900)], last_id=1003)
+        assert replay.ahead_of(order) == 700
+
     def test_what_was_printed_against_one_order_is_no_cancel_ahead_of_the_next(self, open_venue):
         replay = open_venue(kind=MarketKind.REPLAY, settings=ExchangeSettings(queue_model=QueueModel.OPTIMISTIC))
         replay.account()

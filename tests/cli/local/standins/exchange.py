@@ -52,6 +52,7 @@ async def serve() -> None:
     app.router.add_post("/sim/account", note)
     app.router.add_post("/sim/audit", note)
     app.router.add_post("/sim/fault", note)
+    app.router.add_post("/sim/market", note)
     app.router.add_get("/sim/account/{key}", books)
     app.router.add_get("/sim/audit", audit)
     app.router.add_get("/sim/market", market)
