@@ -292,11 +292,10 @@ class BookSide:
 
     def displayed_all(self, keys: Iterable[int]) -> tuple[Level, ...]:
         """Levels of these keys, 0 where nothing is left, best first."""
-        sign, levels = self.sign, self.levels
+        sign, levels, queues = self.sign, self.levels, self.queues
         ordered = sorted(keys, reverse=True)
-        if not self.queues:
-            return tuple([(key * sign, levels.get(key, 0)) for key in ordered])
-        return tuple([(key * sign, self.displayed(key)) for key in ordered])
+        # Written out for the many prices where no account's order rests.
+        return tuple([(key * sign, self.displayed(key) if key in queues else levels.get(key, 0)) for key in ordered])
 
     def displayed_touch(self) -> Level:
         """(price_ticks, steps); (0, 0) for an empty side."""
