@@ -15,7 +15,7 @@ from phoenix_simulator.market.upstream.questions import (
     UpstreamError,
     UpstreamRestartedError,
 )
-from phoenix_simulator.market.upstream.source import Patience, connect
+from phoenix_simulator.market.upstream.source import Patience, UpstreamSource, connect
 from phoenix_simulator.server import ServerConfig, run_server
 
 BTC = BUILT_IN["BTCUSDT"]
@@ -210,6 +210,20 @@ async def test_on_a_book_that_nobody_vouches_for_any_more_nothing_is_bought(venu
         status, body = await taker.market()
         assert (status, body["code"]) == (503, -1016)
     assert "BTCUSDT: the upstream's book is not known, orders are refused: the book's stream is silent" in caplog.text
+
+
+async def test_lines_on_which_the_book_never_moves_are_opened_ever_more_slowly(venues, paper, monkeypatch):
+    """Each is in step by its snapshot at first, and costs a snapshot."""
+    paused = []
+    monkeypatch.setattr(UpstreamSource, "_pause_s", lambda _, failures, *__: paused.append(failures) or 0.01)
+    async with venues() as theirs, paper(theirs, msgspec.structs.replace(QUICK, book_silence_s=0.2)) as ours:
+        await theirs.fault(kind="silence", stream="depth@*", holder="paper")
+        paused.clear()
+        async with asyncio.timeout(15):
+            while live(ours).connections < 4:
+                theirs.taker("SELL", "0.001")
+                await asyncio.sleep(0.02)
+        assert paused[:3] == [1, 2, 3]
 
 
 async def test_an_upstream_that_has_begun_anew_with_lower_ids_ends_the_exchange(caplog):

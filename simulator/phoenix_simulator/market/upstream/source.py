@@ -126,6 +126,8 @@ class UpstreamSource:
         self._logged = ""
         """The trouble that was logged and is not over."""
         self._lines = self._resynchronised = 0
+        self._failures = 0
+        """Lines lost since a frame last continued the book: a snapshot that joins nothing proves no line."""
 
     @property
     def symbol(self) -> str:
@@ -142,7 +144,6 @@ class UpstreamSource:
         """
         self._market = market
         market.blind(True)
-        failures = 0
         try:
             while True:
                 try:
@@ -152,9 +153,9 @@ class UpstreamSource:
                 except UpstreamRestartedError:
                     raise
                 except UpstreamError as error:
-                    failures = 0 if self._in_step else failures + 1
+                    self._failures += 1
                     self._lose(str(error))
-                    await asyncio.sleep(self._pause_s(failures, error))
+                    await asyncio.sleep(self._pause_s(self._failures, error))
                 finally:
                     await self._hang_up()
         finally:
@@ -302,6 +303,7 @@ class UpstreamSource:
                 self._resynchronise()
                 self._held.append(frame)
                 return
+            self._failures = 0
             market.apply(frame.update)
 
     # ---- in and out of step -------------------------------------------------------------------------------------
