@@ -51,7 +51,7 @@ def maker(redis_world):
     async def make(symbol="BTCUSDT", *, fixed=FIXED, start=True, **fields):
         member = redis_world.member(symbol, **fields)
         await member.coordinator.join(ACCOUNT)
-        admission = await member.coordinator.admit(TERMS, fixed, SHARED)
+        admission = await member.admit(TERMS, fixed, SHARED)
         assert (admission.problem, admission.reachable) == ("", True)
         if start:
             await member.coordinator.start(member.sink)
@@ -102,7 +102,7 @@ async def test_a_maker_that_does_not_fit_is_told_the_sum_and_what_to_do(maker, r
     await maker(fixed=900)
     late = redis_world.member("ETHUSDT")
     await late.coordinator.join(ACCOUNT)
-    admission = await late.coordinator.admit(TERMS, FIXED, SHARED)
+    admission = await late.admit(TERMS, FIXED, SHARED)
     assert admission.problem == (
         "this maker needs 94 of request weight a minute even when it does not quote; 980 of the 1024 that such costs "
         "may take of egress default are taken by 1 other makers (of its 1536 the rest is for quoting): run fewer from "
@@ -114,7 +114,7 @@ async def test_a_maker_that_does_not_fit_is_told_the_sum_and_what_to_do(maker, r
 async def test_the_first_maker_of_an_account_is_told_what_the_account_costs_too(redis_world):
     member = redis_world.member()
     await member.coordinator.join(ACCOUNT)
-    told = (await member.coordinator.admit(TERMS, 1_000, SHARED)).problem
+    told = (await member.admit(TERMS, 1_000, SHARED)).problem
     assert told.startswith("this maker needs 1080 (with what its account costs once) of request weight a minute even ")
 
 
@@ -124,7 +124,7 @@ async def test_an_egress_full_of_makers_leaves_each_of_them_weight_to_quote_with
     while True:
         member = redis_world.member(f"X{symbols}USDT")
         await member.coordinator.join(ACCOUNT)
-        if (await member.coordinator.admit(TERMS, FIXED, SHARED)).problem:
+        if (await member.admit(TERMS, FIXED, SHARED)).problem:
             break
         symbols += 1
         await member.coordinator.start(member.sink)
@@ -144,14 +144,14 @@ async def test_a_full_egress_admits_whoever_works_on_a_symbol_that_it_has_alread
     await one.coordinator.stop()
     other = redis_world.member("ETHUSDT")
     await other.coordinator.join(ACCOUNT)
-    assert "980 of the 1024" in (await other.coordinator.admit(TERMS, FIXED, SHARED)).problem, "the second one holds it"
+    assert "980 of the 1024" in (await other.admit(TERMS, FIXED, SHARED)).problem, "the second one holds it"
 
 
 async def test_a_rehearsal_of_a_symbol_costs_beside_its_live_maker(maker, redis_world):
     await maker(fixed=900)
     rehearsal = redis_world.member(dry_run=True)
     await rehearsal.coordinator.join(ACCOUNT)
-    assert "980 of the 1024" in (await rehearsal.coordinator.admit(TERMS, FIXED, SHARED)).problem
+    assert "980 of the 1024" in (await rehearsal.admit(TERMS, FIXED, SHARED)).problem
 
 
 async def test_who_leaves_gives_its_place_and_what_it_holds_back(maker, redis_world):
@@ -168,7 +168,7 @@ async def test_nobody_is_admitted_while_redis_cannot_be_reached(redis_world):
     member = redis_world.member()
     await member.coordinator.join(ACCOUNT)
     redis_world.cut()
-    admission = await member.coordinator.admit(TERMS, FIXED, SHARED)
+    admission = await member.admit(TERMS, FIXED, SHARED)
     assert not admission.reachable
     assert "Redis cannot be reached" in admission.problem
     redis_world.heal()

@@ -192,13 +192,13 @@ async def spoil(world, name):
 async def test_a_list_under_any_of_our_keys_is_named_and_nobody_is_admitted_until_it_is_gone(redis_world, key):
     name = key(redis_world.keys)
     await spoil(redis_world, name)
-    coordinator = redis_world.member("BTCUSDT").coordinator
-    await coordinator.join(ACCOUNT)
-    refused = (await coordinator.admit(ADMITTED, 94, 80)).problem
+    member = redis_world.member("BTCUSDT")
+    await member.coordinator.join(ACCOUNT)
+    refused = (await member.admit(ADMITTED, 94, 80)).problem
     assert refused.startswith(f"{name} in Redis holds a foreign value (list")
     assert "move it away" in refused
     await redis_world.client.execute_command("DEL", name)
-    assert not (await coordinator.admit(ADMITTED, 94, 80)).problem
+    assert not (await member.admit(ADMITTED, 94, 80)).problem
 
 
 @pytest.mark.parametrize("key", ["the steward's report", "records"])
@@ -226,7 +226,7 @@ async def test_a_list_that_comes_while_it_leads_is_named_and_ends_that(redis_wor
     world = redis_world
     member = world.member("BTCUSDT")
     await member.coordinator.join(ACCOUNT)
-    assert not (await member.coordinator.admit(ADMITTED, 94, 80)).problem
+    assert not (await member.admit(ADMITTED, 94, 80)).problem
     await member.coordinator.start(member.sink)
     await member.hears(LeaseGranted)
     name, heard = key(world.keys), member.count

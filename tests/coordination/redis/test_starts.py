@@ -82,7 +82,7 @@ async def test_another_egress_has_a_minute_of_its_own(start):
 async def test_those_who_quote_are_granted_what_starts_leave(start, redis_world):
     member = redis_world.member()
     await member.coordinator.join(ACCOUNT)
-    assert not (await member.coordinator.admit(TERMS, 10, 10)).problem
+    assert not (await member.admit(TERMS, 10, 10)).problem
     await member.coordinator.start(member.sink)
 
     async def granted():
@@ -104,7 +104,7 @@ async def test_those_who_quote_are_granted_what_starts_leave(start, redis_world)
 async def test_while_the_exchange_wants_to_hear_nothing_nobody_begins(start, redis_world):
     member = redis_world.member()
     await member.coordinator.join(ACCOUNT)
-    assert not (await member.coordinator.admit(TERMS, 10, 10)).problem
+    assert not (await member.admit(TERMS, 10, 10)).problem
     await member.coordinator.start(member.sink)
     member.coordinator.spend(BudgetNeed(1, 0, 0, 0, 0, 0, 0, egress_blocked_ns=60_000_000_000))
     await member.hears(BudgetGranted)
