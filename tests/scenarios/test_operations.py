@@ -216,6 +216,7 @@ async def test_four_symbols_of_one_account_trade_side_by_side(open_arena):
     await arena.quotes_out("ETHUSDT")
     for symbol in symbols:
         if symbol != "ETHUSDT":
+            await arena.fill(symbol)  # or a calm market leaves the quotes as they are, for minutes
             await arena.quoting(since=mark, symbol=symbol)
     await arena.venue.heal()
     for symbol in symbols:

@@ -13,6 +13,8 @@ from phoenix_coordination.state import Reason
 FOUR = ("BTCUSDT", "ETHUSDT", "ETHUSDC", "SOLUSDT")
 FULL_NET, FULL_GROSS = 2_000, 3_000
 """Less than the four would rest together, of each of which some has to find room."""
+PRICES_MOVE = 1.01
+"""No further than the ledger's price buffer, after which an entry is reserved anew."""
 
 
 async def start(arena, *symbols):
@@ -123,8 +125,9 @@ async def test_four_makers_together_never_hold_more_than_the_account_may(open_ar
         await asyncio.sleep(0.2)
     async with arena.shared() as account:
         ledger = await account.ledger()
-    assert max(ledger.long_micro, ledger.short_micro) <= FULL_NET * 10**6
-    assert ledger.gross_micro <= FULL_GROSS * 10**6
+    # Prices may carry what is held past a limit, orders may not: of that the audit is the judge, to the last digit.
+    assert max(ledger.long_micro, ledger.short_micro) <= FULL_NET * PRICES_MOVE * 10**6
+    assert ledger.gross_micro <= FULL_GROSS * PRICES_MOVE * 10**6
     assert ledger.gross_micro > FULL_GROSS * 10**6 / 2, "what there is is used"
     assert {order.symbol for order in arena.venue.resting()} > {arena.symbol}, "and shared"
     await arena.ends_in_order(fills=False)
