@@ -37,6 +37,19 @@ async def kill(arena):
     return token
 
 
+async def leave_a_position(arena):
+    """The worker of the symbol dies and its quotes are gone, but not its position (its own quotes may have closed it)."""
+    while True:
+        token = await kill(arena)
+        await arena.wait(lambda: not arena.venue.resting(GOES), "the dead maker's quotes are out", 60)
+        if float((await arena.venue.books())[GOES].position):
+            return token
+        mark = arena.mark
+        await arena.start(GOES)
+        await arena.quoting(since=mark, symbol=GOES)
+        await arena.fill(GOES)
+
+
 async def lease_of(arena, symbol):
     async with arena.shared() as account:
         return next(lease for lease in await account.leases() if lease.symbol == symbol)
@@ -80,9 +93,7 @@ async def test_a_dead_maker_s_quotes_are_withdrawn_and_its_position_still_counts
 
 async def test_a_flatten_closes_what_has_no_maker_any_more(two):
     arena = two
-    while not float((await arena.venue.books())[GOES].position):
-        await arena.fill(GOES)
-    token = await kill(arena)
+    token = await leave_a_position(arena)
     async with arena.shared() as account:
         stopped = await account.stop(EmergencyLevel.FLATTEN, "everything out", "anna")
 
