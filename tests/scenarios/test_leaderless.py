@@ -38,7 +38,7 @@ async def kill(arena):
 
 
 async def leave_a_position(arena):
-    """The worker of the symbol dies and its quotes are gone, but not its position (its own quotes may have closed it)."""
+    """The worker dies and its quotes are gone, its position not (those quotes may have closed it: then once more)."""
     while True:
         token = await kill(arena)
         await arena.wait(lambda: not arena.venue.resting(GOES), "the dead maker's quotes are out", 60)
