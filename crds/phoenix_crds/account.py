@@ -6,9 +6,20 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from phoenix_crds.metadata import API_VERSION, ObjectMeta, Status
+from phoenix_crds.metadata import API_VERSION, ObjectMeta
 from phoenix_crds.rules import Resource, Rule
-from phoenix_crds.values import BaseQuantity, DnsLabel, DnsSubdomain, Flag, Immutable, QuoteAmount, Ratio, Symbol
+from phoenix_crds.status import AccountStatus
+from phoenix_crds.values import (
+    BaseQuantity,
+    DnsLabel,
+    DnsSubdomain,
+    Emergency,
+    Flag,
+    Immutable,
+    QuoteAmount,
+    Ratio,
+    Symbol,
+)
 
 
 class Venue(StrEnum):
@@ -23,14 +34,6 @@ class Environment(StrEnum):
     SIMULATOR = "Simulator"
     TESTNET = "Testnet"
     PRODUCTION = "Production"
-
-
-class Emergency(StrEnum):
-    """Levels of the switch, from none to closing everything; the higher of this and the sticky switch counts."""
-
-    NONE = "None"
-    HALT = "Halt"
-    FLATTEN = "Flatten"
 
 
 class MarginType(StrEnum):
@@ -164,4 +167,4 @@ class TradingAccount(Resource):
     kind: Literal["TradingAccount"] = "TradingAccount"
     metadata: ObjectMeta
     spec: TradingAccountSpec
-    status: Status | None = None
+    status: AccountStatus | None = None

@@ -3,9 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from phoenix_crds.metadata import API_VERSION, ObjectMeta, Status
+from phoenix_crds.metadata import API_VERSION, ObjectMeta
 from phoenix_crds.parameters import Ramp, TradingParameters
 from phoenix_crds.rules import Resource, Rule
+from phoenix_crds.status import MakerStatus
 from phoenix_crds.values import Between, DnsSubdomain, Duration, Flag, Immutable, Symbol
 
 
@@ -105,4 +106,4 @@ class MarketMaker(Resource):
     kind: Literal["MarketMaker"] = "MarketMaker"
     metadata: ObjectMeta
     spec: MarketMakerSpec
-    status: Status | None = None
+    status: MakerStatus | None = None

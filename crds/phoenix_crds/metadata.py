@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from phoenix_crds.rules import Resource
@@ -88,26 +88,3 @@ class ObjectMeta(Resource):
         if isinstance(written, dict):
             return {key: value for key, value in written.items() if key not in _SERVER_OWNED}
         return written
-
-
-class Condition(Resource):
-    """A condition by the API conventions."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    type: str
-    status: Literal["True", "False", "Unknown"]
-    reason: str = ""
-    message: str = ""
-    observed_generation: int | None = None
-    last_transition_time: str | None = None
-
-
-class Status(Resource):
-    """What is: written by the operator, never by a person."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    observed_generation: int | None = None
-    applied_generation: int | None = None
-    conditions: tuple[Condition, ...] = ()

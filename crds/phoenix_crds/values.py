@@ -7,7 +7,9 @@ own way, and what is printed differently is drift, or a different order size.
 import math
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, Strict, StringConstraints
@@ -33,6 +35,21 @@ class Immutable:
 
     why: str
     cel: ClassVar[str] = "self == oldSelf"
+
+
+class MapKeys:
+    """A list whose items the API server merges by these fields, and refuses twice; written as in YAML."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+
+
+class Emergency(StrEnum):
+    """Levels of the switch, from none to closing everything; the higher of this and the sticky switch counts."""
+
+    NONE = "None"
+    HALT = "Halt"
+    FLATTEN = "Flatten"
 
 
 def _refused(kind: str, message: str, hint: str) -> PydanticCustomError:
@@ -131,6 +148,42 @@ class Duration:
             if self.ns and self.ns % _NS_PER_UNIT[unit] == 0:
                 return f"{self.ns // _NS_PER_UNIT[unit]}{unit}"
         return f"{self.ms}ms" if self.ns else "0s"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse, serialization=core_schema.to_string_ser_schema(when_used="always")
+        )
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Instant:
+    """A point in time, `ms` of wall time since 1970. Written as the API server does: `2026-01-31T08:00:00Z`."""
+
+    ms: int
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """RFC 3339 (or an Instant) → Instant, to the millisecond; raises PydanticCustomError otherwise."""
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str) and len(value) <= 40 and "T" in value:
+            try:
+                moment = datetime.fromisoformat(value)
+            except ValueError:
+                moment = None
+            if moment is not None and moment.tzinfo is not None:
+                return cls((moment - _EPOCH) // timedelta(milliseconds=1))
+        shown = f'"{value[:40]}"' if isinstance(value, str) else _kind(value)
+        raise _refused("instant", f"{shown} is not a time", 'write RFC 3339 with its zone: "2026-01-31T08:00:00Z"')
+
+    def __str__(self) -> str:
+        """RFC 3339 in UTC, with milliseconds only where there are some: what was read is written again as it was."""
+        moment = _EPOCH + timedelta(milliseconds=self.ms)
+        return moment.isoformat(timespec="milliseconds" if self.ms % 1000 else "seconds").replace("+00:00", "Z")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -10,8 +10,14 @@ from pathlib import Path
 
 from phoenix_coordination.port import AccountTerms, EmergencyLevel
 from phoenix_coordination.state import Mode
-from phoenix_crds import InvalidResourceError, MarketMakerSpec, TradingAccountSpec, read_resolved, resolved_hash
-from phoenix_crds.account import Emergency
+from phoenix_crds import (
+    Emergency,
+    InvalidResourceError,
+    MarketMakerSpec,
+    TradingAccountSpec,
+    read_resolved,
+    resolved_hash,
+)
 
 from phoenix_worker.core.parameters import Guards, Risk
 from phoenix_worker.runtime.resolved import AccountSettings, InvalidConfigurationError, Quoting, Resolved, encode
