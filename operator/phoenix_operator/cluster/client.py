@@ -1,0 +1,268 @@
+"""Requests to the API server: JSON in, JSON out, each bounded in time, each counted.
+
+It rests on the `kubernetes` package for what is hard to get right (kubeconfig with its plug-ins, rotating tokens, TLS,
+proxies) and leaves its generated models alone: an object goes through here unread, so fields that we do not know
+survive, and a thousand makers cost no thousand models.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config.kube_config import refresh_token
+
+from phoenix_operator.cluster.faults import ClusterFault, Fault, fault_of, unreachable
+from phoenix_operator.cluster.resources import Json, Resource
+
+TIMEOUT_S = 10.0
+_PAGE = 500
+_DEFAULT_KUBECONFIG = "~/.kube/config"
+_OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
+
+
+class Listed(list[Json]):
+    """What a list held, and as of which version of the cluster."""
+
+    version: str = ""
+
+
+class ClusterClient:
+    """One API server. Every method raises `ClusterFault`.
+
+    `calls` counts (RBAC verb, resource with its subresource, outcome): outcome is a status code or `none`.
+    """
+
+    def __init__(self, api: ApiClient, place: str, namespace: str, timeout_s: float, field_manager: str) -> None:
+        self.place = place
+        self.namespace = namespace
+        self.timeout_s = timeout_s
+        self.field_manager = field_manager
+        self.calls: Counter[tuple[str, str, str]] = Counter()
+        self._api = api
+
+    @property
+    def configuration(self) -> Configuration:
+        """How the server is reached, for whoever watches it."""
+        return self._api.configuration
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Json | None:
+        """The object; None where it is not there."""
+        try:
+            return await self._request("get", "GET", resource, namespace, name)
+        except ClusterFault as refused:
+            if refused.fault is Fault.NOT_FOUND:
+                return None
+            raise
+
+    async def list(
+        self, resource: Resource, namespace: str | None, label_selector: str = "", field_selector: str = ""
+    ) -> Listed:
+        """Every object, page by page. Items of a list carry neither `kind` nor `apiVersion`."""
+        found = Listed()
+        query = {"limit": str(_PAGE)}
+        if label_selector:
+            query["labelSelector"] = label_selector
+        if field_selector:
+            query["fieldSelector"] = field_selector
+        while True:
+            page = await self._request("list", "GET", resource, namespace, query=query)
+            found += page.get("items") or []
+            found.version = page["metadata"]["resourceVersion"]
+            following = page["metadata"].get("continue")
+            if not following:
+                return found
+            query["continue"] = following
+
+    async def serves(self, resource: Resource) -> bool:
+        """Whether the server knows the kind. Everybody who is authenticated may ask."""
+        group = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+        try:
+            told = await self._send("get", "GET", group, resource, f"look for {resource.told}")
+        except ClusterFault as refused:
+            if refused.fault is Fault.NOT_FOUND:
+                return False
+            raise
+        return any(each["name"] == resource.plural for each in told.get("resources", ()))
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    async def apply(self, resource: Resource, namespace: str, wished: Json, subresource: str = "") -> Json:
+        """Server-side apply with our field manager: what we name is ours, and forced; every other field is left."""
+        name = wished["metadata"]["name"]
+        query = {"fieldManager": self.field_manager, "force": "true"}
+        return await self._request("patch", "PATCH", resource, namespace, name, subresource, query, wished, _APPLY)
+
+    async def create(self, resource: Resource, namespace: str | None, wished: Json) -> Json:
+        query = {"fieldManager": self.field_manager}
+        return await self._request("create", "POST", resource, namespace, query=query, body=wished)
+
+    async def replace(self, resource: Resource, namespace: str, wished: Json) -> Json:
+        """Only over the very version that `wished` names in its metadata."""
+        query = {"fieldManager": self.field_manager}
+        name = wished["metadata"]["name"]
+        return await self._request("update", "PUT", resource, namespace, name, query=query, body=wished)
+
+    async def merge_patch(
+        self, resource: Resource, namespace: str, name: str, change: Json, subresource: str = ""
+    ) -> Json:
+        query = {"fieldManager": self.field_manager}
+        return await self._request("patch", "PATCH", resource, namespace, name, subresource, query, change, _MERGE)
+
+    async def json_patch(
+        self, resource: Resource, namespace: str, name: str, operations: Sequence[Json], subresource: str = ""
+    ) -> Json:
+        """All of the operations or none: a `test` that fails refuses them."""
+        query = {"fieldManager": self.field_manager}
+        return await self._request(
+            "patch", "PATCH", resource, namespace, name, subresource, query, [*operations], _JSON_PATCH
+        )
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, policy: str = "Background") -> None:
+        """Deletes this very object; one that is gone already, or has been made anew since, is left alone."""
+        options = {"preconditions": {"uid": uid}, "propagationPolicy": policy}
+        try:
+            await self._request("delete", "DELETE", resource, namespace, name, body=options)
+        except ClusterFault as refused:
+            if refused.fault not in {Fault.NOT_FOUND, Fault.CONFLICT}:
+                raise
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    async def _request(
+        self,
+        verb: str,
+        method: str,
+        resource: Resource,
+        namespace: str | None,
+        name: str = "",
+        subresource: str = "",
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        path = resource.path(namespace, name, subresource)
+        if query:
+            path = f"{path}?{urlencode(query)}"
+        about = f"{verb} {resource.told}{'/' + subresource if subresource else ''}"
+        what = f"{about}{f' {name}' if name else ''}{f' in namespace {namespace}' if namespace else ''}"
+        return await self._send(verb, method, path, resource, what, subresource, body, content_type)
+
+    async def _send(
+        self,
+        verb: str,
+        method: str,
+        path: str,
+        resource: Resource,
+        what: str,
+        subresource: str = "",
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> Json:
+        counted = f"{resource.told}/{subresource}" if subresource else resource.told
+        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": self.field_manager}
+        try:
+            # The library's own bound leaves out what its plug-ins do before the request is sent.
+            async with asyncio.timeout(self.timeout_s):
+                await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+                url = self.configuration.host + path
+                answer = await self._api.rest_client.request(
+                    method, url, headers=headers, body=body, _request_timeout=self.timeout_s
+                )
+                content = cast("bytes", await answer.read())
+        except (aiohttp.ClientError, OSError, TimeoutError, ConfigException) as error:
+            self.calls[verb, counted, "none"] += 1
+            raise unreachable(self.place, error, self.timeout_s) from None
+        self.calls[verb, counted, str(answer.status)] += 1
+        if not 200 <= answer.status < 300:
+            raise fault_of(resource, what, answer.status, content)
+        try:
+            return cast("Json", orjson.loads(content))
+        except orjson.JSONDecodeError:
+            raise ClusterFault(
+                Fault.OTHER, f"what answers at {self.place} is no API server: it says no JSON", answer.status
+            ) from None
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    kubeconfig: str | None = None,
+    context: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    field_manager: str = "phoenix",
+) -> AsyncIterator[ClusterClient]:
+    """`kubeconfig` (a path, or several as in KUBECONFIG), else KUBECONFIG, else in-cluster, else ~/.kube/config.
+
+    Raises `ClusterFault` where none of them names a server; the server itself is not asked yet.
+    """
+    configuration = Configuration()
+    refreshing: asyncio.Task[None] | None = None
+    paths = kubeconfig or os.environ.get("KUBECONFIG") or ""
+    if not paths and "KUBERNETES_SERVICE_HOST" in os.environ:
+        place, namespace = _in_cluster(configuration)
+    else:
+        loader, place, namespace = await _from_kubeconfig(configuration, paths or _DEFAULT_KUBECONFIG, context)
+        # The library refreshes what a plug-in gave (gcp, exec) only where somebody asks it to.
+        refreshing = asyncio.create_task(refresh_token(loader, configuration), name="token of the kubeconfig")
+    # Newer Pythons are stricter than kubectl: they refuse authorities whose certificate names no key usage.
+    configuration.disable_strict_ssl_verification = True
+    try:
+        api = ApiClient(configuration)
+    except (OSError, ValueError) as error:  # certificates that are none
+        raise ClusterFault(Fault.UNREACHABLE, f"the TLS settings of {place} cannot be used: {error}") from None
+    try:
+        yield ClusterClient(api, place, namespace, timeout_s, field_manager)
+    finally:
+        if refreshing is not None:
+            refreshing.cancel()
+            await asyncio.wait({refreshing})
+        await api.close()
+
+
+def _in_cluster(configuration: Configuration) -> tuple[str, str]:
+    try:
+        load_incluster_config(client_configuration=configuration)
+        namespace = _OWN_NAMESPACE.read_text(encoding="utf-8").strip()
+    except (ConfigException, OSError) as error:
+        raise ClusterFault(
+            Fault.UNREACHABLE,
+            f"this pod has no service account to speak to the API server with ({error}): set"
+            " automountServiceAccountToken, or name a --kubeconfig",
+        ) from None
+    return f"{configuration.host}, in the cluster", namespace
+
+
+async def _from_kubeconfig(configuration: Configuration, paths: str, context: str | None) -> tuple[Any, str, str]:
+    found = _files(paths)
+    if not found:
+        raise ClusterFault(Fault.UNREACHABLE, f"no kubeconfig at {paths}: name one with --kubeconfig, or KUBECONFIG")
+    try:
+        loader = await load_kube_config(
+            config_file=os.pathsep.join(found),
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+        current = loader.current_context
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        # The last three are what the library raises for YAML that is no kubeconfig.
+        raise ClusterFault(Fault.UNREACHABLE, f"the kubeconfig {paths} cannot be used: {error}") from None
+    namespace = (current.get("context") or {}).get("namespace") or "default"
+    return loader, str(current.get("name") or configuration.host), str(namespace)
+
+
+def _files(paths: str) -> list[str]:
+    return [path for path in map(os.path.expanduser, paths.split(os.pathsep)) if path and Path(path).is_file()]
