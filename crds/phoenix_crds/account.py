@@ -71,7 +71,7 @@ class Limits(Resource):
     """Largest sum of the symbols' exposures, in the worst case of all live orders."""
     daily_loss: QuoteAmount = Field(gt=0)
     """Loss of the account since 00:00 UTC at which everything halts."""
-    maker_net_max: dict[Symbol, Annotated[BaseQuantity, Field(gt=0)]]
+    maker_net_max: dict[Symbol, Annotated[BaseQuantity, Field(gt=0)]] = Field(max_length=1000)
     """By symbol, the largest netMax that a maker may set, in base units. A symbol that is not listed may not be
     traded."""
 
@@ -167,4 +167,6 @@ class TradingAccount(Resource):
     kind: Literal["TradingAccount"] = "TradingAccount"
     metadata: ObjectMeta
     spec: TradingAccountSpec
+    """What the makers of the account share."""
     status: AccountStatus | None = None
+    """What is, written by the operator."""

@@ -106,4 +106,6 @@ class MarketMaker(Resource):
     kind: Literal["MarketMaker"] = "MarketMaker"
     metadata: ObjectMeta
     spec: MarketMakerSpec
+    """What a person wants of the symbol."""
     status: MakerStatus | None = None
+    """What is, written by the operator."""

@@ -9,13 +9,15 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from phoenix_crds.documents import Document, Path
+from phoenix_crds.fields import first_sentence
 from phoenix_crds.problems import Problem
 from phoenix_crds.rules import RULE_ERROR
 from phoenix_crds.values import DNS_LABEL, DNS_SUBDOMAIN
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_PATTERNS = {
+# Of a pattern, what somebody is to write; by the pattern, for the messages here and of the API server.
+PATTERNS = {
     DNS_LABEL: "only lower-case letters, digits and -, beginning and ending with a letter or digit",
     DNS_SUBDOMAIN: "only lower-case letters, digits, - and ., beginning and ending with a letter or digit",
     r"^[A-Z0-9]+$": "write the symbol as the exchange does, capitals and digits only: BTCUSDT",
@@ -100,10 +102,11 @@ def _describe(model: type[BaseModel], path: Path, detail: ErrorDetails, context:
         return _unknown(model, path)
     if "message" in context and "hint" in context:
         return str(context["message"]), str(context["hint"])
-    about = _first_sentence(field_at(model, path))
+    info = field_at(model, path)
+    about = first_sentence(info.description or "") if info else ""
     if detail["type"] == "string_pattern_mismatch":
         pattern = str(context["pattern"])
-        return "is not written as required", _PATTERNS.get(pattern, f"it must match {pattern}")
+        return "is not written as required", PATTERNS.get(pattern, f"it must match {pattern}")
     message, hint = _TEXTS.get(detail["type"], (detail["msg"].replace("{", "{{").replace("}", "}}"), "{about}"))
     words = {**context, "about": about, "expected": str(context.get("expected", "")).replace("'", "")}
     return message.format_map(words), hint.format_map(words)
@@ -144,8 +147,3 @@ def field_at(model: type[BaseModel], path: Path) -> FieldInfo | None:
         return None
     fields = _model_at(model, path[:-1]).model_fields
     return next((info for name, info in fields.items() if (info.alias or name) == path[-1]), None)
-
-
-def _first_sentence(info: FieldInfo | None) -> str:
-    text = " ".join((info.description or "").split()) if info else ""
-    return text.split(". ")[0].rstrip(".")

@@ -15,9 +15,13 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, Strict, StringConstraints
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
-_DURATION = re.compile(r"(0|[1-9][0-9]*)(ms|s|m|h)")
-_LONGEST_DECIMAL = 32  # the venue's numbers have at most 8 decimals and well under 20 digits before them
+DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
+LOSS = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?%?$"
+DURATION = r"^(0|[1-9][0-9]*)(ms|s|m|h)$"
+LONGEST_DECIMAL = 32  # the venue's numbers have at most 8 decimals and well under 20 digits before them
+LONGEST_DURATION = 12
+_DECIMAL = re.compile(DECIMAL.strip("^$"))
+_DURATION = re.compile(DURATION.strip("^$"))
 
 _NS_PER_UNIT = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
 
@@ -66,15 +70,15 @@ def parse_decimal(value: object) -> Decimal:
             "decimal", "is a boolean, expected a number", 'write a quoted decimal such as "0.5", or an integer'
         )
     if isinstance(value, int):
-        if abs(value) >= 10**_LONGEST_DECIMAL:
-            raise _refused("decimal", "has too many digits", f"at most {_LONGEST_DECIMAL} digits are read")
+        if abs(value) >= 10**LONGEST_DECIMAL:
+            raise _refused("decimal", "has too many digits", f"at most {LONGEST_DECIMAL} digits are read")
         return Decimal(value)
     if isinstance(value, float) and math.isfinite(value):
         plain = f"{Decimal(repr(value)):f}"  # what somebody wrote as 0.00001 reads back as 1e-05
         raise _refused(
             "decimal_float", f"{plain} is a float, whose digits are not exact", f'put it in quotes: "{plain[:40]}"'
         )
-    if isinstance(value, str) and len(value) <= _LONGEST_DECIMAL and _DECIMAL.fullmatch(value):
+    if isinstance(value, str) and len(value) <= LONGEST_DECIMAL and _DECIMAL.fullmatch(value):
         return Decimal(value)
     shown = f'"{value[:40]}"' if isinstance(value, str) else _kind(value)
     raise _refused("decimal", f"{shown} is not a decimal number", 'write a quoted decimal such as "0.5", or an integer')
@@ -121,7 +125,7 @@ class Duration:
         """The written form (or a Duration) → Duration; raises PydanticCustomError otherwise, bare numbers included."""
         if isinstance(value, cls):
             return value
-        if isinstance(value, str) and len(value) <= 12 and (found := _DURATION.fullmatch(value)):
+        if isinstance(value, str) and len(value) <= LONGEST_DURATION and (found := _DURATION.fullmatch(value)):
             return cls(int(found[1]) * _NS_PER_UNIT[found[2]])
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             raise _refused(
@@ -249,14 +253,21 @@ class Between:
         """The same bounds for the API server, `self` being the field."""
         return f"duration(self) >= duration('{self.least}') && duration(self) <= duration('{self.most}')"
 
+    @property
+    def refusal(self) -> str:
+        """What is wrong with a value that is not between them."""
+        return f"outside {self.least} … {self.most}" + (f": {self.why}" if self.why else "")
+
+    @property
+    def remedy(self) -> str:
+        return f"choose {self.least} to {self.most}"
+
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         least, most = Duration.parse(self.least), Duration.parse(self.most)
-        reason = f": {self.why}" if self.why else ""
 
         def check(value: Duration) -> Duration:
             if not least <= value <= most:
-                message = f"{value} is outside {self.least} … {self.most}{reason}"
-                raise _refused("duration_range", message, f"choose {self.least} to {self.most}")
+                raise _refused("duration_range", f"{value} is {self.refusal}", self.remedy)
             return value
 
         return core_schema.no_info_after_validator_function(check, handler(source))
