@@ -82,6 +82,8 @@ class RampProgress(Observed):
     """Since when without an incident."""
     incidents: Annotated[int, Field(ge=0, strict=True)] = 0
     """Steps back so far. Unit: incidents."""
+    pnl_at_start: QuoteAmount | None = None
+    """PnL when the stage began: a stage's loss is counted from there."""
 
 
 class SymbolHalt(Observed):
@@ -134,6 +136,28 @@ class HaltedSymbol(Observed):
     """The halt of the symbol's rehearsal (mode DryRun), which is kept apart."""
 
 
+class OpenPosition(Observed):
+    """A position that is still there."""
+
+    symbol: Symbol
+    """The contract."""
+    position: BaseQuantity
+    """Signed. Positive is long."""
+
+
+class LeftBehind(Observed):
+    """What a raised switch has left so far, as the leaders tell it."""
+
+    orders: Annotated[int, Field(ge=0, strict=True)] = 0
+    """Live orders of ours. Unit: orders."""
+    unheard: Annotated[tuple[Symbol, ...], Field(max_length=1000)] = ()
+    """Symbols with orders or a position in the ledger whose leader tells nothing."""
+    open: Annotated[tuple[OpenPosition, ...], Field(max_length=1000)] = ()
+    """Positions that are not closed yet."""
+    at: Instant | None = None
+    """When it was told."""
+
+
 class EmergencySwitch(Observed):
     """The account's sticky switch, remembered here so that a Redis that comes back empty is told of it."""
 
@@ -149,6 +173,8 @@ class EmergencySwitch(Observed):
     """When it last changed."""
     halts: Annotated[tuple[HaltedSymbol, ...], Field(max_length=1000)] = ()
     """Symbols halted on their own."""
+    left: LeftBehind | None = None
+    """What is left, while the switch is raised."""
 
 
 class Action(StrEnum):
@@ -218,6 +244,10 @@ class Answer(Observed):
     """Whether it was carried out."""
     message: Sentence = ""
     """What is so now, or why not and what to do."""
+    level: Emergency | None = None
+    """Of the switch (or of the symbol's halt) after the request."""
+    epoch: Epoch | None = None
+    """Likewise; what `phoenix resume --epoch` wants."""
     at: Instant | None = None
     """When."""
 
