@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from phoenix_crds.rules import Resource, Rule
-from phoenix_crds.values import BaseQuantity, Emergency, Instant, MapKeys, QuoteAmount, Symbol
+from phoenix_crds.values import BaseQuantity, DnsSubdomain, Emergency, Instant, MapKeys, QuoteAmount, Symbol
 
 MOST_REQUESTS = 32
 """Requests that may wait at once; a switch is one of two words, so more of them say nothing more."""
@@ -150,8 +150,8 @@ class LeftBehind(Observed):
 
     orders: Annotated[int, Field(ge=0, strict=True)] = 0
     """Live orders of ours. Unit: orders."""
-    unheard: Annotated[tuple[Symbol, ...], Field(max_length=1000)] = ()
-    """Symbols with orders or a position in the ledger whose leader tells nothing."""
+    unheard: Annotated[tuple[DnsSubdomain, ...], Field(max_length=1000)] = ()
+    """Live makers whose worker tells nothing, or has not heard of this epoch yet."""
     open: Annotated[tuple[OpenPosition, ...], Field(max_length=1000)] = ()
     """Positions that are not closed yet."""
     at: Instant | None = None
