@@ -1,38 +1,11 @@
-"""Manifests to bend: a good maker and a good account as text, and a way to read what a test makes of them."""
+"""The manifests to bend, and a way to read what a test makes of them."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bad_manifests import ACCOUNT, MAKER
 from phoenix_crds import Loaded, Problem, check_together, load_manifests
-
-MAKER = """\
-apiVersion: phoenix.trading/v1alpha1
-kind: MarketMaker
-metadata:
-  name: ethusdc
-spec:
-  symbol: ETHUSDC
-  netMax: "0.20"
-  baseSize: "0.008"
-"""
-
-ACCOUNT = """\
-apiVersion: phoenix.trading/v1alpha1
-kind: TradingAccount
-metadata:
-  name: default
-spec:
-  environment: Testnet
-  credentialsSecretRef:
-    name: binance
-  limits:
-    netNotional: 1000
-    grossNotional: 2000
-    dailyLoss: 50
-    makerNetMax:
-      ETHUSDC: "0.25"
-"""
 
 
 @pytest.fixture
