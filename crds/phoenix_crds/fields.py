@@ -70,7 +70,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """One field as it is written. `default`: as in YAML, `{}` for a block whose fields have their own; None: none."""
+    """One field as it is written. `default`: as in YAML; None: none."""
 
     name: str
     shape: Shape
@@ -110,7 +110,8 @@ def _default(info: FieldInfo) -> Any:  # noqa: ANN401 - whatever YAML can hold
         case Decimal():
             return canonical_decimal(value)
         case BaseModel():
-            return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            # In full: the server holds a default to the block's rules before it fills in what is missing there.
+            return value.model_dump(mode="json", by_alias=True, exclude_none=True)
         case Duration() | LossLimit() | Instant() | StrEnum():
             return str(value)
         case _:
