@@ -33,6 +33,9 @@ class Component(StrEnum):
     WITHDRAW = "withdraw"
 
 
+CANARY = "phoenix-operator-canary"
+"""Name of the ConfigMap that must come round the watches."""
+
 SELECTOR = f"{Label.NAME}={APPLICATION},{Label.MANAGED_BY}={FIELD_MANAGER}"
 """Label selector of the watches: exactly what we have made, pods included."""
 
@@ -50,6 +53,8 @@ class Annotation(StrEnum):
     """On a Deployment: digest of how its pods reach the exchange and under which key."""
     NUDGE = "phoenix.trading/nudge"
     """On a pod: `<what it shall read>.<attempt>.<ms>`. Any change has its kubelet look at the ConfigMap at once."""
+    TOUCHED = "phoenix.trading/touched"
+    """On the canary: who touched it last, and how often."""
     DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
     """Kubernetes' own: of two pods the one with the lower cost goes first."""
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -44,13 +44,30 @@ class ClusterClient:
     `calls` counts (RBAC verb, resource with its subresource, outcome): outcome is a status code or `none`.
     """
 
-    def __init__(self, api: ApiClient, place: str, namespace: str, timeout_s: float, field_manager: str) -> None:
+    def __init__(
+        self,
+        api: ApiClient,
+        place: str,
+        namespace: str,
+        timeout_s: float,
+        field_manager: str,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.place = place
         self.namespace = namespace
         self.timeout_s = timeout_s
         self.field_manager = field_manager
         self.calls: Counter[tuple[str, str, str]] = Counter()
         self._api = api
+        self._may_write = may_write
+
+    def fenced(self, may_write: Callable[[], bool]) -> "ClusterClient":
+        """The same server and counts; `may_write` is asked as the last thing before a request that changes something
+        is sent, which is refused where it says no.
+        """
+        fenced = ClusterClient(self._api, self.place, self.namespace, self.timeout_s, self.field_manager, may_write)
+        fenced.calls = self.calls
+        return fenced
 
     @property
     def configuration(self) -> Configuration:
@@ -100,10 +117,15 @@ class ClusterClient:
 
     # -- writing -----------------------------------------------------------------------------------
 
-    async def apply(self, resource: Resource, namespace: str, wished: Json, subresource: str = "") -> Json:
-        """Server-side apply with our field manager: what we name is ours, and forced; every other field is left."""
+    async def apply(
+        self, resource: Resource, namespace: str, wished: Json, subresource: str = "", *, force: bool = True
+    ) -> Json:
+        """Server-side apply with our field manager: what we name is ours, every other field is left.
+
+        Without `force`, a field that somebody else owns and wants otherwise is a conflict.
+        """
         name = wished["metadata"]["name"]
-        query = {"fieldManager": self.field_manager, "force": "true"}
+        query = {"fieldManager": self.field_manager, "force": "true" if force else "false"}
         return await self._request("patch", "PATCH", resource, namespace, name, subresource, query, wished, _APPLY)
 
     async def create(self, resource: Resource, namespace: str | None, wished: Json) -> Json:
@@ -178,6 +200,8 @@ class ClusterClient:
             # The library's own bound leaves out what its plug-ins do before the request is sent.
             async with asyncio.timeout(self.timeout_s):
                 await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, None)
+                if method != "GET" and not self._may_write():
+                    raise ClusterFault(Fault.NOT_LEADING, f"did not {what}: another operator may be acting now")
                 url = self.configuration.host + path
                 answer = await self._api.rest_client.request(
                     method, url, headers=headers, body=body, _request_timeout=self.timeout_s

@@ -37,6 +37,7 @@ class Fault(StrEnum):
     THROTTLED = "Throttled"
     UNAVAILABLE = "Unavailable"
     UNREACHABLE = "Unreachable"
+    NOT_LEADING = "NotLeading"
     OTHER = "Other"
 
 

@@ -1,0 +1,43 @@
+"""Which namespaces can be watched: asked of the API server beforehand, so that one missing Role stops one namespace."""
+
+import asyncio
+from collections.abc import Sequence
+
+from phoenix_operator.cluster.client import ClusterClient
+from phoenix_operator.cluster.resources import ACCESS_REVIEWS, WATCHED, Json, Resource
+
+_VERBS = ("list", "watch")
+
+
+async def missing_rights(client: ClusterClient, namespace: str | None) -> str:
+    """What must be granted before the namespace (None: all of them) can be watched, as a sentence; "" where nothing.
+
+    Everybody who is authenticated may ask. Raises `ClusterFault`.
+    """
+    wanted = [(resource, verb) for resource in WATCHED for verb in _VERBS]
+    allowed = await asyncio.gather(*(_may(client, namespace, resource, verb) for resource, verb in wanted))
+    missing = [each for each, is_allowed in zip(wanted, allowed, strict=True) if not is_allowed]
+    if not missing:
+        return ""
+    where = f"namespace {namespace}" if namespace else "all namespaces"
+    return f"RBAC does not let the operator see {where}: grant it {_told(missing)} there (deploy/rbac.yaml has all)"
+
+
+async def _may(client: ClusterClient, namespace: str | None, resource: Resource, verb: str) -> bool:
+    attributes = {"verb": verb, "group": resource.group, "resource": resource.plural}
+    if namespace:
+        attributes["namespace"] = namespace
+    review: Json = {
+        "apiVersion": ACCESS_REVIEWS.api_version,
+        "kind": ACCESS_REVIEWS.kind,
+        "spec": {"resourceAttributes": attributes},
+    }
+    told = await client.create(ACCESS_REVIEWS, None, review)
+    return bool(told["status"]["allowed"])
+
+
+def _told(missing: Sequence[tuple[Resource, str]]) -> str:
+    by_resource: dict[str, list[str]] = {}
+    for resource, verb in missing:
+        by_resource.setdefault(resource.told, []).append(verb)
+    return ", ".join(f"{' and '.join(verbs)} on {resource}" for resource, verbs in by_resource.items())
