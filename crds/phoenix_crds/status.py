@@ -23,9 +23,12 @@ Epoch = Annotated[int, Field(ge=0, strict=True)]
 
 
 class Observed(Resource):
-    """Base of all that is observed: unknown fields are no mistake, they are somebody else's or a newer version's."""
+    """Base of all that is observed: unknown fields are no mistake, they are somebody else's or a newer version's.
 
-    model_config = ConfigDict(extra="ignore")
+    The operator makes these from Python names; without `populate_by_name` such a field would be dropped as unknown.
+    """
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
 
 
 class Condition(Observed):

@@ -105,8 +105,8 @@ class MakerFacts(msgspec.Struct, frozen=True):
     rivals             names of pods (deleting ones too, not finished ones) of other makers of this (account, symbol)
     foreign            children that we tried to make and that are somebody else's, for example "Deployment btcusdt"
     pods, job_pods     of this maker, by component
-    records            no older than their lifetime, of workers of this maker; `fleet_problem` says why there are none to
-                       be had (Redis absent, …), else ""
+    records            no older than their lifetime, of workers of this maker; `fleet_problem` says why there are none
+                       to be had (Redis absent, not read yet, …), else ""
     siblings_rolling   how many other makers of the account are being rolled now (`rollout.is_rolling`)
     outage             `Outage.text` of the maker's venue and environment, else ""
     namespace_terminating  the server has refused to create anything there for that reason
@@ -159,7 +159,8 @@ class Halted(msgspec.Struct, frozen=True, order=True):
 
 class AccountShared(msgspec.Struct, frozen=True):
     """What Redis says about an account. `identity` is empty where no worker has registered it; then nothing else is
-    known. `halts`: those in force."""
+    known. `halts`: those in force.
+    """
 
     identity: str = ""
     switch: Switch | None = None

@@ -105,7 +105,8 @@ class MakerPlan(msgspec.Struct, frozen=True):
     """What is to be done for one maker, in this order.
 
     `status` is all that we own of it, None where it is so already. `again_ms`: look again after so long though nothing
-    happens, None: no need. `starts_roll`: a Deployment's template changes (plan and apply belong under the account's lock).
+    happens, None: no need. `starts_roll`: a Deployment's template changes (planning and applying belong under the
+    account's lock).
     """
 
     situation: Situation

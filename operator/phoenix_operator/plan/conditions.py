@@ -1,0 +1,107 @@
+"""Conditions by the API conventions: one of a type, and a transition time that moves only when the status does.
+
+kstatus (Argo CD, Flux, Helm, `kubectl wait`) reads `Reconciling` and `Stalled` as "in progress" and "failed" while they
+are True, so these two are there only then.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+from phoenix_crds import Condition, Instant
+
+from phoenix_operator.names import ConditionType, EventAction, EventReason, EventType
+from phoenix_operator.plan.outcome import Event
+
+Status = Literal["True", "False", "Unknown"]
+LONGEST_MESSAGE = 1024
+"""Of an Event's note, which tells a condition's message; longer ones are cut, not refused."""
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """How a condition shall be."""
+
+    type: ConditionType
+    status: Status
+    reason: str
+    message: str = ""
+
+
+def truth(holds: bool) -> Status:
+    return "True" if holds else "False"
+
+
+def conditions(
+    previous: Sequence[Condition], wishes: Iterable[Wish], generation: int, now_ms: int
+) -> tuple[Condition, ...]:
+    """The wished conditions in their order, with times carried over; those that are not wished are gone."""
+    before = {each.type: each for each in previous}
+    return tuple(_condition(before.get(wish.type.value), wish, generation, now_ms) for wish in wishes)
+
+
+def _condition(before: Condition | None, wish: Wish, generation: int, now_ms: int) -> Condition:
+    unchanged = before is not None and before.status == wish.status and before.last_transition_time is not None
+    since = before.last_transition_time if before is not None and unchanged else Instant(now_ms // 1000 * 1000)
+    return Condition(
+        type=wish.type.value,
+        status=wish.status,
+        reason=wish.reason,
+        message=shortened(wish.message),
+        observed_generation=generation,
+        last_transition_time=since,
+    )
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
+
+
+def find(held: Iterable[Condition], type_: ConditionType) -> Condition | None:
+    return next((each for each in held if each.type == type_.value), None)
+
+
+# By type: what an Event says when the condition becomes true and when it ends, and which of the two is a warning.
+_TOLD: dict[ConditionType, tuple[EventReason, EventReason, bool]] = {
+    ConditionType.READY: (EventReason.READY, EventReason.NOT_READY, True),
+    ConditionType.QUOTING: (EventReason.QUOTING, EventReason.NOT_QUOTING, True),
+    ConditionType.LEASE_HELD: (EventReason.LEASE_HELD, EventReason.LEASE_NOT_HELD, True),
+    ConditionType.PRICE_FRESH: (EventReason.PRICE_FRESH, EventReason.PRICE_STALE, True),
+    ConditionType.RISK_HALTED: (EventReason.RISK_HALTED, EventReason.RISK_RESUMED, False),
+    ConditionType.VENUE_OUTAGE: (EventReason.VENUE_OUTAGE, EventReason.VENUE_SERVES, False),
+    ConditionType.SYMBOL_CONFLICT: (EventReason.SYMBOL_CONFLICT, EventReason.SYMBOL_FREE, False),
+    ConditionType.ACCOUNT_CONFLICT: (EventReason.ACCOUNT_CONFLICT, EventReason.ACCOUNT_CONFLICT_ENDED, False),
+    ConditionType.EMERGENCY: (EventReason.EMERGENCY, EventReason.EMERGENCY_ENDED, False),
+}
+
+
+def transitions(previous: Sequence[Condition], present: Sequence[Condition]) -> tuple[Event, ...]:
+    """An Event for each condition that changed its status, or (where it is not as it should be) its reason.
+
+    A condition that appears as it should be is none: nothing has happened yet. `Reconciling` and `Stalled` say again
+    what `Ready` says.
+    """
+    before = {each.type: each for each in previous}
+    after = {each.type: each for each in present}
+    told = []
+    for type_, (on, off, good_when_true) in _TOLD.items():
+        was, now = before.get(type_.value), after.get(type_.value)
+        event = _transition(was, now, on, off, good_when_true=good_when_true)
+        if event is not None:
+            told.append(event)
+    return tuple(told)
+
+
+def _transition(
+    was: Condition | None, now: Condition | None, on: EventReason, off: EventReason, *, good_when_true: bool
+) -> Event | None:
+    status_before = was.status if was is not None else "Unknown"
+    status_now = now.status if now is not None else ("False" if not good_when_true else "Unknown")
+    good = "True" if good_when_true else "False"
+    if status_now == "Unknown" or (status_before == "Unknown" and status_now == good and not good_when_true):
+        return None
+    same_reason = was is not None and now is not None and was.reason == now.reason
+    if status_now == status_before and (status_now == good or same_reason):
+        return None
+    text = now.message or now.reason if now is not None else "it is over"
+    kind = EventType.NORMAL if status_now == good else EventType.WARNING
+    return Event(kind, on if status_now == "True" else off, shortened(text), EventAction.OBSERVE)

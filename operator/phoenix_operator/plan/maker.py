@@ -1,0 +1,61 @@
+"""What is to be done for one maker: first its situation, then what follows from it for children and status.
+
+The same facts give the same plan, and a plan that was carried out gives an empty one.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from phoenix_operator.names import Finalizer
+from phoenix_operator.plan import deletion
+from phoenix_operator.plan.changes import plan_changes
+from phoenix_operator.plan.facts import MakerFacts
+from phoenix_operator.plan.maker_status import StatusWish, plan_status
+from phoenix_operator.plan.outcome import FinalizerChange, MakerPlan, Situation
+from phoenix_operator.plan.ramp import Stage, plan_ramp
+from phoenix_operator.plan.situation import situate
+from phoenix_operator.plan.workers import Worker, workers_of
+from phoenix_operator.settings import Settings
+
+
+def plan_maker(facts: MakerFacts, settings: Settings) -> MakerPlan:
+    """Everything that is to be done for one maker now."""
+    workers = workers_of(facts.pods, facts.records)
+    stage = _stage(facts, workers)
+    found = situate(facts, settings, stage)
+    if found.situation is Situation.NOTHING_LEFT:
+        return MakerPlan(found.situation)
+    if found.situation is Situation.DELETING:
+        plan = deletion.plan_deletion(facts, found.wanted, settings)
+        if plan.situation is Situation.NOTHING_LEFT or plan.remove_finalizer is not None:
+            return plan
+        status = plan_status(facts, StatusWish(found.situation, found.text, None, None, workers, stage))
+        return msgspec.structs.replace(plan, status=status.status, events=(*plan.events, *status.events))
+    changes = plan_changes(found, facts, settings, workers)
+    status = plan_status(facts, StatusWish(found.situation, found.text, found.wanted, found.verdict, workers, stage))
+    waits = [each for each in (changes.again_ms, status.again_ms, stage.again_ms) if each is not None]
+    started = any(each.kind == "Deployment" for each in changes.apply)
+    unguarded = Finalizer.WITHDRAW not in facts.maker.meta.finalizers
+    return MakerPlan(
+        found.situation,
+        add_finalizer=FinalizerChange(Finalizer.WITHDRAW) if started and unguarded else None,
+        apply=changes.apply,
+        scale=changes.scale,
+        status=status.status,
+        delete=changes.delete,
+        pods=changes.pods,
+        events=(*changes.events, *status.events),
+        again_ms=min(waits, default=None),
+        starts_roll=found.situation is Situation.ROLL_DUE and started,
+    )
+
+
+def _stage(facts: MakerFacts, workers: Sequence[Worker]) -> Stage:
+    spec = facts.maker.spec
+    if spec is None:
+        return Stage(None, facts.maker.status.ramp)
+    leader = next((worker.record for worker in workers if worker.leads), None)
+    awaited = facts.history is not None and facts.history.awaiting_ready
+    stopped = leader is not None and bool(leader.halt.reason or leader.emergency.level != "None")
+    return plan_ramp(spec, facts.maker.status.ramp, leader, facts.now_ms, incident=awaited or stopped)

@@ -1,0 +1,187 @@
+"""From what the API server gives (decoded JSON) to facts. Pure; who watches does it once for each resourceVersion."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from phoenix_crds import AccountStatus, Instant, MakerStatus, MarketMaker, TradingAccount
+from phoenix_crds.documents import Document
+from phoenix_crds.validation import validate
+from pydantic import BaseModel, ValidationError
+
+from phoenix_operator.names import CONTAINER, Annotation, Component, Label
+from phoenix_operator.plan.facts import AccountResource, Child, JobState, MakerResource, Manifest, Meta, PodFact
+
+_LONGEST_PROBLEM = 1000
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def meta_of(manifest: Manifest) -> Meta:
+    """The metadata of any object."""
+    meta = manifest["metadata"]
+    controllers = (owner["uid"] for owner in meta.get("ownerReferences", ()) if owner.get("controller"))
+    deleted = meta.get("deletionTimestamp")
+    return Meta(
+        name=meta["name"],
+        namespace=meta.get("namespace", ""),
+        uid=meta.get("uid", ""),
+        resource_version=meta.get("resourceVersion", ""),
+        generation=meta.get("generation", 0),
+        created_ms=_ms(meta.get("creationTimestamp")),
+        deleting_since_ms=_ms(deleted) if deleted else None,
+        finalizers=tuple(meta.get("finalizers", ())),
+        labels=meta.get("labels") or {},
+        annotations=meta.get("annotations") or {},
+        controller_uid=next(controllers, ""),
+    )
+
+
+def maker_resource(manifest: Manifest, previous: MakerResource | None = None) -> MakerResource:
+    """A maker, whatever somebody wrote. `previous`: an earlier version, whose spec is taken where it is still this one
+    (same UID and generation), because validating costs ten times what the rest does.
+    """
+    meta = meta_of(manifest)
+    status, _ = _status(MakerStatus, manifest)
+    if previous is not None and _same_spec(previous.meta, meta):
+        return MakerResource(meta, previous.spec, status, previous.problem)
+    maker, problem = _validated(MarketMaker, manifest)
+    return MakerResource(meta, None if maker is None else maker.spec, status, problem)
+
+
+def account_resource(manifest: Manifest, previous: AccountResource | None = None) -> AccountResource:
+    """An account, likewise."""
+    meta = meta_of(manifest)
+    status, status_problem = _status(AccountStatus, manifest)
+    if previous is not None and _same_spec(previous.meta, meta):
+        return AccountResource(meta, previous.spec, status, previous.problem, status_problem)
+    account, problem = _validated(TradingAccount, manifest)
+    return AccountResource(meta, None if account is None else account.spec, status, problem, status_problem)
+
+
+def child(manifest: Manifest) -> Child:
+    """A Deployment, ConfigMap, PodDisruptionBudget or Job."""
+    return Child(meta_of(manifest), manifest)
+
+
+def pod_fact(manifest: Manifest) -> PodFact:
+    """A pod with our labels. One whose component is none of ours counts as a worker: relabelling hides none."""
+    meta = meta_of(manifest)
+    status = manifest.get("status") or {}
+    container: Mapping[str, Any] = next(
+        (each for each in status.get("containerStatuses", ()) if each.get("name") == CONTAINER), {}
+    )
+    state = container.get("state") or {}
+    waiting = state.get("waiting") or {}
+    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated") or {}
+    conditions = {each["type"]: each for each in status.get("conditions", ())}
+    scheduled = conditions.get("PodScheduled", {})
+    component = meta.labels.get(Label.COMPONENT)
+    return PodFact(
+        name=meta.name,
+        uid=meta.uid,
+        component=Component.WITHDRAW if component == Component.WITHDRAW else Component.WORKER,
+        template=meta.labels.get(Label.TEMPLATE, ""),
+        created_ms=meta.created_ms,
+        deleting=meta.deleting,
+        running="running" in state,
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        finished=status.get("phase") in {"Succeeded", "Failed"},
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        last_words=(ended.get("message") or "").strip(),
+        container_restarts=container.get("restartCount", 0),
+        unschedulable=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
+        nudge=meta.annotations.get(Annotation.NUDGE, ""),
+        deletion_cost=meta.annotations.get(Annotation.DELETION_COST, ""),
+    )
+
+
+def job_state(job: Child) -> JobState:
+    """Whether a Job has come to its end, and to which."""
+    conditions = (job.manifest.get("status") or {}).get("conditions") or ()
+    held = {each["type"] for each in conditions if each.get("status") == "True"}
+    if held & {"Complete", "SuccessCriteriaMet"}:
+        return JobState.SUCCEEDED
+    return JobState.FAILED if held & {"Failed", "FailureTarget"} else JobState.RUNNING
+
+
+def older_twin(maker: MakerResource, makers: Iterable[MakerResource]) -> str:
+    """The oldest maker that trades the same symbol on the same account and is older than this one, by name; "" where
+    there is none. Age is the server's creation time, and the UID where two are of the same second.
+    """
+    if maker.spec is None:
+        return ""
+    mine = _age(maker)
+    older = [
+        other
+        for other in makers
+        if other.meta.uid != maker.meta.uid
+        and other.spec is not None
+        and _age(other) < mine
+        and _same_market(other, maker)
+    ]
+    return min(older, key=_age).meta.name if older else ""
+
+
+def older_account(account: AccountResource, identity: str, accounts: Iterable[AccountResource]) -> str:
+    """`namespace/name` of the oldest account with this identity that is older than this one, else ""."""
+    if not identity:
+        return ""
+    mine = (account.meta.created_ms, account.meta.uid)
+    older = [
+        other
+        for other in accounts
+        if other.meta.uid != account.meta.uid
+        and other.status.identity == identity
+        and (other.meta.created_ms, other.meta.uid) < mine
+    ]
+    oldest = min(older, key=lambda each: (each.meta.created_ms, each.meta.uid), default=None)
+    return f"{oldest.meta.namespace}/{oldest.meta.name}" if oldest else ""
+
+
+def _age(maker: MakerResource) -> tuple[int, str]:
+    return maker.meta.created_ms, maker.meta.uid
+
+
+def _same_market(one: MakerResource, other: MakerResource) -> bool:
+    if one.spec is None or other.spec is None or one.meta.namespace != other.meta.namespace:
+        return False
+    return (one.spec.symbol, one.spec.account_ref) == (other.spec.symbol, other.spec.account_ref)
+
+
+def _same_spec(one: Meta, other: Meta) -> bool:
+    return (one.uid, one.generation) == (other.uid, other.generation)
+
+
+def _validated(model: type[Model], manifest: Manifest) -> tuple[Model | None, str]:
+    """By the rules of `phoenix check`; the status is not the person's, so it is left out."""
+    meta = manifest["metadata"]
+    written = {
+        "apiVersion": manifest.get("apiVersion"),
+        "kind": manifest.get("kind"),
+        "metadata": {"name": meta["name"], "namespace": meta.get("namespace")},
+        "spec": manifest.get("spec"),
+    }
+    found, problems = validate(model, Document("", written))
+    text = "; ".join(
+        f"{each.field}: {each.message}" + (f" ({each.hint})" if each.hint else "") for each in _distinct(problems)
+    )
+    return found, text[:_LONGEST_PROBLEM]
+
+
+def _distinct(problems: Sequence[Any]) -> Sequence[Any]:
+    return list(dict.fromkeys(problems))
+
+
+def _status(model: type[Model], manifest: Manifest) -> tuple[Model, str]:
+    """What the operator has written before; nothing, and why, where that cannot be read."""
+    written: Mapping[str, Any] = manifest.get("status") or {}
+    try:
+        return model.model_validate(written), ""
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(step) for step in first["loc"])
+        return model(), f"status.{field}: {first['msg']}"
+
+
+def _ms(written: str | None) -> int:
+    return Instant.parse(written).ms if written else 0
