@@ -1,7 +1,10 @@
 """`phoenix COMMAND …`: finds the command in a table and imports its module alone: a worker never pays for a screen.
 
+As kubectl's plug-in (`kubectl phoenix …`) it is the same program, and means kubectl's cluster where nothing else is
+named.
+
 A command's module has `add_arguments(parser)` and `run(args) -> int`. The worker and the exchange are programs of their
-own packages with `main(argv) -> int`; they get their arguments unread.
+own packages with `main(argv) -> int`, as the operator is; they get their arguments unread.
 """
 
 import argparse
@@ -12,10 +15,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import TextIOWrapper
+from pathlib import Path
 
 from phoenix_cli.refusal import Refused
 
 OK, REFUSED, USAGE = 0, 1, 2
+_PLUGIN = "kubectl-phoenix"  # as kubectl finds it in PATH
 _INTERRUPTED = 130  # 128 + SIGINT, what a shell expects of Ctrl-C
 
 
@@ -48,7 +53,7 @@ COMMANDS = (
         "say what is wrong with manifests, scenarios and captures: file, line, field, what to do",
         "phoenix check -f configs/",
     ),
-    Command("top", "phoenix_cli.top", "watch accounts and makers of a run, live", "phoenix top"),
+    Command("top", "phoenix_cli.top", "watch accounts and makers of a run or a cluster, live", "phoenix top"),
     Command(
         "status",
         "phoenix_cli.status",
@@ -93,15 +98,16 @@ COMMANDS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status: 0, 1 (refused, the reason on stderr) or 2 (usage)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    program = "kubectl phoenix" if Path(sys.argv[0]).name == _PLUGIN else "phoenix"
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 gets escapes, not a crash
     if not arguments:
-        print(_overview(), file=sys.stderr)
+        print(_overview(program), file=sys.stderr)
         return USAGE
     name, rest = arguments[0], arguments[1:]
     if name in {"-h", "--help", "help"}:
-        print(_overview())
+        print(_overview(program))
         return OK
     if name in {"-V", "--version", "version"}:
         from importlib.metadata import version  # noqa: PLC0415 - nobody else should wait for it
@@ -113,17 +119,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         from difflib import get_close_matches  # noqa: PLC0415 - as above
 
         close = get_close_matches(name, [each.name for each in COMMANDS], n=1)
-        print(f"phoenix: no command {name!r}" + (f", did you mean {close[0]!r}?" if close else ""), file=sys.stderr)
-        print("phoenix --help lists the commands", file=sys.stderr)
+        print(f"{program}: no command {name!r}" + (f", did you mean {close[0]!r}?" if close else ""), file=sys.stderr)
+        print(f"{program} --help lists the commands", file=sys.stderr)
         return USAGE
-    return _run(command, rest)
+    return _run(program, command, rest)
 
 
-def _run(command: Command, arguments: Sequence[str]) -> int:
+def _run(program: str, command: Command, arguments: Sequence[str]) -> int:
     try:
-        return _bound(command, arguments)()
+        return _bound(program, command, arguments)()
     except Refused as refusal:
-        return _refused(command, refusal)
+        return _refused(program, command, refusal)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -131,11 +137,11 @@ def _run(command: Command, arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except _invalid() as refusal:
-        return _refused(command, refusal)
+        return _refused(program, command, refusal)
 
 
-def _refused(command: Command, refusal: Exception) -> int:
-    print(f"phoenix {command.name}: {refusal}", file=sys.stderr)
+def _refused(program: str, command: Command, refusal: Exception) -> int:
+    print(f"{program} {command.name}: {refusal}", file=sys.stderr)
     return REFUSED
 
 
@@ -148,7 +154,7 @@ def _invalid() -> type[Exception]:
     return InvalidResourceError
 
 
-def _bound(command: Command, arguments: Sequence[str]) -> Callable[[], int]:
+def _bound(program: str, command: Command, arguments: Sequence[str]) -> Callable[[], int]:
     gc.disable()  # what an import makes stays: looking for garbage in it takes a fifth of the time
     module = importlib.import_module(command.module)
     gc.freeze()
@@ -156,20 +162,21 @@ def _bound(command: Command, arguments: Sequence[str]) -> Callable[[], int]:
     if command.module.endswith("__main__"):
         return lambda: int(module.main(arguments))
     parser = argparse.ArgumentParser(
-        prog=f"phoenix {command.name}",
+        prog=f"{program} {command.name}",
         description=module.__doc__,
         epilog=f"example:\n  {command.example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
+    parser.set_defaults(plugin=program != "phoenix")
     parsed = parser.parse_args(arguments)
     return lambda: int(module.run(parsed))
 
 
-def _overview() -> str:
+def _overview(program: str) -> str:
     width = max(len(command.name) for command in COMMANDS)
     lines = [
-        "usage: phoenix COMMAND [OPTIONS]",
+        f"usage: {program} COMMAND [OPTIONS]",
         "",
         "A market maker for perpetual futures that lives in Kubernetes.",
         "",
@@ -178,7 +185,7 @@ def _overview() -> str:
         "example:",
         f"  {COMMANDS[0].example}",
         "",
-        "phoenix COMMAND --help says more, with an example. phoenix --version names the release.",
+        f"{program} COMMAND --help says more, with an example. {program} --version names the release.",
     ]
     return "\n".join(lines)
 

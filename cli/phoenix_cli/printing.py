@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
-_NUMBER_STARTS = frozenset("0123456789+-.")
+_NUMBER_STARTS = frozenset("0123456789+-.–")  # – stands for a number that is not known
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

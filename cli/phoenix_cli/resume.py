@@ -1,7 +1,8 @@
 """Let an account trade again after a stop, or a symbol after its own risk halt.
 
 The epoch is the one that `phoenix stop`, `phoenix status` and `phoenix top` show: whoever resumes has seen the very
-stop that is lifted, and no later one is lifted by accident.
+stop that is lifted, and no later one is lifted by accident. In a cluster the operator is asked, through the account's
+status; a request that none answers is taken back.
 """
 
 import argparse
@@ -12,16 +13,21 @@ import msgspec
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.account import Account, SwitchState
 
+from phoenix_cli.cluster.place import Place
+from phoenix_cli.local.view import LEVELS
 from phoenix_cli.printing import as_json
-from phoenix_cli.target import Target, add_target_arguments, opened, short_name, target_of, whoami
+from phoenix_cli.target import Target, add_cluster_arguments, add_target_arguments, chosen, opened, short_name, whoami
 
 
 class Resumed(msgspec.Struct, frozen=True):
-    """What `-o json` prints; `symbol` is empty where the whole account was resumed."""
+    """What `-o json` prints; `symbol` is empty where the whole account was resumed. `declared`: a resource's
+    `spec.emergency`, which stops it all the same.
+    """
 
     account: str
     symbol: str
     epoch: int
+    declared: str = LEVELS[EmergencyLevel.NONE]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,18 +35,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epoch", required=True, type=int, metavar="N", help="of the stop that is to end")
     parser.add_argument("--symbol", metavar="S", help="only this symbol's risk halt (default: the account's switch)")
     add_target_arguments(parser)
+    add_cluster_arguments(parser, many=False)
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
 
 
 def run(args: argparse.Namespace) -> int:
     symbol = (args.symbol or "").upper()
-    told = asyncio.run(resume(target_of(args), args.account, symbol, args.epoch))
-    if args.output == "json":
-        sys.stdout.write(as_json(told))
+    target = chosen(args, acts=True)
+    if isinstance(target, Place):
+        from phoenix_cli.cluster import switch  # noqa: PLC0415 - half a second that no run on this machine needs
+
+        told = asyncio.run(switch.resume(target, args.account, symbol, args.epoch))
     else:
-        what = " ".join(filter(None, (short_name(told.account), told.symbol)))
-        sys.stdout.write(f"{what} may trade again, epoch {told.epoch}; `phoenix status` shows what each maker does\n")
+        told = asyncio.run(resume(target, args.account, symbol, args.epoch))
+    sys.stdout.write(as_json(told) if args.output == "json" else _sentence(told))
     return 0
+
+
+def _sentence(told: Resumed) -> str:
+    what = " ".join(filter(None, (short_name(told.account), told.symbol)))
+    if told.declared != LEVELS[EmergencyLevel.NONE]:
+        return (
+            f"{what} is resumed, epoch {told.epoch}, and stays stopped: its resource says emergency {told.declared}\n"
+        )
+    return f"{what} may trade again, epoch {told.epoch}; `phoenix status` shows what each maker does\n"
 
 
 async def resume(target: Target, name: str, symbol: str, epoch: int) -> Resumed:

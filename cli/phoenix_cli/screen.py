@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Self
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, Group, RenderableType, RenderResult
 from rich.layout import Layout
 from rich.live import Live
 from rich.panel import Panel
@@ -279,4 +279,8 @@ class ScreenOutput:
         """Events are part of the next view."""
 
     def update(self, view: RunView) -> None:
-        self._live.update(Screen(view), refresh=True)
+        self.show(Screen(view))
+
+    def show(self, drawn: ConsoleRenderable) -> None:
+        """At once, in place of what was there."""
+        self._live.update(drawn, refresh=True)

@@ -1,7 +1,9 @@
 """Accounts and makers, or one maker and why it does not quote.
 
-Everything comes from the Redis that the makers share; what a worker has told of itself lives there for 15 s. A part
-that cannot be read hides no other: it is named on standard error, and the exit status is 1.
+Of a run on this machine, or with --redis, everything comes from the Redis that the makers share; what a worker has told
+of itself lives there for 15 s. Of a cluster it comes from the resources, whose figures are at most a minute old and
+show their age; with --redis beside --context, -n or -A the figures are live. A part that cannot be read hides no other:
+it is named on standard error, and the exit status is 1.
 """
 
 import argparse
@@ -26,12 +28,13 @@ from phoenix_coordination.redis.records import Published
 from phoenix_coordination.redis.steward import StewardReport
 from phoenix_coordination.state import Quote, Reason, StateRecord
 
+from phoenix_cli.cluster.place import Place
 from phoenix_cli.local.account import MICRO, exposure_of
 from phoenix_cli.local.describe import health, pnl_total
 from phoenix_cli.local.view import LEVELS, Exposure
 from phoenix_cli.printing import aligned, as_json
 from phoenix_cli.refusal import Refused
-from phoenix_cli.target import add_target_arguments, short_name, target_of
+from phoenix_cli.target import add_cluster_arguments, add_target_arguments, chosen, redis_of, short_name
 
 Part = TypeVar("Part")
 
@@ -73,13 +76,19 @@ class AccountStatus(msgspec.Struct, frozen=True):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="a maker or its symbol (default: everything)")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a [namespace/]maker or its symbol (default: all)")
     add_target_arguments(parser)
+    add_cluster_arguments(parser, many=True)
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
 
 
 def run(args: argparse.Namespace) -> int:
-    accounts = asyncio.run(read_all(target_of(args).url))
+    target = chosen(args, acts=False)
+    if isinstance(target, Place):
+        from phoenix_cli.cluster import status  # noqa: PLC0415 - its client is half a second that a run does not need
+
+        return status.run(target, redis_of(args), args.name, json=args.output == "json")
+    accounts = asyncio.run(read_all(target.url))
     if args.name is not None:
         accounts = of_maker(accounts, args.name)
     if args.output == "json":
@@ -253,18 +262,23 @@ def _maker_lines(account: AccountStatus) -> Iterator[str]:
         if others:
             yield f"  also: {', '.join(others)}"
         yield from _remedies(account, record)
-        yield f"  for {record.ages.reason / 1000:.0f} s; worker up {record.ages.running / 1000:.0f} s, {record.role}"
-        yield f"  worker {record.holder}, build {record.build}, token {record.token}, mode {record.mode}"
-        touch = f"{record.prices.bid or '–'}/{record.prices.ask or '–'}"
-        yield f"  price {touch}, book {_age(record.ages.book)}, user stream {_age(record.ages.user)}"
-        yield f"  bids {_quotes(record.quotes.bids)}"
-        yield f"  asks {_quotes(record.quotes.asks)}"
-        position = record.position
-        yield (
-            f"  position {position.qty} of {position.net_max}, worst case long {position.worst_case_long}"
-            f" short {position.worst_case_short}, guard {record.guard or 'none'}"
-        )
-        yield f"  pnl {pnl_total(record):+.4f} (fees {Decimal(record.pnl.fees):.4f}), {record.activity.fills} fills"
+        yield from (f"  {line}" for line in worker_lines(record))
+
+
+def worker_lines(record: StateRecord) -> Iterator[str]:
+    """What one worker has and does."""
+    yield f"for {record.ages.reason / 1000:.0f} s; worker up {record.ages.running / 1000:.0f} s, {record.role}"
+    yield f"worker {record.holder}, build {record.build}, token {record.token}, mode {record.mode}"
+    touch = f"{record.prices.bid or '–'}/{record.prices.ask or '–'}"
+    yield f"price {touch}, book {_age(record.ages.book)}, user stream {_age(record.ages.user)}"
+    yield f"bids {_quotes(record.quotes.bids)}"
+    yield f"asks {_quotes(record.quotes.asks)}"
+    position = record.position
+    yield (
+        f"position {position.qty} of {position.net_max}, worst case long {position.worst_case_long}"
+        f" short {position.worst_case_short}, guard {record.guard or 'none'}"
+    )
+    yield f"pnl {pnl_total(record):+.4f} (fees {Decimal(record.pnl.fees):.4f}), {record.activity.fills} fills"
 
 
 def _remedies(account: AccountStatus, record: StateRecord) -> Iterator[str]:

@@ -3,6 +3,9 @@
 The switch is sticky: no restart of a worker, of Redis or of a run lowers it, only `phoenix resume` naming its epoch.
 With --flatten what is open is closed as well, reduce-only. Then it looks at what is left: 0 where nothing is, 1 where
 an order may still rest, a position is still open, or nobody can say. The stop is in force all the same.
+
+In a cluster the operator is asked, through the account's status, and tells what the makers have left; where none
+answers the status is 1, and what stops without it is said.
 """
 
 import argparse
@@ -12,15 +15,16 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 from phoenix_coordination.port import EmergencyLevel
-from phoenix_coordination.redis.account import AccountError, SwitchState
+from phoenix_coordination.redis.account import AccountError
 
 from phoenix_cli.aftermath import Held, Left, Since, listed, on_exchange, told_by_makers
+from phoenix_cli.cluster.place import Place
 from phoenix_cli.local.view import LEVELS
 from phoenix_cli.printing import as_json
 from phoenix_cli.refusal import Refused
-from phoenix_cli.target import Target, add_target_arguments, opened, short_name, target_of, whoami
+from phoenix_cli.target import Target, add_cluster_arguments, add_target_arguments, chosen, opened, short_name, whoami
 
-EXCHANGE, MAKERS = "exchange", "makers"
+EXCHANGE, MAKERS, OPERATOR = "exchange", "makers", "operator"
 _LOOK_THERE = "look at the exchange (`phoenix orders` where the run with the account's key is, or its own page)"
 
 
@@ -58,23 +62,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flatten", action="store_true", help="also close what is open")
     parser.add_argument("--no-wait", action="store_true", help="do not look whether anything is left")
     add_target_arguments(parser)
+    add_cluster_arguments(parser, many=False)
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="text (default) or json")
 
 
 def run(args: argparse.Namespace) -> int:
     if not args.reason.strip():
         raise Refused("--reason is empty: say why, for whoever has to decide about resuming")
-    target = target_of(args)
+    target = chosen(args, acts=True)
     level = EmergencyLevel.FLATTEN if args.flatten else EmergencyLevel.HALT
-    as_text = args.output == "text"
+    reason, wait, as_text = args.reason.strip(), not args.no_wait, args.output == "text"
 
-    def stopped(name: str, switch: SwitchState) -> None:
+    def stopped(told: Stopped) -> None:
         if as_text:  # at once: whoever leaves with Ctrl-C has to know that it is in force
-            print(f"{name} is stopped: {LEVELS[switch.level]}, epoch {switch.epoch}: {switch.reason}", flush=True)
+            name = short_name(told.account)
+            print(f"{name} is stopped: {told.level}, epoch {told.epoch}: {told.reason}", flush=True)
 
-    told = asyncio.run(stop(target, args.account, level, args.reason.strip(), stopped, wait=not args.no_wait))
+    if isinstance(target, Place):
+        from phoenix_crds import Emergency  # noqa: PLC0415 - as below
+
+        from phoenix_cli.cluster import switch  # noqa: PLC0415 - half a second that a stop on this machine must not wait
+
+        told = asyncio.run(switch.stop(target, args.account, Emergency(LEVELS[level]), reason, stopped, wait=wait))
+    else:
+        told = asyncio.run(stop(target, args.account, level, reason, stopped, wait=wait))
     if as_text:
-        sys.stdout.writelines(f"{line}\n" for line in _sentences(told))
+        sys.stdout.writelines(f"{line}\n" for line in _sentences(told, target.typed))
         if told.problem:
             sys.stderr.write(f"phoenix stop: {told.problem}\n")
     else:
@@ -87,7 +100,7 @@ async def stop(
     name: str,
     level: EmergencyLevel,
     reason: str,
-    stopped: Callable[[str, SwitchState], None],
+    stopped: Callable[[Stopped], None],
     *,
     wait: bool,
 ) -> Stopped:
@@ -95,7 +108,6 @@ async def stop(
     async with opened(target, name) as (resource, account):
         switch = await account.stop(level, reason, whoami())
         since = Since()
-        stopped(short_name(resource), switch)
         files = target.files_of(resource, account.identity)
         told = Stopped(
             resource,
@@ -105,6 +117,7 @@ async def stop(
             switch.source,
             asked="" if not wait else EXCHANGE if files is not None else MAKERS,
         )
+        stopped(told)
         if not wait:
             return told
         try:
@@ -114,10 +127,10 @@ async def stop(
                 left = await told_by_makers(account, switch, since)
         except (Refused, AccountError) as error:
             return msgspec.structs.replace(told, problem=f"what is left is not known: {error}; {_LOOK_THERE}")
-        return _with(told, left)
+        return with_left(told, left)
 
 
-def _with(told: Stopped, left: Left) -> Stopped:
+def with_left(told: Stopped, left: Left) -> Stopped:
     """What was found; where there may be more, none found is not none."""
     unsure = bool(left.unsure)
     still = None if unsure and not left.open else left.open
@@ -132,7 +145,7 @@ def _with(told: Stopped, left: Left) -> Stopped:
     )
 
 
-def _sentences(told: Stopped) -> Iterator[str]:
+def _sentences(told: Stopped, typed: str) -> Iterator[str]:
     name, by_exchange = short_name(told.account), told.asked == EXCHANGE
     if told.left == 0 and by_exchange:
         yield f"no order of ours rests on the exchange (looked {told.looked_ms} ms after the stop)"
@@ -149,4 +162,4 @@ def _sentences(told: Stopped) -> Iterator[str]:
         yield f"no maker tells of a position that is open ({told.open_ms} ms after the stop)"
     if told.apart:
         yield f"left as it is, because no maker of ours ever led it: {listed(told.apart)}"
-    yield f"it trades again after `phoenix resume {name} --epoch {told.epoch}`"
+    yield f"it trades again after `phoenix resume {name} --epoch {told.epoch}{typed}`"

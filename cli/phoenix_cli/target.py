@@ -1,9 +1,14 @@
-"""Which Redis, and which run of this machine, a command is about: the one named, else the run that is going on."""
+"""What a command is about: the Redis, run or cluster that is named; else this machine's run, else kubectl's cluster.
+
+Where a run goes on and a cluster is configured as well, what only reads takes the run and says so; what stops or
+resumes has to be told: it must never act on the other one.
+"""
 
 import argparse
 import getpass
 import socket
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +16,7 @@ from pathlib import Path
 from phoenix_coordination.redis.account import Account, AccountError, account_tools
 from phoenix_coordination.redis.client import RedisUrlError, read_url
 
+from phoenix_cli.cluster.place import Place, configured
 from phoenix_cli.local.layout import NAMESPACE, StateDirectory, default_state_directory
 from phoenix_cli.local.runfile import KINDS, AccountFiles, RunFile, is_held, read_run_file
 from phoenix_cli.refusal import Refused
@@ -22,6 +28,11 @@ class Target:
 
     url: str
     run: RunFile | None
+
+    @property
+    def typed(self) -> str:
+        """As of a `Place`: what is on this machine is found again without a flag."""
+        return ""
 
     def files_of(self, resource: str, identity: str) -> AccountFiles | None:
         """Where the run has that account's files; None where it is none of a run on this machine, or not known to be
@@ -51,17 +62,62 @@ def add_state_directory(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state-dir", type=Path, metavar="DIR", help="of the run (default: the demo's, else up's)")
 
 
+def add_cluster_arguments(parser: argparse.ArgumentParser, *, many: bool) -> None:
+    """`many`: the command may be about all namespaces."""
+    cluster = parser.add_argument_group("of a cluster")
+    cluster.add_argument("--context", metavar="NAME", help="context of the kubeconfig (default: the current one)")
+    cluster.add_argument(
+        "--kubeconfig", metavar="FILE", help="default: KUBECONFIG, else in-cluster, else kubectl's own"
+    )
+    which = cluster.add_mutually_exclusive_group() if many else cluster
+    which.add_argument("-n", "--namespace", metavar="NS", help="default: the one of the context")
+    if many:
+        which.add_argument("-A", "--all-namespaces", action="store_true", help="every namespace")
+    parser.set_defaults(all_namespaces=False, plugin=False)
+
+
+def chosen(args: argparse.Namespace, *, acts: bool) -> Target | Place:
+    """What was typed, else what is there; raises `Refused` where that is nothing, or, for what `acts`, both."""
+    place = Place(args.kubeconfig, args.context, args.namespace, args.all_namespaces)
+    named_here = args.state_dir is not None or (args.redis is not None and acts)
+    if place != Place():
+        if named_here:
+            here = "--state-dir" if args.state_dir is not None else "--redis"
+            raise Refused(f"{here} and a cluster's flags each name what is meant: leave one of them out")
+        return place
+    if args.plugin and not named_here:
+        return place  # kubectl's user means kubectl's cluster
+    if args.state_dir is not None or args.redis is not None:
+        return target_of(args)
+    runs, cluster = running_in(list(map(default_state_directory, KINDS))), configured()
+    if runs and cluster:
+        here, there = f"--state-dir {runs[0].root}", f"-n NAMESPACE for {cluster}"
+        if acts:
+            raise Refused(f"a run goes on, and a cluster is configured: say which is meant, {here} or {there}")
+        sys.stderr.write(f"this is the run on this machine; a cluster is configured, too: {there}\n")
+    elif cluster:
+        return place
+    return target_of(args)
+
+
 def target_of(args: argparse.Namespace) -> Target:
-    """What was typed; raises `Refused` where there is no such Redis or run."""
+    """The Redis or run that was typed, else the run on this machine; raises `Refused` where there is none."""
     if args.redis is not None and args.state_dir is not None:
         raise Refused("--redis and --state-dir each name what is meant: leave one of them out")
-    run = None
-    argument = args.redis
-    if argument is None:
-        run = read_run(find_run(args.state_dir))
-        argument = run.redis
+    if (url := redis_of(args)) is not None:
+        return Target(url, None)
+    run = read_run(find_run(args.state_dir))
+    return Target(_checked(run.redis), run)
+
+
+def redis_of(args: argparse.Namespace) -> str | None:
+    """The URL of the Redis that was typed; raises `Refused` where it is none."""
+    return None if args.redis is None else _checked(args.redis)
+
+
+def _checked(argument: str) -> str:
     try:
-        return Target(read_url(argument), run)
+        return read_url(argument)
     except RedisUrlError as error:
         raise Refused(f"--redis: {error}") from None
 
@@ -97,14 +153,22 @@ def find_run(state_directory: Path | None) -> StateDirectory:
     stopped, resumed or read must be what was meant.
     """
     places = [state_directory] if state_directory is not None else list(map(default_state_directory, KINDS))
-    running = [directory for directory in map(StateDirectory, places) if is_held(directory)]
+    running = running_in(places)
     if not running:
         where = " or ".join(map(str, places))
-        raise Refused(f"no run is going on in {where}: start one with `phoenix demo`, or name it with --state-dir")
+        raise Refused(
+            f"no run is going on in {where}: start one with `phoenix demo`, or name it with --state-dir"
+            " (or a cluster, with --context, --kubeconfig or -n)"
+        )
     if len(running) > 1:
         choice = " or ".join(str(each.root) for each in running)
         raise Refused(f"{len(running)} runs are going on: choose with --state-dir {choice}")
     return running[0]
+
+
+def running_in(places: Sequence[Path]) -> list[StateDirectory]:
+    """Those state directories that a runner holds."""
+    return [directory for directory in map(StateDirectory, places) if is_held(directory)]
 
 
 def last_run(state_directory: Path | None) -> RunFile:

@@ -19,6 +19,13 @@ def _house_path(monkeypatch) -> None:
     monkeypatch.setenv("PYTHONPATH", ":".join(entry for entry in sys.path if entry))
 
 
+@pytest.fixture(autouse=True)
+def _no_cluster(tmp_path, monkeypatch) -> None:
+    """A machine on which no cluster is configured, whoever runs the tests."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+
 @pytest.fixture(scope="session")
 def _redis_server():
     with redis_client() as client:

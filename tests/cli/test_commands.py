@@ -37,6 +37,23 @@ def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == f"phoenix {version('phoenix-market-maker')}\n"
 
 
+def test_as_kubectls_plug_in_it_names_itself_as_it_is_typed(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/local/bin/kubectl-phoenix"])
+    assert main(["--help"]) == 0
+    assert "usage: kubectl phoenix COMMAND" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["status", "--help"])
+    assert "usage: kubectl phoenix status" in capsys.readouterr().out
+    assert main(["statu"]) == 2
+    assert "kubectl phoenix: no command 'statu', did you mean 'status'?" in capsys.readouterr().err
+
+
+def test_kubectls_plug_in_means_a_cluster_and_no_run(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/local/bin/kubectl-phoenix"])
+    assert main(["status"]) == 1
+    assert "kubectl phoenix status: no kubeconfig at " in capsys.readouterr().err
+
+
 def test_nothing_at_all_is_wrong_usage_and_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "usage: phoenix COMMAND" in capsys.readouterr().err
@@ -87,10 +104,25 @@ def test_a_terminal_that_is_not_utf_8_gets_escapes_and_no_crash(tmp_path) -> Non
 def test_the_table_imports_nothing_that_a_command_pays_for() -> None:
     code = (
         "import sys; from phoenix_cli.__main__ import main; main(['--help']);"
-        "print(sorted({'rich', 'aiohttp', 'pydantic', 'websockets'} & set(sys.modules)), file=sys.stderr)"
+        "print(sorted({'rich', 'aiohttp', 'pydantic', 'websockets', 'kubernetes', 'kopf'}"
+        " & set(sys.modules)), file=sys.stderr)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["stop", "resume", "status", "top"])
+def test_on_this_machine_nobody_pays_for_a_client_of_clusters(command) -> None:
+    code = (
+        f"import sys; from phoenix_cli.__main__ import main; main(['{command}', *sys.argv[1:]]);"
+        "print(sorted({'kubernetes', 'kopf', 'phoenix_operator.cluster'} & set(sys.modules)), file=sys.stderr)"
+    )
+    arguments = {"stop": ["x", "--reason", "r"], "resume": ["x", "--epoch", "1"]}.get(command, [])
+    nowhere = ["--state-dir", "/nowhere"]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments, *nowhere], capture_output=True, text=True, check=True
+    )
+    assert ended.stderr.splitlines()[-1] == "[]"
 
 
 def test_a_report_that_names_a_directory_is_refused_before_anything_runs(tmp_path, capsys) -> None:

@@ -154,7 +154,7 @@ def test_the_answer_is_there_as_json(phoenix):
     assert (told["account"], told["level"], told["epoch"]) == ("local/default", "Halt", 5)
     assert (told["left"], told["asked"]) == (0, "makers"), "without a run there is no key to ask the exchange with"
     _, out, _ = phoenix("resume", "default", "--epoch", "5", "-o", "json")
-    assert json.loads(out) == {"account": "local/default", "symbol": "", "epoch": 6}
+    assert json.loads(out) == {"account": "local/default", "symbol": "", "epoch": 6, "declared": "None"}
 
 
 QUOTE = Quote("61230.0", "0.004", "q")

@@ -1,0 +1,1 @@
+"""What a command sees of a cluster: the resources, and what the operator says in their status."""

@@ -1,0 +1,131 @@
+"""Asks a cluster for what a command shows. A part that cannot be read is named, and hides no other."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import msgspec
+from phoenix_coordination.state import StateRecord
+from phoenix_operator.cluster.client import ClusterClient, connect
+from phoenix_operator.cluster.faults import ClusterFault
+from phoenix_operator.cluster.resources import CORE_EVENTS, MARKET_MAKERS, PODS, TRADING_ACCOUNTS
+from phoenix_operator.names import Label
+
+from phoenix_cli.cluster.place import Place, current_context, kubeconfig_files
+from phoenix_cli.cluster.resources import event_views, figures_of, fleet_of, pod_views
+from phoenix_cli.cluster.view import AccountView, FleetView, MakerView
+from phoenix_cli.refusal import Refused
+
+TIMEOUT_S = 5.0
+_EVENTS = 12
+
+Part = TypeVar("Part")
+
+
+@asynccontextmanager
+async def connected(place: Place) -> AsyncIterator[ClusterClient]:
+    """A client of the cluster; raises `Refused` where there is none, and what it refuses that nobody catches."""
+    # Said rather than left to the library, which takes another of several files' current contexts than kubectl does.
+    context = place.context or current_context(place.kubeconfig)
+    files = os.pathsep.join(map(str, kubeconfig_files(place.kubeconfig))) or place.kubeconfig
+    try:
+        async with connect(files, context, TIMEOUT_S, field_manager="phoenix-cli") as client:
+            yield client
+    except ClusterFault as fault:
+        raise Refused(str(fault)) from None
+
+
+async def read_fleet(client: ClusterClient, place: Place, records: Sequence[StateRecord] = ()) -> FleetView:
+    """Every account and maker of the namespace, or of all; with the live figures of `records`, where there are any.
+
+    Raises `Refused` where neither makers nor accounts can be read.
+    """
+    namespace = None if place.everywhere else place.namespace or client.namespace
+    parts = _Parts()
+    accounts, makers = await asyncio.gather(
+        parts.read(client.list(TRADING_ACCOUNTS, namespace), None),
+        parts.read(client.list(MARKET_MAKERS, namespace), None),
+    )
+    if accounts is None and makers is None:
+        raise Refused(parts.unread[0])
+    found = [with_records(account, records) for account in fleet_of(accounts or [], makers or [], _now_ms())]
+    if accounts is None:
+        found = [msgspec.structs.replace(account, there=True) for account in found]  # nobody knows
+    return FleetView(cluster=client.place, namespace=namespace or "", accounts=found, unread=parts.unread)
+
+
+async def with_details(client: ClusterClient, fleet: FleetView) -> FleetView:
+    """The same with the pods and events of every maker: a few requests for each."""
+    parts = _Parts()
+    accounts = [
+        msgspec.structs.replace(account, makers=[await _detailed(client, parts, maker) for maker in account.makers])
+        for account in fleet.accounts
+    ]
+    return msgspec.structs.replace(fleet, accounts=accounts, unread=[*fleet.unread, *parts.unread])
+
+
+async def _detailed(client: ClusterClient, parts: "_Parts", maker: MakerView) -> MakerView:
+    about = f"involvedObject.kind=MarketMaker,involvedObject.name={maker.name}"
+    pods, events = await asyncio.gather(
+        parts.read(client.list(PODS, maker.namespace, label_selector=f"{Label.MAKER}={maker.name}"), None),
+        parts.read(client.list(CORE_EVENTS, maker.namespace, field_selector=about), None),
+    )
+    return msgspec.structs.replace(
+        maker,
+        pods=None if pods is None else pod_views(pods, _now_ms()),
+        events=None if events is None else event_views(events, _EVENTS, _now_ms()),
+    )
+
+
+def of_maker(fleet: FleetView, name: str) -> FleetView:
+    """Only the maker of that `[namespace/]name`, or those of that symbol; raises `Refused` where there is none."""
+    wanted = name.lower().rpartition("/")[2]
+    accounts = [
+        msgspec.structs.replace(account, makers=makers)
+        for account in fleet.accounts
+        if (makers := [maker for maker in account.makers if wanted in (maker.name, maker.symbol.lower())])
+    ]
+    if not accounts:
+        if fleet.unread:  # it may be among what could not be read
+            raise Refused("; ".join(fleet.unread))
+        there = ", ".join(maker.full_name for maker in fleet.makers) or "none"
+        where = f"in namespace {fleet.namespace}" if fleet.namespace else "in any namespace"
+        raise Refused(f"no maker {wanted} {where} of {fleet.cluster}; there are: {there}")
+    return msgspec.structs.replace(fleet, accounts=accounts)
+
+
+def with_records(account: AccountView, records: Sequence[StateRecord]) -> AccountView:
+    """What the workers tell right now, in place of the figures of the status."""
+    of_key: dict[tuple[str, str], list[StateRecord]] = {}
+    for record in records:
+        of_key.setdefault((record.namespace, record.maker), []).append(record)
+    makers = [
+        msgspec.structs.replace(maker, workers=told, figures=figures_of(told) or maker.figures)
+        if (told := of_key.get(maker.key))
+        else maker
+        for maker in account.makers
+    ]
+    return msgspec.structs.replace(account, makers=makers)
+
+
+class _Parts:
+    """Reads parts side by side; keeps, once each, why one could not be read."""
+
+    def __init__(self) -> None:
+        self.unread: list[str] = []
+
+    async def read(self, part: Awaitable[Part], unknown: Part | None) -> Part | None:
+
+        try:
+            return await part
+        except ClusterFault as fault:
+            if str(fault) not in self.unread:
+                self.unread.append(str(fault))
+            return unknown
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
