@@ -6,9 +6,8 @@ With `--check` it writes nothing, names what is not as the models have it, and e
 import sys
 from pathlib import Path
 
-import yaml
-
 from phoenix_crds.definitions import DEFINITIONS, Definition, custom_resource_definition
+from phoenix_crds.documents import write_document
 from phoenix_crds.reference import reference
 
 _HEAD = "# Made from the models in crds/phoenix_crds by `make generate`: change those.\n"
@@ -16,17 +15,7 @@ _HEAD = "# Made from the models in crds/phoenix_crds by `make generate`: change 
 
 def definition_yaml(definition: Definition) -> str:
     """The file of one kind."""
-    body = yaml.dump(
-        custom_resource_definition(definition), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
-    )
-    return _HEAD + body
-
-
-class _Dumper(yaml.SafeDumper):
-    """Without anchors: what is said twice stands there twice."""
-
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
-        return True
+    return _HEAD + write_document(custom_resource_definition(definition))
 
 
 def generated() -> dict[str, str]:

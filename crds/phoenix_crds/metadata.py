@@ -59,6 +59,7 @@ _SERVER_OWNED = frozenset(
         "deletionGracePeriodSeconds",
         "deletionTimestamp",
         "finalizers",
+        "generateName",
         "managedFields",
         "ownerReferences",
         "resourceVersion",

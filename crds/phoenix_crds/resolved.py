@@ -11,11 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
-
 from phoenix_crds.account import TradingAccount, TradingAccountSpec
 from phoenix_crds.consistency import conflicts
-from phoenix_crds.documents import read_documents
+from phoenix_crds.documents import read_documents, write_document
 from phoenix_crds.maker import MarketMaker, MarketMakerSpec
 from phoenix_crds.problems import InvalidResourceError, Problem
 from phoenix_crds.rules import Resource
@@ -39,7 +37,7 @@ def resolved_hash(maker_spec: MarketMakerSpec, account_spec: TradingAccountSpec)
 
 def manifest_yaml(resource: MarketMaker | TradingAccount) -> str:
     """The resource as a manifest, every default written out."""
-    return yaml.safe_dump(_written(resource), sort_keys=False, allow_unicode=True)
+    return write_document(_written(resource))
 
 
 def _written(resource: Resource) -> dict[str, object]:

@@ -38,6 +38,16 @@ def test_what_is_written_is_read_back_equal_and_complete(
     assert text["spec"]["guards"]["pinRatio"] == "0.7", "defaults are written out"
 
 
+@pytest.mark.parametrize("name", ["1e3", "0", "1-000", "null", "yes", "true", "e1", "2026-01-01"])
+def test_a_name_that_looks_like_something_else_stays_a_name(
+    tmp_path: Path, pair: tuple[MarketMaker, TradingAccount], name: str
+) -> None:
+    maker, account = pair
+    named = maker.model_copy(update={"metadata": maker.metadata.model_copy(update={"name": name})})
+    write_resolved(tmp_path, named, account)
+    assert read_resolved(tmp_path / MAKER_FILE, tmp_path / ACCOUNT_FILE) == (named, account)
+
+
 def test_a_rewrite_replaces_both_files_and_leaves_nothing_behind(
     tmp_path: Path, pair: tuple[MarketMaker, TradingAccount], read: Read, maker_yaml: str
 ) -> None:
