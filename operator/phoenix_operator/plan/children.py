@@ -14,7 +14,7 @@ from phoenix_operator.names import APPLICATION, CONTAINER, FIELD_MANAGER, Annota
 from phoenix_operator.plan.difference import digest, sealed
 from phoenix_operator.plan.facts import MakerResource, Meta
 from phoenix_operator.plan.quantities import canonical_quantity
-from phoenix_operator.plan.resolved import COLD_OF_ACCOUNT, COLD_OF_MAKER, Resolved
+from phoenix_operator.plan.resolved import Resolved
 from phoenix_operator.settings import Settings
 
 TEMPLATE_REVISION = 1
@@ -59,14 +59,7 @@ def template_hash(wanted: Resolved, settings: Settings, revision: int = TEMPLATE
         "podLabels": settings.pod_labels,
         "podAnnotations": settings.pod_annotations,
     }
-    cold = {
-        "revision": revision,
-        "maker": wanted.maker.spec.model_dump(mode="json", include=set(COLD_OF_MAKER)),
-        "account": wanted.account.spec.model_dump(mode="json", include=set(COLD_OF_ACCOUNT)),
-        "accountUid": wanted.account.metadata.uid,
-        "platform": platform,
-    }
-    return digest(cold)[:_HASH_DIGITS]
+    return digest({"revision": revision, "platform": platform, **wanted.cold})[:_HASH_DIGITS]
 
 
 def connection_digest(wanted: Resolved) -> str:

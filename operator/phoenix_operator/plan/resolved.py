@@ -8,10 +8,11 @@ the hot values of today beside the cold ones that it was started with: a file wi
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import ROUND_DOWN, Decimal
-from typing import Generic, TypeVar
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, TypeVar
 
-import msgspec
 from phoenix_crds import (
     ACCOUNT_FILE,
     MAKER_FILE,
@@ -25,7 +26,6 @@ from phoenix_crds import (
     resolved_hash,
 )
 from phoenix_crds.documents import read_documents
-from phoenix_crds.rules import Resource
 from phoenix_crds.validation import validate
 from pydantic import ValidationError
 
@@ -45,33 +45,43 @@ COLD_OF_ACCOUNT = (
 
 Spec = TypeVar("Spec", MarketMakerSpec, TradingAccountSpec)
 Model = TypeVar("Model", MarketMaker, TradingAccount)
+Source = TypeVar("Source")
 Value = TypeVar("Value")
 
 _DIGITS = Decimal("0.00000001")
 
 
-class Resolved(msgspec.Struct, frozen=True):
-    """Both resources as a worker of one template shall read them."""
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """Both resources as a worker of one template shall read them. What is derived from them is found out once."""
 
     maker: MarketMaker
     account: TradingAccount
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """What the worker reports once it is in force (`phoenix_crds.resolved_hash`)."""
-        maker, account = self.maker.spec, self.account.spec
-        return _hashes(_json(maker) + _json(account), lambda: resolved_hash(maker, account))
+        """What the worker reports once it is in force."""
+        return resolved_hash(self.maker.spec, self.account.spec)
 
     @property
     def generation(self) -> int:
         return self.maker.metadata.generation or 0
 
-    @property
+    @cached_property
     def data(self) -> dict[str, str]:
         """The ConfigMap's `data`."""
+        account = self.account
+        uid = account.metadata.uid or ""
+        account_text = _account_texts(uid, account, lambda: manifest_yaml(account))
+        return {MAKER_FILE: manifest_yaml(self.maker), ACCOUNT_FILE: account_text}
+
+    @cached_property
+    def cold(self) -> dict[str, Any]:
+        """What the template hash is made of, by resource."""
         return {
-            MAKER_FILE: _texts(_json(self.maker), lambda: manifest_yaml(self.maker)),
-            ACCOUNT_FILE: _texts(_json(self.account), lambda: manifest_yaml(self.account)),
+            "maker": self.maker.spec.model_dump(mode="json", include=set(COLD_OF_MAKER)),
+            "account": self.account.spec.model_dump(mode="json", include=set(COLD_OF_ACCOUNT)),
+            "accountUid": self.account.metadata.uid,
         }
 
 
@@ -81,14 +91,19 @@ def resolve(
     """What the maker shall read now; None while its account does not validate. `withdrawn`: quotes go out."""
     if account.spec is None:
         return None
-    spec, account_spec = _admitted(spec, account.spec)
-    if stage is not None:
-        spec = at_stage(spec, stage)
-    if withdrawn and not spec.paused:
+    made_of = _MadeOf(spec, account.spec, stage, withdrawn, _identity(meta), _identity(account.meta))
+    return _resolved(meta.uid, made_of, lambda: _resolve(made_of))
+
+
+def _resolve(made_of: "_MadeOf") -> Resolved:
+    spec, account = _admitted(made_of.spec, made_of.account)
+    if made_of.stage is not None:
+        spec = at_stage(spec, made_of.stage)
+    if made_of.withdrawn and not spec.paused:
         spec = spec.model_copy(update={"paused": True})
     return Resolved(
-        MarketMaker(metadata=_metadata(meta), spec=spec),
-        TradingAccount(metadata=_metadata(account.meta), spec=account_spec),
+        MarketMaker(metadata=ObjectMeta(**made_of.maker_identity._asdict()), spec=spec),
+        TradingAccount(metadata=ObjectMeta(**made_of.account_identity._asdict()), spec=account),
     )
 
 
@@ -143,11 +158,8 @@ def for_template(wanted: Resolved, data: Mapping[str, str]) -> Resolved | None:
 def read(data: Mapping[str, str]) -> tuple[MarketMaker, TradingAccount] | None:
     """What a ConfigMap says; None where it holds no valid pair."""
     maker, account = data.get(MAKER_FILE, ""), data.get(ACCOUNT_FILE, "")
-    return _pairs(f"{maker}\n---\n{account}", lambda: _read(maker, account))
-
-
-def _metadata(meta: Meta) -> ObjectMeta:
-    return ObjectMeta(name=meta.name, namespace=meta.namespace, uid=meta.uid, generation=meta.generation)
+    both = maker, account
+    return _pairs(hashlib.sha256("\0".join(both).encode()).hexdigest(), both, lambda: _read(*both))
 
 
 def _revalidated(spec: Spec) -> Spec:
@@ -155,34 +167,56 @@ def _revalidated(spec: Spec) -> Spec:
     return type(spec).model_validate(spec.model_dump(by_alias=True, exclude_none=True))
 
 
-# -- pure functions of what is written, remembered because they cost milliseconds --------------------
+# -- remembered, because writing YAML and digesting costs milliseconds -------------------------------
 
 
-class _Memory(Generic[Value]):
-    """The latest values by the digest of what they were made from."""
+class _Identity(NamedTuple):
+    """What of its metadata a worker is told."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+
+
+def _identity(meta: Meta) -> _Identity:
+    return _Identity(meta.name, meta.namespace, meta.uid, meta.generation)
+
+
+class _MadeOf(NamedTuple):
+    """Everything that a `Resolved` depends on. Specs are immutable: comparing the same object costs nothing."""
+
+    spec: MarketMakerSpec
+    account: TradingAccountSpec
+    stage: RampStage | None
+    withdrawn: bool
+    maker_identity: _Identity
+    account_identity: _Identity
+
+
+class _Latest(Generic[Source, Value]):
+    """By key the value that was made last, as long as it would be made of the same again."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._values: OrderedDict[bytes, Value] = OrderedDict()
+        self._values: OrderedDict[str, tuple[Source, Value]] = OrderedDict()
 
-    def __call__(self, made_from: str, make: Callable[[], Value]) -> Value:
-        key = hashlib.blake2b(made_from.encode(), digest_size=16).digest()
-        if key in self._values:
+    def __call__(self, key: str, made_of: Source, make: Callable[[], Value]) -> Value:
+        known = self._values.get(key)
+        if known is not None and known[0] == made_of:
             self._values.move_to_end(key)
-            return self._values[key]
-        value = self._values[key] = make()
+            return known[1]
+        value = make()
+        self._values[key] = (made_of, value)
+        self._values.move_to_end(key)
         if len(self._values) > self._most:
             self._values.popitem(last=False)
         return value
 
 
-_texts: _Memory[str] = _Memory(4096)
-_hashes: _Memory[str] = _Memory(8192)
-_pairs: _Memory[tuple[MarketMaker, TradingAccount] | None] = _Memory(512)
-
-
-def _json(resource: Resource) -> str:
-    return resource.model_dump_json(by_alias=True, exclude_none=True)
+_resolved: _Latest[_MadeOf, Resolved] = _Latest(16_384)
+_account_texts: _Latest[TradingAccount, str] = _Latest(1024)
+_pairs: _Latest[tuple[str, str], tuple[MarketMaker, TradingAccount] | None] = _Latest(512)
 
 
 def _read(maker_yaml: str, account_yaml: str) -> tuple[MarketMaker, TradingAccount] | None:
