@@ -6,7 +6,6 @@ is off: finalizers, progress, peering, Events.
 """
 
 import asyncio
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -107,7 +106,7 @@ class Watches:
         """The same server and credentials that the client has; asked again when they are refused."""
         configuration = self._client.configuration
         header = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
-        scheme, _, token = header.rpartition(" ")
+        scheme, _space, token = header.rpartition(" ")
         return kopf.ConnectionInfo(
             server=configuration.host,
             ca_path=configuration.ssl_ca_cert,
@@ -119,7 +118,7 @@ class Watches:
             proxy_url=configuration.proxy,
         )
 
-    async def _observe(self, event: kopf.RawEvent, param: Resource, **_: Any) -> None:  # noqa: ANN401 - as above
+    async def _observe(self, event: kopf.RawEvent, param: Any = None, **_: Any) -> None:  # noqa: ANN401 - as above
         self._heard.append((param, event["type"], dict(event["object"])))
         if not self._awake:
             self._awake = True
@@ -169,11 +168,6 @@ def _settings() -> kopf.OperatorSettings:
     plurals = _plurals(CHILD_KINDS)
     settings.watching.label_selectors[lambda resource: resource.plural in plurals] = SELECTOR
     return settings
-
-
-def quiet_kopf() -> None:
-    """A line for each event that was handled is a line a second for nobody."""
-    logging.getLogger("kopf").setLevel(logging.WARNING)
 
 
 def _plurals(resources: Iterable[Resource]) -> frozenset[str]:

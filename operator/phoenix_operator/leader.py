@@ -45,13 +45,24 @@ class Patience:
 
 
 class Leadership:
-    """One process's part in the election. `now_s`: monotonic seconds; `us` names this process and no other one ever."""
+    """One process's part in the election. `now_s`: monotonic seconds; `us` names this process and no other one ever.
 
-    def __init__(self, lease: LeaseObject, us: str, settings: LeaderElection, now_s: Callable[[], float]) -> None:
+    `recovered` is called when the API server answers again after it did not.
+    """
+
+    def __init__(
+        self,
+        lease: LeaseObject,
+        us: str,
+        settings: LeaderElection,
+        now_s: Callable[[], float],
+        recovered: Callable[[], None] = lambda: None,
+    ) -> None:
         self._lease = lease
         self._us = us
         self._settings = settings
         self._now_s = now_s
+        self._recovered = recovered
         self._record = LeaseRecord()
         self._acts_until_s: float | None = None
         self.holder = ""
@@ -128,6 +139,8 @@ class Leadership:
         return True
 
     def _heard(self, holder: str) -> None:
+        if self.problem:
+            self._recovered()
         self.holder, self.problem = holder, ""
 
     def _failed(self, fault: ClusterFault) -> None:

@@ -109,7 +109,7 @@ class WorkQueue:
         """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        back_off = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2 ** min(failures, _DOUBLINGS))
+        back_off = min(LONGEST_BACK_OFF_S, FIRST_BACK_OFF_S * 2.0 ** min(failures, _DOUBLINGS))
         wait = max(at_least_s, back_off * self._random.uniform(0.5, 1.5))
         self._finish(key)
         self.mark_after(key, wait)

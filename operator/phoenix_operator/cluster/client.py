@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -29,6 +29,11 @@ _DEFAULT_KUBECONFIG = "~/.kube/config"
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
+# The library leaves these untyped.
+_load_incluster: Callable[..., None] = load_incluster_config
+_load_kubeconfig: Callable[..., Awaitable[Any]] = load_kube_config
+_refresh: Callable[..., Coroutine[Any, Any, None]] = refresh_token
+_close: Callable[[ApiClient], Awaitable[None]] = ApiClient.close
 _JSON_PATCH = "application/json-patch+json"
 
 
@@ -59,6 +64,8 @@ class ClusterClient:
         self.field_manager = field_manager
         self.calls: Counter[tuple[str, str, str]] = Counter()
         self._api = api
+        # The library leaves its functions untyped.
+        self._exchange: Callable[..., Awaitable[Any]] = api.rest_client.request
         self._may_write = may_write
 
     def fenced(self, may_write: Callable[[], bool]) -> "ClusterClient":
@@ -72,7 +79,7 @@ class ClusterClient:
     @property
     def configuration(self) -> Configuration:
         """How the server is reached, for whoever watches it."""
-        return self._api.configuration
+        return cast("Configuration", self._api.configuration)
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -153,14 +160,16 @@ class ClusterClient:
             "patch", "PATCH", resource, namespace, name, subresource, query, [*operations], _JSON_PATCH
         )
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, policy: str = "Background") -> None:
-        """Deletes this very object; one that is gone already, or has been made anew since, is left alone."""
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, policy: str = "Background"
+    ) -> Json | None:
+        """Deletes this very object: one that has been made anew since is left alone, as a conflict.
+
+        The object as it is while it goes; None where it is gone. One that was gone already is `Fault.NOT_FOUND`.
+        """
         options = {"preconditions": {"uid": uid}, "propagationPolicy": policy}
-        try:
-            await self._request("delete", "DELETE", resource, namespace, name, body=options)
-        except ClusterFault as refused:
-            if refused.fault not in {Fault.NOT_FOUND, Fault.CONFLICT}:
-                raise
+        told = await self._request("delete", "DELETE", resource, namespace, name, body=options)
+        return told if told.get("kind") == resource.kind else None
 
     # -- helpers -----------------------------------------------------------------------------------
 
@@ -203,9 +212,7 @@ class ClusterClient:
                 if method != "GET" and not self._may_write():
                     raise ClusterFault(Fault.NOT_LEADING, f"did not {what}: another operator may be acting now")
                 url = self.configuration.host + path
-                answer = await self._api.rest_client.request(
-                    method, url, headers=headers, body=body, _request_timeout=self.timeout_s
-                )
+                answer = await self._exchange(method, url, headers=headers, body=body, _request_timeout=self.timeout_s)
                 content = cast("bytes", await answer.read())
         except (aiohttp.ClientError, OSError, TimeoutError, ConfigException) as error:
             self.calls[verb, counted, "none"] += 1
@@ -240,7 +247,7 @@ async def connect(
     else:
         loader, place, namespace = await _from_kubeconfig(configuration, paths or _DEFAULT_KUBECONFIG, context)
         # The library refreshes what a plug-in gave (gcp, exec) only where somebody asks it to.
-        refreshing = asyncio.create_task(refresh_token(loader, configuration), name="token of the kubeconfig")
+        refreshing = asyncio.create_task(_refresh(loader, configuration), name="token of the kubeconfig")
     # Newer Pythons are stricter than kubectl: they refuse authorities whose certificate names no key usage.
     configuration.disable_strict_ssl_verification = True
     try:
@@ -253,12 +260,12 @@ async def connect(
         if refreshing is not None:
             refreshing.cancel()
             await asyncio.wait({refreshing})
-        await api.close()
+        await _close(api)
 
 
 def _in_cluster(configuration: Configuration) -> tuple[str, str]:
     try:
-        load_incluster_config(client_configuration=configuration)
+        _load_incluster(client_configuration=configuration)
         namespace = _OWN_NAMESPACE.read_text(encoding="utf-8").strip()
     except (ConfigException, OSError) as error:
         raise ClusterFault(
@@ -274,7 +281,7 @@ async def _from_kubeconfig(configuration: Configuration, paths: str, context: st
     if not found:
         raise ClusterFault(Fault.UNREACHABLE, f"no kubeconfig at {paths}: name one with --kubeconfig, or KUBECONFIG")
     try:
-        loader = await load_kube_config(
+        loader = await _load_kubeconfig(
             config_file=os.pathsep.join(found),
             context=context,
             client_configuration=configuration,

@@ -73,10 +73,18 @@ class EventPoster:
         self._allowances: dict[str, _Allowance] = {}
         self.dropped = 0
 
-    def tell(self, regarding: Regarding, told: Told) -> None:
-        """Logged now, posted soon."""
+    def tell(self, regarding: Regarding, told: Told, *, post: bool = True) -> None:
+        """Logged now, posted soon; without `post` only logged (a namespace that is being deleted takes no Events)."""
         log = _log.warning if told.type is EventType.WARNING else _log.info
-        log("event", kind=regarding.resource.kind, name=f"{regarding.namespace}/{regarding.name}", reason=told.reason)
+        log(
+            "event",
+            kind=regarding.resource.kind,
+            name=f"{regarding.namespace}/{regarding.name}",
+            reason=told.reason,
+            note=told.note,
+        )
+        if not post:
+            return
         if not self._may_speak(regarding.uid):
             self.dropped += 1
             return

@@ -28,13 +28,17 @@ Member = TypeVar("Member")
 
 
 class Change(msgspec.Struct, frozen=True):
-    """An object is there, is another, or is gone. `maker`: the one whose child it is, "" for our own kinds."""
+    """An object is there, is another, or is gone. `maker`: the one whose child it is, "" for our own kinds.
+
+    `quiet`: only what makes no difference to anybody else has changed.
+    """
 
     resource: Resource
     namespace: str
     name: str
     maker: str
     gone: bool = False
+    quiet: bool = False
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -74,9 +78,8 @@ class Store:
         if known is not None and (known.maker, known.market) != (entry.maker, entry.market):
             self._unlink(resource, name, known)
         self._link(resource, name, entry)
-        if known is not None and known.uid == uid and known.essence == entry.essence:
-            return None
-        return Change(resource, *name, entry.maker)
+        quiet = known is not None and known.uid == uid and known.essence == entry.essence
+        return Change(resource, *name, entry.maker, quiet=quiet)
 
     def forget(self, resource: Resource, told: Json) -> Change | None:
         """An object that is gone. One that has been made anew under its name meanwhile stays."""

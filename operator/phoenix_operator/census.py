@@ -1,0 +1,184 @@
+"""Who is there: makers and accounts as they stand, parsed, and who has to do with whom.
+
+A change of one resource concerns others: a maker its account and its twins, an account all its makers, a pod its maker
+and whoever waits for the same symbol. Who they are is answered here, from indexes that follow the store.
+"""
+
+from collections.abc import Iterable
+
+from phoenix_operator.cluster.resources import DEPLOYMENTS, MARKET_MAKERS, PODS, TRADING_ACCOUNTS
+from phoenix_operator.cluster.store import Change, Market, Name, Store, leave
+from phoenix_operator.plan.facts import AccountResource, MakerResource, PodFact
+from phoenix_operator.plan.observed import account_resource, child, maker_resource, pod_fact
+from phoenix_operator.plan.rollout import is_rolling
+from phoenix_operator.queue import Key, Kind
+
+
+class Census:
+    """Of everything that the store holds; `observe` is told of each change of it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._makers: dict[Name, MakerResource] = {}
+        self._accounts: dict[Name, AccountResource] = {}
+        self._by_account: dict[Name, set[Name]] = {}
+        self._by_market: dict[Market, set[Name]] = {}
+        self._by_identity: dict[str, set[Name]] = {}
+        self._rolling: dict[Name, Name] = {}
+
+    # -- told --------------------------------------------------------------------------------------
+
+    def observe(self, change: Change) -> set[Key]:
+        """Whom the change concerns; nobody where it is a quiet one, which only is to be known."""
+        name = (change.namespace, change.name)
+        if change.resource == MARKET_MAKERS:
+            concerned = self._observe_maker(name)
+            return set() if change.quiet else concerned
+        if change.resource == TRADING_ACCOUNTS:
+            return self._observe_account(name)
+        if not change.maker or change.quiet:
+            return set()
+        maker = (change.namespace, change.maker)
+        concerned = {_maker_key(maker)}
+        if change.resource in {PODS, DEPLOYMENTS}:
+            self._observe_rolling(maker)
+        if change.resource == PODS and (known := self._makers.get(maker)) is not None:
+            concerned |= {_maker_key(twin) for twin in self._twins_of(known)}
+        return concerned
+
+    # -- asked -------------------------------------------------------------------------------------
+
+    def maker(self, name: Name) -> MakerResource | None:
+        return self._makers.get(name)
+
+    def account(self, name: Name) -> AccountResource | None:
+        return self._accounts.get(name)
+
+    @property
+    def makers(self) -> Iterable[tuple[Name, MakerResource]]:
+        return self._makers.items()
+
+    @property
+    def accounts(self) -> Iterable[tuple[Name, AccountResource]]:
+        return self._accounts.items()
+
+    def keys(self) -> list[Key]:
+        """Everything that there is."""
+        return [*map(_account_key, self._accounts), *map(_maker_key, self._makers)]
+
+    def makers_of(self, account: Name) -> list[MakerResource]:
+        """Those that name it, deleting ones too, by name."""
+        return [self._makers[name] for name in sorted(self._by_account.get(account, ()))]
+
+    def namesakes(self, account: AccountResource) -> list[AccountResource]:
+        """The other accounts that are the same one at the exchange."""
+        if not account.status.identity:
+            return []
+        others = self._by_identity.get(account.status.identity, set())
+        return [self._accounts[name] for name in others - {(account.meta.namespace, account.meta.name)}]
+
+    def twins_of(self, maker: MakerResource) -> list[MakerResource]:
+        """The other makers of its symbol on its account."""
+        return [self._makers[name] for name in self._twins_of(maker)]
+
+    def siblings_rolling(self, maker: MakerResource) -> int:
+        """How many other makers of its account are being rolled."""
+        account = account_of(maker)
+        own = (maker.meta.namespace, maker.meta.name)
+        return sum(of == account and name != own for name, of in self._rolling.items())
+
+    def pods(self, maker: Name) -> list[PodFact]:
+        return [pod_fact(manifest) for manifest in self._store.children(PODS, *maker)]
+
+    # -- helpers -----------------------------------------------------------------------------------
+
+    def _observe_maker(self, name: Name) -> set[Key]:
+        before = self._makers.get(name)
+        after = self._parse_maker(name)
+        concerned = {_maker_key(name)}
+        for each in (before, after):
+            if each is not None and each.spec is not None:
+                concerned.add(_account_key((name[0], each.spec.account_ref)))
+                concerned |= {_maker_key(twin) for twin in self._twins_of(each)}
+        if before is None or after is None:
+            self._observe_rolling(name)
+        return concerned
+
+    def _parse_maker(self, name: Name) -> MakerResource | None:
+        before = self._makers.pop(name, None)
+        if before is not None and before.spec is not None:
+            leave(self._by_account, account_of(before), name)
+            leave(self._by_market, _market_of(before), name)
+        manifest = self._store.get(MARKET_MAKERS, *name)
+        if manifest is None:
+            return None
+        maker = maker_resource(manifest, before)
+        self._makers[name] = maker
+        if maker.spec is not None:
+            self._by_account.setdefault(account_of(maker), set()).add(name)
+            self._by_market.setdefault(_market_of(maker), set()).add(name)
+        return maker
+
+    def _observe_account(self, name: Name) -> set[Key]:
+        """Of two accounts that turn out to be one, the younger one's makers withdraw, whichever was told last."""
+        before = self._accounts.get(name)
+        after = self._parse_account(name)
+        concerned: set[Key] = set()
+        if before is None or after is None or _gist(before) != _gist(after):
+            concerned.add(_account_key(name))
+            concerned |= {_maker_key(maker) for maker in self._by_account.get(name, ())}
+        identities = {each.status.identity if each is not None else "" for each in (before, after)} - {""}
+        if len(identities) > 1 or before is None or after is None:
+            for other in {each for identity in identities for each in self._by_identity.get(identity, ())} - {name}:
+                concerned.add(_account_key(other))
+                concerned |= {_maker_key(maker) for maker in self._by_account.get(other, ())}
+        return concerned
+
+    def _parse_account(self, name: Name) -> AccountResource | None:
+        before = self._accounts.pop(name, None)
+        if before is not None:
+            leave(self._by_identity, before.status.identity, name)
+        manifest = self._store.get(TRADING_ACCOUNTS, *name)
+        if manifest is None:
+            return None
+        account = account_resource(manifest, before)
+        self._accounts[name] = account
+        self._by_identity.setdefault(account.status.identity, set()).add(name)
+        return account
+
+    def _observe_rolling(self, maker: Name) -> None:
+        known = self._makers.get(maker)
+        deployment = self._store.get(DEPLOYMENTS, *maker)
+        self._rolling.pop(maker, None)
+        if known is None or known.spec is None or deployment is None:
+            return
+        if is_rolling(child(deployment), self.pods(maker)):
+            self._rolling[maker] = account_of(known)
+
+    def _twins_of(self, maker: MakerResource) -> set[Name]:
+        if maker.spec is None:
+            return set()
+        return self._by_market.get(_market_of(maker), set()) - {(maker.meta.namespace, maker.meta.name)}
+
+
+def account_of(maker: MakerResource) -> Name:
+    """The account that a maker with a valid spec names."""
+    return (maker.meta.namespace, maker.spec.account_ref if maker.spec is not None else "")
+
+
+def _gist(account: AccountResource) -> tuple[object, ...]:
+    """What of it plans depend on and we do not write ourselves."""
+    meta = account.meta
+    return meta.uid, meta.generation, meta.deleting, meta.finalizers, account.spec, account.status.requests
+
+
+def _market_of(maker: MakerResource) -> Market:
+    return (*account_of(maker), maker.spec.symbol if maker.spec is not None else "")
+
+
+def _maker_key(name: Name) -> Key:
+    return Key(Kind.MAKER, *name)
+
+
+def _account_key(name: Name) -> Key:
+    return Key(Kind.ACCOUNT, *name)

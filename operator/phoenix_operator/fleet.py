@@ -1,0 +1,337 @@
+"""What the workers tell and what the accounts' switches are, read from Redis about once a second.
+
+Reading marks a resource only when something changed that a plan heeds: a thousand workers whose prices move cost the
+API server nothing. From the same look comes the verdict on stale workers (`plan.restarts`), by venue and environment.
+
+Without Redis the last look counts for as long as a record lives; then nothing is known: reconciling goes on, and nobody
+is restarted.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+import structlog
+from phoenix_coordination.redis.account import AccountError, AccountTools, Glance, SwitchState, account_tools
+from phoenix_coordination.redis.client import RedisUrlError, read_url
+from phoenix_coordination.state import TTL_MS, StateRecord
+from phoenix_crds import Emergency
+
+from phoenix_operator.census import Census, account_of
+from phoenix_operator.cluster.store import Name
+from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource, Switch
+from phoenix_operator.plan.restarts import (
+    History,
+    Judged,
+    MakerHistory,
+    Outage,
+    Plan,
+    Settings,
+    maker_of,
+    plan_restarts,
+)
+from phoenix_operator.plan.restarts_kept import history_of
+from phoenix_operator.queue import Key, Kind
+
+_log = structlog.stdlib.get_logger()
+
+LOOK_S = 1.0
+_RETRY_S = (1.0, 15.0)
+NOT_CONFIGURED = "the operator was not told where Redis is: set redisUrlFile in its configuration, or give it --redis"
+
+Venue = tuple[str, str]
+"""Venue and environment: what serves everybody or nobody."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """One look at one account. `problem`: why there is none."""
+
+    records: tuple[StateRecord, ...] = ()
+    shared: AccountShared | None = None
+    run: str = ""
+    problem: str = ""
+
+
+class Fleet:
+    """`mark` is called with what a plan should look at again. `source`: of `--redis`, a URL or @FILE; "" where unknown.
+
+    `problem`: why nothing is known, "" while it is.
+    """
+
+    def __init__(self, source: str, census: Census, outage_threshold: float, mark: Callable[[Key], None]) -> None:
+        self._source = source
+        self._census = census
+        self._outage_threshold = outage_threshold
+        self._mark = mark
+        self._tools: AccountTools | None = None
+        self._seen: dict[Name, Seen] = {}
+        self._records: dict[str, tuple[StateRecord, ...]] = {}
+        self._gists: dict[Key, object] = {}
+        self._histories: dict[Venue, History] = {}
+        self._outages: dict[Venue, Outage] = {}
+        self._judged: dict[str, Judged] = {}
+        self._to_restart: dict[str, Judged] = {}
+        self._last_look_s: float | None = None
+        self.problem = "Redis has not been read yet" if source else NOT_CONFIGURED
+
+    # -- asked by plans ----------------------------------------------------------------------------
+
+    @property
+    def tools(self) -> AccountTools | None:
+        """To change something with; None without Redis."""
+        return self._tools
+
+    def records_of(self, maker: Name) -> tuple[StateRecord, ...]:
+        return self._records.get(f"{maker[0]}/{maker[1]}", ())
+
+    def seen(self, account: Name) -> Seen:
+        """`problem` where that account cannot be read, whatever the others."""
+        if self.problem:
+            return Seen(problem=self.problem)
+        return self._seen.get(account, Seen(problem="Redis has not been read for this account yet"))
+
+    def outage_of(self, account: Name) -> str:
+        venue = self._venue_of(account)
+        outage = self._outages.get(venue) if venue is not None else None
+        return outage.text if outage is not None else ""
+
+    def judged(self, maker: Name) -> Judged | None:
+        """A restart stands until it was carried out (`restarted`), or is needed no more."""
+        name = f"{maker[0]}/{maker[1]}"
+        return self._to_restart.get(name) or self._judged.get(name)
+
+    def history_of(self, maker: Name) -> MakerHistory | None:
+        known = self._census.maker(maker)
+        venue = self._venue_of(account_of(known)) if known is not None else None
+        history = self._histories.get(venue) if venue is not None else None
+        return history.makers.get(f"{maker[0]}/{maker[1]}") if history is not None else None
+
+    @property
+    def everything(self) -> Iterable[StateRecord]:
+        return (record for records in self._records.values() for record in records)
+
+    @property
+    def outages(self) -> Mapping[Venue, Outage]:
+        return self._outages
+
+    # -- told by who carries plans out ---------------------------------------------------------------
+
+    def recall(self) -> None:
+        """What the makers' status remembers of their restarts, before the first look."""
+        by_venue: defaultdict[Venue, list[MakerResource]] = defaultdict(list)
+        for _, maker in self._census.makers:
+            venue = self._venue_of(account_of(maker))
+            if venue is not None:
+                by_venue[venue].append(maker)
+        self._histories = {venue: history_of(makers) for venue, makers in by_venue.items()}
+
+    def restarted(self, maker: Name) -> None:
+        self._to_restart.pop(f"{maker[0]}/{maker[1]}", None)
+
+    def switched(self, account: Name, switch: SwitchState) -> None:
+        """What a change of ours has made of the switch: known at once, not a second later."""
+        seen = self._seen.get(account, Seen())
+        shared = seen.shared or AccountShared()
+        self._seen[account] = msgspec.structs.replace(
+            seen, shared=msgspec.structs.replace(shared, switch=switch_of(switch))
+        )
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Looks until it is cancelled."""
+        pause_s = _RETRY_S[0]
+        while self._source:
+            try:
+                async with account_tools(read_url(self._source)) as tools:
+                    self._tools = tools
+                    while True:
+                        began_s = time.monotonic()
+                        await self._look(tools)
+                        pause_s = _RETRY_S[0]
+                        await asyncio.sleep(max(0.0, LOOK_S - (time.monotonic() - began_s)))
+            except (AccountError, RedisUrlError) as error:
+                self._failed(str(error))
+            finally:
+                self._tools = None
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _RETRY_S[1])
+
+    async def _look(self, tools: AccountTools) -> None:
+        accounts = {name: f"{name[0]}/{name[1]}" for name, _ in self._census.accounts}
+        identities = await tools.identities(list(accounts.values()))
+        starting = await tools.starting(list(accounts.values()))
+        glances = await self._glances(tools, {name: identities.get(told, "") for name, told in accounts.items()})
+        seen: dict[Name, Seen] = {}
+        for name, told in accounts.items():
+            waiting = tuple(starting[told].records) if told in starting else ()
+            identity = identities.get(told, "")
+            glance = glances.get(identity)
+            if isinstance(glance, str):
+                seen[name] = Seen(waiting, problem=glance)
+            elif glance is None:
+                seen[name] = Seen(waiting, AccountShared())
+            else:
+                # Two resources of one identity meet in one place: each is told of its own workers.
+                own = (record for record in glance.published.records if record.account == told)
+                seen[name] = Seen((*own, *waiting), _shared(identity, glance), glance.run)
+        self._take_in(seen)
+
+    async def _glances(self, tools: AccountTools, identities: Mapping[Name, str]) -> dict[str, Glance | str]:
+        """By identity; a text says why one cannot be read. Raises where none of them can."""
+        makers: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
+        for name, identity in identities.items():
+            if identity:
+                makers[identity] |= {market for maker in self._census.makers_of(name) if (market := _market(maker))}
+        found: dict[str, Glance | str] = {}
+        failed: AccountError | None = None
+        for identity, markets in makers.items():
+            try:
+                found[identity] = await tools.account(identity).glance(sorted(markets))
+            except AccountError as error:
+                found[identity], failed = str(error), error
+        if failed is not None and all(isinstance(each, str) for each in found.values()):
+            raise failed
+        return found
+
+    def _take_in(self, seen: dict[Name, Seen]) -> None:
+        self._seen = seen
+        was_blind, self.problem = bool(self.problem), ""
+        self._last_look_s = time.monotonic()
+        records: defaultdict[str, list[StateRecord]] = defaultdict(list)
+        for each in seen.values():
+            for record in each.records:
+                records[maker_of(record)].append(record)
+        self._records = {maker: tuple(sorted(told, key=lambda one: one.holder)) for maker, told in records.items()}
+        self._judge()
+        gists: dict[Key, object] = {}
+        for (namespace, name), account in seen.items():
+            gists[Key(Kind.ACCOUNT, namespace, name)] = _gist_of_account(account)
+        for (namespace, name), _ in self._census.makers:
+            gists[Key(Kind.MAKER, namespace, name)] = self._gist_of_maker((namespace, name))
+        before, self._gists = self._gists, gists
+        if was_blind:
+            _log.info("redis read", accounts=len(seen), workers=sum(map(len, self._records.values())))
+        for key, gist in gists.items():
+            if was_blind or key not in before or before[key] != gist:
+                self._mark(key)
+
+    def _failed(self, problem: str) -> None:
+        """The last look counts for a while: a Redis that is restarted is not worth two writes a maker."""
+        self._to_restart.clear()
+        last = self._last_look_s
+        if last is not None and time.monotonic() - last < TTL_MS / 1000:
+            return
+        if not self.problem or self._last_look_s is None:
+            _log.warning("redis", reason=problem)
+        is_news, self.problem = not self.problem, problem
+        self._records, self._gists, self._judged = {}, {}, {}
+        if is_news:
+            for key in self._census.keys():  # noqa: SIM118 - a method, of no mapping
+                self._mark(key)
+
+    # -- judging -----------------------------------------------------------------------------------
+
+    def _judge(self) -> None:
+        """The verdicts, by venue and environment, on makers that are there and are not being deleted."""
+        records: defaultdict[Venue, list[StateRecord]] = defaultdict(list)
+        patience: defaultdict[Venue, dict[str, int]] = defaultdict(dict)
+        for name, maker in self._census.makers:
+            venue = self._venue_of(account_of(maker))
+            if venue is None or maker.spec is None or maker.meta.deleting:
+                continue
+            told = f"{name[0]}/{name[1]}"
+            patience[venue][told] = maker.spec.restart_after.ms
+            records[venue] += self._records.get(told, ())
+        now_ms = time.time_ns() // 1_000_000
+        self._judged, outages = {}, {}
+        for venue, restart_after_ms in patience.items():
+            settings = Settings(restart_after_ms, self._outage_threshold)
+            plan = plan_restarts(records[venue], self._histories.get(venue, History()), now_ms, settings)
+            self._histories[venue] = _without_strangers(plan, restart_after_ms)
+            self._judged |= {each.maker: each for each in plan.judged}
+            self._to_restart |= {each.maker: each for each in plan.restarts}
+            if plan.outage is not None:
+                outages[venue] = plan.outage
+        self._to_restart = {
+            maker: judged for maker, judged in self._to_restart.items() if self._is_stale(maker, judged.holder)
+        }
+        for venue in outages.keys() ^ self._outages.keys():
+            _log.warning("venue", venue="/".join(venue), outage=outages[venue].text if venue in outages else "over")
+        self._outages = outages
+
+    def _is_stale(self, maker: str, holder: str) -> bool:
+        """Whether the worker that is to be replaced is still there, and still needs it."""
+        return maker in self._judged and any(
+            record.holder == holder and not record.ready for record in self._records.get(maker, ())
+        )
+
+    def _venue_of(self, account: Name) -> Venue | None:
+        known = self._census.account(account)
+        return None if known is None or known.spec is None else (known.spec.venue, known.spec.environment)
+
+    def _gist_of_maker(self, maker: Name) -> object:
+        """What a plan heeds of a maker's workers: no figures, no ages."""
+        judged, history, known = self.judged(maker), self.history_of(maker), self._census.maker(maker)
+        return (
+            [_gist_of_record(record) for record in self.records_of(maker)],
+            (judged.verdict, judged.holder) if judged is not None else None,
+            (history.total, history.restarts, history.awaiting_ready) if history is not None else None,
+            self.outage_of(account_of(known)) != "" if known is not None else None,
+            self.seen(account_of(known)).problem if known is not None else None,
+        )
+
+
+def switch_of(switch: SwitchState) -> Switch:
+    """As a plan has it."""
+    level = (Emergency.NONE, Emergency.HALT, Emergency.FLATTEN)[switch.level]
+    return Switch(level, switch.epoch, switch.reason, switch.source, switch.at_ms, switch.seeded)
+
+
+def _shared(identity: str, glance: Glance) -> AccountShared:
+    halts = (
+        Halted(halt.symbol, halt.dry_run, halt.switch.epoch, halt.switch.reason)
+        for halt in glance.halts
+        if halt.switch.level
+    )
+    return AccountShared(identity, switch_of(glance.switch), tuple(sorted(halts)))
+
+
+def _market(maker: MakerResource) -> tuple[str, bool] | None:
+    return None if maker.spec is None else (maker.spec.symbol, maker.spec.mode.value == "DryRun")
+
+
+def _gist_of_record(record: StateRecord) -> object:
+    return (
+        record.holder,
+        record.role,
+        record.mode,
+        record.ready,
+        record.reason,
+        record.reasons_not_ready,
+        record.token,
+        record.build,
+        record.configuration,
+        record.emergency,
+        record.halt,
+    )
+
+
+def _gist_of_account(seen: Seen) -> object:
+    """While the account is stopped, also what it has left: that ends in the status, too."""
+    shared = seen.shared
+    left: Sequence[object] = ()
+    if shared is not None and shared.switch is not None and shared.switch.level is not Emergency.NONE:
+        left = [
+            (each.holder, len(each.quotes.bids) + len(each.quotes.asks), each.position.qty, each.emergency.epoch)
+            for each in sorted(seen.records, key=lambda one: one.holder)
+        ]
+    return shared, seen.run, seen.problem, left
+
+
+def _without_strangers(plan: Plan, known: Mapping[str, int]) -> History:
+    """Makers that are gone are forgotten."""
+    makers = {maker: history for maker, history in plan.history.makers.items() if maker in known}
+    return History(makers, plan.history.stale_since_ms)

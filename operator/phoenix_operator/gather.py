@@ -1,0 +1,110 @@
+"""What a plan is made of, brought together for one resource: from the store, the census, the fleet and our own memory.
+
+Nothing is asked of anybody here: what is not known by now is not known to the plan.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+from phoenix_crds import Mode
+
+from phoenix_operator.census import Census, account_of
+from phoenix_operator.cluster.resources import CONFIG_MAPS, DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, Json
+from phoenix_operator.cluster.store import Name, Store
+from phoenix_operator.fleet import Fleet
+from phoenix_operator.names import Component, Label
+from phoenix_operator.plan import children
+from phoenix_operator.plan.facts import AccountFacts, AccountResource, Child, MakerFacts, MakerResource
+from phoenix_operator.plan.observed import child, older_account, older_twin, pod_fact
+
+
+class Memory(msgspec.Struct):
+    """What was learned by trying. `foreign`: names that are taken, and until when (monotonic s) that is believed.
+
+    `terminating`: the namespace admits nothing new any more. `fault`: the last refusal, "" once a round went through.
+    """
+
+    foreign: dict[str, float] = {}
+    terminating: bool = False
+    fault: str = ""
+
+
+def maker_facts(
+    maker: MakerResource, memory: Memory, store: Store, census: Census, fleet: Fleet, now_ms: int
+) -> MakerFacts:
+    """Everything about one maker."""
+    name = (maker.meta.namespace, maker.meta.name)
+    account = account_of(maker)
+    known = census.account(account)
+    pods = census.pods(name)
+    seen = fleet.seen(account)
+    return MakerFacts(
+        maker=maker,
+        account=known,
+        now_ms=now_ms,
+        account_conflict="" if known is None else conflict_of(known, census),
+        older_twin=older_twin(maker, census.twins_of(maker)),
+        rivals=_rivals(maker, store),
+        foreign=tuple(sorted(memory.foreign)),
+        deployment=_child(store.get(DEPLOYMENTS, *name)),
+        config_maps=tuple(child(each) for each in store.children(CONFIG_MAPS, *name)),
+        budget=_first(store.children(DISRUPTION_BUDGETS, *name)),
+        job=_child(store.get(JOBS, name[0], children.job_name(name[1]))),
+        pods=tuple(pod for pod in pods if pod.component is Component.WORKER),
+        job_pods=tuple(pod for pod in pods if pod.component is Component.WITHDRAW),
+        records=fleet.records_of(name),
+        fleet_problem=seen.problem,
+        siblings_rolling=census.siblings_rolling(maker),
+        outage=fleet.outage_of(account),
+        namespace_terminating=memory.terminating,
+        restart=fleet.judged(name),
+        history=fleet.history_of(name),
+        fault=memory.fault,
+    )
+
+
+def account_facts(account: AccountResource, memory: Memory, census: Census, fleet: Fleet, now_ms: int) -> AccountFacts:
+    """Everything about one account."""
+    name = (account.meta.namespace, account.meta.name)
+    makers = census.makers_of(name)
+    seen = fleet.seen(name)
+    return AccountFacts(
+        account=account,
+        now_ms=now_ms,
+        makers=tuple(maker.meta.name for maker in makers),
+        live_makers=tuple(maker.meta.name for maker in makers if _is_live(maker, census)),
+        records=seen.records,
+        older_twin=conflict_of(account, census),
+        shared=seen.shared,
+        fleet_problem=seen.problem,
+        outage=fleet.outage_of(name),
+        fault=memory.fault,
+    )
+
+
+def conflict_of(account: AccountResource, census: Census) -> str:
+    """The older account that is the same one at the exchange, as `namespace/name`, else ""."""
+    return older_account(account, account.status.identity, census.namesakes(account))
+
+
+def _is_live(maker: MakerResource, census: Census) -> bool:
+    if maker.spec is None or maker.spec.mode is not Mode.LIVE:
+        return False
+    name: Name = (maker.meta.namespace, maker.meta.name)
+    return any(pod.component is Component.WORKER and not pod.finished for pod in census.pods(name))
+
+
+def _rivals(maker: MakerResource, store: Store) -> tuple[str, ...]:
+    if maker.spec is None:
+        return ()
+    pods = store.pods_of((*account_of(maker), maker.spec.symbol))
+    others = (pod for pod in pods if pod["metadata"]["labels"].get(Label.MAKER) != maker.meta.name)
+    return tuple(fact.name for fact in map(pod_fact, others) if not fact.finished)
+
+
+def _child(manifest: Json | None) -> Child | None:
+    return None if manifest is None else child(manifest)
+
+
+def _first(manifests: Iterable[Json]) -> Child | None:
+    return next((child(each) for each in manifests), None)

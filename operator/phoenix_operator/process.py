@@ -1,0 +1,220 @@
+"""The operator as a process: which parts there are, in which order they begin, and in which they end.
+
+always    HTTP, observation, canary: a standby sees all that the leader sees
+leading   the fleet is read, resources are reconciled, Events are posted
+ending    rounds are finished, Events posted, the Lease released, the watches closed
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+import structlog
+from phoenix_coordination.state import StateRecord
+
+from phoenix_operator.canary import Canary
+from phoenix_operator.census import Census
+from phoenix_operator.cluster.client import ClusterClient
+from phoenix_operator.cluster.events import EventPoster
+from phoenix_operator.cluster.lease import LeaseObject
+from phoenix_operator.cluster.store import Change, Store
+from phoenix_operator.fleet import Fleet
+from phoenix_operator.leader import Leadership, LeadershipLostError
+from phoenix_operator.metrics import Gauges, Metrics
+from phoenix_operator.observation import Observation
+from phoenix_operator.probes import Probes
+from phoenix_operator.queue import Key
+from phoenix_operator.reconcile import Reconciler
+from phoenix_operator.rounds import FINISHES_WITHIN_S, Rounds
+from phoenix_operator.settings import Settings
+
+_log = structlog.stdlib.get_logger()
+
+POSTS_WITHIN_S = 2.0
+ENDS_WITHIN_S = 15.0
+"""Of an ending that hangs, so long; then the process just ends."""
+
+
+class Operator:
+    """One process. `redis`: a URL or @FILE, "" where it was not told."""
+
+    def __init__(self, client: ClusterClient, settings: Settings, redis: str) -> None:
+        instance = os.environ.get("POD_NAME") or socket.gethostname()
+        self._settings = settings
+        self._store = Store()
+        self._census = Census(self._store)
+        self._client = client
+        self._leading = False
+        self._leadership = Leadership(
+            LeaseObject(client, client.namespace, settings.leader_election.lease_name),
+            f"{instance}_{uuid.uuid4()}",
+            settings.leader_election,
+            time.monotonic,
+            self._recovered,
+        )
+        fenced = client.fenced(self._leadership.may_act)
+        self._canary = Canary(fenced, instance, settings.canary_period.seconds, time.monotonic)
+        self._observation = Observation(
+            client,
+            self._store,
+            self._canary,
+            settings.namespaces,
+            self._changed,
+            self._resynced,
+            settings.resync_period.seconds,
+        )
+        self._events = EventPoster(fenced, instance, time.monotonic)
+        self._fleet = Fleet(redis, self._census, float(settings.outage_threshold), self._mark)
+        self._metrics = Metrics(self)
+        reconciler = Reconciler(
+            fenced,
+            self._store,
+            self._census,
+            self._fleet,
+            self._events,
+            settings,
+            self._mark,
+            self._metrics.restarted,
+        )
+        self._rounds = Rounds(reconciler.reconcile, self._metrics.observe, settings.workers)
+        self.probes = Probes(self, self._metrics)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; raises `LeadershipLostError` where this process may not act any more."""
+        tasks = _begin(
+            observation=self._observation.run(),
+            canary=self._canary.run(self._leadership.may_act),
+            leading=self._lead(),
+        )
+        stopped = asyncio.create_task(_when(stop), name="stop")
+        try:
+            done, _ = await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()
+        finally:
+            hung = threading.Timer(ENDS_WITHIN_S, os._exit, (1,))
+            hung.daemon = True
+            hung.start()
+            await _cancel([stopped, *reversed(tasks)])
+            hung.cancel()
+
+    # -- leading -----------------------------------------------------------------------------------
+
+    async def _lead(self) -> None:
+        await self._observation.synced.wait()  # who does not see the cluster does not act on it
+        await self._leadership.campaign()
+        self._leading = True
+        self._fleet.recall()
+        for key in self._census.keys():  # noqa: SIM118 - a method, of no mapping
+            self._mark(key)
+        keeping, fleet, posting, working = _begin(
+            lease=self._leadership.keep(),
+            fleet=self._fleet.run(),
+            events=self._events.run(),
+            rounds=self._rounds.run(),
+        )
+        try:
+            # The fleet's reading ends by itself only where there is no Redis to read.
+            done, _ = await asyncio.wait({keeping, posting, working}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except asyncio.CancelledError:
+            # In order: what has begun is finished and told while the Lease is still kept.
+            self._rounds.stop()
+            await asyncio.wait({working}, timeout=FINISHES_WITHIN_S)
+            await self._events.drain(POSTS_WITHIN_S)
+            await _cancel([keeping])
+            await self._leadership.release()
+            raise
+        finally:
+            self._leading = False
+            await _cancel([fleet, posting, working, keeping])
+
+    def _mark(self, key: Key) -> None:
+        if self._leading:
+            self._rounds.queue.mark(key)
+
+    def _changed(self, change: Change) -> None:
+        for key in self._census.observe(change):
+            self._mark(key)
+
+    def _resynced(self) -> None:
+        """Everything is looked at once a period, not all of it in one second."""
+        if self._leading:
+            period_s = self._settings.resync_period.seconds
+            for key in self._census.keys():  # noqa: SIM118 - a method, of no mapping
+                self._rounds.queue.mark_after(key, random.uniform(0, period_s))  # noqa: S311 - jitter, no secret
+
+    def _recovered(self) -> None:
+        self._observation.relist_soon()
+
+    # -- asked by probes and metrics ---------------------------------------------------------------
+
+    def not_alive(self) -> str:
+        return self._canary.overdue()
+
+    def not_ready(self) -> str:
+        if not self._observation.synced.is_set():
+            return self._observation.problem or "has not seen the cluster yet"
+        return self._observation.problem or self._leadership.problem
+
+    def state(self) -> dict[str, object]:
+        queue = self._rounds.queue
+        return {
+            "leading": self._leading,
+            "leader": self._leadership.holder,
+            "makers": len(tuple(self._census.makers)),
+            "accounts": len(tuple(self._census.accounts)),
+            "waiting": queue.depth,
+            "working": queue.working,
+            "cluster": self._observation.problem or self._leadership.problem,
+            "canary": self._canary.problem,
+            "redis": self._fleet.problem if self._leading else "",
+            "outages": {"/".join(venue): outage.text for venue, outage in self._fleet.outages.items()},
+        }
+
+    def gauges(self) -> Gauges:
+        queue = self._rounds.queue
+        return Gauges(
+            leading=self._leading,
+            synced=self._observation.synced.is_set(),
+            queue_depth=queue.depth,
+            queue_age_s=queue.age_s,
+            working=queue.working,
+            makers=len(tuple(self._census.makers)),
+            accounts=len(tuple(self._census.accounts)),
+            outages=len(self._fleet.outages),
+            redis_problem=self._leading and bool(self._fleet.problem),
+            watch_problem=bool(self._observation.problem),
+            events_dropped=self._events.dropped,
+        )
+
+    def calls(self) -> Counter[tuple[str, str, str]]:
+        return self._client.calls
+
+    def workers(self) -> Iterable[StateRecord]:
+        return self._fleet.everything
+
+
+def _begin(**parts: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(part, name=name) for name, part in parts.items()]
+
+
+async def _when(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    """One after the other: each may need those that come after it."""
+    for task in tasks:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, LeadershipLostError):
+            await task
