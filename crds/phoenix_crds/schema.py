@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from phoenix_crds.fields import Bounds, Declared, Kind, Shape, declared, first_sentence
 from phoenix_crds.rules import Resource
+from phoenix_crds.status import Observed
 from phoenix_crds.validation import PATTERNS
 from phoenix_crds.values import DECIMAL, DURATION, LONGEST_DECIMAL, LONGEST_DURATION, LOSS
 
@@ -24,7 +25,9 @@ def schema_of(model: type[BaseModel], description: str) -> Schema:
     required = [field.name for field in fields if field.required]
     if required:
         schema["required"] = required
-    schema["properties"] = {field.name: _property(field) for field in fields}
+    # A status has no defaults of the server's: what is absent has not been said, and only its writer may say it.
+    defaulted = not issubclass(model, Observed)
+    schema["properties"] = {field.name: _property(field, defaulted=defaulted) for field in fields}
     if issubclass(model, Resource) and model.rules:
         schema["x-kubernetes-validations"] = [
             {"rule": rule.cel, "message": rule.message, "fieldPath": f".{rule.fields[0]}"} for rule in model.rules
@@ -48,12 +51,12 @@ def span(shape: Shape) -> str:
     return str(shape.bounds)
 
 
-def _property(field: Declared) -> Schema:
+def _property(field: Declared, *, defaulted: bool) -> Schema:
     schema = _schema(field.shape, explained(field), first_sentence(field.description))
     if field.immutable is not None:
         message = f"{field.name} is immutable: {field.immutable.why}"
         schema.setdefault("x-kubernetes-validations", []).append({"rule": field.immutable.cel, "message": message})
-    if field.default is not None:
+    if defaulted and field.default is not None:
         schema["default"] = field.default
     return schema
 

@@ -24,25 +24,38 @@ ACCOUNT_MODEL = TradingAccountSpec.model_validate(ACCOUNT_SPEC)
 
 # What is wrong with a value of any type. Null (the server takes it for absent) and 3.0 (for 3) are in the other table.
 NONSENSE = st.sampled_from(["", "x", "1e3", "05", "-0", " 1", "1 ", "١", "%", "5%%", "-5%", 0.5, -1, True, [], {}, [1]])
-# Digits beyond what a double tells apart are left out: there the rules of the server compare doubles.
-DECIMALS = st.decimals(-20, 6000, places=3)
+USUALLY = 6  # of so many values one is drawn from beyond what is allowed, or near its bounds
+
+
+def _mostly(usual: st.SearchStrategy[object], odd: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.integers(0, USUALLY).flatmap(lambda draw: odd if draw == USUALLY else usual)
 
 
 def _numbers(shape: Shape) -> st.SearchStrategy[object]:
-    """At the bounds, just beside them, and anywhere; quoted or as an integer."""
-    bounds = [
-        b for b in (shape.bounds.least, shape.bounds.above, shape.bounds.most, shape.bounds.below) if b is not None
-    ]
-    near = st.sampled_from([bound + step for bound in bounds or [Decimal(1)] for step in (0, Decimal("0.001"), -1, 1)])
-    exact = near | DECIMALS
-    return exact.map(lambda value: f"{value:f}") | exact.map(int)
+    """Anywhere between the bounds, at them and just beside them; quoted or as an integer.
+
+    Digits beyond what a double tells apart are left out: the rules of the server compare doubles.
+    """
+    bounds = shape.bounds
+    ends = [end for end in (bounds.least, bounds.above, bounds.most, bounds.below) if end is not None] or [Decimal(1)]
+    near = st.sampled_from([end + step for end in ends for step in (0, Decimal("0.001"), Decimal("-0.001"), -1, 1)])
+    low = (bounds.above or Decimal(0)) + Decimal("0.001") if bounds.least is None else bounds.least
+    high = next((end for end in (bounds.most, bounds.below) if end is not None), Decimal(6000))
+    between = st.decimals(low, high - Decimal("0.001"), places=3)
+    integers = near.map(int) | between.map(int)
+    return _mostly(between.map(lambda value: f"{value:f}"), near.map(lambda value: f"{value:f}") | integers)
 
 
 def _durations(shape: Shape) -> st.SearchStrategy[object]:
     ends = (shape.between.least, shape.between.most) if shape.between else ("1s",)
     near = [Duration(Duration.parse(end).ns + step) for end in ends for step in (0, 1_000_000, -1_000_000)]
-    units = st.tuples(st.integers(0, 9999), st.sampled_from(["ms", "s", "m", "h"]))
-    return st.sampled_from(near).map(str) | units.map(lambda pair: f"{pair[0]}{pair[1]}")
+    units = st.tuples(st.integers(0, 9999), st.sampled_from(["ms", "s", "m", "h"])).map(
+        lambda pair: f"{pair[0]}{pair[1]}"
+    )
+    middle = (
+        st.integers(*(Duration.parse(end).ms for end in ends)).map(lambda ms: f"{ms}ms") if shape.between else units
+    )
+    return _mostly(middle, st.sampled_from(near).map(str) | units)
 
 
 def _written(shape: Shape) -> st.SearchStrategy[object]:
@@ -51,27 +64,29 @@ def _written(shape: Shape) -> st.SearchStrategy[object]:
     if shape.items is not None:
         inside = _written(shape.items)
         lists = st.lists(inside, max_size=3)
-        return lists if shape.keys is None else st.dictionaries(st.text("AZ1a-", max_size=4), inside, max_size=3)
+        keys = _mostly(st.text("AZ19", min_size=2, max_size=6), st.text("AZ1a-", max_size=4))
+        return lists if shape.keys is None else st.dictionaries(keys, inside, max_size=3)
     match shape.kind:
         case Kind.DECIMAL:
             return _numbers(shape)
         case Kind.LOSS:
-            return _numbers(shape) | DECIMALS.map(lambda value: f"{value:f}%")
+            return _numbers(shape) | st.decimals(-1, 102, places=2).map(lambda value: f"{value:f}%")
         case Kind.DURATION:
             return _durations(shape)
         case Kind.INTEGER:
-            return st.integers(-2, 130)
+            least, most = int(shape.bounds.least or 0), int(shape.bounds.most or 130)
+            return _mostly(st.integers(least, most), st.sampled_from([least - 1, most + 1, 10**12]))
         case Kind.BOOLEAN:
             return st.booleans()
         case Kind.CHOICE:
             return st.sampled_from(shape.choices)
         case _:
-            return st.from_regex(shape.pattern, fullmatch=True) | st.text("aB1-._é", max_size=64)
+            return _mostly(st.from_regex(shape.pattern, fullmatch=True), st.text("aB1-._é", max_size=64))
 
 
 def _value(field: Declared) -> st.SearchStrategy[object]:
     """Mostly what one would write there."""
-    return st.integers(0, 11).flatmap(lambda draw: NONSENSE if draw == 0 else _written(field.shape))
+    return st.integers(0, 24).flatmap(lambda draw: NONSENSE if draw == 24 else _written(field.shape))
 
 
 def _blocks(model: Any, most: int) -> st.SearchStrategy[dict[str, Any]]:
