@@ -23,6 +23,7 @@ from phoenix_operator.settings import Settings, parse_settings
 
 OK, REFUSED = 0, 1
 DEFAULT_ADDRESS = "0.0.0.0:8080"
+_GRANTEE = "the operator (deploy/rbac.yaml has all that it needs)"
 _EXAMPLE = (
     "example:\n  phoenix operator --config operator.yaml --kubeconfig ~/.kube/config --redis redis://127.0.0.1:6379"
 )
@@ -52,7 +53,7 @@ async def _run(settings: Settings, redis: str, arguments: argparse.Namespace, ad
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     timeout_s = settings.request_timeout.seconds
     try:
-        async with connect(arguments.kubeconfig, arguments.context, timeout_s, FIELD_MANAGER) as client:
+        async with connect(arguments.kubeconfig, arguments.context, timeout_s, FIELD_MANAGER, _GRANTEE) as client:
             operator = Operator(client, settings, redis)
             await operator.probes.open(*address)
             log.info(

@@ -56,12 +56,14 @@ class ClusterClient:
         namespace: str,
         timeout_s: float,
         field_manager: str,
+        grantee: str,
         may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self.place = place
         self.namespace = namespace
         self.timeout_s = timeout_s
         self.field_manager = field_manager
+        self.grantee = grantee
         self.calls: Counter[tuple[str, str, str]] = Counter()
         self._api = api
         # The library leaves its functions untyped.
@@ -72,7 +74,9 @@ class ClusterClient:
         """The same server and counts; `may_write` is asked as the last thing before a request that changes something
         is sent, which is refused where it says no.
         """
-        fenced = ClusterClient(self._api, self.place, self.namespace, self.timeout_s, self.field_manager, may_write)
+        fenced = ClusterClient(
+            self._api, self.place, self.namespace, self.timeout_s, self.field_manager, self.grantee, may_write
+        )
         fenced.calls = self.calls
         return fenced
 
@@ -219,7 +223,7 @@ class ClusterClient:
             raise unreachable(self.place, error, self.timeout_s) from None
         self.calls[verb, counted, str(answer.status)] += 1
         if not 200 <= answer.status < 300:
-            raise fault_of(resource, what, answer.status, content)
+            raise fault_of(resource, what, self.grantee, answer.status, content)
         try:
             return cast("Json", orjson.loads(content))
         except orjson.JSONDecodeError:
@@ -234,9 +238,11 @@ async def connect(
     context: str | None = None,
     timeout_s: float = TIMEOUT_S,
     field_manager: str = "phoenix",
+    grantee: str = "yourself",
 ) -> AsyncIterator[ClusterClient]:
     """`kubeconfig` (a path, or several as in KUBECONFIG), else KUBECONFIG, else in-cluster, else ~/.kube/config.
 
+    `grantee`: to whom a missing verb is to be granted, for people.
     Raises `ClusterFault` where none of them names a server; the server itself is not asked yet.
     """
     configuration = Configuration()
@@ -255,7 +261,7 @@ async def connect(
     except (OSError, ValueError) as error:  # certificates that are none
         raise ClusterFault(Fault.UNREACHABLE, f"the TLS settings of {place} cannot be used: {error}") from None
     try:
-        yield ClusterClient(api, place, namespace, timeout_s, field_manager)
+        yield ClusterClient(api, place, namespace, timeout_s, field_manager, grantee)
     finally:
         if refreshing is not None:
             refreshing.cancel()

@@ -79,13 +79,14 @@ _MISSING_VERB = re.compile(
 )
 
 
-def fault_of(resource: Resource, what: str, code: int, body: bytes) -> ClusterFault:
-    """`what`: what was tried, for example `apply deployments.apps "btc" in namespace trading`."""
+def fault_of(resource: Resource, what: str, grantee: str, code: int, body: bytes) -> ClusterFault:
+    """`what`: what was tried, for example `patch deployments.apps btc in namespace trading`; `grantee`: who needs a verb."""
     status = _read(body)
     details = status.details or _Details()
     causes = details.causes or []
     fault = _classify(code, status, causes)
-    return ClusterFault(fault, _sentence(resource, what, fault, status, causes), code, details.retry_after_seconds or 0)
+    sentence = _sentence(resource, what, grantee, fault, status, causes)
+    return ClusterFault(fault, sentence, code, details.retry_after_seconds or 0)
 
 
 def unreachable(place: str, error: BaseException, timeout_s: float) -> ClusterFault:
@@ -129,12 +130,12 @@ def _classify(code: int, status: _Status, causes: list[_Cause]) -> Fault:
             return Fault.OTHER
 
 
-def _sentence(resource: Resource, what: str, fault: Fault, status: _Status, causes: list[_Cause]) -> str:
+def _sentence(resource: Resource, what: str, grantee: str, fault: Fault, status: _Status, causes: list[_Cause]) -> str:
     told = _one_line(status.message) or "it gives no reason"
     match fault:
         case Fault.FORBIDDEN:
             missing = _MISSING_VERB.search(status.message)
-            return _grant(missing) if missing else f"the API server refuses to {what}: {told}"
+            return _grant(missing, grantee) if missing else f"the API server refuses to {what}: {told}"
         case Fault.TERMINATING:
             return f"cannot {what}: the namespace is being deleted"
         case Fault.INVALID:
@@ -150,12 +151,12 @@ def _sentence(resource: Resource, what: str, fault: Fault, status: _Status, caus
             return f"cannot {what}: {told}"
 
 
-def _grant(missing: re.Match[str]) -> str:
+def _grant(missing: re.Match[str], grantee: str) -> str:
     resource = f"{missing['resource']}.{missing['group']}" if missing["group"] else missing["resource"]
     where = f"in namespace {missing['namespace']}" if missing["namespace"] else "in the whole cluster"
     return (
         f"RBAC forbids to {missing['verb']} {resource} {where}: grant the verb {missing['verb']} on {resource} there"
-        " to the operator (deploy/rbac.yaml has all that it needs)"
+        f" to {grantee}"
     )
 
 
