@@ -23,6 +23,7 @@ from phoenix_simulator.clock import ENVIRONMENT_VARIABLE, Clock
 from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.expectations import State
+from phoenix_simulator.given_accounts import DEFAULT_BALANCES, GivenAccountError, parse_balances, read_accounts
 from phoenix_simulator.latency import parse_latencies
 from phoenix_simulator.market.capture import CaptureError
 from phoenix_simulator.market.upstream.questions import UpstreamError
@@ -61,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if config.upstream is not None:
             _check_live(config, clock)
         return uvloop.run(_run(config, clock))
-    except (RefusedError, ScenarioError, CaptureError, UpstreamError) as error:
+    except (RefusedError, GivenAccountError, ScenarioError, CaptureError, UpstreamError) as error:
         print(f"phoenix exchange: {error}", file=sys.stderr)
         return _REFUSED
     except ExceptionGroup as failures:
@@ -131,6 +132,23 @@ def _parser() -> argparse.ArgumentParser:
         choices=[model.value for model in QueueModel],
         help="where in a queue others cancel: behind us (pessimistic, the default), evenly, or ahead of us",
     )
+    add(
+        "--account",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIRECTORY",
+        help="open an account under the key that lies there: apiKey, and apiSecret or publicKey; may be given several "
+        "times",
+    )
+    add(
+        "--balance",
+        action="append",
+        default=[],
+        metavar="ASSET=AMOUNT",
+        help="what each --account begins with; may be given several times "
+        f"(default {', '.join(f'{asset}={amount}' for asset, amount in DEFAULT_BALANCES.items())})",
+    )
     add("--speed", type=float, metavar="N", help="how much faster than life (default 1)")
     add("--seed", type=int, default=1, metavar="N", help="of the synthetic markets (default %(default)s)")
     return parser
@@ -169,6 +187,8 @@ def _config(arguments: argparse.Namespace) -> ServerConfig:
         symbols=symbols,
         captures=tuple(arguments.replay),
         upstream=arguments.upstream,
+        accounts=read_accounts(arguments.account),
+        balances_e8=parse_balances(arguments.balance),
         seed=arguments.seed,
         scenario=msgspec.structs.replace(scenario, latency=latency, venue=venue),
     )

@@ -38,6 +38,7 @@ from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.expectations import Judge
 from phoenix_simulator.fault_schedule import Faults
+from phoenix_simulator.given_accounts import GivenAccount
 from phoenix_simulator.latency import Latency
 from phoenix_simulator.market.player import MarketPlayer
 from phoenix_simulator.market.regimes import RegimeName
@@ -65,7 +66,8 @@ AnySource = MarketSource | UpstreamSource
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`port` 0 takes a free one. `captures` are replayed, files of one symbol in the order given. With `upstream`, the
-    base URL of another venue, all `symbols` are live markets of it.
+    base URL of another venue, all `symbols` are live markets of it. `accounts` are open from the start, each with
+    `balances_e8`.
     """
 
     host: str = "127.0.0.1"
@@ -73,6 +75,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     symbols: tuple[str, ...] = DEFAULT_SYMBOLS
     captures: tuple[Path, ...] = ()
     upstream: str | None = None
+    accounts: tuple[GivenAccount, ...] = ()
+    balances_e8: Mapping[str, int] = {}
     seed: int = 1
     scenario: Scenario = Scenario()
 
@@ -99,6 +103,8 @@ class Server:
                 self.player.open(BUILT_IN[symbol], source)
         self.faults = Faults(ConditionWatch(self.exchange), config.drawn_from)
         self.keys = KeyRing()
+        for number, account in enumerate(config.accounts, start=1):
+            self._open(account, f"{account.label}-{number}")
         self.audit = Audit(self.exchange)
         self.hub = Hub(clock, self.faults, self.audit.books)
         self.users = UserStreams(self.exchange, self.hub, clock)
@@ -131,6 +137,12 @@ class Server:
         streams.add_routes(self.application.router)
         self.application.router.add_get("/ws-fapi/v1", ws_api.handle)
         self.application.router.add_route("*", "/{path:.*}", rest.handle)
+
+    def _open(self, account: GivenAccount, account_id: str) -> None:
+        now_ms = self.clock.now_ms()
+        self.exchange.open_account(account_id, self._config.balances_e8, now_ms)
+        given = (account.api_key, account.secret)
+        self.keys.issue(account_id, account.label, now_ms, public_key=account.public_key, given=given)
 
     # ---- the run loop -------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from phoenix_simulator.api.params import Params, wire_text
 from phoenix_simulator.api.public_keys import PublicKey, decode_signature
 from phoenix_simulator.exchange.errors import VenueError
 
-_KEY_FORMAT: Final = re.compile(r"[A-Za-z0-9]{64}")
+KEY_FORMAT: Final = re.compile(r"[A-Za-z0-9]{64}")
 _DEFAULT_RECV_WINDOW_MS: Final = 5_000
 _LARGEST_RECV_WINDOW_MS: Final = 60_000
 _FUTURE_TOLERANCE_MS: Final = 1_000
@@ -54,14 +54,16 @@ class Credentials:
         *,
         may_withdraw: bool = False,
         public_key: PublicKey | None = None,
+        given: tuple[str, str] | None = None,
     ) -> None:
         self.account = account
         self.label = label
         self.created_ms = created_ms
         self.may_withdraw = may_withdraw
         self.public_key = public_key
-        self.api_key = secrets.token_hex(32)
-        self.secret = secrets.token_hex(32) if public_key is None else ""
+        self.api_key, self.secret = given or (secrets.token_hex(32), secrets.token_hex(32))
+        if public_key is not None:
+            self.secret = ""
 
     def covers(self, signature: str, payload: str) -> bool:
         """Whether the signature is this key's under the payload."""
@@ -89,8 +91,10 @@ class KeyRing:
         *,
         may_withdraw: bool = False,
         public_key: PublicKey | None = None,
+        given: tuple[str, str] | None = None,
     ) -> Credentials:
-        credentials = Credentials(account, label, now_ms, may_withdraw=may_withdraw, public_key=public_key)
+        """`given`: a key and a secret that the client knows already, instead of new ones."""
+        credentials = Credentials(account, label, now_ms, may_withdraw=may_withdraw, public_key=public_key, given=given)
         self._by_key[credentials.api_key] = credentials
         return credentials
 
@@ -99,7 +103,7 @@ class KeyRing:
 
     def authorise(self, api_key: str | None) -> Credentials:
         """The credentials behind a key. -2014 for what cannot be a key, -2015 for one that is not known (both 401)."""
-        if not api_key or not _KEY_FORMAT.fullmatch(api_key):
+        if not api_key or not KEY_FORMAT.fullmatch(api_key):
             raise VenueError(-2014, "API-key format invalid.", http_status=401)
         credentials = self._by_key.get(api_key)
         if credentials is None:

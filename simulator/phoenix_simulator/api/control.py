@@ -20,11 +20,12 @@ from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.ledger import FEE_ASSET
 from phoenix_simulator.exchange.orders import Order
-from phoenix_simulator.exchange.symbols import SymbolStatus, format_e8, to_e8
+from phoenix_simulator.exchange.symbols import SymbolStatus, format_e8
 from phoenix_simulator.expectations import Judge
 from phoenix_simulator.fault_schedule import Faults
 from phoenix_simulator.fault_targets import unreachable
 from phoenix_simulator.faults import Fault
+from phoenix_simulator.given_accounts import amount_e8
 from phoenix_simulator.market.player import MarketPlayer
 from phoenix_simulator.market.regimes import RegimeName
 
@@ -33,7 +34,6 @@ T = TypeVar("T")
 
 _BOOK_LEVELS: Final = 1_000
 _HOUR_MS: Final = 3_600_000
-_LARGEST_BALANCE: Final = 1_000_000_000_000
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -126,7 +126,7 @@ class Control:
             account_id = self._find(wanted.same_as).account
         else:
             account_id = f"{wanted.label}-{len(self._exchange.accounts) + 1}"
-            balances = {asset: _amount(asset, amount) for asset, amount in wanted.balances.items()}
+            balances = {asset: amount_e8(asset, amount) for asset, amount in wanted.balances.items()}
             self._exchange.open_account(account_id, balances, now_ms, wanted.trade_group_id)
         credentials = self._keys.issue(
             account_id, wanted.label, now_ms, may_withdraw=wanted.may_withdraw, public_key=public_key
@@ -306,15 +306,6 @@ async def _read_fault(request: web.Request) -> Fault:
     except msgspec.DecodeError as error:
         raise RefusedError(str(error)) from None
     return fault
-
-
-def _amount(asset: str, amount: Decimal) -> int:
-    if not amount.is_finite() or not 0 <= amount <= _LARGEST_BALANCE:
-        raise RefusedError(f"balance of {asset} is {amount}; give a number from 0 to {_LARGEST_BALANCE}")
-    try:
-        return to_e8(amount)
-    except ValueError as error:
-        raise RefusedError(f"balance of {asset}: {error}") from None
 
 
 def _json(status: int, body: object) -> web.Response:
