@@ -80,7 +80,7 @@ _MISSING_VERB = re.compile(
 
 
 def fault_of(resource: Resource, what: str, grantee: str, code: int, body: bytes) -> ClusterFault:
-    """`what`: what was tried, for example `patch deployments.apps btc in namespace trading`; `grantee`: who needs a verb."""
+    """`what` was tried, for example `patch deployments.apps btc in namespace trading`; `grantee`: who lacks a verb."""
     status = _read(body)
     details = status.details or _Details()
     causes = details.causes or []
