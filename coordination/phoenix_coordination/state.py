@@ -7,6 +7,7 @@ Prices, quantities and money are exact decimal strings (base units, quote units)
 ages in ms as of publishing, so that no reader depends on the writer's clock.
 """
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -198,8 +199,21 @@ class Halt(msgspec.Struct, frozen=True, rename="camel"):
     reason: str = ""
 
 
+_POD_UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def pod_uid_of(holder: str) -> str:
+    """The pod that a holder runs in: what comes before the first slash, where that is a UID. Empty where it is none.
+
+    In a pod a worker calls itself `<uid>/<boot nonce>`; what it does under a borrowed lease, with one part more.
+    Elsewhere machine and process stand there, which name no pod.
+    """
+    uid = holder.partition("/")[0]
+    return uid if _POD_UID.fullmatch(uid) else ""
+
+
 class StateRecord(msgspec.Struct, frozen=True, rename="camel"):
-    """One worker at one moment. `holder` names pod or process and boot; `account` is `namespace/name`.
+    """One worker at one moment. `holder` names pod or process and boot (`pod_uid_of`); `account` is `namespace/name`.
 
     `ready` is what `/readyz` answers: able to quote or a warm standby. `reason` is the first, or `Quoting`;
     `reasons_not_ready` are those of them that make it unready. `detail` is a sentence for people.

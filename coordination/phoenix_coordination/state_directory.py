@@ -28,6 +28,11 @@ def installation_in(directory: Path, account_uid: str = "") -> str:
         return order_id.installation_of(path.read_text().strip())
 
 
+def knows_installation(directory: Path, account_uid: str) -> bool:
+    """Whether `installation_in` would name one that has been named before: whose orders may be out there."""
+    return bool(account_uid) or (directory / "installation").exists()
+
+
 def final_record_path(directory: Path, namespace: str, maker: str) -> Path:
     """Where a maker's worker leaves its last state record when it ends in order."""
     return directory / "records" / f"{namespace}.{maker}.json"

@@ -24,11 +24,12 @@ from phoenix_coordination.redis.scripts import Script
 from phoenix_worker.core import statistics
 from phoenix_worker.core.actions import Cancel, CancelAll, Place
 from phoenix_worker.runtime.clock import Clock
+from phoenix_worker.runtime.entrance import RefusedError
 from phoenix_worker.runtime.logs import open_log
 from phoenix_worker.runtime.redaction import Redactor, guard_crashes
 from phoenix_worker.runtime.resolved import Resolved
 from phoenix_worker.runtime.shell import Shell
-from phoenix_worker.runtime.worker import Options, RefusedError, Worker
+from phoenix_worker.runtime.worker import Options, Worker
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 from phoenix_worker.venue.binance.transport import Connection
 from phoenix_worker.venue.port import VenueAction

@@ -12,6 +12,7 @@ ledger        what a symbol may lose the account: amounts, entries, settling
 reservations  one symbol's dealings with the ledger, and the rebuild after a loss
 budgets       what one worker may send of what the exchange grants to many
 records       state records and memory
+announcements what a worker tells before it knows whose account it has
 foreign       values under our keys that no worker wrote
 reachability  whether all that can be read and written
 news          what others say, as it happens

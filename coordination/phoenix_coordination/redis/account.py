@@ -17,15 +17,16 @@ import msgspec
 
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.client import FAULTS, Redis, check_server, connect, fault_of
-from phoenix_coordination.redis.keys import AccountKeys, identity_of
+from phoenix_coordination.redis.keys import AccountKeys, StartingKeys, identity_of
 from phoenix_coordination.redis.ledger import LedgerView, read_ledger
-from phoenix_coordination.redis.records import Published, read_records
+from phoenix_coordination.redis.records import Published, published, read_announced, read_records
 from phoenix_coordination.redis.scripts import Script, call
 from phoenix_coordination.redis.steward import StewardReport, read_report
 from phoenix_coordination.redis.switches import UNNAMED
 
 TIMEOUT_S = 5.0
 _SCAN_COUNT = 1000
+_SWITCH_FIELDS = ("level", "epoch", "reason", "source", "at_ms", "seeded")
 
 
 class AccountError(Exception):
@@ -63,6 +64,17 @@ class LeaseState(msgspec.Struct, frozen=True):
     token: int
     beat: int
     released: bool
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """What somebody looks at again and again. `run`: which life of the server this is from; another one may have
+    forgotten something, and its switch is not seeded.
+    """
+
+    run: str
+    switch: SwitchState
+    halts: list[HaltState]
+    published: Published
 
 
 class AccountName(msgspec.Struct, frozen=True):
@@ -132,6 +144,27 @@ class Account:
 
     # -- what is shared ----------------------------------------------------------------------------
 
+    async def glance(self, makers: Sequence[tuple[str, bool]]) -> Glance:
+        """Switch, state records, and the halts of `makers` (symbol, rehearsal) that were ever halted: in two round
+        trips, however much else is in Redis.
+        """
+        keys = [self._live.emergency, *(self._keys[dry_run].halt(symbol) for symbol, dry_run in makers)]
+        async with _faults(*keys, self._live.records):
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for key in keys:
+                    pipeline.execute_command("HMGET", key, *_SWITCH_FIELDS)
+                pipeline.execute_command("INFO", "server")
+                pipeline.execute_command("ZRANGE", self._live.records, 0, -1)
+                emergency, *rows, info, names = await pipeline.execute()
+            told = await published(self._client, names)
+        run = str(info.get("run_id", ""))
+        halts = [
+            HaltState(symbol, dry_run, self._switch_of(key, row, run))
+            for (symbol, dry_run), key, row in zip(makers, keys[1:], rows, strict=True)
+            if any(field is not None for field in row)
+        ]
+        return Glance(run, self._switch_of(keys[0], emergency, run), halts, told)
+
     async def records(self) -> Published:
         """What the workers of the account tell, rehearsals included; those that cannot be read are named."""
         async with _faults(self._live.records):
@@ -163,7 +196,7 @@ class Account:
         """With the server's run of the same moment: it may have been restarted since anything was asked before."""
         async with _faults(*keys), self._client.pipeline(transaction=False) as pipeline:
             for key in keys:
-                pipeline.execute_command("HMGET", key, "level", "epoch", "reason", "source", "at_ms", "seeded")
+                pipeline.execute_command("HMGET", key, *_SWITCH_FIELDS)
             pipeline.execute_command("INFO", "server")
             *rows, info = await pipeline.execute()
         run = str(info.get("run_id", ""))
@@ -243,6 +276,21 @@ class AccountTools:
         async with _faults(identity_of(resource)):
             found = await self._client.execute_command("GET", identity_of(resource))
         return (found or b"").decode(errors="replace")
+
+    async def identities(self, resources: Sequence[str]) -> dict[str, str]:
+        """Of exactly those `namespace/name`; those that no worker has registered are left out. One round trip."""
+        keys = [identity_of(resource) for resource in resources]
+        async with _faults(*keys):
+            found = await self._client.execute_command("MGET", *keys) if keys else []
+        named = zip(resources, found, strict=True)
+        return {resource: identity.decode(errors="replace") for resource, identity in named if identity is not None}
+
+    async def starting(self, resources: Sequence[str]) -> dict[str, Published]:
+        """What workers of exactly those `namespace/name` tell that do not know the exchange's identity of the account
+        yet: they wait for its key, or for the exchange. Accounts without such workers are left out. Two round trips.
+        """
+        async with _faults(*(StartingKeys(resource).records for resource in resources)):
+            return await read_announced(self._client, resources)
 
     async def accounts(self) -> list[AccountName]:
         """Every account that a worker has registered, by resource."""

@@ -1,6 +1,8 @@
 """Every key and channel, in one place. The braces keep an account's keys in one slot of a Redis Cluster.
 
 mm:account:<namespace>/<name>                 identity of the account that the resource names
+mm:starting:<namespace>/<name>                sorted set like `records`: workers that do not know the identity yet
+mm:starting:<namespace>/<name>:<symbol>:<holder>  string like a record
 mm:{<account>}:emergency                      hash: level, epoch, reason, source, at_ms, seeded (run_id)
 mm:{<account>}:emergency:changed              channel
 mm:{<account>}:[dry:]lease:<symbol>           hash: holder, token, beat, released, run; or vacant (the office: steward)
@@ -31,6 +33,19 @@ OFFICE = "steward"
 def identity_of(account: str) -> str:
     """`account`: `namespace/name` of the resource."""
     return f"mm:account:{account}"
+
+
+class StartingKeys(msgspec.Struct, frozen=True):
+    """What workers of an account tell before they know the exchange's identity of it. `account`: `namespace/name`."""
+
+    account: str
+
+    @property
+    def records(self) -> str:
+        return f"mm:starting:{self.account}"
+
+    def record(self, symbol: str, holder: str) -> str:
+        return f"{self.records}:{symbol}:{holder}"
 
 
 class AccountKeys(msgspec.Struct, frozen=True):

@@ -1,12 +1,13 @@
 """State records and snapshots: what a worker tells, and what it wants back."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from phoenix_coordination.port import Snapshot
 from phoenix_coordination.redis.client import Redis
-from phoenix_coordination.redis.keys import AccountKeys, identity_of
+from phoenix_coordination.redis.keys import AccountKeys, StartingKeys, identity_of
 from phoenix_coordination.redis.scripts import Script, call
 from phoenix_coordination.state import TTL_MS, ForeignSchemaError, StateRecord, decode, encode
 
@@ -29,6 +30,26 @@ async def publish(client: Redis, keys: AccountKeys, record: StateRecord, rate: f
     two accounts that have begun under one name in the same moment one finds out here.
     Raises `ResponseError` where that names another account, once the record is there: both are seen meanwhile.
     """
+    await _put(client, keys, record, rate)
+    await name_account(client, record.account, keys.account, rate)
+
+
+async def announce(client: Redis, record: StateRecord, rate: float) -> None:
+    """As `publish`, by the resource's name: for a worker that does not know the exchange's identity of it yet."""
+    await _put(client, StartingKeys(record.account), record, rate)
+
+
+async def take_back(client: Redis, record: StateRecord) -> None:
+    """What was announced is over: the worker tells more elsewhere, or has ended."""
+    keys = StartingKeys(record.account)
+    key = keys.record(record.symbol, record.holder)
+    async with client.pipeline(transaction=False) as pipeline:
+        pipeline.execute_command("DEL", key)
+        pipeline.execute_command("ZREM", keys.records, key)
+        await pipeline.execute()
+
+
+async def _put(client: Redis, keys: AccountKeys | StartingKeys, record: StateRecord, rate: float) -> None:
     key = keys.record(record.symbol, record.holder)
     lives_ms = _lives_ms(rate)
     seconds, micros = await client.execute_command("TIME")
@@ -38,7 +59,6 @@ async def publish(client: Redis, keys: AccountKeys, record: StateRecord, rate: f
         pipeline.execute_command("ZADD", keys.records, now_ms, key)
         pipeline.execute_command("ZREMRANGEBYSCORE", keys.records, "-inf", now_ms - lives_ms)
         await pipeline.execute()
-    await name_account(client, record.account, keys.account, rate)
 
 
 async def name_account(client: Redis, resource: str, identity: str, rate: float) -> None:
@@ -52,10 +72,32 @@ def _lives_ms(rate: float) -> int:
 
 async def read_records(client: Redis, keys: AccountKeys) -> Published:
     """The living records of the account."""
-    names = await client.execute_command("ZRANGE", keys.records, 0, -1)
+    return await published(client, await client.execute_command("ZRANGE", keys.records, 0, -1))
+
+
+async def read_announced(client: Redis, accounts: Sequence[str]) -> dict[str, Published]:
+    """By account (`namespace/name`), those of workers that do not know the exchange's identity of it yet; in two round
+    trips. Accounts of which nothing is announced are left out.
+    """
+    async with client.pipeline(transaction=False) as pipeline:
+        for account in accounts:
+            pipeline.execute_command("ZRANGE", StartingKeys(account).records, 0, -1)
+        found = dict(zip(accounts, await pipeline.execute(), strict=True))
+    every = [name for names in found.values() for name in names]
+    data = dict(zip(every, await client.execute_command("MGET", *every) if every else [], strict=True))
+    told = {account: _decoded({name: data[name] for name in names}) for account, names in found.items()}
+    return {account: published for account, published in told.items() if published.records or published.problems}
+
+
+async def published(client: Redis, names: Sequence[bytes]) -> Published:
+    """The records under these keys that still live."""
     found = await client.execute_command("MGET", *names) if names else []
+    return _decoded(dict(zip(names, found, strict=True)))
+
+
+def _decoded(found: Mapping[bytes, bytes | None]) -> Published:
     records, problems = [], []
-    for name, data in zip(names, found, strict=True):
+    for name, data in found.items():
         if data is None:
             continue
         try:

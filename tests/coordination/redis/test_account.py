@@ -1,8 +1,15 @@
 """What a person does with an account, on a real server: every answer typed, every refusal one sentence."""
 
+import asyncio
+import contextlib
+
 import pytest
+from msgspec import structs
 from phoenix_coordination.port import EmergencyChanged, EmergencyLevel, HaltChanged, LeaseGranted, Reservation, Reserved
 from phoenix_coordination.redis.account import AccountError, account_tools
+from phoenix_coordination.redis.announcements import Announcements
+from phoenix_coordination.state import Reason, Role
+from state_records import leading_record
 
 ACCOUNT = "binance-usdm:simulator:abc"
 NONE, HALT, FLATTEN = EmergencyLevel
@@ -49,6 +56,72 @@ async def test_a_name_in_two_namespaces_needs_the_namespace(redis_world, tools):
     with pytest.raises(AccountError, match="a/main, b/main"):
         await tools.open("main")
     assert await tools.open("b/main")
+
+
+@pytest.fixture
+async def announcements(redis_world):
+    announcements = Announcements(redis_world.server.url, redis_world.clock.rate)
+    yield announcements
+    await announcements.stop()
+
+
+async def announced(tools, wanted):
+    """What is announced of two accounts, once it is as wanted."""
+    async with asyncio.timeout(20):
+        while not wanted(found := await tools.starting(["local/main", "local/other"])):  # noqa: ASYNC110 - Redis tells nobody
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def test_a_worker_that_does_not_know_its_account_yet_is_found_by_the_resource_until_it_does(tools, announcements):
+    waits = leading_record(account="local/main", role=Role.STARTING, ready=False, reason=Reason.CREDENTIALS_MISSING)
+    announcements.tell(waits)
+    found = await announced(tools, lambda found: found)
+    assert {account: told.records for account, told in found.items()} == {"local/main": [waits]}
+    announcements.tell(structs.replace(waits, detail="apiSecret is missing"))
+    await announced(tools, lambda found: found["local/main"].records[0].detail == "apiSecret is missing")
+    assert await tools.accounts() == [], "it names none"
+    await announcements.stop()
+    assert await tools.starting(["local/main"]) == {}
+
+
+async def test_what_was_announced_lapses_with_the_worker(tools, announcements):
+    announcements.tell(leading_record(account="local/main"))
+    await announced(tools, lambda found: found)
+    await announced(tools, lambda found: not found)
+
+
+async def test_the_identities_of_many_accounts_are_read_at_once(redis_world, tools):
+    await leading(redis_world)
+    assert await tools.identities(["local/main", "local/other"]) == {"local/main": ACCOUNT}
+    assert await tools.identities([]) == {}
+
+
+async def test_a_glance_tells_switch_halts_and_records_and_whose_life_of_the_server_it_was(redis_world, account):
+    member = await leading(redis_world)
+    member.coordinator.publish(leading_record(account="local/main"))
+    member.coordinator.halt_symbol("too many refusals")
+    stopped = await account.stop(HALT, "looked odd", "anna")
+    makers = [("BTCUSDT", False), ("BTCUSDT", True), ("ETHUSDT", False)]
+    async with asyncio.timeout(20):
+        while not (glance := await account.glance(makers)).published.records or not glance.halts:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    assert glance.switch == stopped
+    assert [(halt.symbol, halt.dry_run, halt.switch.reason) for halt in glance.halts] == [
+        ("BTCUSDT", False, "too many refusals")
+    ]
+    assert glance.halts == await account.halts()
+    assert glance.published == await account.records()
+    redis_world.cut()
+    redis_world.heal()
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(AccountError):
+                after = await account.glance(makers)
+                break
+            await asyncio.sleep(0.05)
+    assert after.run != glance.run
+    assert not after.switch.seeded
 
 
 async def test_a_stop_reaches_the_workers_and_only_its_epoch_resumes_them(redis_world, account):

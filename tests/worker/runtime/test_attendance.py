@@ -21,7 +21,8 @@ from phoenix_worker.core.events import (
     Truth,
 )
 from phoenix_worker.core.instrument import Instrument, SymbolStatus
-from phoenix_worker.runtime.attendance import MOST_ORDERS, Attendance
+from phoenix_worker.runtime.attendance import Attendance
+from phoenix_worker.runtime.clearance import MOST_ORDERS
 from phoenix_worker.venue.binance.account import AccountOrder, AccountUnreadableError, ConditionalOrders
 from samples import ETHUSDC
 

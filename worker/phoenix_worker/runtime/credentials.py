@@ -5,10 +5,14 @@ Read from files alone, never from arguments or the environment, and shown nowher
 
 from pathlib import Path
 
+from phoenix_worker.runtime.files import Look, look
+from phoenix_worker.runtime.redaction import Redactor
+
 API_KEY = "apiKey"
 API_SECRET = "apiSecret"  # noqa: S105 - the name of a file
 PRIVATE_KEY = "privateKey"
 MOST_BYTES = 16_384
+MOST_NAMES = 8
 
 
 class CredentialsError(Exception):
@@ -46,12 +50,49 @@ def read_key(directory: Path) -> Key:
         missing.append(f"{API_SECRET} (or {PRIVATE_KEY})")
     if missing:
         raise CredentialsError(
-            f"{directory}: {' and '.join(missing)} missing or empty: put the account's key there, "
+            f"{directory}: {' and '.join(missing)} missing or empty{_found(directory)}: put the account's key there, "
             "one file each (in a cluster: keys of the Secret that the account names)"
         )
     if api_secret and private_key:
         raise CredentialsError(f"{directory}: holds both {API_SECRET} and {PRIVATE_KEY}: remove the one not in use")
     return Key(api_key, api_secret, private_key)
+
+
+class MountedKey:
+    """The key as it lies there now. `read` again where it has `changed` since: a mounted Secret is replaced whole."""
+
+    def __init__(self, directory: Path, redact: Redactor) -> None:
+        self.directory = directory
+        self._redact = redact
+        self._seen: Look | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the files are others than those that were read last."""
+        return self._look() != self._seen
+
+    def read(self) -> Key:
+        """As `read_key`; nothing of it can be told from then on."""
+        self._seen = self._look()
+        key = read_key(self.directory)
+        self._redact.hide(key.secrets)
+        return key
+
+    def _look(self) -> Look:
+        return look(self.directory / name for name in (API_KEY, API_SECRET, PRIVATE_KEY))
+
+
+def _found(directory: Path) -> str:
+    """What lies there instead, by name: keys of the Secret are often only called otherwise."""
+    try:
+        names = sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return " (there is no such directory)"
+    others = [name for name in names if name not in {API_KEY, API_SECRET, PRIVATE_KEY}]
+    if not others:
+        return "" if names else " (the directory is empty)"
+    more = f" and {len(others) - MOST_NAMES} more" if len(others) > MOST_NAMES else ""
+    return f" (there are {', '.join(others[:MOST_NAMES])}{more})"
 
 
 def _read(directory: Path, name: str) -> str:

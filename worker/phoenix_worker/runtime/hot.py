@@ -1,8 +1,6 @@
 """Hot parameters: the resolved files are watched, and what changes is swapped in whole between two decisions.
 
-ConfigMap volumes change by a symbolic link that is swapped, plain files by being rewritten: both show in what `stat`
-says about the file that the path leads to. A file that does not validate is refused whole and the old one stays in
-force, its switch included.
+A file that does not validate is refused whole and the old one stays in force, its switch included.
 """
 
 import asyncio
@@ -14,6 +12,7 @@ import msgspec
 
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.parameters import Parameters
+from phoenix_worker.runtime.files import Look, look
 from phoenix_worker.runtime.resolved import InvalidConfigurationError, NotValidatedError, Resolved, parameters
 
 POLL_SECONDS = 0.25
@@ -22,7 +21,6 @@ RETRY_SECONDS = 5.0
 
 Load = Callable[[Path, Path], Awaitable[Resolved]]
 Applied = Callable[[Resolved, Parameters], None]
-Look = tuple[tuple[int, ...] | None, ...]
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -41,13 +39,19 @@ class InForce(msgspec.Struct, frozen=True):
 
 
 class HotParameters:
-    """Watches the two files. `in_force` is replaced, never changed."""
+    """Watches the two files. `in_force` is replaced, never changed.
 
-    def __init__(self, maker_file: Path, account_file: Path, started_with: Resolved, load: Load) -> None:
+    `seen`: how they looked before `started_with` was read from them, so that no change since is missed.
+    """
+
+    def __init__(
+        self, maker_file: Path, account_file: Path, started_with: Resolved, load: Load, seen: Look | None = None
+    ) -> None:
         self._files = (maker_file, account_file)
         self._load = load
         self._started_with = started_with
-        self._last_look = self._look()
+        self._last_look = self._look() if seen is None else seen
+        self._last_place = self._place()
         self.in_force = InForce(started_with, started_with.hash, started_with.generation)
 
     async def watch(self, instrument: Instrument, applied: Applied, refused: Callable[[str], None]) -> None:
@@ -57,16 +61,24 @@ class HotParameters:
         """
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            look = self._look()
-            if look == self._last_look:
+            seen = self._look()
+            if seen == self._last_look:
                 continue
-            await asyncio.sleep(POLL_SECONDS)
-            if self._look() != look:  # still being written
-                continue
-            self._last_look = look
+            place = self._place()
+            if place == self._last_place:  # written where it lay: what was swapped behind a link is whole
+                await asyncio.sleep(POLL_SECONDS)
+                if self._look() != seen:  # still being written
+                    continue
+            self._last_look, self._last_place = seen, place
             if not await self._read(instrument, applied, refused):
                 self._last_look = ()
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def catch_up(self, instrument: Instrument, applied: Applied, refused: Callable[[str], None]) -> None:
+        """What has changed while nobody watched, before anything is done with what was read then."""
+        seen = self._look()
+        if seen != self._last_look and await self._read(instrument, applied, refused):
+            self._last_look, self._last_place = seen, self._place()
 
     async def _read(self, instrument: Instrument, applied: Applied, refused: Callable[[str], None]) -> bool:
         """Whether the files have been judged; false where that was not possible and is worth another try."""
@@ -100,13 +112,8 @@ class HotParameters:
                 )
 
     def _look(self) -> Look:
-        return tuple(_state_of(path) for path in self._files)
+        return look(self._files)
 
-
-def _state_of(path: Path) -> tuple[int, ...] | None:
-    """Identity, size and time of the file that the path leads to; `None` where there is none (it may come back)."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - twice four times a second: Path.stat costs twice as much
-    except OSError:
-        return None
-    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+    def _place(self) -> tuple[str, ...]:
+        """Where the files lie, past all links: a mounted volume is swapped whole, to another place."""
+        return tuple(os.path.realpath(path) for path in self._files)

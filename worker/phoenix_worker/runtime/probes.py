@@ -24,7 +24,7 @@ class Facts(Protocol):
         ...
 
     def not_started(self) -> str:
-        """Why the start is not over, empty once it is."""
+        """Why the start is not over, empty once it is, or waits for what is not the worker's own doing."""
         ...
 
 

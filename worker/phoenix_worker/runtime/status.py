@@ -2,12 +2,12 @@
 
 import math
 
-import msgspec
+from msgspec import Struct, structs
 from phoenix_coordination.state import Reason, StateRecord
 
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.runtime.clock import Clock
-from phoenix_worker.runtime.hot import HotParameters
+from phoenix_worker.runtime.hot import HotParameters, InForce
 from phoenix_worker.runtime.logs import LineWriter
 from phoenix_worker.runtime.loop_lag import LoopWatch
 from phoenix_worker.runtime.meters import Meters
@@ -15,11 +15,12 @@ from phoenix_worker.runtime.metrics import Sample
 from phoenix_worker.runtime.peers import Peers
 from phoenix_worker.runtime.publisher import Identity, ReasonClock, running_record, starting_record
 from phoenix_worker.runtime.recorder import Recorder
+from phoenix_worker.runtime.rotation import Rotation
 from phoenix_worker.runtime.shell import Shell
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 
 
-class Running(msgspec.Struct, frozen=True):
+class Running(Struct, frozen=True):
     """The parts of a worker whose engine runs."""
 
     shell: Shell
@@ -27,6 +28,7 @@ class Running(msgspec.Struct, frozen=True):
     client: BinanceVenue
     recorder: Recorder
     peers: Peers
+    rotation: Rotation
 
 
 class Status:
@@ -66,7 +68,7 @@ class Status:
             )
         return running_record(
             self._identity,
-            self._hot.in_force,
+            self._in_force(self.running.rotation.refused),
             self.running.shell.engine.view(),
             self.running.instrument,
             self._meters,
@@ -75,6 +77,13 @@ class Status:
             now_ns=now_ns,
             wall_ns=wall_ns,
         )
+
+    def _in_force(self, key_refused: str) -> InForce:
+        """A key that lies there and is not used is told beside the parameters of which this can be said."""
+        in_force = self._hot.in_force
+        if not key_refused:
+            return in_force
+        return structs.replace(in_force, refused="; ".join(filter(None, (in_force.refused, key_refused))))
 
     def sample(self) -> Sample:
         """Everything that a scrape looks at."""
@@ -102,7 +111,8 @@ class Status:
         return ""
 
     def not_started(self) -> str:
-        if self.running is not None:
-            return ""
+        """Why the start is not over. One that waits for the world (a key, the exchange, Redis) has come as far as it
+        can by itself: to kill it would heal nothing, and `/readyz` says what it waits for.
+        """
         reason, detail = self.starting
-        return f"{reason.value}: {detail}"
+        return f"{reason.value}: {detail}" if self.running is None and reason is Reason.STARTING else ""

@@ -5,6 +5,7 @@ and the reason, which is also its termination message.
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import secrets
@@ -17,6 +18,7 @@ from typing import Any
 
 import msgspec
 from phoenix_coordination.port import Coordinator, LeaseTimes
+from phoenix_coordination.redis.announcements import Announcements
 from phoenix_coordination.redis.client import credentials_of, passwords_of, read_url
 from phoenix_coordination.state import Mode, Reason, StateRecord, encode
 from phoenix_coordination.state_directory import final_record_path, installation_in
@@ -27,8 +29,9 @@ from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.clock import Clock
-from phoenix_worker.runtime.credentials import CredentialsError, Key, read_key
-from phoenix_worker.runtime.exchange import client, endpoints_of
+from phoenix_worker.runtime.credentials import MountedKey
+from phoenix_worker.runtime.entrance import Entrance, RefusedError
+from phoenix_worker.runtime.files import Look
 from phoenix_worker.runtime.hot import HotParameters
 from phoenix_worker.runtime.logs import LineWriter, Log
 from phoenix_worker.runtime.loop_lag import LoopWatch, Stall
@@ -40,17 +43,16 @@ from phoenix_worker.runtime.publisher import Identity
 from phoenix_worker.runtime.recorder import Recorder
 from phoenix_worker.runtime.redaction import Redactor, stack_of
 from phoenix_worker.runtime.resolved import InvalidConfigurationError, Resolved, load, parameters
+from phoenix_worker.runtime.rotation import Rotation
 from phoenix_worker.runtime.shell import Shell
 from phoenix_worker.runtime.status import Running, Status
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 from phoenix_worker.venue.dry_run import DryRun
-from phoenix_worker.venue.port import Preflight, Venue
+from phoenix_worker.venue.port import Venue
 
 PUBLISH_SECONDS = 1.0
 PUBLISHINGS_PER_SNAPSHOT = 5
-KEY_SECONDS = 10.0
-"""Life's seconds: a mounted Secret may come a moment after the pod; after this it is missing."""
-PREFLIGHT_RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+ANNOUNCE_SECONDS = 5.0
 CLOSE_SECONDS = 2.5
 
 
@@ -65,12 +67,10 @@ class Options(msgspec.Struct, frozen=True):
     address: tuple[str, int]
 
 
-class RefusedError(Exception):
-    """The worker must not or cannot run; the text says why and what to do."""
-
-
 class Worker:
-    """The one worker of this process. `run` once. `redis_url` may hold a password."""
+    """The one worker of this process. `run` once. `redis_url` may hold a password; `seen`: how the files looked before
+    `resolved` was read.
+    """
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class Worker:
         redact: Redactor,
         *,
         times: LeaseTimes | None = None,
+        seen: Look | None = None,
     ) -> None:
         self._options = options
         self._resolved = resolved
@@ -93,7 +94,9 @@ class Worker:
         self._redact = redact
         self._meters = Meters()
         self._watch = LoopWatch(self._stalled)
-        self._hot = HotParameters(options.maker_file, options.account_file, resolved, load)
+        self._hot = HotParameters(options.maker_file, options.account_file, resolved, load, seen)
+        self._key = MountedKey(options.credentials, redact)
+        self._news = asyncio.Event()
         self._holder = holder_name()
         self._identity = Identity(self._holder, "", clock.monotonic_ns())
         self._status = Status(self._identity, self._hot, clock, self._meters, self._watch, lines)
@@ -103,6 +106,7 @@ class Worker:
         self._peers: Peers | None = None
         self._recorder: Recorder | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._announcing: asyncio.Task[None] | None = None
         self._life: asyncio.Task[int] | None = None
         self._stopping = ""
         self._crashed = False
@@ -144,7 +148,6 @@ class Worker:
 
     async def _live(self) -> int:
         resolved, options = self._resolved, self._options
-        endpoints = endpoints_of(resolved, self._clock)
         try:
             installation = await asyncio.to_thread(installation_in, options.state_dir, resolved.account_uid)
         except OSError as error:
@@ -152,9 +155,9 @@ class Worker:
                 f"--state-dir {options.state_dir}: cannot be used: {error.strerror}: name a directory that is writable"
             ) from None
         self._identity.installation = installation
-        key = await self._read_key()
-        self._redact.hide(key.secrets)
-        exchange = client(endpoints, resolved, key, self._clock, self._holder)
+        self._announcing = self._spawn(self._announce(), "announcements")
+        entrance = Entrance(resolved, self._key, self._holder, self._clock, self._log, self._wait_for)
+        exchange = await entrance.client()
         dry_run = resolved.mode is Mode.DRY_RUN
         self._venue = venue = DryRun(exchange, self._clock) if dry_run else exchange
         peers = self._peers = Peers(
@@ -168,11 +171,18 @@ class Worker:
             self._times,
             self._log,
         )
-        preflight, instrument = await self._preflight(venue, peers)
-        if await peers.join(preflight.identity, self._wait_for):
+        preflight, instrument = await entrance.preflight(venue, exchange, peers)
+        identity = preflight.identity
+        if await peers.join(identity, self._wait_for):
             # What was read before the wait may have changed.
-            preflight, instrument = await self._preflight(venue, peers)
-        shell = self._assemble(self._new_engine(instrument), instrument, venue, exchange, peers)
+            preflight, instrument = await entrance.preflight(venue, exchange, peers)
+            if preflight.identity != identity:
+                raise RefusedError(
+                    f"the key was replaced by one of another account ({preflight.identity}): start again"
+                )
+        await self._hot.catch_up(instrument, self._applied, self._refused)  # that may have been long
+        rotation = Rotation(self._key, exchange, identity, self._log, self._news.set)
+        shell = self._assemble(self._new_engine(instrument), instrument, venue, exchange, peers, rotation)
         _spare_the_collector()
         now_ns = self._clock.monotonic_ns()
         shell.sink(ClockSynced(now_ns, preflight.offset_ns, preflight.offset_error_ns))
@@ -181,7 +191,9 @@ class Worker:
         await venue.start(shell.sink)
         shell.start_ticking()
         self._spawn(self._hot.watch(instrument, self._applied, self._refused), "hot parameters")
+        self._spawn(rotation.watch(), "key")
         self._spawn(self._publish(shell, peers.coordinator, shell.recorder), "publisher")
+        self._announcing.cancel()
         return await shell.ended
 
     async def _open_probes(self) -> None:
@@ -192,44 +204,14 @@ class Worker:
             raise RefusedError(f"--http {host}:{port}: cannot listen there: {error.strerror or error}") from None
         self._log.info("listening", host=host, port=self._probes.port, build=build(), holder=self._holder)
 
-    async def _read_key(self) -> Key:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + KEY_SECONDS
-        while True:
-            try:
-                return read_key(self._options.credentials)
-            except CredentialsError as error:
-                if loop.time() >= until:
-                    raise RefusedError(str(error)) from None
-                self._wait_for(Reason.CREDENTIALS_MISSING, str(error))
-            await asyncio.sleep(1.0)
-
     def _redis_credentials(self) -> tuple[str, ...]:
         """As the file says now: a password that was changed there needs no restart."""
         url = read_url(self._options.redis)
         self._redact.hide(passwords_of(url))
         return credentials_of(url)
 
-    async def _preflight(self, venue: Venue, peers: Peers) -> tuple[Preflight, Instrument]:
-        """Asks until the venue admits quoting; raises `RefusedError` for what does not heal by itself."""
-        self._wait_for(Reason.STARTING, "asking the exchange about the account and the symbol")
-        attempt = 0
-        while True:
-            await peers.wait_to_start(self._wait_for)
-            preflight = await venue.prepare()
-            if not preflight.refused and preflight.instrument is not None:
-                for skipped in preflight.skipped:
-                    self._log.info("preflight skipped", text=skipped)
-                return preflight, preflight.instrument
-            told = "; ".join(f"{refused.what}: {refused.todo}" for refused in preflight.refused)
-            if any(not refused.retryable for refused in preflight.refused):
-                raise RefusedError(told)
-            self._wait_for(Reason.VENUE_UNREACHABLE, told or "the exchange does not know the symbol")
-            await self._clock.sleep(PREFLIGHT_RETRY_SECONDS[min(attempt, len(PREFLIGHT_RETRY_SECONDS) - 1)])
-            attempt += 1
-
     def _new_engine(self, instrument: Instrument) -> Engine:
-        resolved = self._resolved
+        resolved = self._hot.in_force.resolved
         try:
             ready = parameters(resolved.quoting, instrument)
         except InvalidConfigurationError as error:
@@ -243,7 +225,13 @@ class Worker:
         )
 
     def _assemble(
-        self, engine: Engine, instrument: Instrument, venue: Venue, exchange: BinanceVenue, peers: Peers
+        self,
+        engine: Engine,
+        instrument: Instrument,
+        venue: Venue,
+        exchange: BinanceVenue,
+        peers: Peers,
+        rotation: Rotation,
     ) -> Shell:
         resolved = self._resolved
         started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
@@ -262,13 +250,32 @@ class Worker:
             self._meters,
             self._log,
         )
-        self._status.running = Running(shell, instrument, exchange, recorder, peers)
+        self._status.running = Running(shell, instrument, exchange, recorder, peers, rotation)
         return shell
 
     # -- while it runs -----------------------------------------------------------------------------
 
+    async def _announce(self) -> None:
+        """Why the engine does not run yet, until it does: for those who look after this worker."""
+        announcements = Announcements(self._redis_url, self._clock.rate, self._redis_credentials)
+        try:
+            while True:
+                announcements.tell(self._status.record())
+                await self._news_within(ANNOUNCE_SECONDS)
+        finally:
+            await announcements.stop()
+
+    async def _news_within(self, seconds: float) -> None:
+        """Until something has changed that others wait to hear, or so many seconds have passed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds / self._clock.rate):
+                await self._news.wait()
+        self._news.clear()
+
     async def _publish(self, shell: Shell, coordinator: Coordinator, recorder: Recorder) -> None:
-        """Every second the state record and what was recorded, every few the memory."""
+        """Every second, and at once where there is news, the state record; with it what was recorded, and at times the
+        memory.
+        """
         told: tuple[object, ...] = ()
         count = 0
         while True:
@@ -282,7 +289,7 @@ class Worker:
                 self._tell(record)
                 told = state
             count += 1
-            await self._clock.sleep(PUBLISH_SECONDS)
+            await self._news_within(PUBLISH_SECONDS)
 
     def _tell(self, record: StateRecord) -> None:
         self._log.info(
@@ -301,13 +308,16 @@ class Worker:
             self._peers.coordinator.configure(resolved.terms)
         if self._shell is not None:
             self._shell.sink(ParametersSet(self._clock.monotonic_ns(), ready, resolved.hash))
+        self._news.set()
 
     def _refused(self, problem: str) -> None:
         self._log.error("parameters refused", text=problem)
+        self._news.set()
 
     def _wait_for(self, reason: Reason, detail: str) -> None:
         if (reason, detail) != self._status.starting:
             self._log.info("waiting", reason=reason.value, text=detail)
+            self._news.set()
         self._status.wait_for(reason, detail)
 
     def _stalled(self, stall: Stall) -> None:
@@ -324,10 +334,11 @@ class Worker:
 
     # -- the way down ------------------------------------------------------------------------------
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._finished)
         self._tasks.append(task)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -339,6 +350,8 @@ class Worker:
             task.cancel()
         self._leave_record()
         closing: list[asyncio.Task[None]] = []
+        if self._announcing is not None:
+            closing.append(asyncio.create_task(_over(self._announcing), name="announcements"))
         if self._venue is not None:
             closing.append(asyncio.create_task(self._venue.close(), name="exchange"))
         if self._peers is not None:
@@ -362,6 +375,10 @@ class Worker:
             path.write_bytes(encode(self._status.record()))
         except OSError as error:
             self._log.warning("last record not kept", path=str(path), text=str(error))
+
+
+async def _over(task: asyncio.Task[None]) -> None:
+    await asyncio.wait({task})
 
 
 def _spare_the_collector() -> None:

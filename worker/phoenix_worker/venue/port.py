@@ -51,6 +51,8 @@ class Refused:
     """Whether it may heal by itself (the venue does not answer), so that the worker keeps trying instead of staying
     down.
     """
+    of_key: bool = False
+    """Whether another key would be taken: the worker waits for one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from phoenix_worker.core.actions import (
 )
 from phoenix_worker.core.events import AnyEvent, Budget, DeadManArmed, Refusal, Stream
 from phoenix_worker.core.instrument import Instrument
-from phoenix_worker.venue.binance.account import AccountReader
+from phoenix_worker.venue.binance.account import AccountReader, AccountUnreadableError
 from phoenix_worker.venue.binance.caretaker import Caretaker
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.endpoints import Endpoints
@@ -36,7 +36,7 @@ from phoenix_worker.venue.binance.limits import RequestBudget, Urgency
 from phoenix_worker.venue.binance.messages import DecodeError
 from phoenix_worker.venue.binance.orders import Orders
 from phoenix_worker.venue.binance.outcomes import Verdict
-from phoenix_worker.venue.binance.preflight import Checks
+from phoenix_worker.venue.binance.preflight import Checks, Whereabouts, look_up
 from phoenix_worker.venue.binance.reads import Reads
 from phoenix_worker.venue.binance.reference import Reference
 from phoenix_worker.venue.binance.rest import Parameters, Rest, RestError
@@ -119,16 +119,7 @@ class BinanceVenue:
         self._time = ExchangeTime(clock)
         self.budget = RequestBudget(settings.limits)
         self._counts = Counts()
-        self._rest = Rest(
-            endpoints.rest,
-            credentials,
-            self._time,
-            self.budget,
-            user_agent,
-            self._on_error,
-            settings.recv_window_ms,
-            read_only=dry_run,
-        )
+        self._rest = self._new_rest(credentials, read_only=dry_run)
         self.account = AccountReader(self._rest, self._time)
         self._preflight: Preflight | None = None
         self._parts: _Parts | None = None
@@ -146,6 +137,13 @@ class BinanceVenue:
         )
         self._preflight = await checks.run()
         return self._preflight
+
+    async def look_up(self) -> Whereabouts:
+        """In place of `prepare`, for who only withdraws; raises `AccountUnreadableError`."""
+        try:
+            return await look_up(self._symbol, self._endpoints, rest=self._rest, time=self._time, budget=self.budget)
+        except (RestError, DecodeError) as error:
+            raise AccountUnreadableError(f"the account: {error}") from error
 
     async def start(self, sink: Sink) -> None:
         """Raises `RuntimeError` before a preflight that found the instrument."""
@@ -216,6 +214,26 @@ class BinanceVenue:
         """Hands for a symbol that has lost its leader: for the account's steward, under that symbol's lease."""
         return Caretaker(symbol, self._rest, self._time, self.budget, self._settings.recv_window_ms, self._on_error)
 
+    # -- another key -------------------------------------------------------------------------------
+
+    async def try_key(self, credentials: Credentials) -> Preflight:
+        """What the exchange says of another key: whose it is, and why it must not be used."""
+        rest = self._new_rest(credentials, read_only=True)
+        try:
+            checks = Checks(
+                self._symbol, self._settings, self._endpoints, rest=rest, time=self._time, budget=self.budget
+            )
+            return await checks.of_key()
+        finally:
+            await rest.close()
+
+    def use(self, credentials: Credentials) -> None:
+        """Everything that is sent from now on carries this key, which is of the same account."""
+        self._credentials = credentials
+        self._rest.use(credentials)
+        if self._parts is not None and self._parts.wsapi is not None:
+            self._parts.wsapi.use(credentials)
+
     def statistics(self) -> Statistics:
         """A snapshot; order latencies are handed out once."""
         counts, parts = self._counts, self._parts
@@ -248,6 +266,18 @@ class BinanceVenue:
         )
 
     # -- making the parts --------------------------------------------------------------------------
+
+    def _new_rest(self, credentials: Credentials, *, read_only: bool) -> Rest:
+        return Rest(
+            self._endpoints.rest,
+            credentials,
+            self._time,
+            self.budget,
+            self._user_agent,
+            self._on_error,
+            self._settings.recv_window_ms,
+            read_only=read_only,
+        )
 
     def _build(self, preflight: Preflight, instrument: Instrument, sink: Sink) -> _Parts:
         rest, time, clock, random, user_agent = self._rest, self._time, self._clock, self._random, self._user_agent

@@ -4,7 +4,8 @@ Nothing is changed but leverage and margin type, and these only where the accoun
 symbol is flat without orders.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from phoenix_worker.core.events import Refusal
@@ -54,12 +55,42 @@ async def read_exchange_info(rest: Rest) -> replies.ExchangeInfo:
     return replies.decode(replies.ExchangeInfo, reply.body)
 
 
+async def read_identity(rest: Rest, endpoints: Endpoints) -> str:
+    """The exchange's own name of the account, empty where it has no balance to read it from; raises `RestError` or
+    `DecodeError`.
+    """
+    reply = await rest.get("/fapi/v3/balance", weight=5, security=Security.SIGNED, urgency=Urgency.REDUCE)
+    rows = replies.decode(list[replies.BalanceRow], reply.body)
+    return account_identity(endpoints, rows[0].alias) if rows else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Whose account it is, and whether the exchange lists the symbol."""
+
+    identity: str
+    listed: bool
+
+
+async def look_up(
+    symbol: str, endpoints: Endpoints, *, rest: Rest, time: ExchangeTime, budget: RequestBudget
+) -> Whereabouts:
+    """What somebody needs to know who quotes nothing, with clock and limits; raises `RestError` or `DecodeError`."""
+    budget.offset_ns = (await measure_clock(rest, time)).offset_ns
+    info = await read_exchange_info(rest)
+    budget.limits = info.request_limits(budget.limits)
+    return Whereabouts(await read_identity(rest, endpoints), info.symbol(symbol) is not None)
+
+
 def instrument_of(info: replies.SymbolInfo) -> Instrument:
     """Raises `DecodeError` for filters that no whole tick and step can meet."""
     try:
         return info.instrument()
     except (ValueError, ArithmeticError) as error:
         raise DecodeError(f"filters of {info.symbol}", error, b"exchangeInfo") from error
+
+
+_Check = Callable[[], Coroutine[None, None, None]]
 
 
 class _StopError(Exception):
@@ -93,25 +124,24 @@ class Checks:
         self._skipped: list[str] = []
 
     async def run(self) -> Preflight:
-        """Never raises for the exchange's faults."""
-        checks: tuple[Callable[[], Awaitable[None]], ...] = (
-            self._clock,
-            self._exchange_info,
-            self._account,
-            self._symbol_settings,
-            self._bracket,
-            self._fees,
-            self._alias,
-            self._key,
-        )
-        for check in checks:
+        """Everything. Never raises for the exchange's faults."""
+        needed = (self._clock, self._exchange_info)
+        others = (self._account, self._symbol_settings, self._bracket, self._fees, self._alias, self._key)
+        return await self._made(needed, others)
+
+    async def of_key(self) -> Preflight:
+        """Only what another key of the account might change: whether it may trade, and whose it is."""
+        return await self._made((), (self._account, self._alias, self._key))
+
+    async def _made(self, needed: Sequence[_Check], others: Sequence[_Check]) -> Preflight:
+        for check in (*needed, *others):
             try:
                 await check()
             except _StopError:
                 break
             except RestError as error:
                 self._refused.append(_unanswered(check.__name__.strip("_").replace("_", " "), error))
-                if error.verdict.refusal is Refusal.DENIED or check in checks[:2]:
+                if error.verdict.refusal is Refusal.DENIED or check in needed:
                     break  # the others would fail the same way
             except DecodeError as error:
                 self._refuse(f"unreadable reply: {error}", "report this: the exchange has changed a reply")
@@ -126,8 +156,8 @@ class Checks:
             skipped=tuple(self._skipped),
         )
 
-    def _refuse(self, what: str, todo: str, *, retryable: bool = False) -> None:
-        self._refused.append(Refused(what, todo, retryable))
+    def _refuse(self, what: str, todo: str, *, retryable: bool = False, of_key: bool = False) -> None:
+        self._refused.append(Refused(what, todo, retryable, of_key))
 
     async def _signed(self, path: str, parameters: Parameters | None = None, *, weight: int) -> Reply:
         return await self._rest.get(path, parameters, weight=weight, security=Security.SIGNED, urgency=Urgency.REDUCE)
@@ -236,11 +266,9 @@ class Checks:
         self._maker_bps, self._taker_bps = await read_fees(self._rest, self._symbol)
 
     async def _alias(self) -> None:
-        rows = replies.decode(list[replies.BalanceRow], (await self._signed("/fapi/v3/balance", weight=5)).body)
-        if not rows:
+        self._identity = await read_identity(self._rest, self._endpoints)
+        if not self._identity:
             self._refuse("the account has no balance at all", "transfer margin to the futures account")
-            return
-        self._identity = account_identity(self._endpoints, rows[0].alias)
 
     async def _key(self) -> None:
         if self._endpoints.spot is None:
@@ -255,9 +283,9 @@ class Checks:
         )
         restrictions = replies.decode(replies.KeyRestrictions, reply.body)
         if restrictions.withdrawals:
-            self._refuse("the API key may withdraw", "use a key that may trade futures and nothing else")
+            self._refuse("the API key may withdraw", "use a key that may trade futures and nothing else", of_key=True)
         if not restrictions.futures:
-            self._refuse("the API key may not trade futures", "enable futures for the key at the exchange")
+            self._refuse("the API key may not trade futures", "enable futures for the key at the exchange", of_key=True)
 
 
 def _unanswered(what: str, error: RestError) -> Refused:
@@ -265,6 +293,7 @@ def _unanswered(what: str, error: RestError) -> Refused:
         return Refused(
             f"{what}: the exchange refuses the key: {error}",
             "check apiKey and apiSecret, the key's permissions and the addresses that it admits",
+            of_key=True,
         )
     return Refused(
         f"{what}: {error}", "wait, or check the exchange's status and the network", retryable=_may_heal(error)

@@ -108,6 +108,10 @@ class Rest:
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
 
+    def use(self, credentials: Credentials) -> None:
+        """Requests from now on are signed with these."""
+        self._credentials = credentials
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()

@@ -121,8 +121,7 @@ class WsApi:
     ) -> None:
         self._url = url
         self._clock = clock
-        self._signer = credentials.signer.bound(f"apiKey={credentials.api_key}&".encode())
-        self._head = f'"params":{{"apiKey":"{credentials.api_key}",'
+        self.use(credentials)
         self._on_bad_frame = on_bad_frame
         self.kept = KeptConnection(self, user_agent, clock, random, linger_s=REQUEST_TIMEOUT_S)
         self._pending: dict[str, tuple[int, OnReply]] = {}
@@ -131,6 +130,11 @@ class WsApi:
         self.late_replies = 0
 
     # -- sending -----------------------------------------------------------------------------------
+
+    def use(self, credentials: Credentials) -> None:
+        """Requests from now on are signed with these: each carries its key, the connection has none."""
+        self._signer = credentials.signer.bound(f"apiKey={credentials.api_key}&".encode())
+        self._head = f'"params":{{"apiKey":"{credentials.api_key}",'
 
     def start(self) -> None:
         self.kept.start()
