@@ -87,6 +87,12 @@ COMMANDS = (
         "phoenix worker --maker maker.yaml --account account.yaml --credentials /run/credentials --redis @redis-url",
     ),
     Command(
+        "operator",
+        "phoenix_operator.__main__",
+        "bring makers and accounts into force in a cluster, in it or from outside",
+        "phoenix operator --config operator.yaml --redis redis://127.0.0.1:6379",
+    ),
+    Command(
         "exchange",
         "phoenix_simulator.__main__",
         "the simulated exchange, for any client of the venue",

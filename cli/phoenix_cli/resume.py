@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     symbol = (args.symbol or "").upper()
-    target = chosen(args, acts=True)
+    target = chosen(args, args.account, acts=True)
     if isinstance(target, Place):
         from phoenix_cli.cluster import switch  # noqa: PLC0415 - half a second that no run on this machine needs
 

@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    target = chosen(args, acts=False)
+    target = chosen(args, args.name, acts=False)
     if isinstance(target, Place):
         from phoenix_cli.cluster import status  # noqa: PLC0415 - its client is half a second that a run does not need
 

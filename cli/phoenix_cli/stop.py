@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.reason.strip():
         raise Refused("--reason is empty: say why, for whoever has to decide about resuming")
-    target = chosen(args, acts=True)
+    target = chosen(args, args.account, acts=True)
     level = EmergencyLevel.FLATTEN if args.flatten else EmergencyLevel.HALT
     reason, wait, as_text = args.reason.strip(), not args.no_wait, args.output == "text"
 

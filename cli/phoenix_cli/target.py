@@ -1,7 +1,7 @@
 """What a command is about: the Redis, run or cluster that is named; else this machine's run, else kubectl's cluster.
 
-Where a run goes on and a cluster is configured as well, what only reads takes the run and says so; what stops or
-resumes has to be told: it must never act on the other one.
+Where a run goes on and a cluster is configured as well, a namespace tells them apart: the runner's is `local`. Without
+one, what only reads takes the run and says so; what stops or resumes has to be told: it must never act on the other.
 """
 
 import argparse
@@ -76,8 +76,11 @@ def add_cluster_arguments(parser: argparse.ArgumentParser, *, many: bool) -> Non
     parser.set_defaults(all_namespaces=False, plugin=False)
 
 
-def chosen(args: argparse.Namespace, *, acts: bool) -> Target | Place:
-    """What was typed, else what is there; raises `Refused` where that is nothing, or, for what `acts`, both."""
+def chosen(args: argparse.Namespace, name: str | None, *, acts: bool) -> Target | Place:
+    """What was typed, else what is there; raises `Refused` where that is nothing, or, for what `acts`, both.
+
+    `name` is the `[namespace/]name` of what it is about.
+    """
     place = Place(args.kubeconfig, args.context, args.namespace, args.all_namespaces)
     named_here = args.state_dir is not None or (args.redis is not None and acts)
     if place != Place():
@@ -90,12 +93,16 @@ def chosen(args: argparse.Namespace, *, acts: bool) -> Target | Place:
     if args.state_dir is not None or args.redis is not None:
         return target_of(args)
     runs, cluster = running_in(list(map(default_state_directory, KINDS))), configured()
-    if runs and cluster:
-        here, there = f"--state-dir {runs[0].root}", f"-n NAMESPACE for {cluster}"
+    namespace = (name or "").rpartition("/")[0]
+    if runs and cluster and not namespace:
+        there = f"-n NAMESPACE for {cluster}"
         if acts:
-            raise Refused(f"a run goes on, and a cluster is configured: say which is meant, {here} or {there}")
+            raise Refused(
+                f"a run goes on in {runs[0].root}, and a cluster is configured: say which is meant,"
+                f" {NAMESPACE}/{name} for the run or {there}"
+            )
         sys.stderr.write(f"this is the run on this machine; a cluster is configured, too: {there}\n")
-    elif cluster:
+    if cluster and (not runs or namespace not in {"", NAMESPACE}):
         return place
     return target_of(args)
 

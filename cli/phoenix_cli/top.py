@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     plain = args.plain or not sys.stdout.isatty()
-    target = chosen(args, acts=False)
+    target = chosen(args, None, acts=False)
     if isinstance(target, Place):
         from phoenix_cli.cluster import top  # noqa: PLC0415 - its client is half a second that a run does not need
 

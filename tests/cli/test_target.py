@@ -42,12 +42,12 @@ def cluster(tmp_path, monkeypatch):
     return path
 
 
-def choose(*arguments: str, acts: bool, plugin: bool = False) -> Target | Place:
+def choose(*arguments: str, acts: bool, name: str = "default", plugin: bool = False) -> Target | Place:
     parser = argparse.ArgumentParser()
     add_target_arguments(parser)
     add_cluster_arguments(parser, many=not acts)
     parser.set_defaults(plugin=plugin)
-    return chosen(parser.parse_args(arguments), acts=acts)
+    return chosen(parser.parse_args(arguments), name, acts=acts)
 
 
 @pytest.mark.parametrize("acts", [READS, ACTS], ids=["reads", "acts"])
@@ -83,11 +83,26 @@ def test_of_a_run_and_a_cluster_what_reads_takes_the_run_and_says_so(capsys):
 def test_of_a_run_and_a_cluster_what_acts_has_to_be_told(run):
     with pytest.raises(Refused) as refusal:
         choose(acts=ACTS)
-    said = str(refusal.value)
-    assert f"--state-dir {run.root}" in said
-    assert "-n NAMESPACE for kind-phoenix" in said
+    assert str(refusal.value) == (
+        f"a run goes on in {run.root}, and a cluster is configured: say which is meant,"
+        " local/default for the run or -n NAMESPACE for kind-phoenix"
+    )
     assert isinstance(choose("--state-dir", str(run.root), acts=ACTS), Target)
     assert choose("-n", "trading", acts=ACTS) == Place(namespace="trading")
+
+
+@pytest.mark.parametrize("acts", [READS, ACTS], ids=["reads", "acts"])
+@pytest.mark.usefixtures("run", "cluster")
+def test_of_a_run_and_a_cluster_the_namespace_of_a_name_says_which(acts, capsys):
+    assert isinstance(choose(acts=acts, name="local/default"), Target)
+    assert choose(acts=acts, name="trading/default") == Place()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("acts", [READS, ACTS], ids=["reads", "acts"])
+@pytest.mark.usefixtures("state", "cluster")
+def test_without_a_run_a_namespace_local_is_one_of_the_cluster(acts):
+    assert choose(acts=acts, name="local/default") == Place()
 
 
 @pytest.mark.parametrize(

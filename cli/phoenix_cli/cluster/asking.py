@@ -153,7 +153,7 @@ def _appending(told: Told, request: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"op": "add", "path": "/status/requests/-", "value": request}]
     made: dict[str, Any] = {"path": "/status", "value": {"requests": [request]}}
     if told.status:
-        made: dict[str, Any] = {"path": "/status/requests", "value": [request]}
+        made = {"path": "/status/requests", "value": [request]}
     version = told.resource["metadata"]["resourceVersion"]
     return [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, {"op": "add", **made}]
 

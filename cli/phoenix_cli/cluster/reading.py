@@ -44,35 +44,34 @@ async def read_fleet(client: ClusterClient, place: Place, records: Sequence[Stat
     Raises `Refused` where neither makers nor accounts can be read.
     """
     namespace = None if place.everywhere else place.namespace or client.namespace
-    parts = _Parts()
-    accounts, makers = await asyncio.gather(
-        parts.read(client.list(TRADING_ACCOUNTS, namespace), None),
-        parts.read(client.list(MARKET_MAKERS, namespace), None),
+    (accounts, makers), unread = await _parts(
+        client.list(TRADING_ACCOUNTS, namespace), client.list(MARKET_MAKERS, namespace)
     )
     if accounts is None and makers is None:
-        raise Refused(parts.unread[0])
+        raise Refused(unread[0])
     found = [with_records(account, records) for account in fleet_of(accounts or [], makers or [], _now_ms())]
     if accounts is None:
         found = [msgspec.structs.replace(account, there=True) for account in found]  # nobody knows
-    return FleetView(cluster=client.place, namespace=namespace or "", accounts=found, unread=parts.unread)
+    return FleetView(cluster=client.place, namespace=namespace or "", accounts=found, unread=unread)
 
 
 async def with_details(client: ClusterClient, fleet: FleetView) -> FleetView:
     """The same with the pods and events of every maker: a few requests for each."""
-    parts = _Parts()
-    accounts = [
-        msgspec.structs.replace(account, makers=[await _detailed(client, parts, maker) for maker in account.makers])
-        for account in fleet.accounts
-    ]
-    return msgspec.structs.replace(fleet, accounts=accounts, unread=[*fleet.unread, *parts.unread])
+    unread = list(fleet.unread)
+    accounts = []
+    for account in fleet.accounts:
+        makers = [await _detailed(client, maker, unread) for maker in account.makers]
+        accounts.append(msgspec.structs.replace(account, makers=makers))
+    return msgspec.structs.replace(fleet, accounts=accounts, unread=list(dict.fromkeys(unread)))
 
 
-async def _detailed(client: ClusterClient, parts: "_Parts", maker: MakerView) -> MakerView:
+async def _detailed(client: ClusterClient, maker: MakerView, unread: list[str]) -> MakerView:
     about = f"involvedObject.kind=MarketMaker,involvedObject.name={maker.name}"
-    pods, events = await asyncio.gather(
-        parts.read(client.list(PODS, maker.namespace, label_selector=f"{Label.MAKER}={maker.name}"), None),
-        parts.read(client.list(CORE_EVENTS, maker.namespace, field_selector=about), None),
+    (pods, events), faults = await _parts(
+        client.list(PODS, maker.namespace, label_selector=f"{Label.MAKER}={maker.name}"),
+        client.list(CORE_EVENTS, maker.namespace, field_selector=about),
     )
+    unread += faults
     return msgspec.structs.replace(
         maker,
         pods=None if pods is None else pod_views(pods, _now_ms()),
@@ -111,20 +110,19 @@ def with_records(account: AccountView, records: Sequence[StateRecord]) -> Accoun
     return msgspec.structs.replace(account, makers=makers)
 
 
-class _Parts:
-    """Reads parts side by side; keeps, once each, why one could not be read."""
-
-    def __init__(self) -> None:
-        self.unread: list[str] = []
-
-    async def read(self, part: Awaitable[Part], unknown: Part | None) -> Part | None:
-
-        try:
-            return await part
-        except ClusterFault as fault:
-            if str(fault) not in self.unread:
-                self.unread.append(str(fault))
-            return unknown
+async def _parts(*parts: Awaitable[Part]) -> tuple[list[Part | None], list[str]]:
+    """Side by side: each part, None where it could not be read; and why, once each, in the order of the parts."""
+    found: list[Part | None] = []
+    unread: list[str] = []
+    for told in await asyncio.gather(*parts, return_exceptions=True):
+        if isinstance(told, ClusterFault):
+            found.append(None)
+            unread.append(str(told))
+        elif isinstance(told, BaseException):
+            raise told
+        else:
+            found.append(told)
+    return found, list(dict.fromkeys(unread))
 
 
 def _now_ms() -> int:
