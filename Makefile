@@ -27,6 +27,7 @@ demo: $(VENV)/.runtime ## trade on the simulated exchange, on this machine (ARGS
 .PHONY: test
 test: $(VENV)/.dev ## every suite, with its time, and what was skipped and why (SUITES="core house")
 	@requirements/bring-redis $(VENV) || true # what cannot run without it is skipped, and named
+	@requirements/bring-kube $(VENV) || true # likewise
 	@$(BIN)/python tests/run.py $(SUITES)
 
 # Without VENUE an exchange of ours is judged; tests/conformance/conftest.py says what a testnet needs (keys by environment).
@@ -41,10 +42,15 @@ test-faults: $(VENV)/.dev ## many workers under random faults, judged by their h
 	@$(BIN)/python tests/faults/run.py $(if $(SEED),--seed $(SEED)) --faults $(or $(FAULTS),2000)
 
 .PHONY: check
-check: $(VENV)/.dev ## format, lint, types, import layers, example manifests
-	@failed=; for step in "ruff format --check ." "ruff check ." mypy lint-imports "phoenix check -f configs/"; do \
+check: $(VENV)/.dev ## format, lint, types, import layers, generated files, example manifests
+	@failed=; for step in "ruff format --check ." "ruff check ." mypy lint-imports \
+		"python -m phoenix_crds.generate --check ." "phoenix check -f configs/"; do \
 		echo "── $$step"; $(BIN)/$$step || failed="$$failed [$$step]"; \
 	done; if [ -n "$$failed" ]; then echo "make check: not in order:$$failed" >&2; exit 1; fi
+
+.PHONY: generate
+generate: $(VENV)/.dev ## write what is made from the models: crds/*.yaml, docs/reference.md
+	@$(BIN)/python -m phoenix_crds.generate .
 
 .PHONY: format
 format: $(VENV)/.dev ## write the format that `make check` wants

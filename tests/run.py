@@ -49,6 +49,7 @@ SUITES = (
     Suite("core", "the engine: rules, tables, properties", ("tests/worker/core",), CORE_COVERAGE),
     Suite("house", "models, commands, the house itself", ("tests/crds", "tests/cli", "tests/house"), TWO),
     Suite("shared", "what workers and operator share", ("tests/coordination", "tests/operator"), TWO),
+    Suite("apiserver", "resources, operator and policies on a real kube-apiserver", ("tests/api_server",), TWO),
     Suite("worker", "venue client and runtime, over real sockets", ("tests/worker/venue", "tests/worker/runtime"), TWO),
     Suite("simulator", "the exchange: matching, wire, markets", ("tests/simulator",), TWO),
     Suite("conformance", "the exchange against the venue's documentation", ("tests/conformance",)),
