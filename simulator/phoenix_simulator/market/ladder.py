@@ -97,9 +97,8 @@ class Ladder:
         """One frame's changes behind the touch: (bids, asks), each price at most once. `scale` multiplies how many.
 
         Some hundred picks a frame are most of what a market costs: `_size` and `Shape.draw` are written out, and one
-        draw serves for all of a pick: what is left of it below the band is as even a draw for the side, what is left of
-        that for the tick, for whether it changes, and for the size (53 bits; 1 000 bands, 2 sides, 2 000 ticks and 1 000
-        sizes take 42).
+        draw serves for a whole pick. What is left of it once the band is chosen is as even a draw for the side, what is
+        left of that for the tick, for whether it changes, and for the size (of 53 bits some 40 are used).
         """
         random, picked, liquidity = self._random.random, self._picked, self.liquidity
         bid_at, ask_at = view.lookup(is_bid=True), view.lookup(is_bid=False)

@@ -4,6 +4,7 @@ import pytest
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.market.ladder import Ladder
 from phoenix_simulator.market.regimes import scale_of
+from phoenix_simulator.market.shapes import RESOLUTION
 
 BID, ASK = 618_000, 618_001
 
@@ -82,8 +83,26 @@ def test_prices_below_zero_are_never_quoted(random):
     assert all(price > 0 for price, _ in bids)
 
 
+class Draw:
+    """One draw that decides several things in turn: what is left of it after each is as even as it was."""
+
+    def __init__(self, random):
+        self.rest = random.random()
+
+    def choose(self, count):
+        self.rest *= count
+        chosen = int(self.rest)
+        self.rest -= chosen
+        return chosen
+
+    def says(self, share):
+        yes = self.rest < share
+        self.rest = self.rest / share if yes else (self.rest - share) / (1 - share)
+        return yes
+
+
 def test_what_is_written_out_for_speed_draws_as_the_plain_rule(random):
-    """The same seed keeps giving the same market: a choice of band, then of price, then what becomes of it."""
+    """The same seed keeps giving the same market: a choice of band, of side, of price, then what becomes of it."""
     scale = scale_of(BUILT_IN["ETHUSDT"])
     same = deepcopy(random)
     ladder, twin = Ladder(scale, random), Ladder(scale, same)
@@ -94,18 +113,22 @@ def test_what_is_written_out_for_speed_draws_as_the_plain_rule(random):
     for _ in range(100):
         sides = {}, {}
         for _ in range(int(twin._picks_per_frame * (0.6 + 0.8 * same.random()) + same.random())):
-            band = bands[twin._picked[int(same.random() * len(twin._picked))][:2]]
-            pick = 2 * same.random()
-            is_bid = pick < 1
-            distance = band.start + int((pick if is_bid else pick - 1) * band.width)
+            draw = Draw(same)
+            band = bands[twin._picked[draw.choose(len(twin._picked))][:2]]
+            is_bid = draw.choose(2) == 0
+            distance = band.start + draw.choose(band.width)
             price, side = (BID - distance, sides[0]) if is_bid else (ASK + distance, sides[1])
             if price in side:
                 continue
-            is_full = levels.quantity(is_bid=is_bid, price_ticks=price)
-            if same.random() < (band.drop if is_full else band.add):
-                side[price] = 0 if is_full else max(1, round(band.sizes.draw(same) * band.size_scale * 0.1))
-            elif is_full:
-                side[price] = max(1, round(band.sizes.draw(same) * band.size_scale * 0.1))
-        changes = ladder.churn(levels, BID, ASK, 1.0)
-        assert changes == tuple(tuple(side.items()) for side in sides)
-        levels.apply(*changes)
+            if levels.quantity(is_bid=is_bid, price_ticks=price):
+                is_there, changes = not draw.says(band.drop), True
+            else:
+                is_there = changes = draw.says(band.add)
+            if is_there:
+                size = band.sizes.values[draw.choose(RESOLUTION)]
+                side[price] = max(1, round(size * band.size_scale * 0.1))
+            elif changes:
+                side[price] = 0
+        changed = ladder.churn(levels, BID, ASK, 1.0)
+        assert changed == tuple(tuple(side.items()) for side in sides)
+        levels.apply(*changed)
