@@ -23,7 +23,7 @@ from phoenix_operator.settings import Settings, parse_settings
 
 OK, REFUSED = 0, 1
 DEFAULT_ADDRESS = "0.0.0.0:8080"
-_GRANTEE = "the operator (deploy/rbac.yaml has all that it needs)"
+_GRANTEE = "the operator (deploy/ has all that it needs)"
 _EXAMPLE = (
     "example:\n  phoenix operator --config operator.yaml --kubeconfig ~/.kube/config --redis redis://127.0.0.1:6379"
 )

@@ -20,7 +20,7 @@ async def missing_rights(client: ClusterClient, namespace: str | None) -> str:
     if not missing:
         return ""
     where = f"namespace {namespace}" if namespace else "all namespaces"
-    return f"RBAC does not let the operator see {where}: grant it {_told(missing)} there (deploy/rbac.yaml has all)"
+    return f"RBAC does not let the operator see {where}: grant it {_told(missing)} there (deploy/ has all)"
 
 
 async def _may(client: ClusterClient, namespace: str | None, resource: Resource, verb: str) -> bool:
