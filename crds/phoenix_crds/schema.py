@@ -5,6 +5,7 @@ person reads is the same whoever refuses: the messages are those of the models.
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,6 +17,8 @@ from phoenix_crds.validation import PATTERNS
 from phoenix_crds.values import DECIMAL, DURATION, LONGEST_DECIMAL, LONGEST_DURATION, LOSS
 
 Schema = dict[str, Any]
+
+_COUNTED = {Kind.TEXT: "characters", Kind.LIST: "items", Kind.MAP: "entries"}
 
 
 def schema_of(model: type[BaseModel], description: str) -> Schema:
@@ -48,6 +51,9 @@ def span(shape: Shape) -> str:
         return f"{shape.between.least} to {shape.between.most}"
     if shape.kind is Kind.LOSS:
         return "above 0, a share up to 100%"
+    if shape.kind in _COUNTED and any(shape.length):
+        least, most = (None if end is None else Decimal(end) for end in shape.length)
+        return f"{Bounds(least=least, most=most)} {_COUNTED[shape.kind]}"
     return str(shape.bounds)
 
 
