@@ -6,6 +6,7 @@ import signal
 import pytest
 from phoenix_coordination import order_id
 from phoenix_coordination.state import Reason, Role
+from phoenix_crds import read_resolved, write_resolved
 from phoenix_simulator.exchange.orders import Side
 
 
@@ -59,6 +60,33 @@ async def test_a_roll_over_hands_the_symbol_to_the_standby_at_once(arena, pair, 
     figure(
         f"roll-over: {(first.at_ns - last_ns) / 1e6:.0f} ms between the old leader's last quote and the new one's first"
     )
+    assert tokens_never_go_back(arena)
+    await arena.agreed()
+    await arena.fill()
+    await arena.ends_in_order()
+
+
+async def test_a_roll_to_other_parameters_has_those_in_force_from_the_new_pod_s_first_quote(arena, tmp_path, figure):
+    """As a cold change rolls: the new pod has files of its own, and the old one's never change."""
+    leader = arena.worker
+    before = await leader.state()
+    maker, account = read_resolved(arena.files() / "maker.yaml", arena.files() / "account.yaml")
+    spec = maker.spec.model_copy(update={"near_layers": 1, "far_layers": 0})
+    wanted = write_resolved(tmp_path / "rolled", maker.model_copy(update={"spec": spec}), account)
+    standby = await arena.launch(arena.symbol, files=tmp_path / "rolled")
+    warm = await standby.until(lambda record: record.role is Role.STANDBY and record.ready, "it stands by, warm")
+    assert warm.configuration.hash == wanted != before.configuration.hash
+    assert (await leader.state()).configuration == before.configuration
+    mark = arena.mark
+    leader.signal(signal.SIGTERM)
+    arena.workers[arena.symbol] = standby
+    record = await arena.quoting(since=mark)
+    assert await leader.ended() == 0
+    assert record.configuration.hash == wanted
+    after = [item for item in arena.venue.accepted[mark:] if token_of(item) > before.token]
+    last_ns = max(at_ns for at_ns, _ in arena.venue.cancelled if at_ns < after[0].at_ns)
+    figure(f"roll to other parameters: {(after[0].at_ns - last_ns) / 1e6:.0f} ms without quotes")
+    assert len(arena.venue.resting()) <= 2, "one layer a side"
     assert tokens_never_go_back(arena)
     await arena.agreed()
     await arena.fill()

@@ -173,14 +173,22 @@ class Arena:
         await worker.until(lambda record: record.role is Role.STANDBY and record.ready, "it stands by, warm")
         return worker
 
-    async def launch(self, symbol: str, *, redis: str = "", state: Path | None = None) -> WorkerProcess:
-        """A worker beside the maker's, with the run's own Redis and state directory where no others are named."""
-        worker = await self._spawn(symbol, redis or self.redis.url, state or self.directory.state)
+    async def launch(
+        self, symbol: str, *, redis: str = "", state: Path | None = None, files: Path | None = None
+    ) -> WorkerProcess:
+        """A worker beside the maker's, with the run's own Redis, state directory and files where none are named."""
+        worker = await self._spawn(symbol, redis or self.redis.url, state or self.directory.state, files=files)
         await worker.listening()
         return worker
 
-    async def _spawn(self, symbol: str, redis: str, state: Path) -> WorkerProcess:
-        files = self.files(symbol)
+    async def withdrawing(self, symbol: str, *options: str) -> WorkerProcess:
+        """What takes the maker from the exchange for good; it ends by itself."""
+        return await self._spawn(symbol, self.redis.url, self.directory.state, "--withdraw", *options)
+
+    async def _spawn(
+        self, symbol: str, redis: str, state: Path, *options: str, files: Path | None = None
+    ) -> WorkerProcess:
+        files = files or self.files(symbol)
         log = self.directory.root / f"worker-{next(self._numbers)}.log"
         with log.open("wb") as out:
             process = await asyncio.create_subprocess_exec(
@@ -189,6 +197,7 @@ class Arena:
                 *("--credentials", str(self.directory.credentials("arena"))),
                 *("--redis", redis, "--state-dir", str(state)),
                 *("--http", "127.0.0.1:0"),
+                *options,
                 stdout=out,
                 stderr=out,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | self._clock_env(),

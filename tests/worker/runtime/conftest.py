@@ -16,6 +16,7 @@ from phoenix_worker.runtime.redaction import Redactor
 from phoenix_worker.runtime.resolve import resolve
 from phoenix_worker.runtime.resolved import parameters
 from phoenix_worker.venue.port import Preflight
+from worker_world import launcher, open_world
 
 MAKER = """\
 apiVersion: phoenix.trading/v1alpha1
@@ -217,3 +218,17 @@ def eventually():
                 await asyncio.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+async def processes():
+    """Starts programs of ours, and ends what is left of them."""
+    async with launcher() as start:
+        yield start
+
+
+@pytest.fixture
+async def world(processes, files, tmp_path):
+    """A simulated exchange with an account, its Redis, and the way to start workers on them."""
+    async with open_world(processes, files, tmp_path) as world:
+        yield world

@@ -1,25 +1,15 @@
 """The worker as a process: what it refuses, and one life against the simulated exchange over real sockets."""
 
 import asyncio
-import contextlib
-import json
-import os
 import signal
-import sys
 
-import aiohttp
 import pytest
-from arena_redis import redis_server
-from phoenix_coordination.port import EmergencyLevel
-from phoenix_coordination.redis.account import account_tools
-from phoenix_coordination.state import Reason, Role, decode
-from phoenix_simulator.api.account_data import alias_of
+from phoenix_coordination.state import Reason, Role
 from phoenix_worker import __main__ as program
 from phoenix_worker.runtime.replay import replay
 from phoenix_worker.runtime.worker import Options, Worker
-from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
+from worker_world import ENDPOINT, state_of, text_of
 
-ENDPOINT = "http://127.0.0.1:8700"
 SECRET_REDIS = "redis://user:hunter2hunter2@redis:6379/0"
 
 
@@ -141,81 +131,6 @@ def test_the_reason_is_the_termination_message_of_the_pod(refused, tmp_path, mon
     assert "a password in an argument" in words.read_text()
 
 
-class Process:
-    """A program of ours with its output; ended by its id at the latest when the test is over."""
-
-    def __init__(self, process):
-        self.process = process
-        self.lines: list[str] = []
-        self.errors = ""
-
-    @classmethod
-    async def start(cls, *arguments, **env):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *arguments,
-            env=os.environ | env,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=2**24,
-        )
-        return cls(process)
-
-    async def line(self, wanted):
-        """The next line of stdout that the condition wants."""
-        async with asyncio.timeout(60):
-            while text := (await self.process.stdout.readline()).decode():
-                self.lines.append(text)
-                if wanted(text):
-                    return json.loads(text)
-        raise AssertionError(f"ended: {self.lines} {(await self.process.stderr.read()).decode()}")
-
-    async def end(self):
-        """Exit status, after everything that was said has been read."""
-        async with asyncio.timeout(25):
-            out, err = await self.process.communicate()
-        self.lines += out.decode().splitlines()
-        self.errors = err.decode()
-        return self.process.returncode
-
-
-@pytest.fixture
-async def processes():
-    started = []
-
-    async def start(*arguments, **env):
-        process = await Process.start(*arguments, **env)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.process.kill()
-            await process.process.communicate()
-
-
-@pytest.fixture
-async def world(processes, files, tmp_path):
-    """A simulated exchange with an account, its Redis, and the way to start workers on them."""
-    exchange = await processes("-m", "phoenix_simulator", "--port", "0", "--symbols", "BTCUSDT", "--seed", "7")
-    url = (await exchange.line(lambda text: "url" in text))["url"]
-    async with aiohttp.ClientSession(url) as session:
-        async with session.post("/sim/account", json={"balances": {"USDT": "100000"}}) as response:
-            account = await response.json()
-        credentials = tmp_path / "credentials"
-        credentials.mkdir()
-        for name in ("apiKey", "apiSecret"):
-            (credentials / name).write_text(account[name])
-        files.edit(files.account, ENDPOINT, url)
-        async with redis_server() as redis:
-            identity = account_identity(Endpoints.at(url), alias_of(account["account"]))
-            async with account_tools(redis.url) as tools:
-                await tools.account(identity).seed(EmergencyLevel.NONE, 0, "", "the test")
-            yield World(processes, files, credentials, redis, tmp_path / "state", session, account)
-
-
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -238,43 +153,6 @@ async def test_what_the_machine_does_not_give_is_refused_with_the_option(process
     assert await worker.end() == 1
     assert says in worker.errors
     assert "Traceback" not in worker.errors
-
-
-class World:
-    def __init__(self, processes, files, credentials, redis, state, exchange, account):
-        self.processes = processes
-        self.files = files
-        self.credentials = credentials
-        self.redis = redis
-        self.state = state
-        self.exchange = exchange
-        self.account = account
-
-    async def worker(self, redis="", **env):
-        worker = await self.processes(
-            *("-m", "phoenix_worker", "--maker", str(self.files.maker), "--account", str(self.files.account)),
-            *("--credentials", str(self.credentials), "--redis", redis or self.redis.url),
-            *("--state-dir", str(self.state), "--http", "127.0.0.1:0"),
-            **env,
-        )
-        port = (await worker.line(lambda text: '"listening"' in text))["port"]
-        return worker, f"http://127.0.0.1:{port}"
-
-
-async def state_of(url, wanted):
-    """The worker's state, once it is as wanted."""
-    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
-        while True:
-            async with session.get(f"{url}/state") as response:
-                record = decode(await response.read())
-            if wanted(record):
-                return record
-            await asyncio.sleep(0.05)
-
-
-async def text_of(url):
-    async with aiohttp.ClientSession() as session, session.get(url) as response:
-        return response.status, await response.text()
 
 
 @pytest.mark.scenario
@@ -365,89 +243,6 @@ async def test_an_exchange_that_does_not_answer_is_waited_for_and_a_stop_still_w
     assert (await text_of(f"{url}/startupz"))[0] == 200, "nobody has to kill it for that"
     assert (await text_of(f"{url}/readyz"))[0] == 503
     assert (await text_of(f"{url}/livez"))[0] == 200
-    worker.process.send_signal(signal.SIGTERM)
-    assert await worker.end() == 0
-
-
-async def announced(world, wanted):
-    """What a worker tells that does not know its account yet, once it is as wanted."""
-    async with asyncio.timeout(60), account_tools(world.redis.url) as tools:
-        while True:
-            found = (await tools.starting(["default/default"])).get("default/default")
-            if found is not None and wanted(found.records[0]):
-                return found.records[0]
-            await asyncio.sleep(0.05)
-
-
-@pytest.mark.scenario
-async def test_a_missing_key_is_waited_for_and_named_on_readyz_and_to_the_operator(world):
-    """As a mounted Secret comes: empty, under other names, and then as it should be. Nothing is restarted."""
-    secret = (world.credentials / "apiSecret").read_text()
-    (world.credentials / "apiSecret").rename(world.credentials / "api-secret")
-    worker, url = await world.worker()
-    told = await announced(world, lambda record: record.reason is Reason.CREDENTIALS_MISSING)
-    assert "apiSecret (or privateKey) missing or empty (there are api-secret)" in told.detail
-    assert (told.role, told.ready) == (Role.STARTING, False)
-    status, text = await text_of(f"{url}/readyz")
-    assert status == 503
-    assert text == f"CredentialsMissing: {told.detail}\n"
-    assert (await text_of(f"{url}/startupz"))[0] == 200
-    (world.credentials / "apiSecret").write_text("not-the-secret")
-    told = await announced(world, lambda record: record.reason is Reason.CREDENTIALS_REFUSED)
-    assert "the exchange refuses the key" in told.detail
-    (world.credentials / "apiSecret").write_text(secret)
-    await state_of(url, lambda record: record.reason is Reason.QUOTING and record.quotes.bids)
-    async with account_tools(world.redis.url) as tools:
-        assert await tools.starting(["default/default"]) == {}, "it tells more elsewhere now"
-    worker.process.send_signal(signal.SIGTERM)
-    assert await worker.end() == 0
-    everything = "".join(worker.lines) + worker.errors
-    assert secret not in everything
-    assert "not-the-secret" not in everything
-
-
-@pytest.mark.scenario
-async def test_a_key_that_is_replaced_is_used_without_a_restart_and_one_of_another_account_never(world):
-    worker, url = await world.worker()
-    first = await state_of(url, lambda record: record.quotes.bids)
-    own = {name: (world.credentials / name).read_text() for name in ("apiKey", "apiSecret")}
-    async with world.exchange.post("/sim/account", json={"balances": {"USDT": "100000"}}) as response:
-        other = await response.json()
-    swap(world.credentials, other)
-    record = await state_of(url, lambda record: record.configuration.refused)
-    assert "the key is another account's" in record.configuration.refused
-    assert record.quotes.bids, "the key before stays in use"
-    swap(world.credentials, {**own, "apiSecret": "not-the-secret"})
-    await state_of(url, lambda record: "the exchange refuses the key" in record.configuration.refused)
-    swap(world.credentials, own)
-    record = await state_of(url, lambda record: not record.configuration.refused and record.quotes.bids)
-    assert record.token == first.token, "nobody was restarted, and the lease was kept"
-    async with world.exchange.get(f"/sim/account/{other['apiKey']}") as response:
-        assert "px" not in await response.text(), "nothing of ours reached the other account"
-    worker.process.send_signal(signal.SIGTERM)
-    assert await worker.end() == 0
-    assert other["apiSecret"] not in "".join(worker.lines) + worker.errors
-
-
-def swap(credentials, key):
-    """As a mounted Secret changes: all at once."""
-    fresh = credentials.with_name("fresh")
-    fresh.mkdir(exist_ok=True)
-    for name in ("apiKey", "apiSecret"):
-        (fresh / name).write_text(key[name])
-        (fresh / name).replace(credentials / name)
-
-
-@pytest.mark.scenario
-async def test_what_changed_while_a_worker_waited_to_start_is_in_force_before_it_quotes(world):
-    secret = world.credentials / "apiSecret"
-    secret.rename(secret.with_name("later"))
-    worker, url = await world.worker()
-    await state_of(url, lambda record: record.reason is Reason.CREDENTIALS_MISSING)
-    world.files.edit(world.files.maker, "minSpreadBps: 5", "minSpreadBps: 5\n  paused: true")
-    secret.with_name("later").rename(secret)
-    record = await state_of(url, lambda record: record.role is Role.LEADING and record.reason is Reason.PAUSED)
-    assert record.activity.orders_sent == 0
     worker.process.send_signal(signal.SIGTERM)
     assert await worker.end() == 0
 
