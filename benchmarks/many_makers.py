@@ -16,7 +16,7 @@ from phoenix_cli.local.layout import StateDirectory
 from phoenix_simulator.api.limits import LimitSettings
 from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.scenario import Scenario, VenueChoices
-from phoenix_simulator.server import Server, ServerConfig, run_server
+from phoenix_simulator.server import Server, ServerConfig, run_server, spare_the_collector
 
 _ROOMY = 10_000_000
 """Requests and orders a minute: what is measured is the work, not how many makers fit behind one address."""
@@ -31,6 +31,7 @@ async def many_makers(makers: int) -> AsyncIterator[tuple[Server, Path]]:
     config = ServerConfig(symbols=symbols, scenario=Scenario(venue=VenueChoices(limits=limits)))
     with tempfile.TemporaryDirectory(prefix="px-makers-") as place:
         async with run_server(config) as (url, server):
+            spare_the_collector()
             (Path(place) / "makers.yaml").write_text(yaml.safe_dump_all(_manifests(symbols, url)), encoding="utf-8")
             async with _running(Path(place)) as run_file:
                 yield server, run_file

@@ -28,7 +28,7 @@ from phoenix_simulator.latency import parse_latencies
 from phoenix_simulator.market.capture import CaptureError
 from phoenix_simulator.market.upstream.questions import UpstreamError
 from phoenix_simulator.scenario import Scenario, ScenarioError, load_scenario
-from phoenix_simulator.server import CANARY_SYMBOL, DEFAULT_SYMBOLS, ServerConfig, run_server
+from phoenix_simulator.server import CANARY_SYMBOL, DEFAULT_SYMBOLS, ServerConfig, run_server, spare_the_collector
 
 _REFUSED = 1
 _LOST = 1
@@ -86,6 +86,7 @@ async def _run(config: ServerConfig, clock: Clock) -> int:
     async with run_server(config, clock) as (url, server):
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop.set)
+        spare_the_collector()
         print(orjson.dumps({"url": url}).decode(), flush=True)
         await server.stop.wait()
         verdicts = server.judge.verdicts()

@@ -5,6 +5,7 @@ REST, WebSocket API ─ gateway → Exchange
 """
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -58,6 +59,7 @@ _LONGEST_URL: Final = 65_536
 """A connection may name 1024 streams in its URL."""
 _HOUSEKEEPING_S: Final = 0.25
 _GOODBYE_S: Final = 1.0
+_ALLOCATIONS_PER_LOOK: Final = 100_000
 """How long (real time) clients have to answer the closing handshake when the exchange ends."""
 
 
@@ -252,6 +254,16 @@ async def _say_goodbye(server: Server) -> None:
         await asyncio.wait([asyncio.ensure_future(each.wait_closed()) for each in connections], timeout=_GOODBYE_S)
     for connection in connections:
         connection.cut()
+
+
+def spare_the_collector() -> None:
+    """For a process that is an exchange and nothing else: what its start has made (modules, opening books) lives as long
+    as it does, and what passes through makes no cycles. Looking for garbage as often as Python does by itself was a
+    tenth of the time of twenty markets.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_PER_LOOK)
 
 
 @asynccontextmanager
