@@ -257,9 +257,9 @@ async def _say_goodbye(server: Server) -> None:
 
 
 def spare_the_collector() -> None:
-    """For a process that is an exchange and nothing else: what its start has made (modules, opening books) lives as long
-    as it does, and what passes through makes no cycles. Looking for garbage as often as Python does by itself was a
-    tenth of the time of twenty markets.
+    """For a process that is an exchange and nothing else: what its start has made (modules, opening books) lives as
+    long as it does, and what passes through makes no cycles. Looking for garbage as often as Python does by itself was
+    a tenth of the time of twenty markets.
     """
     gc.collect()
     gc.freeze()
