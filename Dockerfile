@@ -24,9 +24,9 @@ COPY cli/phoenix_cli /src/cli/phoenix_cli
 COPY simulator/phoenix_simulator /src/simulator/phoenix_simulator
 # Byte code is part of the image, because a root file system that is read-only cannot take it later; it is bound to
 # its source's content, so that two builds of one source are equal byte by byte. A time in the wheel would undo that.
-RUN export SOURCE_DATE_EPOCH=315532800 \
+RUN export SOURCE_DATE_EPOCH=315532800 && unset PIP_REQUIRE_HASHES \
     && /build/bin/python -m pip --quiet wheel --no-build-isolation --no-deps --wheel-dir /wheels /src \
-    && PIP_REQUIRE_HASHES=0 /build/bin/python -m pip --quiet --python /opt/phoenix/bin/python install --no-deps /wheels/*.whl \
+    && /build/bin/python -m pip --quiet --python /opt/phoenix/bin/python install --no-deps /wheels/*.whl \
     && /build/bin/python -m pip --python /opt/phoenix/bin/python check \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/phoenix/lib \
     && find /opt/phoenix -exec touch --no-dereference --date=@315532800 {} +

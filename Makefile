@@ -14,7 +14,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-input --only-binary :al
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.dev ## install everything into .venv
@@ -56,6 +56,16 @@ generate: $(VENV)/.dev ## write what is made from the models: crds/*.yaml, docs/
 format: $(VENV)/.dev ## write the format that `make check` wants
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
+
+.PHONY: image
+image: ## the container image phoenix:dev (BASE_IMAGE=any/python:3.11-or-newer BUILD_ARGS="--network host")
+	docker build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) $(BUILD_ARGS) --tag phoenix:dev .
+
+# What it heeds of the environment (IMAGE_LOAD, REDIS_IMAGE, …) stands at the top of tests/cluster/run.py.
+.PHONY: test-cluster
+test-cluster: $(VENV)/.dev ## a real cluster: KUBECONFIG's, or one of kind (ARGS="-k restart")
+	@requirements/bring-redis $(VENV) || true # needed where BASE_IMAGE says that registries are out of reach
+	@BASE_IMAGE="$(BASE_IMAGE)" BUILD_ARGS="$(BUILD_ARGS)" $(BIN)/python tests/cluster/run.py $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure, against the peers named in the table; writes build/bench.json

@@ -1,0 +1,90 @@
+"""What may be away without a quote less: the operator, the API server. And what ends: the namespace."""
+
+import os
+import shlex
+import subprocess
+import time
+
+import pytest
+from installation import ENDING, EXCHANGE_URL, SYSTEM, ExchangeInCluster, Makers, Observer, manifests
+from kubectl import Kubectl, KubectlError
+
+AWAY_S = 60.0
+
+
+def test_without_an_operator_trading_goes_on(
+    kubectl: Kubectl, makers: Makers, exchange: ExchangeInCluster, observer: Observer
+):
+    makers.apply("alone")
+    makers.quoting("alone")
+    system = kubectl.within(SYSTEM)
+    system("scale", "deployment", "phoenix-operator", "--replicas=0")
+    try:
+        began, seen = observer.now(), exchange.audit()["ordersSeen"]
+        time.sleep(20)
+        assert observer.gaps("BTCUSDT", began, observer.now()) == []
+        assert exchange.audit()["ordersSeen"] > seen, "it quotes the market as it moves"
+    finally:
+        system("scale", "deployment", "phoenix-operator", "--replicas=2")
+    makers.quoting("alone")
+
+
+def test_without_an_api_server_trading_goes_on(
+    kubectl: Kubectl, makers: Makers, exchange: ExchangeInCluster, observer: Observer, figures
+):
+    stop, start = os.environ.get("API_SERVER_STOP"), os.environ.get("API_SERVER_START")
+    if not stop or not start:
+        pytest.skip("API_SERVER_STOP and API_SERVER_START do not say how the API server is taken away here")
+    makers.apply("lonely")
+    makers.quoting("lonely")
+    pod, seen, began = makers.pod("lonely"), exchange.audit()["ordersSeen"], observer.now()
+    subprocess.run(shlex.split(stop), check=True)
+    try:
+        time.sleep(AWAY_S)
+    finally:
+        subprocess.run(shlex.split(start), check=True)
+    kubectl.until(lambda: answers(kubectl), "the API server answers again", 120)
+    gaps = observer.gaps("BTCUSDT", began, observer.now())
+    figures.append(f"API server away for {AWAY_S:g} s: nothing rested for {sum(gap.seconds for gap in gaps):.2f} s")
+    assert gaps == []
+    assert exchange.audit()["ordersSeen"] > seen + 10, "it quotes the market as it moves"
+    makers.quoting("lonely")
+    after = makers.pod("lonely")
+    assert after["metadata"]["uid"] == pod["metadata"]["uid"]
+    assert after["status"]["containerStatuses"][0]["restartCount"] == 0
+    began_s = time.monotonic()
+    kubectl.patch("marketmaker", "lonely", {"spec": {"nearStepBps": 6}})
+    makers.saying("lonely", "Ready", within_s=120)
+    figures.append(f"operator acts again {time.monotonic() - began_s:.1f} s after the API server came back")
+
+
+def answers(kubectl: Kubectl) -> bool:
+    try:
+        return kubectl("get", "--raw=/readyz", timeout_s=10) == "ok"
+    except (KubectlError, subprocess.TimeoutExpired):
+        return False
+
+
+def test_a_namespace_that_is_deleted_ends_and_leaves_no_order(
+    cluster: Kubectl, exchange: ExchangeInCluster, makers: Makers, figures
+):
+    """Another namespace with an account of its own; the exchange stays and says what rests at the end."""
+    ending = cluster.within(ENDING)
+    key = exchange.open_account()
+    account = manifests("configs/cluster/account.yaml")[0]
+    account["metadata"]["namespace"] = ENDING
+    account["spec"]["endpoints"]["baseUrl"] = EXCHANGE_URL
+    secret = {"apiKey": key["apiKey"], "apiSecret": key["apiSecret"]}
+    maker = makers.manifest("ending", onDelete="Flatten")
+    maker["metadata"]["namespace"] = ENDING
+    ending.apply(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "simulator-key"}, "stringData": secret},
+        account,
+        maker,
+    )
+    Makers(ending, exchange).quoting("ending")
+    began = time.monotonic()
+    cluster("delete", "namespace", ENDING, "--timeout=180s", timeout_s=200)
+    figures.append(f"namespace with a maker that quotes: gone after {time.monotonic() - began:.1f} s")
+    # Jobs are forbidden where a namespace ends: the stopped worker withdraws, the exchange's timer clears the rest.
+    ending.until(lambda: exchange.orders("BTCUSDT") == [], "nothing rests", 90)

@@ -1,0 +1,348 @@
+"""Phoenix in a cluster as docs/install.md has it, and what tests do to it: the exchange, its observer, the operator."""
+
+import base64
+import json
+import os
+import random
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubectl import Kubectl, Object, says
+
+ROOT = Path(__file__).resolve().parents[2]
+NEW_SECRETS = ROOT / "deploy" / "new-secrets"
+SYSTEM, TRADING, ENDING = "phoenix-system", "trading", "ending"
+"""Where the operator is, where makers are, and where makers are whose namespace a test deletes."""
+DEFINITIONS = ("crd/marketmakers.phoenix.trading", "crd/tradingaccounts.phoenix.trading")
+EXCHANGE_URL = f"http://exchange.{TRADING}.svc:9000"
+OPERATOR = "app.kubernetes.io/name=phoenix-operator"
+OVERLAY = ROOT / "build" / "cluster" / "overlay"
+
+
+def manifests(*paths: str) -> list[Object]:
+    """The documents of files below the repository's root."""
+    return [document for path in paths for document in yaml.safe_load_all((ROOT / path).read_text(encoding="utf-8"))]
+
+
+def install(kubectl: Kubectl, redis_image: str | None) -> None:
+    """The commands of docs/install.md; another image of Redis where one is given, and a second namespace of makers."""
+    kubectl("apply", "--server-side", *(f"--filename={path}" for path in sorted((ROOT / "crds").glob("*.yaml"))))
+    kubectl("wait", "--for=condition=Established", *DEFINITIONS)
+    _write_overlay(redis_image)
+    kubectl("apply", "-k", str(OVERLAY))
+    kubectl("apply", "-k", str(OVERLAY / ENDING))
+    kubectl("create", "-f", "-", stdin=subprocess.run([NEW_SECRETS], capture_output=True, text=True, check=True).stdout)
+    url = kubectl.within(TRADING).read("secret", "phoenix-redis")["data"]["url"]
+    kubectl.within(ENDING).apply(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "phoenix-redis"}, "data": {"url": url}}
+    )
+    for namespace, workload in (
+        (SYSTEM, "statefulset/phoenix-redis"),
+        (TRADING, "deployment/exchange"),
+        (SYSTEM, "deployment/phoenix-operator"),
+    ):
+        kubectl.within(namespace)("rollout", "status", workload, "--timeout=180s", timeout_s=200)
+
+
+def _write_overlay(redis_image: str | None) -> None:
+    """As a user has it: ours below, one's own image and configuration on top; another namespace of makers beside."""
+    overlay: dict[str, Any] = {
+        "resources": ["../../../deploy", "../../../deploy/exchange"],
+        "configMapGenerator": [
+            {"name": "phoenix-operator", "namespace": SYSTEM, "behavior": "replace", "files": ["config.yaml"]}
+        ],
+    }
+    if redis_image is not None:
+        name, _, tag = redis_image.rpartition(":")
+        overlay["images"] = [{"name": "valkey/valkey", "newName": name, "newTag": tag}]
+    (OVERLAY / ENDING).mkdir(parents=True, exist_ok=True)
+    (OVERLAY / "kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+    ending = {"namespace": ENDING, "resources": ["../../../../deploy/makers"]}
+    (OVERLAY / ENDING / "kustomization.yaml").write_text(yaml.safe_dump(ending), encoding="utf-8")
+    _write_config()
+
+
+def _write_config(**changes: Any) -> None:
+    config = manifests("deploy/operator/config.yaml")[0] | {"namespaces": [TRADING, ENDING]} | changes
+    (OVERLAY / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def uninstall(kubectl: Kubectl) -> None:
+    """Makers first, while there is an operator to withdraw them; then everything else."""
+    if kubectl.find("crd", "marketmakers.phoenix.trading") is not None:
+        words = ("--all-namespaces", "--all", "--timeout=180s")
+        kubectl("delete", "marketmakers,tradingaccounts", *words, timeout_s=200)
+    kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found", "--timeout=180s", timeout_s=200)
+    kubectl("delete", "-k", str(OVERLAY / ENDING), "--ignore-not-found", "--timeout=180s", timeout_s=200)
+    kubectl("delete", "--ignore-not-found", *DEFINITIONS)
+
+
+class ExchangeInCluster:
+    """The simulated exchange, asked through the API server."""
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self._kubectl = kubectl
+        self._path = f"/api/v1/namespaces/{TRADING}/services/exchange:9000/proxy/sim"
+
+    def orders(self, symbol: str) -> list[Object]:
+        """What rests of ours."""
+        orders: list[Object] = self._kubectl.ask(f"{self._path}/book?symbol={symbol}")["orders"]
+        return orders
+
+    def quotes_both_sides(self, symbol: str) -> bool:
+        return {order["side"] for order in self.orders(symbol)} == {"BUY", "SELL"}
+
+    def open_account(self) -> Object:
+        """Another account with money; returns its apiKey and apiSecret."""
+        account: Object = self._kubectl.tell(
+            f"{self._path}/account", {"label": "another", "balances": {"USDT": "100000", "USDC": "100000"}}
+        )
+        return account
+
+    def position(self, symbol: str, api_key: str) -> float:
+        books = self._kubectl.ask(f"{self._path}/account/{api_key}")["symbols"]
+        return float(books[symbol]["position"]) if symbol in books else 0.0
+
+    def audit(self) -> Object:
+        report: Object = self._kubectl.ask(f"{self._path}/audit")
+        return report
+
+    def declare(self, **declaration: Any) -> None:
+        self._kubectl.tell(f"{self._path}/audit", declaration)
+
+    def fault(self, **fault: Any) -> None:
+        self._kubectl.tell(f"{self._path}/fault", fault)
+
+    def heal(self) -> None:
+        self._kubectl("delete", f"--raw={self._path}/fault")
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """When nothing rested of a symbol, in seconds since the epoch of the cluster's clock."""
+
+    began: float
+    ended: float
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+
+class Observer:
+    """The pod beside the exchange that looks fifty times a second if anything rests (tests/cluster/observer.py)."""
+
+    NAME = "observer"
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self._kubectl = kubectl
+
+    def start(self) -> None:
+        script = (ROOT / "tests" / "cluster" / "observer.py").read_text(encoding="utf-8")
+        self._kubectl.apply(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": self.NAME}, "data": {"observer.py": script}},
+            {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "NetworkPolicy",
+                "metadata": {"name": self.NAME},
+                "spec": {"podSelector": {"matchLabels": {"app": self.NAME}}, "policyTypes": ["Egress"], "egress": [{}]},
+            },
+            self._pod(),
+        )
+        self._kubectl("wait", "--for=condition=Ready", f"pod/{self.NAME}", "--timeout=60s")
+
+    def _pod(self) -> Object:
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": self.NAME, "labels": {"app": self.NAME}},
+            "spec": {
+                "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": 0,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 65532,
+                    "fsGroup": 65532,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+                "containers": [
+                    {
+                        "name": self.NAME,
+                        "image": "phoenix:dev",
+                        "command": ["python", "/observer/observer.py", EXCHANGE_URL, "/key/apiKey"],
+                        "securityContext": {
+                            "allowPrivilegeEscalation": False,
+                            "readOnlyRootFilesystem": True,
+                            "capabilities": {"drop": ["ALL"]},
+                        },
+                        "volumeMounts": [
+                            {"name": "script", "mountPath": "/observer"},
+                            {"name": "key", "mountPath": "/key"},
+                        ],
+                    }
+                ],
+                "volumes": [
+                    {"name": "script", "configMap": {"name": self.NAME}},
+                    {
+                        "name": "key",
+                        "secret": {"secretName": "simulator-key", "items": [{"key": "apiKey", "path": "apiKey"}]},
+                    },
+                ],
+            },
+        }
+
+    def lines(self) -> list[Object]:
+        return [json.loads(line) for line in self._kubectl("logs", self.NAME).splitlines()]
+
+    def now(self) -> float:
+        """The observer's clock, which is that of all it says."""
+        return float(self._kubectl("exec", self.NAME, "--", "python", "-c", "import time; print(time.time())"))
+
+    def gaps(self, symbol: str, began: float, ended: float) -> list[Gap]:
+        """When nothing rested between two moments. Fails where nobody looked."""
+        lines = [line for line in self.lines() if line["at"] <= ended]
+        looked = [began, *(line["at"] for line in lines if line.get("looks") and line["at"] > began), ended]
+        blind = max(after - before for before, after in pairwise(looked))
+        assert blind < 10.0, f"nobody looked at the exchange for {blind:.0f} s"
+        changes = [(line["at"], line["open"] > 0) for line in lines if line.get("symbol") == symbol]
+        rested = next((rests for at, rests in reversed(changes) if at <= began), False)
+        moments = [(began, rested), *(change for change in changes if change[0] > began), (ended, True)]
+        return [Gap(at, then) for (at, rests), (then, _) in pairwise(moments) if not rests and then > at]
+
+
+class Operators:
+    """The operator's pods."""
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self._kubectl = kubectl.within(SYSTEM)
+
+    def pods(self) -> list[str]:
+        return [pod["metadata"]["name"] for pod in self._kubectl.list("pods", OPERATOR)]
+
+    def kill(self, name: str) -> None:
+        """As a node that dies: no goodbye."""
+        self._kubectl("delete", "pod", name, "--grace-period=0", "--force", "--ignore-not-found", "--wait=false")
+
+    @contextmanager
+    def configured(self, **changes: Any) -> Iterator[None]:
+        """With another configuration until the end of the block."""
+        try:
+            self._configure(**changes)
+            yield
+        finally:
+            self._configure()
+
+    def _configure(self, **changes: Any) -> None:
+        _write_config(**changes)
+        self._kubectl("apply", "-k", str(OVERLAY))
+        self._kubectl("rollout", "status", "deployment/phoenix-operator", "--timeout=120s", timeout_s=130)
+
+    @contextmanager
+    def dying(self, seed: int, pause_s: tuple[float, float] = (1.0, 12.0)) -> Iterator[None]:
+        """One of them is killed again and again, at random moments, until the end of the block."""
+        over, failures, drawn = threading.Event(), [], random.Random(seed)  # noqa: S311 - moments, no secrets
+
+        def kill() -> None:
+            while not over.wait(drawn.uniform(*pause_s)):
+                try:
+                    self.kill(drawn.choice(self.pods()))
+                except Exception as error:  # noqa: BLE001 - told by the test, in whose thread it counts
+                    failures.append(error)
+                    return
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            assert not failures, failures
+            self._kubectl("rollout", "status", "deployment/phoenix-operator", "--timeout=120s", timeout_s=130)
+
+
+class Makers:
+    """Makers of the configurations, under names of a test's own, in the watched namespace."""
+
+    def __init__(self, kubectl: Kubectl, exchange: ExchangeInCluster) -> None:
+        self.kubectl = kubectl
+        self._exchange = exchange
+
+    def manifest(self, name: str, **spec: Any) -> Object:
+        """`spec` over that of configs/cluster/btcusdt.yaml; None takes a field out."""
+        maker = manifests("configs/cluster/btcusdt.yaml")[0]
+        maker["metadata"]["name"] = name
+        maker["spec"] = {key: value for key, value in {**maker["spec"], **spec}.items() if value is not None}
+        return maker
+
+    def apply(self, name: str, **spec: Any) -> None:
+        self.kubectl.apply(self.manifest(name, **spec))
+
+    def quoting(self, name: str, within_s: float = 120.0) -> Object:
+        """Waits until it is ready and says that it quotes, and the exchange says so too; returns it."""
+
+        def look() -> Object | None:
+            maker = self.kubectl.read("marketmaker", name)
+            told = says(maker, "Ready") and says(maker, "Quoting")
+            return maker if told and self._exchange.quotes_both_sides(maker["spec"]["symbol"]) else None
+
+        return self.kubectl.until(look, f"{name} is ready and quotes", within_s)
+
+    def saying(
+        self, name: str, kind: str, status: str = "True", reason: str | None = None, within_s: float = 60.0
+    ) -> Object:
+        def look() -> Object | None:
+            maker = self.kubectl.read("marketmaker", name)
+            return maker if says(maker, kind, status, reason) else None
+
+        return self.kubectl.until(look, f"{name} says {kind} {status} {reason or ''}", within_s)
+
+    def pods(self, name: str) -> list[Object]:
+        """Its workers that are not on their way out."""
+        pods = self.kubectl.list("pods", f"phoenix.trading/maker={name},app.kubernetes.io/component=worker")
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def pod(self, name: str) -> Object:
+        pods = self.pods(name)
+        assert len(pods) == 1, [pod["metadata"]["name"] for pod in pods]
+        return pods[0]
+
+    def replaced(self, name: str, before: Object, within_s: float = 120.0) -> Object:
+        """Waits until another pod is there in its place; returns it."""
+
+        def look() -> Object | None:
+            pods = self.pods(name)
+            return pods[0] if len(pods) == 1 and pods[0]["metadata"]["uid"] != before["metadata"]["uid"] else None
+
+        return self.kubectl.until(look, f"the pod of {name} is replaced", within_s)
+
+    def status(self, name: str) -> Object:
+        status: Object = self.kubectl.read("marketmaker", name)["status"]
+        return status
+
+    def api_key(self) -> str:
+        """Of the account at the simulated exchange."""
+        return base64.b64decode(self.kubectl.read("secret", "simulator-key")["data"]["apiKey"]).decode("ascii")
+
+    def events(self, name: str) -> list[Object]:
+        events = self.kubectl.list("events")
+        return [event for event in events if event["involvedObject"].get("name") == name]
+
+    def gone(self, name: str, within_s: float = 120.0) -> None:
+        self.kubectl.until(lambda: self.kubectl.find("marketmaker", name) is None, f"{name} is gone", within_s)
+
+
+def redis_image_of(environment: Mapping[str, str] = os.environ) -> str | None:
+    return environment.get("REDIS_IMAGE")
+
+
+def words_of(events: Sequence[Object]) -> list[str]:
+    """Events as `reason: message`, for a failure that can be read."""
+    return [f"{event['reason']}: {event.get('message', '')}" for event in events]
