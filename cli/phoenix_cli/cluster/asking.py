@@ -16,6 +16,7 @@ from phoenix_crds import Action, Answer, Emergency, EmergencySwitch, Instant, Sw
 from phoenix_operator.cluster.client import ClusterClient
 from phoenix_operator.cluster.faults import ClusterFault, Fault
 from phoenix_operator.cluster.resources import TRADING_ACCOUNTS
+from phoenix_operator.names import ConditionReason, ConditionType
 from pydantic import ValidationError
 
 from phoenix_cli.refusal import Refused
@@ -56,6 +57,18 @@ class Told:
     def declared(self) -> str:
         """`spec.emergency`."""
         return str(self.resource["spec"].get("emergency") or Emergency.NONE.value)
+
+    @property
+    def trouble(self) -> str:
+        """Why the operator may be unable to answer, as it has said itself; empty where it has not."""
+        for each in self.status.get("conditions") or ():
+            if each.get("type") != ConditionType.READY:
+                continue
+            reason, message = each.get("reason", ""), each.get("message", "")
+            # Ready all the same, and yet it is not known whose switch would be meant.
+            if each.get("status") != "True" or reason == ConditionReason.NOT_IDENTIFIED:
+                return f"{reason}: {message}"
+        return ""
 
     def answer(self, request_id: str) -> Answer | None:
         for each in self.status.get("answers") or ():

@@ -138,6 +138,7 @@ def _resume_taken_back(account: str, epoch: int, symbol: str, silence: Unanswere
 
 def _in_force(account: Told) -> str:
     switch = account.switch
-    if switch is None:
-        return "how its switch stands has never been told"
-    return f"last told: emergency {switch.level.value}, epoch {switch.epoch}"
+    told = "how its switch stands has never been told"
+    if switch is not None:
+        told = f"last told: emergency {switch.level.value}, epoch {switch.epoch}"
+    return f"{told}; of the account the operator says {account.trouble}" if account.trouble else told

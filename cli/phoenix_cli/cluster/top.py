@@ -19,6 +19,9 @@ from phoenix_cli.screen import ScreenOutput
 _REFRESH_S = 2.0
 """Two lists each time: a screen must not cost the API server more than a person's glance is worth."""
 
+_READING_SHARE = 5
+"""Of a large fleet one reading takes long: then it pauses for so many times as long."""
+
 
 def run(place: Place, redis_url: str | None, *, json: bool, plain: bool) -> int:
     """Once as JSON or text, with 1 where a part could not be read; else the screen, which Ctrl-C ends."""
@@ -41,12 +44,14 @@ async def _follow(place: Place, redis_url: str | None) -> None:
     async with connected(place) as client:
         fleet, told_s = await read_fleet(client, place, await live_records(redis_url)), time.monotonic()
         with ScreenOutput(Console()) as screen:
-            stale = ""
+            stale, took_s = "", 0.0
             while True:
                 screen.show(FleetScreen(fleet, stale))
-                await asyncio.sleep(_REFRESH_S)
+                await asyncio.sleep(max(_REFRESH_S, _READING_SHARE * took_s))
+                began_s = time.monotonic()
                 try:
                     fleet, stale = await read_fleet(client, place, await live_records(redis_url)), ""
                     told_s = time.monotonic()
+                    took_s = told_s - began_s
                 except Refused as refusal:
                     stale = f"{age(time.monotonic() - told_s)} old: {refusal}"

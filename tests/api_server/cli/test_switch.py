@@ -165,6 +165,14 @@ def test_a_stop_that_nobody_answers_waits_and_says_what_stops_without_an_operato
 
 
 @pytest.mark.usefixtures("_impatient")
+def test_why_the_operator_cannot_answer_is_told_where_it_has_said_so(phoenix, tell, account):
+    away = {"status": "Unknown", "reason": "RedisUnreachable", "message": "no Redis answers at redis:6379"}
+    tell(account, conditions=[{"type": "Ready", **away}])
+    err = phoenix("stop", "default", "--reason", "why")[2]
+    assert "of the account the operator says RedisUnreachable: no Redis answers at redis:6379" in err
+
+
+@pytest.mark.usefixtures("_impatient")
 def test_a_resume_that_nobody_answers_is_taken_back(phoenix, tell, account, requests_of):
     other = {"id": "other", "action": "Stop", "level": "Halt"}
     tell(account, emergency={"level": "Halt", "epoch": 5}, requests=[other])
