@@ -34,7 +34,7 @@ from phoenix_cli.local.describe import health, pnl_total
 from phoenix_cli.local.view import LEVELS, Exposure
 from phoenix_cli.printing import aligned, as_json
 from phoenix_cli.refusal import Refused
-from phoenix_cli.target import add_cluster_arguments, add_target_arguments, chosen, redis_of, short_name
+from phoenix_cli.target import add_cluster_arguments, add_target_arguments, chosen, full_name, redis_of, short_name
 
 Part = TypeVar("Part")
 
@@ -50,7 +50,8 @@ class Halted(msgspec.Struct, frozen=True):
 
 
 class AccountStatus(msgspec.Struct, frozen=True):
-    """One account as its makers share it; limits in quote units, None before the first reservation.
+    """One account as its makers share it; limits in quote units, None before the first reservation. `identity` is empty
+    where its workers do not know it yet: then nothing else is known but what they tell.
 
     `emergency` is empty, and `exposure` None, where it cannot be read. `seeded` false: every worker halts, whatever
     `emergency` says. `makers`: the records of all workers, as published. `problems`: records that cannot be read;
@@ -88,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
         from phoenix_cli.cluster import status  # noqa: PLC0415 - its client is half a second that a run does not need
 
         return status.run(target, redis_of(args), args.name, json=args.output == "json")
-    accounts = asyncio.run(read_all(target.url))
+    of_run = [] if target.run is None else [full_name(files.account) for files in target.run.accounts]
+    accounts = asyncio.run(read_all(target.url, of_run))
     if args.name is not None:
         accounts = of_maker(accounts, args.name)
     if args.output == "json":
@@ -104,13 +106,48 @@ def run(args: argparse.Namespace) -> int:
     return 1 if unread else 0
 
 
-async def read_all(url: str) -> list[AccountStatus]:
-    """Every account that a worker has registered in this Redis."""
+async def read_all(url: str, expected: Sequence[str] = ()) -> list[AccountStatus]:
+    """Every account that a worker has registered in this Redis; with the workers of those `expected` that do not know
+    yet which account of the exchange theirs is.
+    """
     try:
         async with account_tools(url) as tools:
-            return [await _read(name, tools.account(name.identity)) for name in await tools.accounts()]
+            known = [await _read(name, tools.account(name.identity)) for name in await tools.accounts()]
+            starting = await tools.starting(expected) if expected else {}
     except AccountError as error:
         raise Refused(str(error)) from None
+    names = {account.account for account in known}
+    unknown = [_unidentified(resource, published) for resource, published in starting.items() if resource not in names]
+    return [_joined(account, starting.get(account.account)) for account in known] + unknown
+
+
+def _joined(account: AccountStatus, starting: Published | None) -> AccountStatus:
+    if starting is None:
+        return account
+    makers = [*account.makers, *starting.records]
+    return msgspec.structs.replace(account, makers=makers, problems=[*account.problems, *starting.problems])
+
+
+def _unidentified(resource: str, starting: Published) -> AccountStatus:
+    """Of an account whose identity nobody knows yet nothing is shared."""
+    return AccountStatus(
+        account=resource,
+        identity="",
+        emergency="",
+        epoch=0,
+        reason="",
+        source="",
+        seeded=False,
+        halts=[],
+        exposure=None,
+        net_limit=None,
+        gross_limit=None,
+        rebuilt=False,
+        steward=None,
+        makers=starting.records,
+        problems=starting.problems,
+        unread=[],
+    )
 
 
 async def _read(name: AccountName, account: Account) -> AccountStatus:
@@ -200,7 +237,9 @@ def _account_text(account: AccountStatus) -> str:
         )
         for record in account.makers
     ]
-    lines = [f"account {short_name(account.account)} ({account.identity})", *_shared_lines(account)]
+    identity = account.identity or "its workers do not know yet which of the exchange's it is"
+    lines = [f"account {short_name(account.account)} ({identity})"]
+    lines += _shared_lines(account) if account.identity else (f"  not readable: {each}" for each in account.problems)
     return "\n".join([*lines, aligned(header, rows) if rows else "no worker tells anything\n"]) + "\n"
 
 
@@ -283,7 +322,7 @@ def worker_lines(record: StateRecord) -> Iterator[str]:
 
 def _remedies(account: AccountStatus, record: StateRecord) -> Iterator[str]:
     """What stands against quoting that a person can change."""
-    if account.emergency != LEVELS[EmergencyLevel.NONE] or not account.seeded:
+    if account.identity and (account.emergency != LEVELS[EmergencyLevel.NONE] or not account.seeded):
         yield f"  {emergency_line(account)}"
     elif record.emergency.level != LEVELS[EmergencyLevel.NONE]:
         yield f"  emergency {record.emergency.level}: {record.emergency.reason}"

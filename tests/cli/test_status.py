@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import os
 
 import pytest
 from phoenix_cli.__main__ import main
+from phoenix_cli.local.layout import StateDirectory
+from phoenix_cli.local.runfile import AccountFiles, RunFile, write_run_file
+from phoenix_cli.local.view import RunView
 from phoenix_coordination.redis import records
 from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.keys import AccountKeys
@@ -213,3 +217,59 @@ def test_a_maker_that_nobody_can_read_is_not_said_to_be_away(status, publish, re
 def test_an_empty_redis_is_no_error(status, shared_redis):
     assert shared_redis.dbsize() == 0
     assert status()[:2] == (0, "no worker has told anything to this Redis yet\n")
+
+
+@pytest.fixture
+def of_run(redis_url, capsys, tmp_path, monkeypatch):
+    """Types it about the run of this machine, which has the account `default`."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    directory = StateDirectory(tmp_path / "phoenix" / "up")
+    with directory.locked():
+        view = RunView(title="up", elapsed_s=1.0)
+        write_run_file(directory, RunFile(os.getpid(), view, redis_url, {}, (AccountFiles("default", "p", "c"),)))
+
+        def typed(*arguments: str) -> tuple[int, str, str]:
+            return main(["status", *arguments]), *capsys.readouterr()
+
+        yield typed
+
+
+@pytest.fixture
+def announce(redis_url, record):
+    """Tells as a worker does that waits for its key."""
+
+    def told(**changes) -> None:
+        async def once() -> None:
+            client = connect(redis_url, 5.0)
+            waiting = {"ready": False, "role": Role.STARTING, "reason": Reason.CREDENTIALS_MISSING}
+            await records.announce(client, record(**{**waiting, "detail": "no apiKey in k", **changes}), 1.0)
+            await client.aclose()
+
+        asyncio.run(once())
+
+    return told
+
+
+def test_a_worker_that_waits_for_its_key_says_so_before_anything_is_known_of_its_account(of_run, announce, redis):
+    assert redis.exists(KEYS.emergency)
+    announce()
+    code, out, err = of_run()
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "account default (its workers do not know yet which of the exchange's it is)"
+    assert lines[2].startswith("btcusdt  BTCUSDT  starting")
+    assert lines[2].endswith("CredentialsMissing: no apiKey in k")
+    said = of_run("btcusdt")[1]
+    assert "does not quote: CredentialsMissing: no apiKey in k" in said.splitlines()[0]
+    assert "emergency" not in said
+
+
+def test_a_worker_that_waits_stands_beside_those_that_do_not(of_run, announce, publish, redis, record):
+    assert redis.exists(KEYS.emergency)
+    publish(record())
+    announce(maker="ethusdt", symbol="ETHUSDT", holder="there")
+    (account,) = json.loads(of_run("-o", "json")[1])
+    assert [(maker["maker"], maker["reason"]) for maker in account["makers"]] == [
+        ("btcusdt", "Quoting"),
+        ("ethusdt", "CredentialsMissing"),
+    ]
