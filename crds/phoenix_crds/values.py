@@ -70,8 +70,8 @@ def parse_decimal(value: object) -> Decimal:
             "decimal", "is a boolean, expected a number", 'write a quoted decimal such as "0.5", or an integer'
         )
     if isinstance(value, int):
-        if abs(value) >= 10**LONGEST_DECIMAL:
-            raise _refused("decimal", "has too many digits", f"at most {LONGEST_DECIMAL} digits are read")
+        if not -(2**63) <= value < 2**63:  # which JSON and the API server read as a float
+            raise _refused("decimal", "has too many digits", f"put it in quotes, with at most {LONGEST_DECIMAL} digits")
         return Decimal(value)
     if isinstance(value, float) and math.isfinite(value):
         plain = f"{Decimal(repr(value)):f}"  # what somebody wrote as 0.00001 reads back as 1e-05

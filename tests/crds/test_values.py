@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phoenix_crds import Duration, LossLimit, MarketMakerSpec
+from phoenix_crds import Duration, Instant, LossLimit, MarketMakerSpec
 from phoenix_crds.values import canonical_decimal, parse_decimal
 from pydantic_core import PydanticCustomError
 
@@ -69,3 +69,33 @@ def test_a_spec_prints_its_decimals_as_text_and_never_as_floats() -> None:
         raise AssertionError(f"a float reached the manifest: {text}")
 
     json.loads(written, parse_float=refuse)
+
+
+@pytest.mark.parametrize(
+    ("text", "ms", "written"),
+    [
+        pytest.param("2026-01-31T08:00:00Z", 1_769_846_400_000, "2026-01-31T08:00:00Z", id="as the API server"),
+        pytest.param("2026-01-31T08:00:00.25Z", 1_769_846_400_250, "2026-01-31T08:00:00.250Z", id="milliseconds"),
+        pytest.param("2026-01-31T09:00:00+01:00", 1_769_846_400_000, "2026-01-31T08:00:00Z", id="another zone"),
+        pytest.param("2026-01-31T08:00:00.123456Z", 1_769_846_400_123, "2026-01-31T08:00:00.123Z", id="microseconds"),
+    ],
+)
+def test_an_instant_is_read_as_the_api_server_writes_it(text: str, ms: int, written: str) -> None:
+    instant = Instant.parse(text)
+    assert (instant.ms, str(instant)) == (ms, written)
+    assert Instant.parse(instant) == instant
+
+
+@given(st.integers(min_value=0, max_value=4_000_000_000_000))
+def test_every_instant_survives_being_written_and_read(ms: int) -> None:
+    assert Instant.parse(str(Instant(ms))) == Instant(ms)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "now", "2026-01-31", "2026-01-31T08:00:00", "2026-13-01T00:00:00Z", 1, None, True]
+)
+def test_what_names_no_moment_is_refused_with_a_remedy(value: object) -> None:
+    with pytest.raises(PydanticCustomError) as refused:
+        Instant.parse(value)
+    assert refused.value.context is not None
+    assert "RFC 3339" in refused.value.context["hint"]

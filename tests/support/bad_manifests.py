@@ -49,6 +49,7 @@ MAKER_MISTAKES = [
         "  minSpreadBps: {a: 1}", "spec.minSpreadBps", 9, "a mapping is not a decimal", id="mapping-for-number"
     ),
     pytest.param(f"  minSpreadBps: {'9' * 60}", "spec.minSpreadBps", 9, "not a decimal|digits", id="endless-number"),
+    pytest.param(f"  minSpreadBps: {2**63}", "spec.minSpreadBps", 9, "too many digits.*in quotes", id="beyond-64-bits"),
     pytest.param("  worstCaseMultiplier: 3", "spec.worstCaseMultiplier", 9, "must be at most 2", id="multiplier"),
     pytest.param("  nearLayers: 3.0", "spec.nearLayers", 9, "must be an integer", id="float-for-layers"),
     pytest.param('  nearLayers: "3"', "spec.nearLayers", 9, "must be an integer.*without quotes", id="text-for-layers"),

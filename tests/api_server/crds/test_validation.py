@@ -23,7 +23,7 @@ ITS_WORDS = {
     **dict.fromkeys(("float", "float-with-exponent", "very-small-float", "boolean-for-number"), TYPE),
     **dict.fromkeys(("endless-number", "text-for-layers", "duration-no-unit", "quoted-boolean"), TYPE),
     **dict.fromkeys(("one-is-no-boolean", "text-for-guards", "list-for-guards", "symbol-a-number"), TYPE),
-    "net-max-float": TYPE,
+    **dict.fromkeys(("net-max-float", "beyond-64-bits"), TYPE),
     **dict.fromkeys(("exponent-in-quotes", "leading-zero", "blank-in-number", "share-of-nothing"), PATTERN),
     **dict.fromkeys(("duration-fraction", "duration-of-two-units", "duration-with-blank", "account-name"), PATTERN),
     **dict.fromkeys(("symbol-in-small-letters", "symbol-with-slash", "address-with-password"), PATTERN),
