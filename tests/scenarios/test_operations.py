@@ -4,6 +4,8 @@ import random
 import signal
 
 import pytest
+from arena_worker import RECOVERS_WITHIN_S
+from phoenix_cli.local.layout import write_key
 from phoenix_coordination.state import Reason
 from phoenix_crds import Emergency
 from phoenix_crds.maker import Mode
@@ -161,6 +163,28 @@ async def test_a_key_that_the_exchange_denies_halts_the_account_until_a_person_h
         await account.resume(record.emergency.epoch, "anna")
     await arena.quoting(since=out)
     await arena.fill()
+    await arena.ends_in_order()
+
+
+async def test_a_key_is_replaced_under_a_quoting_worker_and_the_old_one_revoked(arena):
+    """As a Secret is rotated: no quote is withdrawn for it, and nothing is sent with the old key any more."""
+    worker, venue = arena.worker, arena.venue
+    token = (await worker.state()).token
+    cancelled = len(venue.cancelled)
+    arena.rest(resting=True)
+    fresh = venue.server.keys.issue(venue.account, "rotated", venue.server.clock.now_ms())
+    write_key(arena.directory.credentials("arena"), fresh.api_key, fresh.secret)
+    await arena.wait(lambda: worker.said("key replaced"), "the new key is used", RECOVERS_WITHIN_S)
+    assert venue.resting()
+    assert len(venue.cancelled) == cancelled, "its quotes rest as before"
+    del venue.server.keys._by_key[venue.api_key]
+    venue.api_key = fresh.api_key
+    arena.rest(resting=False)
+    mark = arena.mark
+    await arena.fill(count=2)
+    record = await arena.quoting(since=mark)
+    assert (record.token, record.emergency.level) == (token, "None")
+    assert not worker.said(fresh.secret)
     await arena.ends_in_order()
 
 

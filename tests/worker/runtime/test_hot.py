@@ -3,6 +3,7 @@ import asyncio
 import pytest
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_crds import read_account, read_maker, write_resolved
+from phoenix_worker.runtime.files import look
 from phoenix_worker.runtime.hot import HotParameters
 from phoenix_worker.runtime.resolve import resolve
 from phoenix_worker.runtime.resolved import NotValidatedError
@@ -11,12 +12,12 @@ from phoenix_worker.runtime.resolved import NotValidatedError
 class Watched:
     """The files under watch, and what was told about each change, in order."""
 
-    def __init__(self, files, instrument):
+    def __init__(self, files, instrument, started_with=None, seen=None):
         self.files = files
         self.instrument = instrument
         self.told = []
         self.changed = asyncio.Event()
-        self.hot = HotParameters(files.maker, files.account, files.resolve(), self.load)
+        self.hot = HotParameters(files.maker, files.account, started_with or files.resolve(), self.load, seen)
         self.task = asyncio.create_task(self.hot.watch(instrument, self.applied, self.refused))
 
     async def load(self, maker, account):
@@ -29,6 +30,10 @@ class Watched:
     def refused(self, problem):
         self.told.append(problem)
         self.changed.set()
+
+    async def end(self):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
 
     async def next(self):
         async with asyncio.timeout(20):
@@ -46,8 +51,7 @@ def _impatient(monkeypatch):
 async def watched(files, instrument):
     watched = Watched(files, instrument)
     yield watched
-    watched.task.cancel()
-    await asyncio.gather(watched.task, return_exceptions=True)
+    await watched.end()
 
 
 async def test_a_changed_parameter_is_in_force_without_a_restart(watched):
@@ -89,6 +93,41 @@ async def test_a_file_that_is_good_again_clears_the_refusal(watched):
     _, parameters = await watched.next()
     assert parameters.min_spread_bps == 6
     assert watched.hot.in_force.refused == ""
+
+
+async def test_a_generation_that_changes_alone_is_told(watched):
+    """As when somebody changes a field and changes it back."""
+    before = watched.hot.in_force
+    watched.files.edit(watched.files.maker, "  name: btcusdt\n", "  name: btcusdt\n  generation: 7\n")
+    await watched.next()
+    assert (watched.hot.in_force.hash, watched.hot.in_force.generation) == (before.hash, 7)
+
+
+async def test_what_changed_between_the_first_reading_and_the_watch_is_not_missed(files, instrument):
+    seen = look((files.maker, files.account))
+    started_with = files.resolve()
+    files.edit(files.maker, "minSpreadBps: 5", "minSpreadBps: 8")
+    watched = Watched(files, instrument, started_with, seen)
+    _, parameters = await watched.next()
+    assert parameters.min_spread_bps == 8
+    await watched.end()
+
+
+@pytest.mark.parametrize(
+    ("after", "bps", "refused"),
+    [pytest.param("minSpreadBps: 8", 8, False, id="good"), pytest.param("minSpreadBps: -8", 5, True, id="bad")],
+)
+async def test_what_changed_before_anybody_watched_is_caught_up_with_once(files, instrument, after, bps, refused):
+    watched = Watched(files, instrument)
+    await watched.end()
+    await watched.hot.catch_up(instrument, watched.applied, watched.refused)
+    assert watched.told == [], "nothing has changed"
+    files.edit(files.maker, "minSpreadBps: 5", after)
+    for _ in range(2):
+        await watched.hot.catch_up(instrument, watched.applied, watched.refused)
+    assert len(watched.told) == 1
+    in_force = watched.hot.in_force
+    assert (in_force.resolved.quoting.min_spread_bps, bool(in_force.refused)) == (bps, refused)
 
 
 async def test_the_accounts_switch_is_part_of_what_is_swapped(watched):
@@ -159,8 +198,7 @@ async def test_a_swapped_symbolic_link_is_a_change(tmp_path, files, instrument):
     _, parameters = await watched.next()
     assert parameters.paused
     assert len(watched.told) == 1
-    watched.task.cancel()
-    await asyncio.gather(watched.task, return_exceptions=True)
+    await watched.end()
 
 
 async def test_a_file_that_is_still_being_written_is_not_read(watched, monkeypatch):

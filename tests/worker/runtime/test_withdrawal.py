@@ -16,6 +16,7 @@ from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.steward import BORROWER
 from phoenix_coordination.state import Mode
 from phoenix_worker.core import liquidation
+from phoenix_worker.runtime import clearance
 from phoenix_worker.runtime import withdrawal as module
 from phoenix_worker.runtime.entrance import RefusedError
 from phoenix_worker.runtime.redaction import Redactor
@@ -68,9 +69,18 @@ class Maker:
         withdrawal = self.withdrawal(**how)
         return await withdrawal.run(), withdrawal.ending
 
-    async def waits(self) -> None:
-        """Until a withdrawal has said that it is not done yet."""
-        await self.world.until(lambda: any(event == "not withdrawn yet" for event, _ in self.world.log.said))
+    async def told(self, text: str) -> None:
+        """Until a withdrawal has said that it is not done yet, and why."""
+        await self.world.until(
+            lambda: any(event == "not withdrawn yet" and text in more["text"] for event, more in self.world.log.said)
+        )
+
+    async def ended_once_told(self, text: str, **how: Any) -> tuple[int, str]:
+        """As `withdraw`, ended by a signal as soon as it has said that."""
+        running = asyncio.create_task(self.withdraw(**how))
+        await self.told(text)
+        os.kill(os.getpid(), module.signal.SIGTERM)
+        return await running
 
 
 @pytest.fixture
@@ -141,7 +151,7 @@ async def test_a_leader_that_is_leaving_is_waited_for(world, maker):
     token = (await leader.hears(LeaseGranted)).token
     await world.order(SYMBOL, ours(token, 1), "0.5")
     running = asyncio.create_task(maker.withdraw())
-    await maker.waits()
+    await maker.told("holds its lease, and lives")
     assert world.ids(SYMBOL) == [ours(token, 1)], "whose leader lives is not touched"
     leader.coordinator.release()
     assert (await running)[0] == 0
@@ -183,11 +193,11 @@ async def test_a_symbol_is_never_taken_from_a_leader_that_lives(world, maker):
     token = (await leader.hears(LeaseGranted)).token
     await world.order(SYMBOL, ours(token, 1), "0.5")
     await world.buy(SYMBOL, "1.5")
-    status, said = await maker.withdraw(flatten=True, within_s=4)
+    status, said = await maker.ended_once_told("holds its lease, and lives", flatten=True)
     assert status == 1
     assert said == (
-        f"ETHUSDT is not withdrawn: not done within 4 s: maker-{SYMBOL} holds its lease, and lives: stop that worker "
-        "first; left: 1 order of ours, a position of 1.5"
+        f"ETHUSDT is not withdrawn: SIGTERM: maker-{SYMBOL} holds its lease, and lives: stop that worker first; "
+        "left: 1 order of ours, a position of 1.5"
     )
     assert world.ids(SYMBOL) == [ours(token, 1)]
     assert world.position(SYMBOL) > 0
@@ -195,9 +205,9 @@ async def test_a_symbol_is_never_taken_from_a_leader_that_lives(world, maker):
 
 
 async def test_an_exchange_that_cannot_be_reached_is_a_failure_that_says_what_may_be_left(maker):
-    status, said = await maker.withdraw(within_s=2, base_url="http://127.0.0.1:9")
+    status, said = await maker.withdraw(within_s=3, base_url="http://127.0.0.1:9")
     assert status == 1
-    assert said.startswith("ETHUSDT is not withdrawn: not done within 2 s: the account: cannot connect")
+    assert said.startswith("ETHUSDT is not withdrawn: not done within 3 s: the account: cannot connect")
     assert said.endswith(module.UNKNOWN)
     assert said.count("\n") == 0
 
@@ -205,18 +215,19 @@ async def test_an_exchange_that_cannot_be_reached_is_a_failure_that_says_what_ma
 async def test_orders_that_cannot_be_cancelled_are_a_failure_with_their_number(world, maker):
     await dead_maker(world)
     await world.fault({"kind": "reject", "code": -1000, "message": "no", "endpoint": "order.cancel"})
-    status, said = await maker.withdraw(within_s=8)
+    status, said = await maker.ended_once_told("orders of ours were cancelled, and stay")
     assert status == 1
     assert "orders of ours were cancelled, and stay" in said
     assert said.endswith("left: 2 orders of ours and 1 of others (web_person), no position")
 
 
-async def test_a_position_that_the_exchange_does_not_let_go_is_a_failure_with_its_words(world, maker):
+async def test_a_position_that_the_exchange_does_not_let_go_is_a_failure_with_its_words(world, maker, monkeypatch):
+    monkeypatch.setattr(clearance, "MOST_ORDERS", 1)
     await world.buy(SYMBOL, "1.5")
     await world.fault(
         {"kind": "reject", "code": -2022, "message": "ReduceOnly Order is rejected.", "endpoint": "order.place"}
     )
-    status, said = await maker.withdraw(flatten=True, within_s=9)
+    status, said = await maker.ended_once_told("the position is not closed yet", flatten=True)
     assert status == 1
     assert "the exchange refused its closing order: ReduceOnly Order is rejected. (-2022)" in said
     assert said.endswith("left: no order of ours, a position of 1.5")
@@ -226,7 +237,7 @@ async def test_without_redis_nothing_is_touched_and_what_rests_is_told(world, ma
     await dead_maker(world)
     left = world.ids(SYMBOL)
     await world.redis.kill()
-    status, said = await maker.withdraw(within_s=3)
+    status, said = await maker.ended_once_told("Redis cannot be reached")
     assert status == 1
     assert "Redis cannot be reached" in said
     assert said.endswith("left: 2 orders of ours and 1 of others (web_person), no position")
@@ -249,18 +260,6 @@ async def test_a_key_that_the_exchange_refuses_is_no_reason_to_go_on_asking(worl
     assert "-1022" in said
     assert world.api_key not in said
     assert "another-secret" not in said
-
-
-async def test_a_signal_ends_it_and_says_what_is_left(world, maker):
-    leader = await world.leader(SYMBOL)
-    await world.order(SYMBOL, ours((await leader.hears(LeaseGranted)).token, 1), "0.5")
-    running = asyncio.create_task(maker.withdraw())
-    await maker.waits()
-    os.kill(os.getpid(), module.signal.SIGTERM)
-    status, said = await running
-    assert status == 1
-    assert said.startswith("ETHUSDT is not withdrawn: SIGTERM: ")
-    assert said.endswith("left: 1 order of ours, no position")
 
 
 async def test_where_nobody_could_tell_our_orders_from_others_nothing_is_done(world, maker):

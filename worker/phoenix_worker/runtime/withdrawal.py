@@ -115,7 +115,7 @@ class Withdrawal:
         self._exchange: BinanceVenue | None = None
         self._until_s = 0.0
         self._problem = "the exchange has not answered"
-        self._hindered = ""
+        self._clearance: Clearance | None = None
         self.ending = ""
 
     async def run(self) -> int:
@@ -154,7 +154,9 @@ class Withdrawal:
             self.ending = f"{self._symbol} is withdrawn: {rest}"
             self._log.info("withdrawn", text=self.ending)
             return 0
-        self.ending = f"{self._symbol} is not withdrawn: {self._problem}; {await self._last_look()}"
+        hindered = self._clearance.hindered if self._clearance is not None else ""
+        why = "; ".join(filter(None, (self._problem, hindered)))
+        self.ending = f"{self._symbol} is not withdrawn: {why}; {await self._last_look()}"
         self._log.error("not withdrawn", text=self.ending)
         return 1
 
@@ -244,12 +246,13 @@ class Withdrawal:
             if not await tenure.take():
                 raise _NotYetError(_kept(sight))
             account = exchange.account
-            clearance = Clearance(tenure, care, account, self._installation, self._clock, self._log, "withdrawal")
+            place = (tenure, care, account, self._installation, self._clock, self._log)
+            clearance = self._clearance = Clearance(*place, "withdrawal")
             if not self._rehearsal and where.listed:
                 await self._clear(clearance)
             left = await self._left(exchange, where)
             if not self._rehearsal:
-                self._judge(left, clearance)
+                self._judge(left)
             if not await tenure.settle(await account.holdings(self._symbol if where.listed else "")):
                 raise LeaseLostError
             clearance.deadline_ns()  # to the end nobody else could begin here
@@ -263,13 +266,12 @@ class Withdrawal:
         if self._terms.flatten:
             await clearance.close(self._has_time, everybody=False)
 
-    def _judge(self, left: Left, clearance: Clearance) -> None:
+    def _judge(self, left: Left) -> None:
         """By what the exchange says last, not by what was done."""
         if left.ours:
             raise _NotYetError("orders of ours still rest")
         if self._terms.flatten and not left.flat:
-            self._hindered = clearance.hindered or self._hindered
-            raise _NotYetError(self._hindered or "the position is not closed yet")
+            raise _NotYetError("the position is not closed yet")
 
     def _has_time(self) -> bool:
         return asyncio.get_running_loop().time() < self._until_s - LAST_ORDER_S
