@@ -72,8 +72,6 @@ class Census:
 
     def namesakes(self, account: AccountResource) -> list[AccountResource]:
         """The other accounts that are the same one at the exchange."""
-        if not account.status.identity:
-            return []
         others = self._by_identity.get(account.status.identity, set())
         return [self._accounts[name] for name in others - {(account.meta.namespace, account.meta.name)}]
 
@@ -127,9 +125,9 @@ class Census:
         if before is None or after is None or _gist(before) != _gist(after):
             concerned.add(_account_key(name))
             concerned |= {_maker_key(maker) for maker in self._by_account.get(name, ())}
-        identities = {each.status.identity if each is not None else "" for each in (before, after)} - {""}
-        if len(identities) > 1 or before is None or after is None:
-            for other in {each for identity in identities for each in self._by_identity.get(identity, ())} - {name}:
+        was, now = (each.status.identity if each is not None else "" for each in (before, after))
+        if was != now:
+            for other in {name, *self._by_identity.get(was, ()), *self._by_identity.get(now, ())}:
                 concerned.add(_account_key(other))
                 concerned |= {_maker_key(maker) for maker in self._by_account.get(other, ())}
         return concerned
@@ -143,7 +141,8 @@ class Census:
             return None
         account = account_resource(manifest, before)
         self._accounts[name] = account
-        self._by_identity.setdefault(account.status.identity, set()).add(name)
+        if account.status.identity:
+            self._by_identity.setdefault(account.status.identity, set()).add(name)
         return account
 
     def _observe_rolling(self, maker: Name) -> None:

@@ -57,6 +57,7 @@ class PlayedCluster:
         self.nudges: list[tuple[str, str]] = []
         self._redis_url = redis_url
         self._client: ApiClient = server.client("player", "system:masters")
+        self._tests_client: ApiClient = server.client("player", "system:masters")
         self._workers: dict[str, Worker] = {}
         self._stop = threading.Event()
         self._paused = threading.Event()
@@ -71,6 +72,7 @@ class PlayedCluster:
         self._stop.set()
         self._thread.join(30)
         self._client.close()
+        self._tests_client.close()
         assert self.error is None, f"the played cluster broke: {self.error!r}"
 
     @contextlib.contextmanager
@@ -153,10 +155,13 @@ class PlayedCluster:
         path = f"/api/v1/namespaces/{self.namespace}/pods"
         made = self._client.create(path, {"metadata": meta, "spec": template["spec"]})
         if made.ok and self.ready:
-            self.set_ready(made.body["metadata"]["name"], ready=True)
+            self._say_ready(self._client, made.body["metadata"]["name"], ready=True)
 
     def set_ready(self, pod: str, *, ready: bool) -> None:
-        """As its kubelet would say."""
+        """As its kubelet would say. For tests."""
+        self._say_ready(self._tests_client, pod, ready=ready)
+
+    def _say_ready(self, client: ApiClient, pod: str, *, ready: bool) -> None:
         conditions = [
             {"type": "PodScheduled", "status": "True"},
             {"type": "Ready", "status": "True" if ready else "False"},
@@ -170,7 +175,7 @@ class PlayedCluster:
             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
         }
         status = {"phase": "Running", "conditions": conditions, "containerStatuses": [container]}
-        self._client.merge(f"/api/v1/namespaces/{self.namespace}/pods/{pod}/status", {"status": status})
+        client.merge(f"/api/v1/namespaces/{self.namespace}/pods/{pod}/status", {"status": status})
 
     def _delete_pod(self, pod: Object) -> None:
         self._client.delete(f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}")

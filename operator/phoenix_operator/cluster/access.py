@@ -7,6 +7,7 @@ from phoenix_operator.cluster.client import ClusterClient
 from phoenix_operator.cluster.resources import ACCESS_REVIEWS, WATCHED, Json, Resource
 
 _VERBS = ("list", "watch")
+_AT_ONCE = 4
 
 
 async def missing_rights(client: ClusterClient, namespace: str | None) -> str:
@@ -15,7 +16,8 @@ async def missing_rights(client: ClusterClient, namespace: str | None) -> str:
     Everybody who is authenticated may ask. Raises `ClusterFault`.
     """
     wanted = [(resource, verb) for resource in WATCHED for verb in _VERBS]
-    allowed = await asyncio.gather(*(_may(client, namespace, resource, verb) for resource, verb in wanted))
+    gate = asyncio.Semaphore(_AT_ONCE)
+    allowed = await asyncio.gather(*(_may(client, gate, namespace, resource, verb) for resource, verb in wanted))
     missing = [each for each, is_allowed in zip(wanted, allowed, strict=True) if not is_allowed]
     if not missing:
         return ""
@@ -23,7 +25,9 @@ async def missing_rights(client: ClusterClient, namespace: str | None) -> str:
     return f"RBAC does not let the operator see {where}: grant it {_told(missing)} there (deploy/ has all)"
 
 
-async def _may(client: ClusterClient, namespace: str | None, resource: Resource, verb: str) -> bool:
+async def _may(
+    client: ClusterClient, gate: asyncio.Semaphore, namespace: str | None, resource: Resource, verb: str
+) -> bool:
     attributes = {"verb": verb, "group": resource.group, "resource": resource.plural}
     if namespace:
         attributes["namespace"] = namespace
@@ -32,7 +36,8 @@ async def _may(client: ClusterClient, namespace: str | None, resource: Resource,
         "kind": ACCESS_REVIEWS.kind,
         "spec": {"resourceAttributes": attributes},
     }
-    told = await client.create(ACCESS_REVIEWS, None, review)
+    async with gate:  # a start is no reason for a burst
+        told = await client.create(ACCESS_REVIEWS, None, review)
     return bool(told["status"]["allowed"])
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+import yaml
 from api_client import Answer
 from api_server import ROOT, ApiServer
 from operator_process import OperatorProcess, grant, until, writes
@@ -12,8 +14,7 @@ from played_cluster import PlayedCluster
 from redis_process import RedisProcess
 
 GROUP = "/apis/phoenix.trading/v1alpha1"
-SHARED_NAMESPACES = 24
-"""For tests that leave their operator alone; each takes one."""
+CHILDREN = ("deployment", "configmap", "pod", "job", "budget", "event")
 
 Object = dict[str, Any]
 
@@ -45,13 +46,21 @@ class Place:
         self.server.admin.delete(self.path(kind, name)).expect()
 
     def _apply(self, plural: str, file: str, name: str, spec: dict[str, object]) -> None:
-        import yaml  # noqa: PLC0415 - only here
-
         manifest = yaml.safe_load((ROOT / "configs" / "cluster" / file).read_text())
         manifest["metadata"] = {"name": name, "namespace": self.namespace}
         manifest["spec"] |= spec
         path = f"{GROUP}/namespaces/{self.namespace}/{plural}/{name}"
         self.server.admin.apply(path, manifest, "kubectl", force="true").expect()
+
+    def clear(self) -> None:
+        """As if nothing had ever been here; a garbage collector does not run."""
+        for kind in ("maker", "account"):
+            for each in self.all(kind):
+                name = each["metadata"]["name"]
+                self.patch(kind, name, {"metadata": {"finalizers": None}})
+                self.server.admin.delete(self.path(kind, name))
+        for kind in CHILDREN:
+            self.server.admin.delete(self.path(kind)).expect()
 
     # -- seen ----------------------------------------------------------------------------------------
 
@@ -129,16 +138,17 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def free_namespaces(api_server: ApiServer) -> list[str]:
-    return [api_server.namespace("place") for _ in range(SHARED_NAMESPACES)]
+def shared_namespace(api_server: ApiServer) -> str:
+    namespace = api_server.namespace("shared")
+    grant(api_server, "operator", [namespace])
+    return namespace
 
 
 @pytest.fixture(scope="session")
 def shared_operator(
-    api_server: ApiServer, free_namespaces: list[str], redis_url: str, tmp_path_factory: pytest.TempPathFactory
+    api_server: ApiServer, shared_namespace: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
-    grant(api_server, "operator", free_namespaces)
-    operator = OperatorProcess(api_server, tmp_path_factory.mktemp("operator"), list(free_namespaces), redis_url)
+    operator = OperatorProcess(api_server, tmp_path_factory.mktemp("operator"), [shared_namespace], redis_url)
     operator.start().until_leading()
     yield operator
     assert operator.end() == 0
@@ -147,13 +157,23 @@ def shared_operator(
 
 @pytest.fixture
 def place(
-    api_server: ApiServer, free_namespaces: list[str], shared_operator: OperatorProcess, redis_url: str
+    api_server: ApiServer, shared_namespace: str, shared_operator: OperatorProcess, redis_url: str
 ) -> Iterator[Place]:
-    """A namespace that the shared operator watches."""
-    place = Place(api_server, free_namespaces.pop(), shared_operator.user, redis_url)
+    """The namespace that the shared operator watches, empty."""
+    place = Place(api_server, shared_namespace, shared_operator.user, redis_url)
     place.cluster.start()
     yield place
     place.cluster.close()
+    place.clear()
+    until("nothing is left", lambda: _left(shared_operator) == (0, 0))
+    client = redis.Redis.from_url(redis_url)
+    client.flushall()
+    client.close()
+
+
+def _left(operator: OperatorProcess) -> tuple[object, object]:
+    state = operator.state()
+    return state.get("makers"), state.get("accounts")
 
 
 @pytest.fixture

@@ -2,8 +2,11 @@
 
 import time
 
+import pytest
 from api_server import ApiServer
 from operator_process import until
+
+pytestmark = pytest.mark.timeout(240)  # the first test starts the API server
 
 
 def test_a_maker_comes_into_force_and_everybody_who_waits_for_ready_hears_it(place, api_server: ApiServer):
