@@ -69,8 +69,14 @@ class Object:
 def merged(under, over):
     """`over` wins; lists of named items merge by name, others are replaced."""
     if isinstance(under, dict) and isinstance(over, dict):
-        return {key: merged(under.get(key), over.get(key)) for key in [*under, *(key for key in over if key not in under)]}
-    if isinstance(under, list) and isinstance(over, list) and all(isinstance(each, dict) and "name" in each for each in [*under, *over]):
+        return {
+            key: merged(under.get(key), over.get(key)) for key in [*under, *(key for key in over if key not in under)]
+        }
+    if (
+        isinstance(under, list)
+        and isinstance(over, list)
+        and all(isinstance(each, dict) and "name" in each for each in [*under, *over])
+    ):
         by_name = {each["name"]: each for each in under}
         for each in over:
             by_name[each["name"]] = merged(by_name.get(each["name"]), each)
@@ -87,7 +93,11 @@ def without(foreign, wished):
             if rest not in (None, {}, []):
                 kept[key] = rest
         return kept
-    if isinstance(foreign, list) and isinstance(wished, list) and all(isinstance(each, dict) and "name" in each for each in [*foreign, *wished]):
+    if (
+        isinstance(foreign, list)
+        and isinstance(wished, list)
+        and all(isinstance(each, dict) and "name" in each for each in [*foreign, *wished])
+    ):
         ours = {each["name"] for each in wished}
         return [each for each in foreign if each["name"] not in ours]
     return None
@@ -167,32 +177,38 @@ class ModelCluster:
         if maker.spec is not None and maker.spec.account_ref in self.accounts:
             account = self._seen_account(maker.spec.account_ref)
         own = [pod for pod in self.pods.values() if pod.maker == name]
-        maps = [each for (kind, _), each in self.objects.items() if kind == "ConfigMap" and self._maker_of(each) == name]
+        maps = [
+            each for (kind, _), each in self.objects.items() if kind == "ConfigMap" and self._maker_of(each) == name
+        ]
         siblings = 0
         for other in self.makers:
             if other != name and maker.spec is not None and self._account_of(other) == maker.spec.account_ref:
                 siblings += self.is_rolling(other)
-        return MakerFacts(
-            maker=maker,
-            account=account,
-            now_ms=self.now_ms,
-            older_twin=older_twin(maker, [self._seen(each) for each in self.makers]),
-            rivals=tuple(self._rivals(name)),
-            foreign=self.foreign.get(name, ()),
-            deployment=self._child("Deployment", name),
-            config_maps=tuple(child(each.live) for each in maps),
-            budget=self._child("PodDisruptionBudget", name),
-            job=self._child("Job", f"{name}-withdraw"),
-            pods=tuple(pod.fact for pod in own if pod.component == Component.WORKER),
-            job_pods=tuple(pod.fact for pod in own if pod.component == Component.WITHDRAW),
-            records=tuple(record for pod in own if (record := pod.record(self)) is not None),
-            fleet_problem=self.fleet_problem,
-            siblings_rolling=siblings,
-            outage=self.outage,
-            namespace_terminating=self.namespace_terminating,
-            restart=self.restarts.get(name),
-            fault="",
-        ) if meta else None
+        return (
+            MakerFacts(
+                maker=maker,
+                account=account,
+                now_ms=self.now_ms,
+                older_twin=older_twin(maker, [self._seen(each) for each in self.makers]),
+                rivals=tuple(self._rivals(name)),
+                foreign=self.foreign.get(name, ()),
+                deployment=self._child("Deployment", name),
+                config_maps=tuple(child(each.live) for each in maps),
+                budget=self._child("PodDisruptionBudget", name),
+                job=self._child("Job", f"{name}-withdraw"),
+                pods=tuple(pod.fact for pod in own if pod.component == Component.WORKER),
+                job_pods=tuple(pod.fact for pod in own if pod.component == Component.WITHDRAW),
+                records=tuple(record for pod in own if (record := pod.record(self)) is not None),
+                fleet_problem=self.fleet_problem,
+                siblings_rolling=siblings,
+                outage=self.outage,
+                namespace_terminating=self.namespace_terminating,
+                restart=self.restarts.get(name),
+                fault="",
+            )
+            if meta
+            else None
+        )
 
     def reconcile(self, name: str):
         """Plans for one maker and carries the plan out."""
@@ -497,7 +513,11 @@ class ModelCluster:
     def _rivals(self, name: str) -> list[str]:
         spec = self.makers[name].ours["spec"]
         market = spec.get("accountRef", "default"), spec.get("symbol")
-        return [pod.name for pod in self.pods.values() if pod.market == market and pod.maker != name and pod.phase != "finished"]
+        return [
+            pod.name
+            for pod in self.pods.values()
+            if pod.market == market and pod.maker != name and pod.phase != "finished"
+        ]
 
 
 @dataclass
@@ -524,7 +544,13 @@ class Pod:
     @property
     def fact(self):
         running = self.phase in ("starting", "running")
-        state = {"running": {}} if running else {"terminated": {"message": self.last_words}} if self.phase == "finished" else {}
+        state = (
+            {"running": {}}
+            if running
+            else {"terminated": {"message": self.last_words}}
+            if self.phase == "finished"
+            else {}
+        )
         labels = {
             Label.TEMPLATE.value: self.template,
             Label.COMPONENT.value: self.component.value,
