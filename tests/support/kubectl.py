@@ -19,9 +19,9 @@ class KubectlError(AssertionError):
 
 
 class Kubectl:
-    """One cluster, by its kubeconfig. `namespace` is where names without one are looked for."""
+    """One cluster, by its kubeconfig. `namespace` is where everything is, "" where objects say so themselves."""
 
-    def __init__(self, kubeconfig: str, namespace: str = "default") -> None:
+    def __init__(self, kubeconfig: str, namespace: str = "") -> None:
         program = shutil.which("kubectl")
         assert program is not None, "no kubectl on PATH"
         self._program = program
@@ -46,7 +46,7 @@ class Kubectl:
 
     def _run(self, arguments: Iterable[str], stdin: str | None, timeout_s: float) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [self._program, f"--namespace={self.namespace}", *arguments],
+            [self._program, *([f"--namespace={self.namespace}"] if self.namespace else []), *arguments],
             input=stdin,
             capture_output=True,
             text=True,
