@@ -113,6 +113,7 @@ class ApiServer:
         self._port, self._etcd_port, self._peer_port = _free_ports(3)
         self._etcd: Leashed | None = None
         self._api: Leashed | None = None
+        self._clients: dict[tuple[str, tuple[str, ...]], ApiClient] = {}
         self.admin = self.client("admin", "system:masters")
         self.admin_kubeconfig = self.kubeconfig_for("admin", "system:masters")
 
@@ -143,8 +144,11 @@ class ApiServer:
 
     def client(self, user: str, *groups: str) -> ApiClient:
         """REST as a user; nobody knows it until a binding names it (the group `system:masters` may do everything)."""
-        certificate, key = self._authority.client(user, groups)
-        return ApiClient("127.0.0.1", self._port, self._authority.certificate, certificate, key)
+        who = (user, groups)
+        if who not in self._clients:
+            signed = self._authority.client(user, groups)
+            self._clients[who] = ApiClient("127.0.0.1", self._port, self._authority.certificate, *signed)
+        return self._clients[who]
 
     def kubeconfig_for(self, user: str, *groups: str) -> Path:
         """As `client`, as a file for kubectl and for client libraries."""
@@ -292,7 +296,8 @@ class ApiServer:
             self._api.signal(signal.SIGCONT)
 
     def close(self) -> None:
-        self.admin.close()
+        for client in self._clients.values():
+            client.close()
         self.stop_api_server()
         if self._etcd is not None:
             self._etcd.end()
