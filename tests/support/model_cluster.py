@@ -317,7 +317,7 @@ class ModelCluster:
             if kind == "Deployment":
                 moved |= self._control_deployment(name, each)
             elif kind == "Job":
-                moved |= self._control_job(name, each)
+                moved |= self._control_job(each)
         for pod in list(self.pods.values()):
             moved |= pod.advance(self)
         return moved
@@ -365,7 +365,7 @@ class ModelCluster:
             return True
         return moved
 
-    def _control_job(self, name: str, job: Object) -> bool:
+    def _control_job(self, job: Object) -> bool:
         if job.status:
             return False
         maker = self._maker_of(job)
@@ -481,7 +481,8 @@ class ModelCluster:
                 assert template not in used, f"{delete.name} is read by a pod"
             if delete.kind == "Pod":
                 judged = facts.restart
-                assert judged is not None and judged.holder.startswith(delete.uid), f"{delete.name} dies for no reason"
+                assert judged is not None, f"{delete.name} dies for no reason"
+                assert judged.holder.startswith(delete.uid), f"{delete.name} dies for another's reason"
         if facts.maker.meta.deleting:
             made = {apply.kind for apply in plan.apply}
             assert not made & {"Deployment", "PodDisruptionBudget"}, f"{made} of a maker that is deleted"
@@ -540,6 +541,7 @@ class Pod:
     reads: tuple | None = None
     started_with: tuple | None = None
     nudged: str = ""
+    hashed: tuple | None = None
 
     @property
     def fact(self):
@@ -608,7 +610,7 @@ class Pod:
     def record(self, cluster: ModelCluster):
         if self.phase not in ("starting", "running") or self.component is not Component.WORKER or cluster.fleet_problem:
             return None
-        maker, account = self.reads
+        maker, _ = self.reads
         running = self.phase == "running"
         leads = running and self._leads(cluster)
         paused = maker.spec.paused
@@ -623,11 +625,14 @@ class Pod:
             ready=self.ready,
             reason=reason if running else Reason.STARTING,
             reasons_not_ready=[] if running else [Reason.STARTING],
-            configuration=Configuration(
-                hash=resolved_hash(maker.spec, account.spec), generation=maker.metadata.generation or 0
-            ),
+            configuration=Configuration(hash=self._hash(), generation=maker.metadata.generation or 0),
             emergency=EmergencyState(),
         )
+
+    def _hash(self) -> str:
+        if self.hashed is None or self.hashed[0] is not self.reads:
+            self.hashed = self.reads, resolved_hash(self.reads[0].spec, self.reads[1].spec)
+        return self.hashed[1]
 
     def _leads(self, cluster: ModelCluster) -> bool:
         """The lease: of one market's ready pods the oldest that does not drain."""

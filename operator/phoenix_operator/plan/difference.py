@@ -6,7 +6,7 @@ position. What we wished once and wish no longer shows by the digest of the whol
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -36,12 +36,10 @@ def difference(wished: Mapping[str, Any], live: Manifest) -> str:
 
 
 def _of(wished: object, live: object, path: str) -> str:
-    if isinstance(wished, Mapping):
-        return _of_mapping(wished, live, path) if isinstance(live, Mapping) else _told(path, wished, live)
-    if isinstance(wished, Sequence) and not isinstance(wished, str):
-        if not isinstance(live, Sequence) or isinstance(live, str):
-            return _told(path, wished, live)
-        return _of_list(wished, live, path)
+    if isinstance(wished, dict):
+        return _of_mapping(wished, live, path) if isinstance(live, dict) else _told(path, wished, live)
+    if isinstance(wished, list):
+        return _of_list(wished, live, path) if isinstance(live, list) else _told(path, wished, live)
     # bool is an int in Python, and never in JSON.
     same = wished == live and isinstance(wished, bool) == isinstance(live, bool)
     return "" if same else _told(path, wished, live)
@@ -58,14 +56,14 @@ def _of_mapping(wished: Mapping[str, Any], live: Mapping[str, Any], path: str) -
     return ""
 
 
-def _of_list(wished: Sequence[Any], live: Sequence[Any], path: str) -> str:
+def _of_list(wished: list[Any], live: list[Any], path: str) -> str:
     key = _merge_key(wished)
     if key is None:
         if len(wished) != len(live):
             return _told(path, wished, live)
         pairs = zip(range(len(wished)), wished, live, strict=True)
         return next((found for at, one, other in pairs if (found := _of(one, other, f"{path}[{at}]"))), "")
-    by_key = {each.get(key): each for each in live if isinstance(each, Mapping)}
+    by_key = {each.get(key): each for each in live if isinstance(each, dict)}
     for each in wished:
         inner = f"{path}[{each[key]}]"
         if each[key] not in by_key:
@@ -76,8 +74,8 @@ def _of_list(wished: Sequence[Any], live: Sequence[Any], path: str) -> str:
     return ""
 
 
-def _merge_key(wished: Sequence[Any]) -> str | None:
-    if not wished or not all(isinstance(each, Mapping) for each in wished):
+def _merge_key(wished: list[Any]) -> str | None:
+    if not wished or not all(isinstance(each, dict) for each in wished):
         return None
     return next((key for key in _KEYS if all(key in each for each in wished)), None)
 
@@ -89,9 +87,9 @@ def _told(path: str, wished: object, live: object) -> str:
 
 
 def _short(value: object) -> str:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return "a mapping"
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, list):
         return f"a list of {len(value)}"
     text = str(value)
     return text if len(text) <= 60 and "\n" not in text else f"a text of {len(text)} characters"

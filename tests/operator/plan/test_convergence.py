@@ -6,6 +6,7 @@ started for one symbol, too many rolls, a ConfigMap taken from a pod) the model 
 
 import copy
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -201,7 +202,8 @@ def check_at_rest(cluster):
         assert ("Job", f"{name}-withdraw") not in cluster.objects
 
 
+pytestmark = pytest.mark.timeout(300)
 TestAnyHistory = AnyHistory.TestCase
 TestAnyHistory.settings = settings(
-    max_examples=30, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=20, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -1,6 +1,7 @@
 """A maker's whole life in the model of a cluster: what people do, and what is there in the end."""
 
 import copy
+import itertools
 
 import pytest
 from manifests_of import account_manifest, maker_manifest
@@ -57,14 +58,14 @@ def test_a_hot_change_reaches_the_same_pod_by_its_config_map_and_one_nudge(quoti
 
 def test_a_worker_that_does_not_hear_a_nudge_is_nudged_again_ever_more_seldom(quoting):
     (pod,) = quoting.workers_of("btcusdt")
-    pod.advance = lambda cluster: False
+    pod.advance = lambda _: False
     quoting.change("MarketMaker", "btcusdt", minSpreadBps="7")
     at = []
     for _ in range(400):
         if any(Annotation.NUDGE.value in each for each in quoting.writes[-quoting.round() or len(quoting.writes) :]):
             at.append(quoting.now_ms)
         quoting.step(500)
-    waits = [later - earlier for earlier, later in zip(at, at[1:], strict=False)]
+    waits = [later - earlier for earlier, later in itertools.pairwise(at)]
     assert waits[:4] == [1000, 2000, 4000, 8000]
     assert quoting.condition("btcusdt", "Ready") == ("False", "Applying")
 
@@ -136,6 +137,22 @@ def test_of_two_makers_of_one_symbol_the_older_trades_and_the_younger_has_no_pod
     quoting.settle()
     assert len(quoting.workers_of("second")) == 1
     assert quoting.condition("second", "SymbolConflict") == ("", "")
+
+
+def test_a_younger_maker_waits_until_the_pods_that_the_older_one_left_on_a_lost_node_have_gone(quoting):
+    (pod,) = quoting.workers_of("btcusdt")
+    quoting.lost_nodes.add(pod.name)
+    quoting.step(10_000)
+    quoting.put(maker_manifest("second"))
+    quoting.delete("MarketMaker", "btcusdt")
+    quoting.settle()
+    quoting.step(90_000)
+    quoting.settle()
+    assert list(quoting.makers) == ["second"]
+    assert quoting.condition("second", "Ready") == ("False", "SymbolOccupied")
+    quoting.lost_nodes.clear()
+    quoting.settle()
+    assert quoting.condition("second", "Quoting") == ("True", "Quoting")
 
 
 def test_an_account_that_comes_later_is_waited_for():
