@@ -151,14 +151,12 @@ async def test_stop_raises_the_switch_says_how_to_lift_it_and_holds_the_workers_
 )
 async def test_a_stop_outlives_what_happens_to_redis_and_to_a_worker(options, fault, told):
     faults = tuple(map(parse_fault, ("stop@1s", fault, "kill@4s")))
-    output = Until(READY, after="worker was ended by SIGKILL")
+    of_a_worker = "emergency Halt fault of the demo"
+    output = Until(of_a_worker, after="worker was ended by SIGKILL")
     report, _ = await demo(replace(options, faults=faults), output)
     assert output.said(told)
     assert report.account.emergency.level == "Halt"
-    assert output.lines.index("BTCUSDT emergency Halt fault of the demo") < len(output.lines) - 1
-    assert [line for line in output.lines if "BTCUSDT emergency" in line][
-        -1
-    ] == "BTCUSDT emergency Halt fault of the demo"
+    assert [line for line in output.lines if "BTCUSDT emergency" in line][-1] == f"BTCUSDT {of_a_worker}"
 
 
 async def test_a_worker_that_cannot_start_ends_the_run_with_its_own_words(options, monkeypatch):
