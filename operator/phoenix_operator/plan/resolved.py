@@ -108,13 +108,18 @@ def _resolve(made_of: "_MadeOf") -> Resolved:
 
 
 def at_stage(spec: MarketMakerSpec, stage: RampStage) -> MarketMakerSpec:
-    """The stage's capital, and netMax by its share of `risk.capital`, rounded down."""
+    """The stage's capital, and netMax by its share of `risk.capital`, rounded down. No worker is told of the ramp."""
     whole = spec.risk.capital
     if whole is None or stage.capital >= whole:
-        return spec
+        return spec.model_copy(update={"ramp": None})
     net_max = (spec.net_max * stage.capital / whole).quantize(_DIGITS, ROUND_DOWN)
     risk = spec.risk.model_copy(update={"capital": stage.capital})
-    return spec.model_copy(update={"net_max": max(net_max, _DIGITS), "risk": risk})
+    return _limited(spec.model_copy(update={"risk": risk, "ramp": None}), max(net_max, _DIGITS))
+
+
+def _limited(spec: MarketMakerSpec, net_max: Decimal) -> MarketMakerSpec:
+    """With another netMax, which no single order exceeds."""
+    return spec.model_copy(update={"net_max": net_max, "base_size": min(spec.base_size, net_max)})
 
 
 def _admitted(spec: MarketMakerSpec, account: TradingAccountSpec) -> tuple[MarketMakerSpec, TradingAccountSpec]:
@@ -129,7 +134,7 @@ def _admitted(spec: MarketMakerSpec, account: TradingAccountSpec) -> tuple[Marke
         limits = account.limits.model_copy(update={"maker_net_max": listed})
         return spec.model_copy(update={"paused": True}), account.model_copy(update={"limits": limits})
     if spec.net_max > most:
-        return spec.model_copy(update={"net_max": most}), account
+        return _limited(spec, most), account
     return spec, account
 
 
