@@ -7,7 +7,7 @@ from phoenix_crds.account import TradingAccount
 from phoenix_crds.fields import declared
 from phoenix_crds.maker import MarketMaker
 from phoenix_crds.metadata import API_VERSION, ObjectMeta
-from phoenix_crds.schema import Schema, schema_of
+from phoenix_crds.schema import Schema, prose, schema_of
 
 GROUP, VERSION = API_VERSION.split("/")
 CATEGORY = "trading"
@@ -124,7 +124,7 @@ def custom_resource_definition(definition: Definition) -> dict[str, Any]:
 
 def _root(definition: Definition) -> Schema:
     model = definition.model
-    schema = schema_of(model, " ".join((model.__doc__ or "").split()))
+    schema = schema_of(model, prose(model))
     properties: Schema = schema["properties"]
     (name,) = (field for field in declared(ObjectMeta) if field.name == "name")
     least, most = name.shape.length

@@ -9,7 +9,7 @@ from phoenix_crds.fields import Declared, Kind, Shape, declared
 from phoenix_crds.metadata import API_VERSION
 from phoenix_crds.parameters import TradingParameters
 from phoenix_crds.rules import Resource
-from phoenix_crds.schema import span
+from phoenix_crds.schema import prose, span
 from phoenix_crds.status import Observed
 
 _HEAD = f"""\
@@ -22,6 +22,9 @@ A **decimal** is an integer or a quoted decimal number (`12`, `"0.5"`), never a 
 exact. A **duration** is one integer and one of `ms`, `s`, `m`, `h` (`500ms`, `1m`). A **loss** is an amount of the
 quote asset or a share (`50`, `"5%"`). What has no default and is not required may be left out. Fields are added or
 deprecated, never renamed or given another default within a version.
+
+The API server holds every manifest to this and says what to do. A field that it does not know it refuses where it is
+asked to (`kubectl`, every server-side apply), and else drops with a warning (Helm 3): `phoenix check -f` finds those.
 """
 
 _WRITTEN = {
@@ -44,7 +47,7 @@ def _of_kind(definition: Definition) -> Iterator[str]:
     yield f"## {definition.kind}"
     yield ""
     yield (
-        f"{_prose(model)} `kubectl get {definition.short}` (or `{definition.plural}`; `kubectl get {CATEGORY}` for"
+        f"{prose(model)} `kubectl get {definition.short}` (or `{definition.plural}`; `kubectl get {CATEGORY}` for"
         f" all). A name has at most 52 lower-case letters, digits and `-`. Field selectors: "
         f"{', '.join(f'`{path[1:]}`' for path in definition.selectable)}."
     )
@@ -59,7 +62,7 @@ def _block(kind: str, path: str, model: type[BaseModel]) -> Iterator[str]:
     fields = list(declared(model))
     yield f"### {kind} {path}"
     yield ""
-    yield _prose(model)
+    yield prose(model)
     yield ""
     if issubclass(model, Observed):
         yield "| field | type | what |"
@@ -111,10 +114,6 @@ def _type(shape: Shape) -> str:
             return f"map of {_type(shape.items)}"
         case kind:
             return _WRITTEN[kind]
-
-
-def _prose(model: type[BaseModel]) -> str:
-    return " ".join((model.__doc__ or "").split())
 
 
 def _cell(text: str) -> str:

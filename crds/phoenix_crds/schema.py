@@ -18,6 +18,8 @@ from phoenix_crds.values import DECIMAL, DURATION, LONGEST_DECIMAL, LONGEST_DURA
 
 Schema = dict[str, Any]
 
+# How a value is written whose OpenAPI type says nothing (`kubectl explain` calls it an Object).
+_FORMS = {Kind.DECIMAL: 'Decimal ("0.5", 12).', Kind.LOSS: 'Loss (50, "5%").'}
 _COUNTED = {Kind.TEXT: "characters", Kind.LIST: "items", Kind.MAP: "entries"}
 
 
@@ -38,11 +40,18 @@ def schema_of(model: type[BaseModel], description: str) -> Schema:
     return schema
 
 
+def prose(model: type[BaseModel]) -> str:
+    """The docstring of a block on one line."""
+    return " ".join((model.__doc__ or "").split())
+
+
 def explained(field: Declared) -> str:
-    """The description of a field with its unit and range, which `kubectl explain` does not show otherwise."""
+    """The description of a field with its form, unit and range, which `kubectl explain` does not show otherwise."""
     shape = field.shape
-    unit = "" if "Unit: " in field.description or not shape.unit else f" Unit: {shape.unit}."
-    return f"{field.description}{unit}{f' Range: {span(shape)}.' if span(shape) else ''}"
+    form = _FORMS.get(shape.kind, "")
+    unit = "" if "Unit: " in field.description or not shape.unit else f"Unit: {shape.unit}."
+    reach = f"Range: {span(shape)}." if span(shape) else ""
+    return " ".join(filter(None, (field.description, form, unit, reach)))
 
 
 def span(shape: Shape) -> str:
@@ -70,7 +79,7 @@ def _property(field: Declared, *, defaulted: bool) -> Schema:
 def _schema(shape: Shape, description: str, about: str) -> Schema:
     """`about`: what the field is, for the messages of its rules."""
     if shape.model is not None:
-        return schema_of(shape.model, description)
+        return schema_of(shape.model, description or prose(shape.model))
     schema: Schema = {"description": description} if description else {}
     schema |= _plain(shape, about)
     rules = [{"rule": rule, "message": message} for rule, message in _rules(shape, about)]

@@ -76,6 +76,19 @@ def test_a_definition_is_structural_and_every_field_is_described(definition: Def
             assert {"enum", "maxLength"} & set(schema), f"{path}: rules over it need its longest"
 
 
+def _empty(value: Any, path: str = "") -> list[str]:
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    nothing = [path] if value is None or value in ("", [], {}) else []
+    return nothing + [each for name, inner in inside for each in _empty(inner, f"{path}.{name}")]
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda each: each.short)
+def test_nothing_in_a_definition_is_empty(definition: Definition) -> None:
+    """The server drops what is empty, and who applies the file again would see a difference for ever."""
+    found = _empty(custom_resource_definition(definition))
+    assert [path for path in found if not path.endswith(".subresources.status")] == []
+
+
 def _fields(model: type[BaseModel], path: str) -> list[tuple[str, Shape, Any]]:
     found = []
     for field in declared(model):

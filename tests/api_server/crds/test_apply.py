@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from api_server import ApiServer
+from api_server import CRDS, ApiServer
 from bad_manifests import ACCOUNT, MAKER
 
 Where = Callable[[str], str]
@@ -65,6 +65,20 @@ def test_applying_again_changes_nothing(
     after = stored(kind)
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"], "not even written"
     assert after["metadata"]["generation"] == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_applying_the_definitions_again_changes_nothing(api_server: ApiServer, way: tuple[str, ...]) -> None:
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    told = ("apply", *way, "--force-conflicts" if way else "--server-side=false", "-f", str(CRDS))
+    api_server.kubectl(*told)
+    before = {each["metadata"]["name"]: each["metadata"] for each in api_server.admin.get(path).expect()["items"]}
+    said = api_server.kubectl(*told).stdout
+    after = {each["metadata"]["name"]: each["metadata"] for each in api_server.admin.get(path).expect()["items"]}
+    assert {name: each["resourceVersion"] for name, each in after.items()} == {
+        name: each["resourceVersion"] for name, each in before.items()
+    }
+    assert way or said.count("unchanged") == len(after)
 
 
 def test_a_defaulted_field_has_no_owner_so_that_nobody_fights_over_it(api_server: ApiServer, path: Where) -> None:

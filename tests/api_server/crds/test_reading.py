@@ -52,7 +52,9 @@ def test_the_server_finds_nothing_wrong_with_a_definition(api_server: ApiServer,
     [
         pytest.param("mm", "One symbol, traded by one worker at a time", id="kind"),
         pytest.param("mm.spec", "worstCaseMultiplier", id="spec"),
-        pytest.param("mm.spec.guards.pinRatio", "Unit: ratio. Range: above 0, below 2.", id="decimal"),
+        pytest.param(
+            "mm.spec.guards.pinRatio", 'Decimal ("0.5", 12). Unit: ratio. Range: above 0, below 2.', id="decimal"
+        ),
         pytest.param("mm.spec.grinding.interval", "Range: 30s to 24h.", id="duration"),
         pytest.param("mm.spec.mode", "ENUM:\n    DryRun\n    Live", id="choice"),
         pytest.param("mm.spec.ramp.stages.lossMax", "a share of this stage's capital", id="list"),
