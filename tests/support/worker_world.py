@@ -48,7 +48,7 @@ class Process:
 
     async def end(self):
         """Exit status, after everything that was said has been read."""
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(60):
             out, err = await self.process.communicate()
         self.lines += out.decode().splitlines()
         self.errors = err.decode()
@@ -67,14 +67,18 @@ class World:
         self.identity = identity
 
     async def worker(self, redis="", program=("-m", "phoenix_worker"), **env):
-        worker = await self.processes(
+        """One that serves its probes, and where."""
+        worker = await self.launch(redis, program, **env)
+        port = (await worker.line(lambda text: '"listening"' in text))["port"]
+        return worker, f"http://127.0.0.1:{port}"
+
+    async def launch(self, redis="", program=("-m", "phoenix_worker"), **env):
+        return await self.processes(
             *(*program, "--maker", str(self.files.maker), "--account", str(self.files.account)),
             *("--credentials", str(self.credentials), "--redis", redis or self.redis.url),
             *("--state-dir", str(self.state), "--http", "127.0.0.1:0"),
             **env,
         )
-        port = (await worker.line(lambda text: '"listening"' in text))["port"]
-        return worker, f"http://127.0.0.1:{port}"
 
 
 async def state_of(url, wanted):

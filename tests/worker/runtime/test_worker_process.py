@@ -94,6 +94,44 @@ def test_a_usage_that_is_wrong_ends_with_2(capsys):
     assert "usage: phoenix worker" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        pytest.param(["--flatten"], "--flatten is for --withdraw: a worker quotes", id="what a worker never does"),
+        pytest.param(["--deadline", "9s"], "--deadline is for --withdraw: a worker quotes", id="a deadline for ever"),
+        pytest.param(["--withdraw", "--deadline", "9"], "'9' is no time: write for example 90s or 2m", id="no unit"),
+        pytest.param(["--withdraw", "--deadline", "0s"], "'0s' is no time", id="no time at all"),
+    ],
+)
+def test_options_of_a_withdrawal_that_make_no_sense_are_a_wrong_usage(refused, more, says):
+    with pytest.raises(SystemExit) as ended:
+        program.main([text for pair in refused.arguments.items() for text in pair] + more)
+    assert ended.value.code == 2
+    assert says in refused.capfd.readouterr().err
+
+
+@pytest.mark.scenario
+async def test_a_withdrawal_leaves_its_last_words_whichever_way_it_went(world, tmp_path):
+    """The first waits for a worker that quotes, the second finds it gone."""
+    words = tmp_path / "termination-log"
+    words.touch()
+    told = f"import pathlib, phoenix_worker.__main__ as m; m.TERMINATION_LOG = pathlib.Path({str(words)!r}); "
+    withdraw = ("-c", f"import sys; {told}sys.exit(m.main([*sys.argv[1:], '--withdraw', '--deadline', '6s']))")
+    worker, url = await world.worker()
+    await state_of(url, lambda record: record.quotes.bids)
+    withdrawing = await world.launch(program=withdraw)
+    assert await withdrawing.end() == 1
+    said = words.read_text()
+    assert said.startswith("BTCUSDT is not withdrawn: not done within 6 s: ")
+    assert withdrawing.errors == f"phoenix worker: {said}\n"
+    worker.process.send_signal(signal.SIGTERM)
+    assert await worker.end() == 0
+    withdrawing = await world.launch(program=withdraw)
+    assert await withdrawing.end() == 0, withdrawing.errors
+    assert words.read_text().startswith("BTCUSDT is withdrawn: no order of ours, ")
+    assert withdrawing.errors == ""
+
+
 def test_help_shows_an_example(capsys):
     with pytest.raises(SystemExit) as ended:
         program.main(["--help"])
