@@ -3,7 +3,8 @@
     stale      unready because the price is stale or the book broken (one causes the other while a worker heals itself)
     due        stale for `restart_after`, and the maker's back-off has passed: 1, 2, 4 … times that, at most an hour
     outage     more than `outage_threshold` of the venue's symbols are stale, at least two of them; or a worker says
-               that a fresh connection is silent too. Then the cause is upstream and nobody is restarted
+               that a fresh connection is silent too. Then the cause is upstream and nobody is restarted; after it
+               symbols come back one by one, so who is still stale has all of `restart_after` again
 
 Of one account one worker is replaced at a time, the longest stale first, and the next only when that maker is ready
 again or has had `restart_after` to become so. A symbol that another worker of its maker serves is not stale.
@@ -47,7 +48,7 @@ class MakerHistory(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """By maker, and since when each holder has been stale without a break."""
+    """By maker, and since when each holder has been stale without a break (or without an outage, if that is later)."""
 
     makers: Mapping[str, MakerHistory] = {}
     stale_since_ms: Mapping[str, int] = {}
@@ -127,7 +128,8 @@ def plan_restarts(records: Sequence[StateRecord], history: History, now_ms: int,
                 record.account, before.restarts + 1, now_ms, awaiting_ready=True, total=before.total + 1
             )
     restarts = [one for one in judged if one.verdict is Verdict.RESTART]
-    return Plan(restarts, judged, outage, History(makers, since))
+    counted_from = since if outage is None else dict.fromkeys(since, now_ms)
+    return Plan(restarts, judged, outage, History(makers, counted_from))
 
 
 def maker_of(record: StateRecord) -> str:

@@ -183,11 +183,14 @@ def test_a_silent_fresh_connection_is_an_outage_whatever_the_share(fleet, record
     assert "silent" in plan.outage.text
 
 
-def test_after_an_outage_who_is_still_stale_is_restarted(fleet, record):
+def test_after_an_outage_who_stays_stale_is_restarted_and_who_is_a_moment_later_than_others_is_not(fleet, record):
     out = record("btc", stale=True), record("eth", stale=True)
     fleet.at(0, *out)
     fleet.at(5 * MINUTE, *out)
-    assert fleet.restarted(5 * MINUTE + 1000, record("btc", stale=True), record("eth")) == ["btc-1"]
+    one_is_back = record("btc", stale=True), record("eth")
+    assert fleet.restarted(5 * MINUTE + 1000, *one_is_back) == []
+    assert fleet.restarted(6 * MINUTE - 1, *one_is_back) == []
+    assert fleet.restarted(6 * MINUTE, *one_is_back) == ["btc-1"]
 
 
 def test_where_another_worker_of_the_maker_is_ready_only_the_stale_one_goes(fleet, record):
