@@ -1,0 +1,386 @@
+"""One maker in each situation: what is done, and what its status says."""
+
+import msgspec
+import pytest
+from phoenix_coordination.state import Configuration, EmergencyState, Halt, Mode, Reason, Role
+from phoenix_operator.names import Component
+from phoenix_operator.plan.facts import PodFact
+from phoenix_operator.plan.maker import plan_maker
+from phoenix_operator.plan.observed import account_resource, child, maker_resource
+from phoenix_operator.plan.outcome import Situation
+from phoenix_operator.plan.restarts import Judged, MakerHistory, Verdict
+from phoenix_operator.settings import Settings
+
+NOW_MS = 1_790_000_000_000
+POD_UID = "0a000000-0000-4000-8000-000000000001"
+
+
+def condition(plan, facts, type_):
+    held = (plan.status or facts.maker.status).conditions
+    return next(((each.status, each.reason) for each in held if each.type == type_), None)
+
+
+def carried_out(facts, plan, later_ms=0):
+    """The same facts with the status that a plan wanted."""
+    status = plan.status or facts.maker.status
+    maker = msgspec.structs.replace(facts.maker, status=status)
+    return msgspec.structs.replace(facts, maker=maker, now_ms=facts.now_ms + later_ms)
+
+
+def with_record(facts, **changes):
+    return msgspec.structs.replace(facts, records=(msgspec.structs.replace(facts.records[0], **changes),))
+
+
+@pytest.fixture
+def invalid():
+    manifest = {
+        "apiVersion": "phoenix.trading/v1alpha1",
+        "kind": "MarketMaker",
+        "metadata": {"name": "btcusdt", "namespace": "trading", "uid": "uid-btcusdt", "generation": 2},
+        "spec": {"symbol": "btc"},
+    }
+    return maker_resource(manifest)
+
+
+SITUATIONS = [
+    ({}, Situation.STEADY, ("True", "InForce"), None),
+    ({"older_twin": "elder"}, Situation.SYMBOL_CONFLICT, ("False", "SymbolConflict"), True),
+    ({"account": None}, Situation.NO_ACCOUNT, ("False", "AccountNotFound"), None),
+    ({"foreign": ("ConfigMap x",)}, Situation.CHILD_NOT_OURS, ("False", "ChildNotOurs"), True),
+    ({"namespace_terminating": True}, Situation.NAMESPACE_TERMINATING, ("False", "NamespaceTerminating"), None),
+    ({"account_conflict": "desk/main"}, Situation.STEADY, ("False", "AccountConflict"), True),
+    ({"fault": "may not create deployments"}, Situation.STEADY, ("False", "ApiRefused"), None),
+    ({"rivals": ("other-1",), "pods": ()}, Situation.OCCUPIED, ("False", "SymbolOccupied"), False),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "situation", "ready", "stalled"), SITUATIONS, ids=[each[1] + each[2][1] for each in SITUATIONS]
+)
+def test_a_maker_is_in_one_situation_and_says_so(quoting, platform, changes, situation, ready, stalled):
+    facts = quoting(**changes)
+    plan = plan_maker(facts, platform)
+    assert plan.situation is situation
+    assert condition(plan, facts, "Ready") == ready
+    assert (condition(plan, facts, "Stalled") is not None) is bool(stalled)
+    assert (condition(plan, facts, "Reconciling") is not None) is (stalled is False)
+
+
+UNTOUCHED = [
+    pytest.param({"account": None}, id="no account"),
+    pytest.param({"namespace_terminating": True}, id="a namespace that ends"),
+    pytest.param({"fault": "may not patch deployments"}, id="a refusal of the API server"),
+    pytest.param({"outage": "2 of 2 symbols are stale"}, id="an outage of the venue"),
+    pytest.param({"records": (), "fleet_problem": "Redis is away"}, id="Redis away"),
+    pytest.param({"records": ()}, id="a worker that tells nothing"),
+]
+
+
+@pytest.mark.parametrize("changes", UNTOUCHED)
+def test_trouble_from_outside_takes_nothing_away(quoting, platform, changes):
+    plan = plan_maker(quoting(**changes), platform)
+    assert (plan.apply, plan.scale, plan.delete) == ((), (), ())
+
+
+def test_a_maker_that_does_not_validate_keeps_what_runs_and_says_what_is_wrong(quoting, platform, invalid):
+    facts = quoting()
+    plan = plan_maker(msgspec.structs.replace(facts, maker=invalid), platform)
+    ready = next(each for each in plan.status.conditions if each.type == "Ready")
+    assert plan.situation is Situation.INVALID
+    assert (plan.scale, plan.delete) == ((), ())
+    assert ready.reason == "ConfigurationInvalid"
+    assert "spec.symbol" in ready.message
+    assert "spec.netMax" in ready.message
+
+
+def test_the_accounts_switch_reaches_the_worker_of_a_maker_that_does_not_validate(quoting, platform, invalid, account):
+    facts = quoting()
+    plan = plan_maker(msgspec.structs.replace(facts, maker=invalid, account=account(emergency="Flatten")), platform)
+    (apply,) = plan.apply
+    assert "emergency: Flatten" in apply.manifest["data"]["account.yaml"]
+
+
+def test_an_account_that_does_not_validate_is_named(quoting, platform):
+    manifest = {
+        "metadata": {"name": "default", "namespace": "trading", "uid": "u"},
+        "spec": {},
+        "kind": "TradingAccount",
+    }
+    facts = quoting(account=account_resource(manifest))
+    assert condition(plan_maker(facts, platform), facts, "Ready") == ("False", "AccountInvalid")
+
+
+def test_of_two_makers_of_a_symbol_the_younger_is_scaled_to_zero_and_nothing_is_deleted(quoting, platform):
+    plan = plan_maker(quoting(older_twin="elder"), platform)
+    assert [(each.name, each.uid, each.replicas) for each in plan.scale] == [("btcusdt", "uid-deployment", 0)]
+    assert plan.delete == ()
+
+
+# -- Ready ---------------------------------------------------------------------------------------------
+
+
+def told(reason, detail="", **more):
+    return {
+        "role": Role.STARTING,
+        "ready": False,
+        "reason": reason,
+        "reasons_not_ready": [reason],
+        "detail": detail,
+    } | more
+
+
+RECORDS = [
+    pytest.param(told(Reason.CREDENTIALS_MISSING, "no apiKey"), ("False", "CredentialsMissing"), id="no key"),
+    pytest.param(told(Reason.CREDENTIALS_REFUSED), ("False", "CredentialsRefused"), id="a key that is refused"),
+    pytest.param(told(Reason.PREFLIGHT_REFUSED), ("False", "PreflightRefused"), id="settings of the account"),
+    pytest.param(told(Reason.COORDINATION_UNREACHABLE), ("False", "CoordinationUnreachable"), id="Redis away"),
+    pytest.param(told(Reason.STARTING), ("False", "Starting"), id="a start"),
+    pytest.param(told(Reason.VENUE_UNREACHABLE), ("True", "InForce"), id="the venue away: fails no deploy"),
+    pytest.param(told(Reason.VENUE_MAINTENANCE), ("True", "InForce"), id="maintenance of the venue"),
+    pytest.param(told(Reason.PRICE_STALE, role=Role.LEADING), ("True", "InForce"), id="a stale price"),
+    pytest.param(told(Reason.EMERGENCY, role=Role.LEADING), ("True", "InForce"), id="a stop"),
+    pytest.param(told(Reason.RISK_HALTED, role=Role.LEADING), ("True", "InForce"), id="a risk halt"),
+    pytest.param({"reason": Reason.PAUSED}, ("True", "InForce"), id="a pause"),
+    pytest.param(
+        {"configuration": Configuration("other", 9, refused="netMax is too large")},
+        ("False", "ConfigurationRefused"),
+        id="a file that the worker refuses",
+    ),
+    pytest.param({"configuration": Configuration("other", 1)}, ("False", "Applying"), id="values on their way"),
+]
+
+
+@pytest.mark.parametrize(("record", "ready"), RECORDS)
+def test_ready_is_about_configuration_and_infrastructure_and_never_about_the_market(quoting, platform, record, ready):
+    facts = quoting(record=record)
+    assert condition(plan_maker(facts, platform), facts, "Ready") == ready
+
+
+PODS = [
+    pytest.param({"waiting_reason": "ImagePullBackOff"}, "ImageNotPulled", id="an image that cannot be pulled"),
+    pytest.param({"waiting_reason": "CrashLoopBackOff", "last_words": "no Redis"}, "Crashing", id="a crash loop"),
+    pytest.param({"waiting_reason": "CreateContainerConfigError"}, "ContainerNotCreated", id="no container"),
+    pytest.param({"unschedulable": "0/3 nodes"}, "Unschedulable", id="no node"),
+    pytest.param({"waiting_reason": "ContainerCreating"}, "Starting", id="a start"),
+    pytest.param({"running": True}, "NoRecord", id="a worker that has told nothing yet"),
+]
+
+
+@pytest.mark.parametrize(("pod", "reason"), PODS)
+def test_why_no_worker_tells_anything_is_read_from_its_pod(quoting, platform, pod, reason):
+    facts = quoting(pod={"running": False, "ready": False} | pod, records=())
+    plan = plan_maker(facts, platform)
+    assert condition(plan, facts, "Ready") == ("False", reason)
+    assert (plan.status or facts.maker.status).reason == reason
+
+
+def test_a_crashing_pods_last_words_are_told(quoting, platform):
+    pod = {
+        "running": False,
+        "waiting_reason": "CrashLoopBackOff",
+        "last_words": "redis: no such file",
+        "container_restarts": 4,
+    }
+    plan = plan_maker(quoting(pod=pod, records=()), platform)
+    ready = next(each for each in plan.status.conditions if each.type == "Ready")
+    assert ready.message == "pod btcusdt-1 has ended 4 times: redis: no such file"
+
+
+def test_what_is_unknown_is_not_ready(quoting, platform):
+    facts = quoting(records=(), fleet_problem="no answer from Redis")
+    plan = plan_maker(facts, platform)
+    assert condition(plan, facts, "Ready") == ("Unknown", "RecordsUnknown")
+    assert condition(plan, facts, "Quoting") == ("Unknown", "RecordsUnknown")
+
+
+def test_a_record_of_a_pod_that_has_gone_counts_for_nothing(quoting, platform):
+    facts = quoting(record={"holder": "0b000000-0000-4000-8000-000000000009/7f3a"})
+    assert condition(plan_maker(facts, platform), facts, "Quoting") == ("Unknown", "NoRecord")
+
+
+def test_a_generation_without_another_value_is_in_force_once_it_is_reported(quoting, maker, platform):
+    facts = quoting(maker(_generation=2))
+    behind = with_record(facts, configuration=Configuration(facts.records[0].configuration.hash, 1))
+    assert condition(plan_maker(behind, platform), behind, "Ready") == ("False", "Applying")
+    assert plan_maker(facts, platform).status.applied_generation == 2
+
+
+# -- Quoting and the rest --------------------------------------------------------------------------------
+
+
+def test_quoting_tells_the_first_reason_and_the_column_too(quoting, platform):
+    stale = told(Reason.PRICE_STALE, role=Role.LEADING)
+    facts = quoting(record=stale)
+    plan = plan_maker(facts, platform)
+    assert condition(plan, facts, "Quoting") == ("False", "PriceStale")
+    assert condition(plan, facts, "PriceFresh") == ("False", "PriceStale")
+    assert plan.status.reason == "PriceStale"
+
+
+def test_a_risk_halt_is_told_with_what_resumes_it(quoting, platform):
+    facts = quoting(record={"halt": Halt(4, "daily loss"), "reason": Reason.RISK_HALTED})
+    status = plan_maker(facts, platform).status
+    halted = next(each for each in status.conditions if each.type == "RiskHalted")
+    assert (status.halt.reason, status.halt.epoch) == ("daily loss", 4)
+    assert halted.message.endswith("`phoenix resume trading/default --symbol BTCUSDT --epoch 4`")
+
+
+def test_an_outage_is_a_condition_of_its_own(quoting, platform):
+    facts = quoting(outage="2 of 2 symbols are stale")
+    plan = plan_maker(facts, platform)
+    assert condition(plan, facts, "VenueOutage") == ("True", "Silent")
+    assert condition(plan, facts, "Ready") == ("True", "InForce")
+
+
+def test_a_word_that_flickers_is_told_once_and_then_when_it_lasts(quoting, platform):
+    facts = quoting()
+    facts = carried_out(facts, plan_maker(facts, platform), 60_000)
+    ages = facts.records[0].ages
+    cooling = with_record(facts, reason=Reason.COOLDOWN, ages=msgspec.structs.replace(ages, reason=10))
+    first = plan_maker(cooling, platform)
+    assert condition(first, cooling, "Quoting") == ("False", "Cooldown")
+    writes = 0
+    for at in range(20):
+        facts = carried_out(cooling, first, 500)
+        word = Reason.QUOTING if at % 2 else Reason.COOLDOWN
+        cooling = with_record(facts, reason=word, ages=msgspec.structs.replace(ages, reason=100))
+        first = plan_maker(cooling, platform)
+        writes += first.status is not None
+    assert writes == 0
+    lasting = with_record(cooling, reason=Reason.QUOTING, ages=msgspec.structs.replace(ages, reason=5_000))
+    assert condition(plan_maker(lasting, platform), lasting, "Quoting") == ("True", "Quoting")
+
+
+def test_a_word_that_is_not_told_yet_is_looked_at_again(quoting, platform):
+    facts = quoting()
+    facts = carried_out(facts, plan_maker(facts, platform), 1_000)
+    ages = msgspec.structs.replace(facts.records[0].ages, reason=2_000)
+    assert plan_maker(with_record(facts, reason=Reason.GUARD, ages=ages), platform).again_ms == 3_000
+
+
+def test_what_was_told_once_is_not_told_again(quoting, platform):
+    facts = quoting(record={"detail": "spread 4.1 bps"})
+    facts = carried_out(facts, plan_maker(facts, platform), 1_000)
+    plan = plan_maker(with_record(facts, detail="spread 4.2 bps"), platform)
+    assert (plan.status, plan.events, plan.writes) == (None, (), 0)
+
+
+# -- restarts --------------------------------------------------------------------------------------------
+
+
+def judged(verdict, uid=POD_UID):
+    return Judged(
+        "trading/btcusdt", "trading/default", "BTCUSDT", f"{uid}/7f3a", verdict, 61_000, "price stale for 61 s"
+    )
+
+
+@pytest.mark.parametrize("verdict", [each for each in Verdict if each is not Verdict.RESTART])
+def test_a_stale_worker_that_is_not_to_be_restarted_is_left_alone(quoting, platform, verdict):
+    assert plan_maker(quoting(restart=judged(verdict)), platform).delete == ()
+
+
+def test_a_restart_takes_exactly_the_stale_pod_and_keeps_its_count_before_that(quoting, platform):
+    history = MakerHistory("trading/default", 2, NOW_MS, awaiting_ready=True, total=7)
+    plan = plan_maker(quoting(restart=judged(Verdict.RESTART), history=history), platform)
+    assert [(each.kind, each.name, each.uid) for each in plan.delete] == [("Pod", "btcusdt-1", POD_UID)]
+    assert (plan.status.restarts.count, plan.status.restarts.total, plan.status.restarts.last_time.ms) == (2, 7, NOW_MS)
+    assert [event.message for event in plan.events if event.reason == "Restarted"] == [
+        "pod btcusdt-1 is replaced: price stale for 61 s"
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"pod": {"deleting": True}}, id="it is on its way out"),
+        pytest.param({"pods": ()}, id="it has gone"),
+        pytest.param({"account": None}, id="nothing is done without an account"),
+    ],
+)
+def test_a_restart_is_made_once_and_only_of_what_is_there(quoting, platform, changes):
+    assert plan_maker(quoting(restart=judged(Verdict.RESTART), **changes), platform).delete == ()
+
+
+def test_where_another_pod_serves_only_the_stale_one_goes(quoting, platform):
+    facts = quoting()
+    other = PodFact("btcusdt-2", "0c", Component.WORKER, facts.pods[0].template, running=True, ready=True)
+    facts = msgspec.structs.replace(facts, pods=(*facts.pods, other), restart=judged(Verdict.RESTART))
+    assert [each.name for each in plan_maker(facts, platform).delete] == ["btcusdt-1"]
+
+
+def test_a_count_that_is_not_read_back_yet_is_not_lost(quoting, maker, platform):
+    kept = {"restarts": {"count": 3, "total": 9, "lastTime": "2026-01-31T08:00:00Z"}}
+    facts = quoting(maker(status=kept), history=MakerHistory())
+    assert plan_maker(facts, platform).status.restarts.total == 9
+
+
+# -- what goes over the wire -----------------------------------------------------------------------------
+
+
+def test_a_new_maker_gets_our_finalizer_before_its_children_and_parameters_before_pods(maker, account, platform):
+    from phoenix_operator.plan.facts import MakerFacts  # noqa: PLC0415 - the only one without children
+
+    plan = plan_maker(MakerFacts(maker(), account(), NOW_MS), platform)
+    assert plan.add_finalizer is not None
+    assert [each.kind for each in plan.apply] == ["ConfigMap", "Deployment"]
+    assert not any(each.force for each in plan.apply)
+
+
+def test_a_steady_maker_costs_nothing(quoting, platform):
+    facts = quoting()
+    again = plan_maker(carried_out(facts, plan_maker(facts, platform), 1_000), platform)
+    assert (again.writes, again.events) == (0, ())
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param(lambda live: live["spec"].update(replicas=2), id="replicas"),
+        pytest.param(lambda live: live["spec"]["template"]["spec"]["containers"][0].update(image="x"), id="image"),
+        pytest.param(lambda live: live["metadata"]["labels"].clear(), id="labels"),
+    ],
+)
+def test_drift_is_corrected_with_force_and_the_uid_of_what_is_there(quoting, platform, spoilt):
+    facts = quoting()
+    live = msgspec.json.decode(msgspec.json.encode(facts.deployment.manifest))
+    spoilt(live)
+    plan = plan_maker(msgspec.structs.replace(facts, deployment=child(live)), platform)
+    assert [(each.kind, each.uid, each.force) for each in plan.apply] == [("Deployment", "uid-deployment", True)]
+    assert "Corrected" in {event.reason for event in plan.events}
+
+
+def test_a_stop_an_incident_and_a_ramp(quoting, maker, platform):
+    stages = {
+        "stages": [
+            {"capital": "500", "minTime": "1h", "lossMax": "5%"},
+            {"capital": "2000", "minTime": "1h", "lossMax": "5%"},
+        ]
+    }
+    facts = quoting(maker(ramp=stages))
+    first = plan_maker(facts, platform)
+    assert (first.status.ramp.stage, first.status.ramp.since.ms) == (0, NOW_MS)
+    assert "capital: '500'" in first.apply[0].manifest["data"]["maker.yaml"]
+    later = carried_out(facts, first, 3_600_000)
+    up = plan_maker(later, platform)
+    assert up.status.ramp.stage == 1
+    assert "capital: '2000'" in up.apply[0].manifest["data"]["maker.yaml"]
+    stopped = with_record(later, emergency=EmergencyState("Halt", 1, "odd"))
+    assert plan_maker(stopped, platform).status.ramp.since is None
+
+
+def test_the_pods_of_an_account_that_is_another_one_stay_and_withdraw_their_quotes(quoting, platform):
+    plan = plan_maker(quoting(account_conflict="desk/main"), platform)
+    (apply,) = plan.apply
+    assert (apply.kind, plan.scale, plan.delete) == ("ConfigMap", (), ())
+    assert "paused: true" in apply.manifest["data"]["maker.yaml"]
+
+
+def test_a_dry_run_is_planned_like_any_other(quoting, maker, platform):
+    facts = quoting(maker(mode="DryRun"), record={"mode": Mode.DRY_RUN})
+    assert condition(plan_maker(facts, platform), facts, "Ready") == ("True", "InForce")
+
+
+def test_another_image_rolls(quoting):
+    plan = plan_maker(quoting(), Settings(image="phoenix:2"))
+    assert plan.situation is Situation.ROLL_DUE
+    assert plan.starts_roll
