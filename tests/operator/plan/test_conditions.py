@@ -1,0 +1,59 @@
+import pytest
+from phoenix_operator.names import ConditionType
+from phoenix_operator.plan.conditions import LONGEST_MESSAGE, Wish, conditions, transitions
+
+NOW_MS = 1_790_000_000_000
+READY = ConditionType.READY
+
+
+def held(*wishes, before=(), generation=1, now_ms=NOW_MS):
+    return conditions(before, wishes, generation, now_ms)
+
+
+def test_a_transition_time_moves_only_with_the_status():
+    first = held(Wish(READY, "False", "Starting", "no pod"))
+    other_reason = held(Wish(READY, "False", "Crashing", "ended"), before=first, generation=2, now_ms=NOW_MS + 9_000)
+    ready = held(Wish(READY, "True", "InForce"), before=other_reason, now_ms=NOW_MS + 20_500)
+    assert other_reason[0].last_transition_time == first[0].last_transition_time
+    assert (other_reason[0].reason, other_reason[0].observed_generation) == ("Crashing", 2)
+    assert ready[0].last_transition_time.ms == NOW_MS + 20_000
+
+
+def test_a_condition_that_is_no_longer_wished_is_gone():
+    before = held(Wish(READY, "False", "Starting"), Wish(ConditionType.RECONCILING, "True", "Starting"))
+    assert [each.type for each in held(Wish(READY, "True", "InForce"), before=before)] == ["Ready"]
+
+
+def test_a_message_that_no_event_could_carry_is_cut():
+    assert len(held(Wish(READY, "False", "Crashing", "x" * 5000))[0].message) == LONGEST_MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        pytest.param(None, ("Ready", "True", "InForce"), ("Normal", "Ready"), id="ready"),
+        pytest.param(None, ("Ready", "False", "Starting"), ("Warning", "NotReady"), id="not ready yet"),
+        pytest.param(
+            ("Ready", "True", "InForce"), ("Ready", "False", "Crashing"), ("Warning", "NotReady"), id="not ready"
+        ),
+        pytest.param(
+            ("Ready", "False", "A"), ("Ready", "False", "B"), ("Warning", "NotReady"), id="for another reason"
+        ),
+        pytest.param(("Ready", "False", "A"), ("Ready", "False", "A"), None, id="for the same reason: nothing new"),
+        pytest.param(("Ready", "True", "InForce"), ("Ready", "True", "HeldByPolicy"), None, id="ready is ready"),
+        pytest.param(("Quoting", "True", "Quoting"), ("Quoting", "Unknown", "NoRecord"), None, id="unknown is no news"),
+        pytest.param(None, ("RiskHalted", "False", "NotHalted"), None, id="nothing has happened yet"),
+        pytest.param(("RiskHalted", "False", "N"), ("RiskHalted", "True", "R"), ("Warning", "RiskHalted"), id="halted"),
+        pytest.param(
+            ("RiskHalted", "True", "R"), ("RiskHalted", "False", "N"), ("Normal", "RiskResumed"), id="resumed"
+        ),
+        pytest.param(("SymbolConflict", "True", "S"), None, ("Normal", "SymbolFree"), id="a conflict that is over"),
+        pytest.param(None, ("Reconciling", "True", "Starting"), None, id="what Ready says already"),
+    ],
+)
+def test_each_transition_is_an_event_once(before, after, told):
+    def of(one):
+        return held(Wish(ConditionType(one[0]), *one[1:])) if one else ()
+
+    events = transitions(of(before), of(after))
+    assert [(event.type, event.reason) for event in events] == ([told] if told else [])

@@ -1,0 +1,73 @@
+import pytest
+from phoenix_coordination.state import Pnl
+from phoenix_crds import Instant, RampProgress
+from phoenix_operator.plan.ramp import plan_ramp
+from state_records import leading_record
+
+HOUR = 3_600_000
+NOW_MS = 1_790_000_000_000
+STAGES = [
+    {"capital": "200", "minTime": "1h", "lossMax": "10"},
+    {"capital": "500", "minTime": "2h", "lossMax": "5%"},
+    {"capital": "1000", "minTime": "1h", "lossMax": "50"},
+]
+
+
+@pytest.fixture
+def after(maker):
+    """Where a maker's ramp stands: `after(stage, hours in it, PnL since its start)`."""
+
+    def make(stage, hours, pnl="0", hold=False, incident=False, leads=True, incidents=0):
+        spec = maker(ramp={"stages": STAGES, "hold": hold}).spec
+        since = Instant(NOW_MS - int(hours * HOUR)) if hours is not None else None
+        before = RampProgress(stage=stage, since=since, incidents=incidents, pnl_at_start=100)
+        record = leading_record(pnl=Pnl(realised=str(100 + float(pnl)))) if leads else None
+        return plan_ramp(spec, before, record, NOW_MS, incident=incident)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("given", "stage"),
+    [
+        pytest.param({"stage": 0, "hours": 0.9}, 0, id="not before its time"),
+        pytest.param({"stage": 0, "hours": 1}, 1, id="the next one after its time"),
+        pytest.param({"stage": 1, "hours": 1.9}, 1, id="each has its own time"),
+        pytest.param({"stage": 2, "hours": 99}, 2, id="the last one stays"),
+        pytest.param({"stage": 0, "hours": 5, "hold": True}, 0, id="a person holds it"),
+        pytest.param({"stage": 0, "hours": 5, "incident": True}, 0, id="not during an incident"),
+        pytest.param({"stage": 0, "hours": 5, "leads": False}, 0, id="not while nobody leads"),
+        pytest.param({"stage": 1, "hours": 1, "pnl": "-25"}, 1, id="a loss at its limit"),
+        pytest.param({"stage": 1, "hours": 1, "pnl": "-25.01"}, 0, id="a loss beyond its limit: one back"),
+        pytest.param({"stage": 1, "hours": 9, "pnl": "-25.01", "hold": True}, 0, id="also while it is held"),
+        pytest.param({"stage": 0, "hours": 1, "pnl": "-11"}, 0, id="the first one begins anew"),
+        pytest.param({"stage": 9, "hours": 1}, 2, id="a ramp that was shortened"),
+    ],
+)
+def test_a_stage_lasts_its_time_within_its_loss(after, given, stage):
+    assert after(**given).progress.stage == stage
+
+
+def test_a_step_back_is_an_incident_and_counts_its_loss_from_then_on(after):
+    found = after(2, 0.5, "-51", incidents=3)
+    assert (found.progress.stage, found.progress.incidents, found.progress.since.ms) == (1, 4, NOW_MS)
+    assert str(found.progress.pnl_at_start) == "49.0"
+    assert found.text == "stage 2 (capital 1000) has lost 51, more than 50: stage 1 (capital 500)"
+
+
+def test_an_incident_has_the_time_begin_anew_once_it_is_over_and_is_written_twice_in_all(after):
+    during = after(0, 0.9, incident=True)
+    assert during.progress.since is None
+    assert after(0, None, incident=True).progress == during.progress
+    assert after(0, None).progress.since.ms == NOW_MS
+
+
+def test_a_maker_without_a_ramp_has_no_stage(maker):
+    found = plan_ramp(maker().spec, RampProgress(stage=1), None, NOW_MS, incident=False)
+    assert (found.stage, found.progress) == (None, None)
+
+
+def test_a_ramp_begins_at_its_first_stage(maker):
+    spec = maker(ramp={"stages": STAGES}).spec
+    found = plan_ramp(spec, None, None, NOW_MS, incident=False)
+    assert (found.stage.capital, found.progress.stage, found.progress.since.ms) == (200, 0, NOW_MS)
