@@ -46,8 +46,9 @@ Venue = tuple[str, str]
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """One look at one account. `problem`: why there is none."""
+    """One look at one account. `uid`: of the resource that bore the name then. `problem`: why there is none."""
 
+    uid: str = ""
     records: tuple[StateRecord, ...] = ()
     shared: AccountShared | None = None
     run: str = ""
@@ -90,7 +91,10 @@ class Fleet:
         """`problem` where that account cannot be read, whatever the others."""
         if self.problem:
             return Seen(problem=self.problem)
-        return self._seen.get(account, Seen(problem="Redis has not been read for this account yet"))
+        known, seen = self._census.account(account), self._seen.get(account)
+        if seen is None or known is None or seen.uid != known.meta.uid:
+            return Seen(problem="Redis has not been read for this account yet")
+        return seen
 
     def outage_of(self, account: Name) -> str:
         venue = self._venue_of(account)
@@ -132,11 +136,10 @@ class Fleet:
 
     def switched(self, account: Name, switch: SwitchState) -> None:
         """What a change of ours has made of the switch: known at once, not a second later."""
-        seen = self._seen.get(account, Seen())
-        shared = seen.shared or AccountShared()
-        self._seen[account] = msgspec.structs.replace(
-            seen, shared=msgspec.structs.replace(shared, switch=switch_of(switch))
-        )
+        seen = self._seen.get(account)
+        if seen is not None and seen.shared is not None:
+            shared = msgspec.structs.replace(seen.shared, switch=switch_of(switch))
+            self._seen[account] = msgspec.structs.replace(seen, shared=shared)
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -161,6 +164,7 @@ class Fleet:
 
     async def _look(self, tools: AccountTools) -> None:
         accounts = {name: f"{name[0]}/{name[1]}" for name, _ in self._census.accounts}
+        uids = {name: account.meta.uid for name, account in self._census.accounts}
         identities = await tools.identities(list(accounts.values()))
         starting = await tools.starting(list(accounts.values()))
         glances = await self._glances(tools, {name: identities.get(told, "") for name, told in accounts.items()})
@@ -170,13 +174,13 @@ class Fleet:
             identity = identities.get(told, "")
             glance = glances.get(identity)
             if isinstance(glance, str):
-                seen[name] = Seen(waiting, problem=glance)
+                seen[name] = Seen(uids[name], waiting, problem=glance)
             elif glance is None:
-                seen[name] = Seen(waiting, AccountShared())
+                seen[name] = Seen(uids[name], waiting, AccountShared())
             else:
                 # Two resources of one identity meet in one place: each is told of its own workers.
                 own = (record for record in glance.published.records if record.account == told)
-                seen[name] = Seen((*own, *waiting), _shared(identity, glance), glance.run)
+                seen[name] = Seen(uids[name], (*own, *waiting), _shared(identity, glance), glance.run)
         self._take_in(seen)
 
     async def _glances(self, tools: AccountTools, identities: Mapping[Name, str]) -> dict[str, Glance | str]:

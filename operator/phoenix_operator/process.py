@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
 import structlog
@@ -39,8 +39,8 @@ from phoenix_operator.settings import Settings
 _log = structlog.stdlib.get_logger()
 
 POSTS_WITHIN_S = 2.0
+CANCEL_AGAIN_S = 0.5
 ENDS_WITHIN_S = 15.0
-"""Of an ending that hangs, so long; then the process just ends."""
 
 
 class Operator:
@@ -100,11 +100,8 @@ class Operator:
             for task in done - {stopped}:
                 task.result()
         finally:
-            hung = threading.Timer(ENDS_WITHIN_S, os._exit, (1,))
-            hung.daemon = True
-            hung.start()
-            await _cancel([stopped, *reversed(tasks)])
-            hung.cancel()
+            with _bounded():
+                await _cancel([stopped, *reversed(tasks)])
 
     # -- leading -----------------------------------------------------------------------------------
 
@@ -136,7 +133,8 @@ class Operator:
             raise
         finally:
             self._leading = False
-            await _cancel([fleet, posting, working, keeping])
+            with _bounded():
+                await _cancel([fleet, posting, working, keeping])
 
     def _mark(self, key: Key) -> None:
         if self._leading:
@@ -213,8 +211,25 @@ async def _when(stop: asyncio.Event) -> None:
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    """One after the other: each may need those that come after it."""
+    """One after the other: each may need those that come after it.
+
+    Told until it has ended: a library (redis-py, when an answer comes in the same moment) may swallow it once.
+    """
     for task in tasks:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, LeadershipLostError):
-            await task
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
+        if not task.cancelled() and not isinstance(task.exception(), LeadershipLostError | None):
+            task.result()
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    """An ending that hangs is none: then the process just ends."""
+    hung = threading.Timer(ENDS_WITHIN_S, os._exit, (1,))
+    hung.daemon = True
+    hung.start()
+    try:
+        yield
+    finally:
+        hung.cancel()

@@ -12,7 +12,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import yaml
 from api_server import ROOT, ApiServer
@@ -105,6 +105,12 @@ class OperatorProcess:
         }
         self._config.write_text(yaml.safe_dump(written))
         self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     def start(self) -> "OperatorProcess":
         """Does not wait for anything."""

@@ -1,0 +1,98 @@
+"""The account's emergency switch both ways: from Redis to the status, from the status to Redis, and what people ask."""
+
+import asyncio
+
+import pytest
+import redis
+from operator_process import until
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.account import SwitchState, account_tools
+
+pytestmark = pytest.mark.timeout(240)  # the first test starts the API server
+
+
+def _switch(url: str, identity: str) -> SwitchState:
+    async def read() -> SwitchState:
+        async with account_tools(url) as tools:
+            return await tools.account(identity).switch()
+
+    return asyncio.run(read())
+
+
+def _stop(url: str, identity: str, reason: str) -> SwitchState:
+    async def stop() -> SwitchState:
+        async with account_tools(url) as tools:
+            return await tools.account(identity).stop(EmergencyLevel.HALT, reason, "worker")
+
+    return asyncio.run(stop())
+
+
+def _emergency(place) -> dict:
+    return (place.get("account", "default").get("status") or {}).get("emergency") or {}
+
+
+@pytest.fixture
+def stopped_by_nobody(place):
+    place.apply_account()
+    place.apply_maker()
+    place.until_ready()
+    until("the switch is in the status", lambda: _emergency(place).get("level") == "None")
+    return place
+
+
+def test_a_stop_in_redis_is_in_the_status_and_survives_a_redis_that_forgets(stopped_by_nobody, redis_url):
+    place = stopped_by_nobody
+    epoch = _stop(redis_url, place.cluster.identity, "drawdown").epoch
+    until("the status says Halt", lambda: _emergency(place).get("level") == "Halt")
+    place.until_condition("account", "default", "Emergency", "Sticky", "True")
+    assert _emergency(place)["reason"] == "drawdown"
+
+    client = redis.Redis.from_url(redis_url)
+    client.flushall()
+    client.close()
+
+    def is_back() -> bool:
+        switch = _switch(redis_url, place.cluster.identity)
+        return switch.seeded and switch.level is EmergencyLevel.HALT and switch.epoch >= epoch
+
+    until("Redis has been told again", is_back)
+    assert place.condition("maker", "btcusdt", "Ready")["status"] == "True"
+
+
+def _ask(place, request: dict) -> dict:
+    """As `phoenix stop` does: appends to the status; the answer that comes."""
+    path = f"{place.path('account', 'default')}/status"
+    status = place.get("account", "default").get("status") or {}
+    operations = [] if "requests" in status else [{"op": "add", "path": "/status/requests", "value": []}]
+    operations.append({"op": "add", "path": "/status/requests/-", "value": request})
+    place.server.admin.request("PATCH", path, operations, "application/json-patch+json").expect()
+
+    def answer() -> dict:
+        answers = place.get("account", "default")["status"].get("answers", [])
+        return next((each for each in answers if each["id"] == request["id"]), {})
+
+    found = until("an answer", answer)
+    until("the request is gone", lambda: not place.get("account", "default")["status"].get("requests"))
+    return found
+
+
+def test_what_people_ask_is_carried_out_once_answered_and_removed(stopped_by_nobody, redis_url):
+    place = stopped_by_nobody
+
+    told = _ask(place, {"id": "one", "action": "Stop", "level": "Halt", "reason": "odd", "source": "anna"})
+    switch = _switch(redis_url, place.cluster.identity)
+    assert told["ok"]
+    assert (told["level"], told["epoch"]) == ("Halt", switch.epoch)
+    assert (switch.level, switch.reason, switch.source) == (EmergencyLevel.HALT, "odd", "anna")
+    until("the status follows", lambda: _emergency(place).get("epoch") == switch.epoch)
+
+    refused = _ask(place, {"id": "two", "action": "Resume", "epoch": switch.epoch + 7, "source": "anna"})
+    assert not refused["ok"]
+    assert f"under epoch {switch.epoch}" in refused["message"]
+
+    resumed = _ask(place, {"id": "three", "action": "Resume", "epoch": switch.epoch, "source": "anna"})
+    assert resumed["ok"]
+    assert _switch(redis_url, place.cluster.identity).level is EmergencyLevel.NONE
+    until("the status follows", lambda: _emergency(place).get("level") == "None")
+    until("Events tell of all three", lambda: len(place.events("default", "RequestCarriedOut")) == 2)
+    assert len(place.events("default", "RequestRefused")) == 1
