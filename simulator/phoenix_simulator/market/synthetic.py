@@ -60,6 +60,10 @@ _DRAIN_S = 0.4
 """A best price that is about to give way is left by most of its queue during this time."""
 _MAX_PIECES = 150
 """Prints of one sweep; the recording's largest order met 315 others."""
+_MOST_STAGES = 100
+"""Of one move, each some 5 ms: half a second. Nothing else happens meanwhile, marks least of all, and however far a
+price jumps, nobody shall have time to leave before the mark has followed.
+"""
 _LONG_PATH_TICKS = 200
 """Beyond this a move is mostly cancellation: nobody waits in the way of a jump."""
 
@@ -300,7 +304,7 @@ class SyntheticSource:
         bid, ask = self._touch(view)
         start, mid = ask[0] if is_up else bid[0], (bid[0] + ask[0]) / 2
         ticks = self._move_ticks() if is_up else min(self._move_ticks(), start - 2 * self._regime.spread_ticks)
-        stages = 1 + int(self._wait(ticks / (32 * self._scale.ticks)))
+        stages = min(_MOST_STAGES, 1 + int(self._wait(ticks / (32 * self._scale.ticks))))
         reached = 0
         for stage in range(1, stages + 1):
             goal = round(ticks * stage / stages)

@@ -283,16 +283,17 @@ def test_a_funding_squeeze_begins_with_a_rate_far_from_a_calm_ones():
     assert (calm, squeeze) == (10_000, 300_000)  # 1 bps for eight hours, and the symbol's cap of 30
 
 
-@pytest.mark.parametrize("bps", [25.0, -25.0])
-def test_a_jump_by_command_comes_at_once(stage, bps):
+@pytest.mark.parametrize("bps", [25.0, -25.0, 1000.0, -1000.0, 5000.0, -5000.0])
+def test_a_jump_by_command_comes_at_once_however_far_and_the_mark_with_it(stage, bps):
     source = SyntheticSource(BTC, 1)
     market = stage(source)
     market.run(until_s=1)
     before = (market.background.best_bid()[0] + market.background.best_ask()[0]) / 2
     source.jump(bps)
-    market.run(until_s=2.5)
+    marks = [update.time_ns / 1e9 for update in market.play(until_s=4.5) if isinstance(update, MarkUpdate)]
     after = (market.background.best_bid()[0] + market.background.best_ask()[0]) / 2
-    assert 1e4 * (after / before - 1) == pytest.approx(bps, abs=8)
+    assert 1e4 * (after / before - 1) == pytest.approx(bps, abs=8 + abs(bps) / 100)
+    assert max(then - now for now, then in pairwise(marks)) < 2, "a second apart, and half a one for the jump"
 
 
 def test_a_regime_can_change_while_the_market_runs(stage):
