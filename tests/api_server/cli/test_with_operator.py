@@ -129,6 +129,10 @@ def test_a_stop_reaches_the_makers_and_their_word_comes_back(phoenix, quoting, c
     assert "no maker tells of an order that rests" in out
     told = phoenix("status", "-n", quoting)[1]
     assert f"emergency Halt, epoch {now.epoch}, by {now.source} " in told
+    until(
+        "the maker is told as stopped",
+        lambda: "does not quote: Emergency" in phoenix("status", "btcusdt", "-n", quoting)[1],
+    )
     status, _, err = phoenix("resume", "default", "--epoch", str(before.epoch), "-n", quoting)
     assert (status, f"not {before.epoch}" in err) == (1, True), "who has seen an older stop lifts no newer one"
     assert switch_of(cluster, redis_url).level is EmergencyLevel.HALT
