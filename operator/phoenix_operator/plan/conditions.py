@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
+from phoenix_coordination.state import Reason
 from phoenix_crds import Condition, Instant
 
 from phoenix_operator.names import ConditionType, EventAction, EventReason, EventType
@@ -74,20 +75,28 @@ _TOLD: dict[ConditionType, tuple[EventReason, EventReason, bool]] = {
 }
 
 
+_NO_WARNING = frozenset({Reason.PAUSED, Reason.STARTING, Reason.STANDBY, Reason.DRAINING, Reason.STATISTICS_WARMING})
+"""Why a maker does not quote without anything being wrong."""
+
+
 def transitions(previous: Sequence[Condition], present: Sequence[Condition]) -> tuple[Event, ...]:
     """An Event for each condition that changed its status, or (where it is not as it should be) its reason.
 
     A condition that appears as it should be is none: nothing has happened yet. `Reconciling` and `Stalled` say again
-    what `Ready` says.
+    what `Ready` says; not to be ready while something is on its way is no warning, and neither is a pause.
     """
     before = {each.type: each for each in previous}
     after = {each.type: each for each in present}
+    is_under_way = ConditionType.RECONCILING.value in after
     told = []
     for type_, (on, off, good_when_true) in _TOLD.items():
         was, now = before.get(type_.value), after.get(type_.value)
         event = _transition(was, now, on, off, good_when_true=good_when_true)
-        if event is not None:
-            told.append(event)
+        if event is None:
+            continue
+        expected = type_ is ConditionType.READY and is_under_way
+        expected |= type_ is ConditionType.QUOTING and now is not None and now.reason in _NO_WARNING
+        told.append(msgspec.structs.replace(event, type=EventType.NORMAL) if expected else event)
     return tuple(told)
 
 

@@ -18,6 +18,8 @@ from phoenix_operator.plan.situation import situate
 from phoenix_operator.plan.workers import Worker, workers_of
 from phoenix_operator.settings import Settings
 
+_HANDS_OFF = frozenset({Situation.DISABLED, Situation.NAMESPACE_TERMINATING})
+
 
 def plan_maker(facts: MakerFacts, settings: Settings) -> MakerPlan:
     """Everything that is to be done for one maker now."""
@@ -36,10 +38,9 @@ def plan_maker(facts: MakerFacts, settings: Settings) -> MakerPlan:
     status = plan_status(facts, StatusWish(found.situation, found.text, found.wanted, found.verdict, workers, stage))
     waits = [each for each in (changes.again_ms, status.again_ms, stage.again_ms) if each is not None]
     started = any(each.kind == "Deployment" for each in changes.apply)
-    unguarded = Finalizer.WITHDRAW not in facts.maker.meta.finalizers
     return MakerPlan(
         found.situation,
-        add_finalizer=FinalizerChange(Finalizer.WITHDRAW) if started and unguarded else None,
+        add_finalizer=_guard(found.situation, facts, started=started),
         apply=changes.apply,
         scale=changes.scale,
         status=status.status,
@@ -49,6 +50,13 @@ def plan_maker(facts: MakerFacts, settings: Settings) -> MakerPlan:
         again_ms=min(waits, default=None),
         starts_roll=found.situation is Situation.ROLL_DUE and started,
     )
+
+
+def _guard(situation: Situation, facts: MakerFacts, *, started: bool) -> FinalizerChange | None:
+    """Our finalizer is there before the first pod can be, and again where somebody took it away."""
+    if Finalizer.WITHDRAW in facts.maker.meta.finalizers or situation in _HANDS_OFF:
+        return None
+    return FinalizerChange(Finalizer.WITHDRAW) if started or facts.deployment is not None else None
 
 
 def _stage(facts: MakerFacts, workers: Sequence[Worker]) -> Stage:

@@ -28,6 +28,19 @@ def test_a_message_that_no_event_could_carry_is_cut():
     assert len(held(Wish(READY, "False", "Crashing", "x" * 5000))[0].message) == LONGEST_MESSAGE
 
 
+def test_what_is_expected_is_no_warning():
+    before = held(Wish(READY, "True", "InForce"), Wish(ConditionType.QUOTING, "True", "Quoting"))
+    after = held(
+        Wish(READY, "False", "Applying"),
+        Wish(ConditionType.QUOTING, "False", "Paused"),
+        Wish(ConditionType.RECONCILING, "True", "Applying"),
+    )
+    assert [(event.type, event.reason) for event in transitions(before, after)] == [
+        ("Normal", "NotReady"),
+        ("Normal", "NotQuoting"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [

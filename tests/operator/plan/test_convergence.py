@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from manifests_of import account_manifest, maker_manifest
 from model_cluster import ModelCluster
-from phoenix_operator.names import Annotation, Label
+from phoenix_operator.names import Annotation, Finalizer, Label
 from phoenix_operator.plan.restarts import Judged, Verdict
 from phoenix_operator.settings import Settings
 
@@ -123,6 +123,11 @@ class AnyHistory(RuleBasedStateMachine):
                 self.cluster.garbage(*key, {"kind": "ConfigMap", "metadata": meta, "data": {"maker.yaml": "old"}})
 
     @rule(name=makers)
+    def our_finalizer_is_taken_away(self, name):
+        if name in self.cluster.makers and self.cluster.makers[name].deleted_ms is None:
+            self.cluster.makers[name].finalizers.clear()
+
+    @rule(name=makers)
     def a_pod_is_evicted(self, name):
         for pod in self.cluster.workers_of(name)[:1]:
             pod.deleting = True
@@ -199,6 +204,7 @@ def check_at_rest(cluster):
         assert all(pod.reads[0].metadata.generation == maker.generation for pod in pods)
         maps = [key for key in cluster.objects if key[0] == "ConfigMap" and key[1].startswith(f"{name}-")]
         assert len(maps) <= 2
+        assert maker.finalizers == [Finalizer.WITHDRAW.value]
         assert ("Job", f"{name}-withdraw") not in cluster.objects
 
 

@@ -258,8 +258,8 @@ def test_a_word_that_is_not_told_yet_is_looked_at_again(quoting, platform):
     assert plan_maker(with_record(facts, reason=Reason.GUARD, ages=ages), platform).again_ms == 3_000
 
 
-def test_what_was_told_once_is_not_told_again(quoting, platform):
-    facts = quoting(record={"detail": "spread 4.1 bps"})
+def test_what_was_told_once_is_not_told_again(quoting, maker, platform):
+    facts = quoting(maker(_finalizers=["phoenix.trading/withdraw"]), record={"detail": "spread 4.1 bps"})
     facts = carried_out(facts, plan_maker(facts, platform), 1_000)
     plan = plan_maker(with_record(facts, detail="spread 4.2 bps"), platform)
     assert (plan.status, plan.events, plan.writes) == (None, (), 0)
@@ -326,8 +326,15 @@ def test_a_new_maker_gets_our_finalizer_before_its_children_and_parameters_befor
     assert not any(each.force for each in plan.apply)
 
 
-def test_a_steady_maker_costs_nothing(quoting, platform):
-    facts = quoting()
+def test_our_finalizer_is_put_back_where_pods_may_be_and_somebody_took_it_away(quoting, maker, platform):
+    kept = quoting(maker(_finalizers=["phoenix.trading/withdraw"]))
+    assert plan_maker(kept, platform).add_finalizer is None
+    assert plan_maker(quoting(), platform).add_finalizer is not None
+    assert plan_maker(quoting(outage="silent"), platform).add_finalizer is not None
+
+
+def test_a_steady_maker_costs_nothing(quoting, maker, platform):
+    facts = quoting(maker(_finalizers=["phoenix.trading/withdraw"]))
     again = plan_maker(carried_out(facts, plan_maker(facts, platform), 1_000), platform)
     assert (again.writes, again.events) == (0, ())
 
