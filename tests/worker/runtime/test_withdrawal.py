@@ -262,6 +262,26 @@ async def test_a_key_that_the_exchange_refuses_is_no_reason_to_go_on_asking(worl
     assert "another-secret" not in said
 
 
+async def test_a_cancellation_that_a_client_swallows_does_not_outlive_the_deadline(maker, monkeypatch):
+    monkeypatch.setattr(module, "GIVE_BACK_S", 0.05)
+    withdrawal = maker.withdrawal(within_s=0.1)
+    swallowed = 0
+
+    async def stubborn() -> Left:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await asyncio.sleep(PATIENT)
+            except asyncio.CancelledError:
+                swallowed += 1
+        return await asyncio.sleep(PATIENT, Left(0, [], "0"))
+
+    monkeypatch.setattr(withdrawal, "_withdraw", stubborn)
+    assert await withdrawal.run() == 1
+    assert swallowed == 2
+    assert withdrawal.ending.endswith(module.UNKNOWN)
+
+
 async def test_where_nobody_could_tell_our_orders_from_others_nothing_is_done(world, maker):
     await dead_maker(world)
     with pytest.raises(RefusedError, match=r"holds no installation, and the account has no metadata\.uid"):

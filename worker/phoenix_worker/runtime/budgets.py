@@ -19,7 +19,7 @@ from phoenix_coordination.port import (
     Message,
     Sink,
 )
-from phoenix_coordination.redis.starts import Start
+from phoenix_coordination.redis.starts import Spent, Start
 from phoenix_coordination.state import Reason
 
 from phoenix_worker.runtime.clock import Clock
@@ -65,15 +65,23 @@ class Budgets:
         self._sequence = 0
         self._answered = 0
         self._asked: dict[int, Usage] = {}
-        self._last: Usage | None = None
+        self._orders_told = 0
+        self._weight_told = 0
         self._asked_ns = 0
         self._due: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
-        """From now on quoting needs a grant."""
+    def start(self, weight_told: int = 0) -> None:
+        """From now on quoting needs a grant. `weight_told`: of all that was ever sent, what the others know already.
+
+        A ban that was met on the way here is no less one, though it may be over: until now nobody knew whose it was.
+        """
         self._budget.share(orders=self._orders)
         self._budget.on_low = self._running_low
         self._budget.on_blocked = self._blocked
+        self._weight_told = weight_told
+        if self._budget.banned_until_ns:
+            self._coordinator.raise_emergency(EmergencyLevel.HALT, BANNED)
+            self._banned = self._is_banned()
         self._ask()
 
     def stop(self) -> None:
@@ -114,18 +122,21 @@ class Budgets:
 
     def _ask(self) -> None:
         self._asked_ns = self._clock.monotonic_ns()
-        usage, last = self._budget.to_tell(self._asked_ns), self._last
+        usage = self._budget.to_tell(self._asked_ns)
+        orders_sent = min(usage.orders_sent - self._orders_told, usage.orders_sent_1m)
+        weight_sent = min(usage.weight_sent - self._weight_told, usage.weight_sent_1m)
+        self._orders_told, self._weight_told = usage.orders_sent, usage.weight_sent
         self._sequence += 1
-        self._asked[self._sequence] = self._last = usage
+        self._asked[self._sequence] = usage
         if len(self._asked) > 100:  # nobody has answered for long
             del self._asked[next(iter(self._asked))]
         self._coordinator.spend(
             BudgetNeed(
                 sequence=self._sequence,
-                orders_sent=usage.orders_sent - (last.orders_sent if last is not None else 0),
+                orders_sent=orders_sent,
                 orders_wanted=ORDERS_WANTED if self._leads and self._orders else 0,
                 orders_unused=usage.orders_left,
-                weight_sent=usage.weight_sent - (last.weight_sent if last is not None else 0),
+                weight_sent=weight_sent,
                 weight_wanted=WEIGHT_WANTED,
                 weight_unused=usage.weight_left,
                 exchange_ms=usage.exchange_ms,
@@ -150,10 +161,21 @@ class Budgets:
 
     def _blocked(self) -> None:
         self._ask_in(0.0)
-        banned = self._clock.monotonic_ns() < self._budget.banned_until_ns
+        banned = self._is_banned()
         if banned and not self._banned:
             self._coordinator.raise_emergency(EmergencyLevel.HALT, BANNED)
         self._banned = banned
+
+    def _is_banned(self) -> bool:
+        return self._clock.monotonic_ns() < self._budget.banned_until_ns
+
+
+def spent(budget: RequestBudget, clock: Clock) -> Spent:
+    """What a start tells those who share its public IP."""
+    usage = budget.to_tell(clock.monotonic_ns())
+    return Spent(
+        usage.weight_sent, usage.weight_sent_1m, usage.exchange_ms, usage.weight_1m_reported, usage.egress_blocked_ns
+    )
 
 
 async def wait_to_start(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from phoenix_coordination.port import EmergencyLevel, LeaseTimes
@@ -11,7 +12,7 @@ from phoenix_coordination.redis.starts import Start
 from phoenix_coordination.redis.steward import StewardOffice, StewardReport
 from phoenix_coordination.state import Mode, Reason
 
-from phoenix_worker.runtime.budgets import Budgets, be_admitted, wait_to_start
+from phoenix_worker.runtime.budgets import Budgets, be_admitted, spent, wait_to_start
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.logs import Log
 from phoenix_worker.runtime.resolved import Resolved
@@ -47,7 +48,8 @@ class Peers:
         self._live = resolved.mode is not Mode.DRY_RUN
         self._identity = ""
         self._steward: Steward | None = None
-        self._start = Start(redis_url, holder, clock, credentials)
+        self._start = Start(redis_url, holder, clock, partial(spent, exchange.budget, clock), credentials)
+        exchange.budget.on_blocked = self._start.tell
         self.coordinator = RedisCoordinator(
             redis_url,
             resolved.symbol,
@@ -97,8 +99,8 @@ class Peers:
     async def start(self, shell: Shell) -> None:
         """Campaigns for the lease, asks for a share of the budgets, and stands ready to be the account's steward."""
         await self.coordinator.start(self.budgets.heard_by(shell.hear))
-        self.budgets.start()
         self._start.is_over_soon()
+        self.budgets.start(self._start.told)
         self._steward = self._new_steward(shell)
         self._steward.start()
 

@@ -41,6 +41,7 @@ KEY_S = 10.0
 """A mounted Secret may come a moment after the pod; after this it is missing."""
 LAST_ORDER_S = 5.0
 """No closing order begins so shortly before the deadline: its end would not be known."""
+GIVE_BACK_S = 4.0
 LAST_LOOK_S = 8.0
 """Beyond the deadline: what is left is read once more, so that the last words can say it."""
 MOST_NAMES = 5
@@ -115,7 +116,10 @@ class Withdrawal:
         self._exchange: BinanceVenue | None = None
         self._until_s = 0.0
         self._problem = "the exchange has not answered"
-        self._clearance: Clearance | None = None
+        self._hindered = ""
+        self._given_up = ""
+        self._stopped = asyncio.Event()
+        self._signal = ""
         self.ending = ""
 
     async def run(self) -> int:
@@ -124,23 +128,32 @@ class Withdrawal:
         """
         loop = asyncio.get_running_loop()
         self._until_s = loop.time() + self._terms.deadline_s
-        work = asyncio.create_task(self._withdraw(), name="withdrawal")
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop, work, signal.Signals(number).name)
+            loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
+        work = asyncio.create_task(self._withdraw(), name="withdrawal")
+        stop = asyncio.create_task(self._stopped.wait(), name="stop")
         try:
-            done, _ = await asyncio.wait({work}, timeout=self._terms.deadline_s)
-            if not done:
-                self._problem = f"not done within {self._terms.deadline_s:.0f} s: {self._problem}"
-                work.cancel()
-                await asyncio.wait({work})
+            await asyncio.wait({work, stop}, timeout=self._terms.deadline_s, return_when=asyncio.FIRST_COMPLETED)
+            await self._give_up(work)
             return await self._told(work)
         finally:
+            stop.cancel()
             if self._exchange is not None:
                 await self._exchange.close()
 
-    def _stop(self, work: asyncio.Task[Left], name: str) -> None:
-        self._problem = f"{name}: {self._problem}"
-        work.cancel()
+    def _stop(self, name: str) -> None:
+        self._signal = name
+        self._stopped.set()
+
+    async def _give_up(self, work: asyncio.Task[Left]) -> None:
+        """Where it is not done. A cancellation that meets a time-out inside a client can be lost: it is repeated, with
+        time in between to give the lease back.
+        """
+        if not work.done():
+            self._given_up = self._signal or f"not done within {self._terms.deadline_s:.0f} s"
+        while not work.done():
+            work.cancel()
+            await asyncio.wait({work}, timeout=GIVE_BACK_S)
 
     async def _told(self, work: asyncio.Task[Left]) -> int:
         try:
@@ -154,8 +167,7 @@ class Withdrawal:
             self.ending = f"{self._symbol} is withdrawn: {rest}"
             self._log.info("withdrawn", text=self.ending)
             return 0
-        hindered = self._clearance.hindered if self._clearance is not None else ""
-        why = "; ".join(filter(None, (self._problem, hindered)))
+        why = ": ".join(filter(None, (self._given_up, self._problem, self._hindered)))
         self.ending = f"{self._symbol} is not withdrawn: {why}; {await self._last_look()}"
         self._log.error("not withdrawn", text=self.ending)
         return 1
@@ -247,7 +259,7 @@ class Withdrawal:
                 raise _NotYetError(_kept(sight))
             account = exchange.account
             place = (tenure, care, account, self._installation, self._clock, self._log)
-            clearance = self._clearance = Clearance(*place, "withdrawal")
+            clearance = Clearance(*place, "withdrawal")
             if not self._rehearsal and where.listed:
                 await self._clear(clearance)
             left = await self._left(exchange, where)
@@ -264,7 +276,10 @@ class Withdrawal:
         if not await clearance.withdraw(everybody=False):
             raise _NotYetError("orders of ours were cancelled, and stay")
         if self._terms.flatten:
-            await clearance.close(self._has_time, everybody=False)
+            try:
+                await clearance.close(self._has_time, everybody=False)
+            finally:
+                self._hindered = clearance.hindered or self._hindered
 
     def _judge(self, left: Left) -> None:
         """By what the exchange says last, not by what was done."""

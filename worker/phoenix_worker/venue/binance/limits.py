@@ -77,12 +77,16 @@ class _Window:
         self.reported = max(units, self.reported) if until_ns == self.reported_until_ns else units
         self.reported_until_ns = until_ns
 
-    def count(self, now_ns: int) -> int:
+    def ours(self, now_ns: int) -> int:
         horizon = now_ns - self.length_ns
         used = self.used
         while used and used[0][0] <= horizon:
             self.total -= used.popleft()[1]
-        return max(self.total, self.reported) if now_ns < self.reported_until_ns else self.total
+        return self.total
+
+    def count(self, now_ns: int) -> int:
+        ours = self.ours(now_ns)
+        return max(ours, self.reported) if now_ns < self.reported_until_ns else ours
 
     def told(self, now_ns: int) -> int:
         """What the exchange itself says of its present window; -1: nothing."""
@@ -109,8 +113,11 @@ class Usage:
     """
 
     orders_sent: int
+    orders_sent_1m: int
+    """Of them those of the last minute: what was sent before is in no window of the exchange any more."""
     orders_left: int
     weight_sent: int
+    weight_sent_1m: int
     weight_quoted: int
     """Of what was sent, what needs a grant."""
     weight_left: int
@@ -182,8 +189,10 @@ class RequestBudget:
         orders, weight = self._orders_grant, self._weight_grant
         return Usage(
             orders_sent=self._orders_sent,
+            orders_sent_1m=self._orders_1m.ours(now_ns),
             orders_left=orders.left if valid and orders is not None else 0,
             weight_sent=self._weight_sent,
+            weight_sent_1m=self._weight_1m.ours(now_ns),
             weight_quoted=self._weight_quoted,
             weight_left=weight.left if valid and weight is not None else 0,
             exchange_ms=(now_ns + self.offset_ns) // NS_PER_MS,
