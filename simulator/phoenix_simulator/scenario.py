@@ -31,6 +31,7 @@ from phoenix_simulator.exchange.settings import (
     ExchangeSettings,
     FillEvent,
     OrderEnd,
+    ReduceOnlyExcess,
     StrayTimeInForceCode,
 )
 from phoenix_simulator.exchange.symbols import BUILT_IN, E8
@@ -86,6 +87,7 @@ class VenueChoices(_Body, frozen=True, kw_only=True):
     amendment_end: OrderEnd = OrderEnd.CANCELED
     countdown_end: OrderEnd = OrderEnd.CANCELED
     good_till_end: OrderEnd = OrderEnd.EXPIRED
+    reduce_only_excess: ReduceOnlyExcess = ReduceOnlyExcess.REJECT
     ack_turnover: bool = False
     stray_time_in_force: StrayTimeInForceCode = -1106
     cancel_batch_size: CancelBatchSizeCode = -4032
@@ -104,6 +106,7 @@ class VenueChoices(_Body, frozen=True, kw_only=True):
             amendment_end=self.amendment_end,
             countdown_end=self.countdown_end,
             good_till_end=self.good_till_end,
+            reduce_only_excess=self.reduce_only_excess,
             ack_turnover=self.ack_turnover,
             stray_time_in_force=self.stray_time_in_force,
             cancel_batch_size=self.cancel_batch_size,

@@ -16,6 +16,9 @@ from phoenix_simulator.faults import Route
 from phoenix_simulator.latency import Latency, Part
 
 MESSAGES_PER_SECOND: Final = 10
+"""Of a stream: requests, pings and pongs."""
+PINGS_PER_SECOND: Final = 5
+"""Of the WebSocket API, whose requests are limited by weight: pings and pongs."""
 _SECOND_NS: Final = 1_000_000_000
 PING_INTERVAL_NS: Final = 180 * _SECOND_NS
 PONG_GRACE_NS: Final = 600 * _SECOND_NS
@@ -23,7 +26,7 @@ LIFETIME_NS: Final = 24 * 3_600 * _SECOND_NS
 OUTBOX_BYTES: Final = 8 * 1024 * 1024
 """What a connection may fall behind by (some ten seconds of a busy symbol's depth at 0 ms) before it is cut."""
 _DATA: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY})
-_COUNTED: Final = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG})
+_PINGS: Final = frozenset({WSMsgType.PING, WSMsgType.PONG})
 _PART_OF: Final = {Route.PRIVATE: Part.USER_DATA, Route.WS_API: Part.ACKNOWLEDGEMENT}
 """What of the latencies a route's frames take; the others carry market data."""
 _ENDED: Final = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
@@ -62,7 +65,10 @@ class Connection:
         self._is_open = False
         self._has_ended = False
         self._closing: asyncio.Task[None] | None = None
-        self._received: deque[int] = deque(maxlen=MESSAGES_PER_SECOND)
+        most, self._counted = (
+            (PINGS_PER_SECOND, _PINGS) if route is Route.WS_API else (MESSAGES_PER_SECOND, _PINGS | _DATA)
+        )
+        self._received: deque[int] = deque(maxlen=most)
         opened_ns = clock.monotonic_ns()
         self._ends_ns = opened_ns + LIFETIME_NS
         self._goodbye = b"24 hours"
@@ -142,7 +148,7 @@ class Connection:
             message: WSMessage = await self._socket.receive()
             if message.type in _ENDED or self._closing is not None:
                 return None
-            if message.type in _COUNTED and self.route is not Route.WS_API and not self._within_rate():
+            if message.type in self._counted and not self._within_rate():
                 self.close(WSCloseCode.POLICY_VIOLATION, b"Too many requests")
                 return None
             if self._faults and self._faults.in_outage(self.holder):
@@ -175,7 +181,7 @@ class Connection:
 
     def _within_rate(self) -> bool:
         now_ns = self._clock.monotonic_ns()
-        full = len(self._received) == MESSAGES_PER_SECOND
+        full = len(self._received) == self._received.maxlen
         within = not full or now_ns - self._received[0] >= _SECOND_NS
         self._received.append(now_ns)
         return within

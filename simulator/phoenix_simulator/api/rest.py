@@ -51,6 +51,8 @@ class RestServer:
             raw_body = None
         if raw_body is None:
             return _json(400, {"code": -1130, "msg": "Data sent for parameter 'body' is not valid."})
+        if request.method == "GET":
+            raw_body = ""  # the venue reads a GET's query string alone
         params = Params.of_request(raw_query, raw_body)
 
         def verify(credentials: Credentials) -> None:

@@ -25,7 +25,7 @@ from phoenix_simulator.exchange.orders import (
     TimeInForce,
 )
 from phoenix_simulator.exchange.prices import Prices
-from phoenix_simulator.exchange.settings import ExchangeSettings, StrayTimeInForceCode
+from phoenix_simulator.exchange.settings import ExchangeSettings, ReduceOnlyExcess, StrayTimeInForceCode
 from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus, decimals_of, divide_up, format_e8
 
 _CLIENT_ORDER_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
@@ -79,7 +79,7 @@ def check_new(
         _check_percent_price(listing, request.side, terms.price_ticks)
     _check_modes(account, request.position_side, reduce_only=request.reduce_only)
     if request.only_reduces:
-        _check_reduce_only(holding, request.side, terms.steps)
+        terms = _reducing(terms, holding, request.side, settings.reduce_only_excess)
     if len(holding.open) >= spec.max_num_orders:
         raise errors.max_open_orders()
     if not request.only_reduces:
@@ -339,6 +339,14 @@ def _check_modes(account: Account, position_side: PositionSide, *, reduce_only: 
         raise errors.bad_reduce_only()
     if account.hedge_mode and reduce_only:
         raise errors.not_required(name="reduceOnly")
+
+
+def _reducing(terms: Terms, holding: Holding, side: Side, excess: ReduceOnlyExcess) -> Terms:
+    room = holding.reducible_steps(side) - holding.reducing_steps(side)
+    if excess is ReduceOnlyExcess.REDUCE and 0 < room < terms.steps:
+        return msgspec.structs.replace(terms, steps=room)
+    _check_reduce_only(holding, side, terms.steps)
+    return terms
 
 
 def _check_reduce_only(holding: Holding, side: Side, added_steps: int) -> None:

@@ -179,6 +179,7 @@ class Exchange:
             matcher.close(order, execution, status, now_ms)
         else:
             self._record_amendment(holding, order, terms, request.modify_id, now_ms)
+            order.price_match = request.price_match
             matcher.amend(order, terms.price_ticks, terms.steps, request.modify_id, now_ms)
         listing.publish(now_ms)
         self._follow(now_ms)

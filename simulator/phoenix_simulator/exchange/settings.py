@@ -35,6 +35,13 @@ class OrderEnd(Enum):
         return ExecutionType.EXPIRED, OrderStatus.EXPIRED
 
 
+class ReduceOnlyExcess(Enum):
+    """What becomes of a new reduce-only order for more than is left to be reduced."""
+
+    REJECT = "reject"
+    REDUCE = "reduce"
+
+
 class ExchangeSettings(msgspec.Struct, frozen=True):
     queue_model: QueueModel = QueueModel.PESSIMISTIC
     amendment_end: OrderEnd = OrderEnd.CANCELED
@@ -43,6 +50,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     """Of an order that a countdown ends."""
     good_till_end: OrderEnd = OrderEnd.EXPIRED
     """Of a GTD order at its date."""
+    reduce_only_excess: ReduceOnlyExcess = ReduceOnlyExcess.REJECT
+    """−2022, or as much as is left: the venue's documents name the refusal, its users tell of orders that it shrank."""
     ack_turnover: bool = False
     """Whether answers to place, modify and cancel have `avgPrice` and `cumQuote`, as all had before mid-2026."""
     stray_time_in_force: StrayTimeInForceCode = -1106

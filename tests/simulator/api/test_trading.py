@@ -366,3 +366,28 @@ async def test_accounts_do_not_see_each_other(venue, maker):
     ] == -2011
     assert (await other.ask("GET", "/fapi/v1/order", symbol="BTCUSDT", orderId=placed["orderId"]))[1]["code"] == -2013
     assert (await other.place(newClientOrderId="shared"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("placed", "amended", "then"),
+    [
+        pytest.param({"price": "61000"}, {"priceMatch": "QUEUE_5"}, "QUEUE_5", id="to the queue's price"),
+        pytest.param({"priceMatch": "QUEUE_5"}, {"price": "61000"}, "NONE", id="to a price of one's own"),
+        pytest.param({"priceMatch": "QUEUE_5"}, {"priceMatch": "QUEUE"}, "QUEUE", id="to another of them"),
+    ],
+)
+async def test_an_amendment_changes_the_price_match_wherever_it_is_told(maker, placed, amended, then):
+    order = {name: value for name, value in ORDER.items() if name != "price"} | placed
+    _, first = await maker.ask("POST", "/fapi/v1/order", **order)
+    assert first["priceMatch"] == placed.get("priceMatch", "NONE")
+    user = await maker.user_stream()
+    which = {"symbol": "BTCUSDT", "orderId": first["orderId"]}
+    _, second = await maker.ask("PUT", "/fapi/v1/order", **which, side="BUY", quantity="0.011", **amended)
+    _, asked = await maker.ask("GET", "/fapi/v1/order", **which)
+    event = (await user.until(lambda message: message["e"] == "ORDER_TRADE_UPDATE"))["o"]
+    assert (second["priceMatch"], asked["priceMatch"], event["pm"]) == (then, then, then)
+
+
+async def test_a_get_is_read_by_its_query_string_alone(maker, venue):
+    answer = await venue.raw("GET", "/fapi/v1/depth", data={"symbol": "BTCUSDT"})
+    assert (answer.status, answer.body["code"]) == (400, -1102)

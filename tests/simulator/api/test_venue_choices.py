@@ -116,3 +116,23 @@ async def test_what_ends_by_the_clock_ends_as_chosen(venue_of, choices, countdow
 def test_a_choice_that_nobody_can_read_out_of_the_documentation_is_refused(choices):
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(choices, type=VenueChoices)
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        pytest.param({}, -2022, id="refused"),
+        pytest.param({"reduceOnlyExcess": "reduce"}, "0.010", id="shrunk"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["market", "place"])
+async def test_a_reduce_only_order_for_more_than_the_position_is_refused_or_shrunk(venue_of, choices, told, kind):
+    async with venue_of(**choices) as venue:
+        maker = await venue.account()
+        await maker.market(side="BUY", quantity="0.010")
+        more = {"side": "SELL", "quantity": "0.015", "reduceOnly": "true"}
+        _, body = await (maker.market(**more) if kind == "market" else maker.place(**more, price="62500"))
+        assert body.get("origQty", body.get("code")) == told
+        flat = await venue.account()
+        _, refused = await flat.market(**more)
+    assert refused["code"] == -2022, "of nothing there is nothing to shrink to"

@@ -195,3 +195,17 @@ async def test_a_handshake_costs_weight_and_a_banned_one_gets_none(venue):
     assert (await venue.raw("GET", "/fapi/v1/time")).status == 418
     answer = await venue.raw("GET", "/ws-fapi/v1", headers={"Upgrade": "websocket"})
     assert (answer.status, answer.body["code"]) == (418, -1003)
+
+
+async def test_more_than_five_pings_a_second_end_the_connection(venue, api):
+    for _ in range(4):
+        await api.stream.socket.ping()
+    assert (await api.send("time", {}))["status"] == 200
+    for _ in range(4):
+        await api.stream.socket.ping()
+    assert await api.stream.ended() == 1008
+
+
+async def test_requests_are_limited_by_weight_and_not_by_their_number(api):
+    replies = [await api.send("time", {}, number) for number in range(20)]
+    assert {reply["status"] for reply in replies} == {200}
