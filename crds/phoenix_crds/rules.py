@@ -46,6 +46,7 @@ class Resource(BaseModel):
         alias_generator=to_camel,
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
+        defer_build=True,  # a worker reads new parameters in a fresh process, and needs few of the models
     )
     rules: ClassVar[tuple[Rule[Any], ...]] = ()
 
