@@ -21,7 +21,9 @@ from phoenix_crds import Emergency
 
 from phoenix_operator.census import Census, account_of
 from phoenix_operator.cluster.store import Name
+from phoenix_operator.names import RECONCILE_DISABLED, Annotation
 from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource, Switch
+from phoenix_operator.plan.observed import older_twin
 from phoenix_operator.plan.restarts import (
     History,
     Judged,
@@ -75,6 +77,10 @@ class Fleet:
         self._judged: dict[str, Judged] = {}
         self._to_restart: dict[str, Judged] = {}
         self._last_look_s: float | None = None
+        self.looked = asyncio.Event()
+        """Redis was read, or it is known why not. Set at once where there is none to be read."""
+        if not source:
+            self.looked.set()
         self.problem = "Redis has not been read yet" if source else NOT_CONFIGURED
 
     # -- asked by plans ----------------------------------------------------------------------------
@@ -93,7 +99,7 @@ class Fleet:
             return Seen(problem=self.problem)
         known, seen = self._census.account(account), self._seen.get(account)
         if seen is None or known is None or seen.uid != known.meta.uid:
-            return Seen(problem="Redis has not been read for this account yet")
+            return Seen(shared=AccountShared())  # younger than the last look: no worker has named it yet
         return seen
 
     def outage_of(self, account: Name) -> str:
@@ -203,6 +209,7 @@ class Fleet:
     def _take_in(self, seen: dict[Name, Seen]) -> None:
         self._seen = seen
         was_blind, self.problem = bool(self.problem), ""
+        self.looked.set()
         self._last_look_s = time.monotonic()
         records: defaultdict[str, list[StateRecord]] = defaultdict(list)
         for each in seen.values():
@@ -225,6 +232,7 @@ class Fleet:
     def _failed(self, problem: str) -> None:
         """The last look counts for a while: a Redis that is restarted is not worth two writes a maker."""
         self._to_restart.clear()
+        self.looked.set()
         last = self._last_look_s
         if last is not None and time.monotonic() - last < TTL_MS / 1000:
             return
@@ -239,12 +247,12 @@ class Fleet:
     # -- judging -----------------------------------------------------------------------------------
 
     def _judge(self) -> None:
-        """The verdicts, by venue and environment, on makers that are there and are not being deleted."""
+        """The verdicts, by venue and environment, on makers for which they would be heeded."""
         records: defaultdict[Venue, list[StateRecord]] = defaultdict(list)
         patience: defaultdict[Venue, dict[str, int]] = defaultdict(dict)
         for name, maker in self._census.makers:
             venue = self._venue_of(account_of(maker))
-            if venue is None or maker.spec is None or maker.meta.deleting:
+            if venue is None or maker.spec is None or not self._is_served(maker):
                 continue
             told = f"{name[0]}/{name[1]}"
             patience[venue][told] = maker.spec.restart_after.ms
@@ -265,6 +273,14 @@ class Fleet:
         for venue in outages.keys() ^ self._outages.keys():
             _log.warning("venue", venue="/".join(venue), outage=outages[venue].text if venue in outages else "over")
         self._outages = outages
+
+    def _is_served(self, maker: MakerResource) -> bool:
+        """A restart that nobody carries out would be counted, and hold the account's others up."""
+        return (
+            not maker.meta.deleting
+            and maker.meta.annotations.get(Annotation.RECONCILE) != RECONCILE_DISABLED
+            and not older_twin(maker, self._census.twins_of(maker))
+        )
 
     def _is_stale(self, maker: str, holder: str) -> bool:
         """Whether the worker that is to be replaced is still there, and still needs it."""

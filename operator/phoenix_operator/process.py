@@ -38,6 +38,7 @@ from phoenix_operator.settings import Settings
 
 _log = structlog.stdlib.get_logger()
 
+LOOKS_WITHIN_S = 3.0
 POSTS_WITHIN_S = 2.0
 CANCEL_AGAIN_S = 0.5
 ENDS_WITHIN_S = 15.0
@@ -116,7 +117,7 @@ class Operator:
             lease=self._leadership.keep(),
             fleet=self._fleet.run(),
             events=self._events.run(),
-            rounds=self._rounds.run(),
+            rounds=self._work(),
         )
         try:
             # The fleet's reading ends by itself only where there is no Redis to read.
@@ -135,6 +136,13 @@ class Operator:
             self._leading = False
             with _bounded():
                 await _cancel([fleet, posting, working, keeping])
+
+    async def _work(self) -> None:
+        """Who plans before Redis was read says that nothing is known of anybody, and takes it back a moment later."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOKS_WITHIN_S):
+                await self._fleet.looked.wait()
+        await self._rounds.run()
 
     def _mark(self, key: Key) -> None:
         if self._leading:
