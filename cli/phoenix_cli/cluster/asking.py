@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ ANSWER_WITHIN_S = 20.0
 _LOOK_S = 0.2
 _LAST_LOOK_S = 1.0
 _ATTEMPTS = 5
+_NOT_KNOWN = frozenset({Fault.UNREACHABLE, Fault.UNAVAILABLE, Fault.OTHER})
 LONGEST_REASON = 1024
 _LONGEST_SOURCE = 256
 
@@ -90,12 +91,16 @@ class Asked:
 
 
 class Unanswered(Exception):  # noqa: N818 - what follows from it is for whoever asked to say
-    """Nobody has answered in time. `waits`: the request is still there, for whoever leads next; `account`: as it is."""
+    """Nobody has answered in time. `account`: as it is; None where it cannot be read, and `lost` says why.
 
-    def __init__(self, account: Told, *, waits: bool) -> None:
+    `waits`: the request is (or, where that cannot be read, may be) still there, for whoever leads next.
+    """
+
+    def __init__(self, account: Told | None, *, waits: bool, lost: str = "") -> None:
         super().__init__()
         self.account = account
         self.waits = waits
+        self.lost = lost
 
 
 def stop_request(level: Emergency, reason: str, source: str) -> SwitchRequest:
@@ -114,17 +119,22 @@ def _request(*, source: str, **told: object) -> SwitchRequest:
 
 
 async def ask(client: ClusterClient, namespace: str, account: str, request: SwitchRequest) -> Asked:
-    """The operator's answer, whatever it is. Raises `Refused` where the server refuses to pass it on, and `Unanswered`.
+    """The operator's answer, whatever it is. Raises `ClusterFault` where the server refuses to pass the request on, and
+    `Unanswered`: also where the server fell silent, so that nobody knows whether it has.
 
     A resume that nobody answers is taken back: it must not come true later, when nobody looks any more. A stop stays.
     """
-    await _append(client, namespace, account, request)
     goes_back = request.action is Action.RESUME
+    asked = None
     try:
-        asked = await _answered(client, namespace, account, request.id, ANSWER_WITHIN_S)
-        if asked is None and goes_back and await _take_back(client, namespace, account, request.id):
-            # It may have been carried out in this very moment.
-            asked = await _answered(client, namespace, account, request.id, _LAST_LOOK_S)
+        with _silence():
+            await _append(client, namespace, account, request)
+            asked = await _answered(client, namespace, account, request.id, ANSWER_WITHIN_S)
+        if asked is None and goes_back:
+            with _silence():
+                await _take_back(client, namespace, account, request.id)
+                # It may have been carried out in this very moment.
+                asked = await _answered(client, namespace, account, request.id, _LAST_LOOK_S)
     except asyncio.CancelledError:  # Ctrl-C
         if goes_back:
             with contextlib.suppress(Refused, ClusterFault):
@@ -132,8 +142,21 @@ async def ask(client: ClusterClient, namespace: str, account: str, request: Swit
         raise
     if asked is not None:
         return asked
-    told = await read_account(client, namespace, account)
+    try:
+        told = await read_account(client, namespace, account)
+    except ClusterFault as fault:
+        raise Unanswered(None, waits=True, lost=str(fault)) from None
     raise Unanswered(told, waits=request.id in told.requests)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """What the server says is no is no; where it says nothing that can be relied on, nobody knows."""
+    try:
+        yield
+    except ClusterFault as fault:
+        if fault.fault not in _NOT_KNOWN:
+            raise
 
 
 async def read_account(client: ClusterClient, namespace: str, account: str) -> Told:
@@ -176,20 +199,21 @@ async def _answered(
 ) -> Asked | None:
     until_s = time.monotonic() + within_s
     while True:
-        told = await read_account(client, namespace, account)
-        if (answer := told.answer(request_id)) is not None:
-            return Asked(answer, told)
+        with _silence():  # it may speak again before the time is over
+            told = await read_account(client, namespace, account)
+            if (answer := told.answer(request_id)) is not None:
+                return Asked(answer, told)
         if time.monotonic() >= until_s:
             return None
         await asyncio.sleep(_LOOK_S)
 
 
-async def _take_back(client: ClusterClient, namespace: str, account: str, request_id: str) -> bool:
-    """Whether it was still there and is there no more."""
+async def _take_back(client: ClusterClient, namespace: str, account: str, request_id: str) -> None:
+    """Where it is still there."""
     for _ in range(_ATTEMPTS):
         waiting = (await read_account(client, namespace, account)).requests
         if request_id not in waiting:
-            return False
+            return
         path = f"/status/requests/{waiting.index(request_id)}"
         operations = [{"op": "test", "path": f"{path}/id", "value": request_id}, {"op": "remove", "path": path}]
         try:
@@ -198,5 +222,4 @@ async def _take_back(client: ClusterClient, namespace: str, account: str, reques
             if fault.fault not in {Fault.CONFLICT, Fault.INVALID}:
                 raise
         else:
-            return True
-    return False
+            return

@@ -31,6 +31,8 @@ async def connected(place: Place) -> AsyncIterator[ClusterClient]:
     # Said rather than left to the library, which takes another of several files' current contexts than kubectl does.
     context = place.context or current_context(place.kubeconfig)
     files = os.pathsep.join(map(str, kubeconfig_files(place.kubeconfig))) or place.kubeconfig
+    if place.context is not None and files is None:
+        raise Refused(f"--context {place.context}: there is no kubeconfig to look it up in: name one with --kubeconfig")
     try:
         async with connect(files, context, TIMEOUT_S, field_manager="phoenix-cli") as client:
             yield client

@@ -3,7 +3,8 @@
 import asyncio
 import sys
 
-from phoenix_coordination.state import StateRecord
+import msgspec
+from phoenix_operator.cluster.client import ClusterClient
 
 from phoenix_cli.cluster.place import Place
 from phoenix_cli.cluster.reading import connected, of_maker, read_fleet, with_details
@@ -30,14 +31,18 @@ async def _read(place: Place, redis_url: str | None, name: str | None) -> FleetV
     if name is not None:
         place = place.of_name(name)
     async with connected(place) as client:
-        fleet = await read_fleet(client, place, await live_records(redis_url))
+        fleet = await read_live(client, place, redis_url)
         return fleet if name is None else await with_details(client, of_maker(fleet, name))
 
 
-async def live_records(redis_url: str | None) -> list[StateRecord]:
-    """What the workers tell right now; nothing without a Redis, and `Refused` for one that cannot be read."""
-    accounts = [] if redis_url is None else await read_all(redis_url)
-    return [record for account in accounts for record in account.makers]
+async def read_live(client: ClusterClient, place: Place, redis_url: str | None) -> FleetView:
+    """The fleet, with what the workers tell right now where there is a Redis; raises `Refused` for one that is away."""
+    if redis_url is None:
+        return await read_fleet(client, place)
+    accounts = await read_all(redis_url)
+    fleet = await read_fleet(client, place, [record for account in accounts for record in account.makers])
+    unread = [problem for account in accounts for problem in account.unread]
+    return msgspec.structs.replace(fleet, unread=[*fleet.unread, *unread])
 
 
 def _makers_text(fleet: FleetView, place: Place) -> str:

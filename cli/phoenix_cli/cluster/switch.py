@@ -13,7 +13,6 @@ from phoenix_cli.cluster.asking import (
     ANSWER_WITHIN_S,
     LONGEST_REASON,
     Asked,
-    Told,
     Unanswered,
     ask,
     read_account,
@@ -117,26 +116,36 @@ def _is_rehearsal(switch: EmergencySwitch | None, symbol: str) -> bool:
 
 def _stop_waits(account: str, silence: Unanswered) -> str:
     namespace, _, name = account.partition("/")
-    waits = "the request waits in the account's status until one does" if silence.waits else "the request has gone"
+    waits = "the request has gone"
+    if silence.waits:
+        waits = "the request waits in the account's status until one does"
+    if silence.account is None:
+        waits = "whether the request waits there for one is not known"
     scale = f"kubectl -n {namespace} scale deployment -l {Label.ACCOUNT}={name} --replicas=0"
     return (
         f"no operator has answered within {ANSWER_WITHIN_S:g} s, so {account} is NOT known to be stopped"
-        f" ({_in_force(silence.account)}); {waits}. Without the operator: `{scale}` has every worker withdraw and end,"
+        f" ({_in_force(silence)}); {waits}. Without the operator: `{scale}` has every worker withdraw and end,"
         f" and `phoenix stop {name} --reason … --redis URL` stops the account wherever its Redis can be reached"
     )
 
 
 def _resume_taken_back(account: str, epoch: int, symbol: str, silence: Unanswered) -> str:
     which = f" --symbol {symbol}" if symbol else ""
-    fate = "still waits in the account's status, for whoever leads next" if silence.waits else "has been taken back"
+    fate = "has been taken back"
+    if silence.waits:
+        sure = "still waits" if silence.account is not None else "may wait"
+        fate = f"{sure} in the account's status for whoever leads next, who refuses it when it is a minute old"
     return (
-        f"no operator has answered within {ANSWER_WITHIN_S:g} s ({_in_force(silence.account)}); the request {fate}."
+        f"no operator has answered within {ANSWER_WITHIN_S:g} s ({_in_force(silence)}); the request {fate}."
         f" Without the operator, wherever its Redis can be reached:"
         f" `phoenix resume {account}{which} --epoch {epoch} --redis URL`"
     )
 
 
-def _in_force(account: Told) -> str:
+def _in_force(silence: Unanswered) -> str:
+    account = silence.account
+    if account is None:
+        return silence.lost
     switch = account.switch
     told = "how its switch stands has never been told"
     if switch is not None:

@@ -19,6 +19,7 @@ from phoenix_cli.cluster.view import (
 )
 from phoenix_cli.printing import aligned
 
+_LONGEST_REMARK = 160
 _YES = "True"
 _NONE = "None"
 # Of these True is the good answer; of all others (Stalled, SymbolConflict, VenueOutage …) False.
@@ -52,7 +53,7 @@ def account_lines(account: AccountView, place: Place) -> Iterator[str]:
     for halt in account.halts:
         what = f"{halt.symbol} (rehearsal)" if halt.dry_run else halt.symbol
         resume = f"phoenix resume {account.account} --symbol {halt.symbol} --epoch {halt.epoch}{place.typed}"
-        yield f"{what} is halted, epoch {halt.epoch}: {halt.reason}; to lift it: {resume}"
+        yield f"{what} is halted, epoch {halt.epoch}: {_one_line(halt.reason)}; to lift it: {resume}"
     if account.waiting:
         since = "" if account.waiting_s is None else f", the oldest for {age(account.waiting_s)}"
         yield f"the operator has not answered {_counted(account.waiting, 'request')} yet{since}"
@@ -70,7 +71,8 @@ def emergency_line(account: AccountView, place: Place) -> str:
     if account.emergency == _NONE:
         return f"emergency none, epoch {account.epoch}"
     when = "" if account.age_s is None else f" {age(account.age_s)} ago"
-    told = f"emergency {account.emergency}, epoch {account.epoch}, by {account.source}{when}: {account.reason}"
+    who, why = _one_line(account.source), _one_line(account.reason)
+    told = f"emergency {account.emergency}, epoch {account.epoch}, by {who}{when}: {why}"
     return f"{told}; to lift it: phoenix resume {account.account} --epoch {account.epoch}{place.typed}"
 
 
@@ -98,15 +100,20 @@ def _row(maker: MakerView) -> tuple[str, ...]:
 
 
 def remark(maker: MakerView) -> str:
-    """Why it does not quote, or is not Ready: what a person looks for in the list; empty where all is well."""
+    """Why it does not quote, or is not Ready, in short: what a person looks for in a list; empty where all is well."""
+    told = _one_line(_remark(maker))
+    return told if len(told) <= _LONGEST_REMARK else f"{told[:_LONGEST_REMARK]} …"
+
+
+def _remark(maker: MakerView) -> str:
     if maker.problem:
         return f"not readable: {maker.problem}"
     words = ["being deleted"] if maker.deleting else []
     if maker.quoting != _YES:
-        words.append(": ".join(filter(None, (maker.reason, maker.message))) or "the operator has not told anything yet")
+        words.append(_said(maker.reason, maker.message) or "the operator has not told anything yet")
     unready = _condition(maker, ConditionType.READY)
     if unready is not None and unready.status != _YES and unready.reason != maker.reason:
-        words.append(f"not Ready: {': '.join(filter(None, (unready.reason, unready.message)))}")
+        words.append(f"not Ready: {_said(unready.reason, unready.message)}")
     return "; ".join(words)
 
 
@@ -131,7 +138,7 @@ def maker_lines(maker: MakerView, account: AccountView, place: Place) -> Iterato
     yield from (f"  {line}" for line in shared)
     if maker.halt is not None and not own.halts:
         resume = f"phoenix resume {account.account} --symbol {maker.symbol} --epoch {maker.halt.epoch}{place.typed}"
-        yield f"  halted under epoch {maker.halt.epoch}: {maker.halt.reason}; to lift it: {resume}"
+        yield f"  halted under epoch {maker.halt.epoch}: {_one_line(maker.halt.reason)}; to lift it: {resume}"
     if maker.paused:
         yield "  spec.paused is true: it quotes when the resource says false"
     yield f"  {_generations(maker)}"
@@ -145,7 +152,7 @@ def maker_lines(maker: MakerView, account: AccountView, place: Place) -> Iterato
         yield f"  ramp stage {maker.ramp_stage}"
     if maker.conditions:
         header = ("condition", "status", "for", "reason", "message")
-        rows = [(c.type, c.status, age(c.age_s), c.reason, c.message) for c in maker.conditions]
+        rows = [(c.type, c.status, age(c.age_s), c.reason, _one_line(c.message)) for c in maker.conditions]
         yield "\n" + aligned(header, rows).rstrip("\n")
 
 
@@ -156,9 +163,9 @@ def _verdict(maker: MakerView) -> str:
         case "True":
             return f"quotes{since}"
         case "False":
-            return f"does not quote: {': '.join(filter(None, (maker.reason, maker.message)))}{since}"
+            return f"does not quote: {_said(maker.reason, maker.message)}{since}"
         case "Unknown":
-            return f"may quote or not: {': '.join(filter(None, (maker.reason, maker.message)))}{since}"
+            return f"may quote or not: {_said(maker.reason, maker.message)}{since}"
         case _:
             return "has not been seen by the operator yet: is it running? (`phoenix status` names nothing of it)"
 
@@ -192,7 +199,15 @@ def _pods_text(pods: Sequence[PodView] | None) -> Iterator[str]:
         yield "\nno pod"
         return
     rows = [
-        (pod.name, pod.phase, _YES if pod.ready else "False", str(pod.restarts), age(pod.age_s), pod.node, pod.says)
+        (
+            pod.name,
+            pod.phase,
+            _YES if pod.ready else "False",
+            str(pod.restarts),
+            age(pod.age_s),
+            pod.node,
+            _one_line(pod.says),
+        )
         for pod in pods
     ]
     yield "\n" + aligned(("pod", "phase", "ready", "restarts", "age", "node", ""), rows).rstrip("\n")
@@ -200,8 +215,15 @@ def _pods_text(pods: Sequence[PodView] | None) -> Iterator[str]:
 
 def _events_text(events: Sequence[EventView] | None) -> Iterator[str]:
     if events:
-        rows = [(age(e.age_s), e.type, e.reason + (f" ×{e.count}" if e.count > 1 else ""), e.message) for e in events]
+        rows = [
+            (age(e.age_s), e.type, e.reason + (f" ×{e.count}" if e.count > 1 else ""), _one_line(e.message))
+            for e in events
+        ]
         yield "\n" + aligned(("ago", "event", "reason", "message"), rows).rstrip("\n")
+
+
+def _counted_reason(event: EventView) -> str:
+    return event.reason if event.count <= 1 else f"{event.reason} ×{event.count}"
 
 
 # -- words -----------------------------------------------------------------------------------------
@@ -218,6 +240,15 @@ def age(seconds: float | None) -> str:
     return f"{whole}s"
 
 
+def _said(reason: str, message: str) -> str:
+    return _one_line(": ".join(filter(None, (reason, message))))
+
+
+def _one_line(text: str) -> str:
+    """Whatever a container's last words were: no table breaks, and no terminal takes orders from them."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+
+
 def _is_good(condition: ConditionView) -> bool:
     return condition.status == (_YES if condition.type in _GOOD else "False")
 
@@ -225,7 +256,7 @@ def _is_good(condition: ConditionView) -> bool:
 def _complaint(condition: ConditionView) -> str:
     since = "" if condition.age_s is None else f" (for {age(condition.age_s)})"
     verb = {_YES: "", "False": "not "}.get(condition.status, "not known whether ")
-    return f"{verb}{condition.type}{since}: {': '.join(filter(None, (condition.reason, condition.message)))}"
+    return f"{verb}{condition.type}{since}: {_said(condition.reason, condition.message)}"
 
 
 def _condition(maker: MakerView, kind: ConditionType) -> ConditionView | None:

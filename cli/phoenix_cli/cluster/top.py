@@ -7,9 +7,9 @@ import time
 from rich.console import Console
 
 from phoenix_cli.cluster.place import Place
-from phoenix_cli.cluster.reading import connected, read_fleet
+from phoenix_cli.cluster.reading import connected
 from phoenix_cli.cluster.screen import FleetScreen
-from phoenix_cli.cluster.status import live_records
+from phoenix_cli.cluster.status import read_live
 from phoenix_cli.cluster.text import age, fleet_text
 from phoenix_cli.cluster.view import FleetView
 from phoenix_cli.printing import as_json
@@ -36,13 +36,13 @@ def run(place: Place, redis_url: str | None, *, json: bool, plain: bool) -> int:
 
 async def _once(place: Place, redis_url: str | None) -> FleetView:
     async with connected(place) as client:
-        return await read_fleet(client, place, await live_records(redis_url))
+        return await read_live(client, place, redis_url)
 
 
 async def _follow(place: Place, redis_url: str | None) -> None:
     """What cannot be read for a while stays on the screen, marked as old; what cannot be read at first is refused."""
     async with connected(place) as client:
-        fleet, told_s = await read_fleet(client, place, await live_records(redis_url)), time.monotonic()
+        fleet, told_s = await read_live(client, place, redis_url), time.monotonic()
         with ScreenOutput(Console()) as screen:
             stale, took_s = "", 0.0
             while True:
@@ -50,7 +50,7 @@ async def _follow(place: Place, redis_url: str | None) -> None:
                 await asyncio.sleep(max(_REFRESH_S, _READING_SHARE * took_s))
                 began_s = time.monotonic()
                 try:
-                    fleet, stale = await read_fleet(client, place, await live_records(redis_url)), ""
+                    fleet, stale = await read_live(client, place, redis_url), ""
                     told_s = time.monotonic()
                     took_s = told_s - began_s
                 except Refused as refusal:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 import time
 
 import pytest
@@ -248,3 +249,42 @@ def test_a_list_that_is_full_is_refused_with_the_servers_words(phoenix, tell, ac
 def test_a_reason_that_does_not_fit_is_refused_before_anything_is_asked(phoenix, requests_of):
     status, _, err = phoenix("stop", "default", "--reason", "x" * 1025)
     assert (status, err.count("\n"), requests_of()) == (1, 1, [])
+
+
+# -- the server falls silent -----------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.usefixtures("_impatient_requests")
+def test_a_server_that_is_silent_for_a_while_costs_no_answer(phoenix, operator, api_server):
+    """It falls silent when the request has been passed on, and speaks again in time."""
+
+    def answering(request: dict) -> dict:
+        pause = api_server.frozen()
+        pause.__enter__()
+        threading.Timer(1.5, pause.__exit__, (None, None, None)).start()
+        return stopped(request)
+
+    operator(answering)
+    assert phoenix("stop", "default", "--reason", "why")[0] == 0
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.usefixtures("_impatient_requests", "_impatient", "account")
+@pytest.mark.parametrize("command", [["stop", "default", "--reason", "why"], ["resume", "default", "--epoch", "5"]])
+def test_where_the_server_stays_silent_nobody_claims_to_know(phoenix, api_server, monkeypatch, command):
+    passed_on = asking._append
+
+    async def pass_on_and_fall_silent(*arguments: object) -> None:
+        await passed_on(*arguments)
+        pause.__enter__()
+
+    monkeypatch.setattr(asking, "_append", pass_on_and_fall_silent)
+    pause = api_server.frozen()
+    try:
+        status, out, err = phoenix(*command)
+    finally:
+        pause.__exit__(None, None, None)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "the API server (tests) does not answer within 0.5 s" in err
+    assert "not known" in err if command[0] == "stop" else "may wait" in err

@@ -212,6 +212,21 @@ def test_pods_and_events_are_told_below(one, maker, ago, now_ms):
     assert "no pod" in one(maker(), pods=[]).splitlines()
 
 
+def test_what_others_say_neither_breaks_a_table_nor_moves_the_cursor(one, fleet, account, maker, condition, place):
+    words = "it\nfails \x1b[2J\tbadly"
+    resource = maker(reason="PriceStale", conditions=[condition("Quoting", "False", "PriceStale", words)])
+    told = fleet_text(fleet([account()], [resource]), place) + one(resource)
+    assert told.count("it fails ?[2J badly") == 3
+    assert "\x1b" not in told
+
+
+def test_a_long_reason_is_cut_in_the_list_and_whole_below(one, fleet, account, maker, condition, place):
+    words = "x" * 1000
+    resource = maker(reason="PriceStale", conditions=[condition("Quoting", "False", "PriceStale", words)])
+    assert words not in fleet_text(fleet([account()], [resource]), place)
+    assert words in one(resource)
+
+
 @pytest.mark.parametrize("name", ["btcusdt", "BTCUSDT", "trading/btcusdt"])
 def test_one_maker_is_found_by_name_or_symbol(fleet, account, maker, name):
     found = of_maker(fleet([account()], [maker(), maker("ethusdt")]), name)
