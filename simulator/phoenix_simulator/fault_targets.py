@@ -23,8 +23,9 @@ from phoenix_simulator.clock import Clock
 from phoenix_simulator.conditions import ConditionWatch
 from phoenix_simulator.exchange.conditional import ConditionalOrders
 from phoenix_simulator.exchange.exchange import Exchange
+from phoenix_simulator.exchange.symbols import BUILT_IN
 from phoenix_simulator.fault_schedule import Faults, with_defaults
-from phoenix_simulator.faults import Fault, FrameFault, RequestFault, Route
+from phoenix_simulator.faults import Fault, ForeignOrder, FrameFault, RequestFault, Route
 
 
 def unreachable(fault: Fault) -> tuple[str, str] | None:
@@ -36,6 +37,11 @@ def unreachable(fault: Fault) -> tuple[str, str] | None:
             return "endpoint", f"{pattern} matches no operation; there are {operations}, and METHOD /path of REST"
         case FrameFault():
             return _unreachable_frame(meant)
+        case ForeignOrder(symbol=symbol, quantity=quantity) if symbol.upper() in BUILT_IN:
+            spec = BUILT_IN[symbol.upper()]
+            if spec.steps_of(quantity) is None:
+                return "quantity", f"{quantity} is refused by the exchange: write a multiple of {spec.step_size}"
+            return None
         case _:
             return None
 

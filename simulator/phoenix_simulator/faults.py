@@ -201,7 +201,7 @@ class AnswerLost(RequestFault, frozen=True, tag="answer-lost"):
 class Reject(RequestFault, frozen=True, tag="reject"):
     """The venue refuses with a code of its own. Without `endpoint`: new orders."""
 
-    code: Annotated[int, msgspec.Meta(lt=0)]
+    code: Annotated[int, msgspec.Meta(lt=0, ge=-9999)]
     message: str = "Rejected by the venue."
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 400
 

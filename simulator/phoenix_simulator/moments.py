@@ -1,5 +1,6 @@
 """Faults that are a moment: what happens to the exchange itself when one begins, and ends."""
 
+import logging
 from fnmatch import fnmatchcase
 
 import orjson
@@ -32,6 +33,8 @@ from phoenix_simulator.faults import (
 )
 from phoenix_simulator.market.player import MarketPlayer
 from phoenix_simulator.market.source import PrintUpdate, TakerUpdate
+
+_log = logging.getLogger(__name__)
 
 
 class Moments:
@@ -117,7 +120,8 @@ class Moments:
                 case Transfer(asset=asset, amount=amount):
                     self._exchange.transfer(account_id, asset, to_e8(amount), now_ms)
                     return 1
-        except VenueError:
+        except VenueError as refusal:
+            _log.warning("the exchange refuses %s: %s", fault.__struct_config__.tag, refusal)
             return 0
 
     def _announce_shutdown(self, fault: ServerShutdown) -> int:

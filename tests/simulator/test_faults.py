@@ -146,6 +146,7 @@ def test_a_count_counts_anew_each_time_and_the_status_counts_all(run):
             {"kind": "gap", "when": {"positionAbove": "nan", "symbol": "BTCUSDT"}}, "at least 0", id="no number"
         ),
         pytest.param({"kind": "rate-limit", "status": 200}, "429", id="a kind's own rule"),
+        pytest.param({"kind": "reject", "code": -10000}, ">= -9999", id="no code of the venue's"),
         pytest.param({"kind": "rate-limit", "times": 3}, "needs everySeconds", id="the common rule beside it"),
     ],
 )

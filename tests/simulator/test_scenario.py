@@ -104,6 +104,12 @@ def test_json_is_read_too_and_an_empty_spec_is_a_calm_day(tmp_path):
             id="a fault of user data of a symbol",
         ),
         pytest.param(
+            HEAD + 'spec: {faults: [{kind: foreign-order, symbol: BTCUSDT, side: SELL, quantity: "0.0000001"}]}\n',
+            "spec.faults[0].quantity",
+            "write a multiple of 0.001",
+            id="an order by hand that the exchange would refuse",
+        ),
+        pytest.param(
             HEAD + "spec: {faults: [{kind: reject, code: 5}]}\n", "spec.faults[0].code", "<= -1", id="no error code"
         ),
         pytest.param(

@@ -413,6 +413,12 @@ async def test_somebody_trades_by_hand_on_the_account(venue, maker):
     assert positions == ["-0.005"]
 
 
+async def test_what_the_exchange_refuses_to_a_person_is_said(venue, maker, caplog):
+    await maker.place()
+    await venue.fault(kind="foreign-order", symbol="BTCUSDT", side="SELL", quantity="900")
+    assert "the exchange refuses foreign-order: -4005" in caplog.text
+
+
 async def test_somebody_cancels_by_hand(venue, maker):
     await maker.place()
     user = await maker.user_stream()

@@ -388,6 +388,6 @@ async def test_an_amendment_changes_the_price_match_wherever_it_is_told(maker, p
     assert (second["priceMatch"], asked["priceMatch"], event["pm"]) == (then, then, then)
 
 
-async def test_a_get_is_read_by_its_query_string_alone(maker, venue):
+async def test_a_get_is_read_by_its_query_string_alone(venue):
     answer = await venue.raw("GET", "/fapi/v1/depth", data={"symbol": "BTCUSDT"})
     assert (answer.status, answer.body["code"]) == (400, -1102)

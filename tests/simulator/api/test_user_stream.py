@@ -58,6 +58,12 @@ async def test_only_the_events_that_were_asked_for(maker):
     assert {event["e"] for event in events} == {"ACCOUNT_UPDATE", "TRADE_LITE"}
 
 
+async def test_that_the_key_has_expired_is_told_whatever_was_asked_for(venue, maker):
+    user = await maker.user_stream("&events=TRADE_LITE")
+    await venue.fault(kind="listen-key-expiry")
+    assert (await user.next())["e"] == "listenKeyExpired"
+
+
 async def test_two_accounts_on_one_socket_keep_their_own_filters(venue, maker):
     other = await venue.account(holder="other")
     keys = [(await account.keyed("POST", "/fapi/v1/listenKey"))[1]["listenKey"] for account in (maker, other)]

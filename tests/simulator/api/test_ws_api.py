@@ -197,7 +197,7 @@ async def test_a_handshake_costs_weight_and_a_banned_one_gets_none(venue):
     assert (answer.status, answer.body["code"]) == (418, -1003)
 
 
-async def test_more_than_five_pings_a_second_end_the_connection(venue, api):
+async def test_more_than_five_pings_a_second_end_the_connection(api):
     for _ in range(4):
         await api.stream.socket.ping()
     assert (await api.send("time", {}))["status"] == 200

@@ -1,9 +1,20 @@
+from decimal import Decimal
+
 import pytest
 from phoenix_simulator.exchange.accounts import IncomeType
 from phoenix_simulator.exchange.events import AccountUpdated, MarginCalled, OrderForced, OrderUpdated, UpdateReason
-from phoenix_simulator.exchange.orders import ExecutionType, ExpiryReason, ForcedBy, OrderStatus, Side
+from phoenix_simulator.exchange.orders import (
+    ExecutionType,
+    ExpiryReason,
+    ForcedBy,
+    NewOrder,
+    OrderStatus,
+    OrderType,
+    Side,
+)
 from phoenix_simulator.exchange.settings import ExchangeSettings
-from phoenix_simulator.exchange.symbols import E8
+from phoenix_simulator.exchange.symbols import BUILT_IN, E8
+from phoenix_simulator.market.source import MarketKind, MarketStart, MarkUpdate
 
 
 @pytest.fixture
@@ -55,6 +66,26 @@ def test_the_liquidation_fee_goes_to_the_insurance_fund(open_venue):
     wallet = venue.exchange.account("maker").wallet_e8("USDT")
     assert fee.amount_e8 < 0 == wallet
     assert venue.exchange.treasury.insurance_e8["USDT"] == -fee.amount_e8
+
+
+def test_the_fee_takes_nothing_that_another_position_has_lost(open_venue):
+    venue = open_venue(bids=((569_000, 100_000),))
+    venue.account(usdt=1400)
+    venue.long("0.300")
+    ether, now = BUILT_IN["ETHUSDT"], venue.now
+    bids, asks = ((280_000, 100_000),), ((300_000, 100_000),)
+    start = MarketStart(
+        MarketKind.SYNTHETIC, bids, asks, 3000 * E8, 3000 * E8, 10_000, last_update_id=1, last_trade_id=1
+    )
+    venue.exchange.list_symbol(ether, start, now)
+    order = NewOrder(symbol="ETHUSDT", side=Side.BUY, type=OrderType.MARKET, quantity=Decimal(2))
+    venue.exchange.place("maker", order, now)
+    venue.exchange.apply("ETHUSDT", MarkUpdate(0, 2800 * E8, 2800 * E8, 10_000), now)
+    venue.mark("56850")  # 1400 are down to 43, of which the wallet still shows 443
+    fees = [row.amount_e8 for row in venue.exchange.income("maker", kind=IncomeType.INSURANCE_CLEAR)]
+    assert fees[0] < 0
+    assert max(fees) <= 0, "the fund never has to pay back what it took too much of"
+    assert venue.exchange.account("maker").wallet_e8("USDT") == 0
 
 
 def test_a_bankrupt_account_ends_at_zero_and_the_fund_pays_what_is_missing(leveraged):
