@@ -84,7 +84,7 @@ def test_the_fee_takes_nothing_that_another_position_has_lost(open_venue):
     venue.mark("56850")  # 1400 are down to 43, of which the wallet still shows 443
     fees = [row.amount_e8 for row in venue.exchange.income("maker", kind=IncomeType.INSURANCE_CLEAR)]
     assert fees[0] < 0
-    assert max(fees) <= 0, "the fund never has to pay back what it took too much of"
+    assert max(fees) < 3 * E8, "the fund pays the commission of closing the other, not back what it took too much of"
     assert venue.exchange.account("maker").wallet_e8("USDT") == 0
 
 
