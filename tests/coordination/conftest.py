@@ -114,6 +114,12 @@ class RedisWorld:
         self._members.append(member)
         return member
 
+    async def listened_to(self, channel: str, *, by: int = 1) -> None:
+        """Returns when so many hear what is said there."""
+        async with asyncio.timeout(20):
+            while (await self.client.execute_command("PUBSUB", "NUMSUB", channel))[1] < by:  # noqa: ASYNC110 - untold
+                await asyncio.sleep(LOOK_S)
+
     async def read_holdings(self) -> list[Holding]:
         return self.holdings
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from decimal import Decimal
+from functools import partial
 from http import HTTPStatus
 from random import Random
 
@@ -14,7 +15,7 @@ from phoenix_crds.values import Duration
 from phoenix_simulator.api.limits import LimitSettings
 from phoenix_worker.core.actions import ArmDeadMan, FetchCloses, FetchSnapshot, FetchTruth
 from phoenix_worker.core.events import ClockSynced, DeadManArmed, Stream, StreamOpened, Truth
-from phoenix_worker.runtime.budgets import wait_to_start
+from phoenix_worker.runtime.budgets import spent, wait_to_start
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.credentials import read_key
 from phoenix_worker.runtime.exchange import client
@@ -97,6 +98,21 @@ async def test_a_ban_halts_the_account_whatever_request_met_it(four):
     assert "banned by the exchange" in switch.reason
 
 
+async def test_who_is_banned_while_it_starts_holds_the_others_and_halts_the_account_once_it_is_known(open_arena):
+    arena = await open_arena("ETHUSDT", "SOLUSDT")
+    one = await arena.start("ETHUSDT")
+    await arena.quoting()
+    await arena.venue.fault("rate-limit", status=418, retryAfterSeconds=5, count=1, symbol="SOLUSDT")
+    late = await arena.start("SOLUSDT")
+    await one.until(lambda record: record.reason is Reason.RATE_LIMITED, "it heeds what another one was told", 40)
+    assert len(refused(arena)) == 1
+    await late.until(lambda record: record.reason is Reason.EMERGENCY, "halted", 60)
+    async with arena.shared() as account:
+        switch = await account.switch()
+    assert "banned by the exchange" in switch.reason
+    assert len(refused(arena)) == 1
+
+
 async def test_an_idle_maker_costs_what_it_is_admitted_with(open_arena, figure):
     """Over minutes of the simulated exchange's own count; the lone worker is the account's steward, too."""
     arena = await open_arena("ETHUSDT", speed=SPEED, paused=True)
@@ -130,7 +146,7 @@ class Newcomer:
         key, holder = read_key(arena.directory.credentials("arena")), "newcomer/1"
         self.clock, self.egress, self.dice = Clock(), resolved.egress, Random(1)  # noqa: S311 - jitter
         self.venue = client(Endpoints.at(arena.venue.url), resolved, key, self.clock, holder)
-        self.start = Start(arena.redis.url, holder, self.clock)
+        self.start = Start(arena.redis.url, holder, self.clock, partial(spent, self.venue.budget, self.clock))
         self.waited, self.kinds, self.changed = [], Counter(), asyncio.Event()
 
     async def begin(self):

@@ -29,8 +29,10 @@ the rest leaves each of those who fill it at least half of its fixed cost for th
 LEAST_ORDERS = 2
 LEAST_WEIGHT = 5
 """What anybody may hold, however many share: enough to begin with, from which a need grows."""
+LONGEST_WINDOW_S = 60
 _LEAVE_SECONDS = 0.5
 _NS_PER_MS = 1_000_000
+_NS_PER_S = 1_000_000_000
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -42,11 +44,14 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told, and wanted, of what many share: see spend.lua. Totals only grow; `windows`: the shortest first."""
+    """What is told, and wanted, of what many share: see spend.lua. Totals only grow, and of what is told for the first
+    time no more counts than `recent`: what was sent in the longest window. `windows`: the shortest first.
+    """
 
     sequence: int
     sent: int = 0
     acknowledged: int = 0
+    recent: int = 0
     wanted: int
     unused: int = 0
     blocked_ns: int = 0
@@ -56,9 +61,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def arguments(self) -> list[str | int]:
-        told = (self.sequence, self.sent, self.acknowledged, self.wanted, self.unused, _ms(self.blocked_ns))
+        told = (self.sequence, self.sent, self.acknowledged, self.recent)
+        asked = (self.wanted, self.unused, _ms(self.blocked_ns), self.channel, self.least)
         limits = [number for each in self.windows for number in (each.seconds, each.cap, each.reported)]
-        return [*told, self.channel, self.least, len(self.windows), *limits]
+        return [*told, *asked, len(self.windows), *limits]
 
 
 UNTOLD = Scope(sequence=0, wanted=0, channel="", least=0, windows=(Window(60, 0),))
@@ -132,8 +138,9 @@ class Budgets:
 
     def spend(self, need: BudgetNeed) -> None:
         """Of needs that wait the newest counts, and what all of them have sent."""
-        self._orders.sent += need.orders_sent
-        self._weight.sent += need.weight_sent
+        now_ns = self._clock.monotonic_ns()
+        self._orders.add(now_ns, need.orders_sent)
+        self._weight.add(now_ns, need.weight_sent)
         self._need = need
         self._asked.set()
 
@@ -178,8 +185,8 @@ class Budgets:
         """`None` where a later call has overtaken this one at the server."""
         keys = EgressKeys(terms.egress)
         self._calls += 1
-        orders, weight = self._orders_scope(need, terms), self._weight_scope(need, terms, keys)
         sent_ns = self._clock.monotonic_ns()
+        orders, weight = self._orders_scope(need, terms, sent_ns), self._weight_scope(need, terms, keys, sent_ns)
         orders_scope = [self._keys.orders, self._keys.orders_speakers, self._keys.orders_short]
         weight_scope = [keys.weight, keys.weight_speakers, keys.weight_short]
         answer = await call(
@@ -205,12 +212,13 @@ class Budgets:
             egress_blocked_until_ns=self._until_ns(int(answer[5])),
         )
 
-    def _orders_scope(self, need: BudgetNeed, terms: BudgetTerms) -> Scope:
+    def _orders_scope(self, need: BudgetNeed, terms: BudgetTerms, now_ns: int) -> Scope:
         share, reserve = terms.order_share, terms.reserve_share
         return Scope(
             sequence=self._calls,
             sent=self._orders.sent,
             acknowledged=self._orders.acknowledged,
+            recent=self._orders.recent(now_ns),
             wanted=need.orders_wanted,
             unused=need.orders_unused,
             blocked_ns=need.account_blocked_ns,
@@ -222,12 +230,13 @@ class Budgets:
             ),
         )
 
-    def _weight_scope(self, need: BudgetNeed, terms: BudgetTerms, keys: EgressKeys) -> Scope:
+    def _weight_scope(self, need: BudgetNeed, terms: BudgetTerms, keys: EgressKeys, now_ns: int) -> Scope:
         cap = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
         return Scope(
             sequence=self._calls,
             sent=self._weight.sent,
             acknowledged=self._weight.acknowledged,
+            recent=self._weight.recent(now_ns),
             wanted=need.weight_wanted,
             unused=need.weight_unused,
             blocked_ns=need.egress_blocked_ns,
@@ -248,11 +257,31 @@ class Budgets:
         return self._clock.monotonic_ns() + left_ms * _NS_PER_MS if left_ms else 0
 
 
-class _Total(msgspec.Struct):
-    """What was ever sent, and how much of it the server has acknowledged."""
+class _Total:
+    """What was ever sent, and how much of it the server has acknowledged.
 
-    sent: int = 0
-    acknowledged: int = 0
+    A server that is away for an hour does not count the hour as sent in the second in which it is back.
+    """
+
+    def __init__(self) -> None:
+        self.sent = self.acknowledged = 0
+        self._seconds: dict[int, int] = {}
+
+    def add(self, now_ns: int, units: int) -> None:
+        if units:
+            second = now_ns // _NS_PER_S
+            self.sent += units
+            self._seconds[second] = self._seconds.get(second, 0) + units
+            self._forget(second)
+
+    def recent(self, now_ns: int) -> int:
+        """What a window of the exchange may still hold."""
+        self._forget(now_ns // _NS_PER_S)
+        return sum(self._seconds.values())
+
+    def _forget(self, present: int) -> None:
+        for second in [each for each in self._seconds if each < present - LONGEST_WINDOW_S - 1]:
+            del self._seconds[second]
 
 
 def quoting_cap(limit: int, share: float, reserve_share: float) -> int:

@@ -6,6 +6,10 @@ Nothing here needs the exchange's name of the account, which a start only learns
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
 
 from phoenix_coordination.port import Admission, BudgetTerms, Clock
 from phoenix_coordination.redis.budgets import UNTOLD, Scope, Window
@@ -25,46 +29,95 @@ _LEAVE_SECONDS = 0.5
 _SILENT_MS = 1_000
 
 
-class Start:
-    """One worker's; `ask` may be repeated, and each answer replaces the last one. `stop` comes at the end."""
+class Spent(msgspec.Struct, frozen=True):
+    """Request weight that this process has ever sent, and that of its last minute; the exchange's own figure of its
+    minute that runs at `exchange_ms` (-1: none); and how much longer it wants to hear nothing (429 and 418).
+    """
 
-    def __init__(self, url: str, holder: str, clock: Clock, credentials: Credentials | None = None) -> None:
+    weight: int
+    weight_1m: int
+    exchange_ms: int = 0
+    weight_1m_reported: int = -1
+    blocked_ns: int = 0
+
+
+class Start:
+    """One worker's. `ask` may be repeated: each tells what was sent since the last one, and books anew. `stop` comes at
+    the end.
+    """
+
+    def __init__(
+        self, url: str, holder: str, clock: Clock, spent: Callable[[], Spent], credentials: Credentials | None = None
+    ) -> None:
         self._client = connect(url, _ANSWER_SECONDS, credentials)
         self._holder = f"{holder}/start"
         self._clock = clock
+        self._spent = spent
         self._terms: BudgetTerms | None = None
         self._asked = 0
-        self._ending: asyncio.Task[None] | None = None
+        self._booked_until = 0
+        """The total of weight up to which what is sent has been booked."""
+        self._over = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.told = 0
+        """Of the weight that was ever sent, what the others have been told of for certain."""
 
     async def ask(self, terms: BudgetTerms, weight: int) -> Admission:
         """Books the whole of it, up to `weight_share` of the exchange's limit, or says why that cannot be now."""
         self._terms = terms
+        begun_at = self._spent().weight
         try:
-            granted = await self._book(terms, weight)
+            granted, is_blocked = await self._book(terms, weight)
         except FAULTS as error:
             return Admission(fault_of(error), reachable=False)
-        if granted:
-            return Admission()
-        return Admission(
-            f"a start reads {weight} of request weight, for which egress {terms.egress} has no room among the "
-            f"{starting_cap(terms)} of this minute: it begins as soon as there is"
-        )
+        if is_blocked:
+            return Admission(
+                f"the exchange wants to hear nothing from egress {terms.egress} for a while (429 or 418), as it told "
+                "one of those who share it: a start begins when that is over"
+            )
+        if granted < weight:
+            return Admission(
+                f"a start reads {weight} of request weight, for which egress {terms.egress} has no room among the "
+                f"{starting_cap(terms)} of this minute: it begins as soon as there is"
+            )
+        self._booked_until = begun_at + weight
+        return Admission()
+
+    def tell(self) -> None:
+        """Tells the others now what has been sent, and that the exchange wants to hear nothing: what is booked stays.
+
+        Nobody waits for it: where it fails the next `ask` tells it.
+        """
+        if self._terms is not None and not self._over:
+            self._begin(self._tell(self._terms))
 
     def is_over_soon(self) -> None:
-        """What was booked is given back once what was sent has been told as such."""
-        self._ending = begin(self._give_back_later(), "start")
+        """From now on somebody else tells what is sent, from `told` on; what was booked is given back when that has
+        been told.
+        """
+        self._over = True
+        self._begin(self._give_back_later())
 
     async def stop(self) -> None:
-        if self._ending is not None:
-            await end([self._ending])
+        await end(list(self._tasks))
         await self._leave()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = begin(work, "start")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell(self, terms: BudgetTerms) -> None:
+        left = max(0, self._booked_until - self._spent().weight)
+        with contextlib.suppress(*FAULTS):
+            await self._book(terms, left, held=left)
 
     async def _give_back_later(self) -> None:
         await asyncio.sleep(OVER_AFTER_S / self._clock.rate)
         await self._leave()
 
     async def _leave(self) -> None:
-        """Gives back what was booked, where that works at once; else it lapses by itself."""
+        """Gives back what was booked and not sent, where that works at once; else it lapses by itself."""
         terms, self._terms = self._terms, None
         with contextlib.suppress(*FAULTS):
             async with asyncio.timeout(_LEAVE_SECONDS):
@@ -73,28 +126,36 @@ class Start:
         with contextlib.suppress(*FAULTS):
             await self._client.aclose()
 
-    async def _book(self, terms: BudgetTerms, weight: int) -> bool:
-        keys = EgressKeys(terms.egress)
+    async def _book(self, terms: BudgetTerms, weight: int, held: int = 0) -> tuple[int, bool]:
+        """What was granted, and whether the exchange has told anybody of the egress to wait."""
+        keys, spent = EgressKeys(terms.egress), self._spent()
+        sent = self.told if self._over else spent.weight
         self._asked += 1
         weight_scope = [keys.weight, keys.weight_speakers, keys.weight_short]
         told = Scope(
             sequence=self._asked,
+            sent=sent,
+            acknowledged=self.told,
+            recent=spent.weight_1m,
             wanted=weight,
+            unused=held,
+            blocked_ns=spent.blocked_ns,
             channel=keys.back_off,
             least=ALL_OR_NOTHING,
-            windows=(Window(60, starting_cap(terms)),),
+            windows=(Window(60, starting_cap(terms), spent.weight_1m_reported),),
         )
         answer = await call(
             self._client,
             Script.SPEND,
             [*weight_scope, *weight_scope, keys.makers],
             [
-                *(self._holder, repr(self._clock.rate), LIVES_MS, _SILENT_MS, 0, 0, "", "", 0),
+                *(self._holder, repr(self._clock.rate), LIVES_MS, _SILENT_MS, spent.exchange_ms, 0, "", "", 0),
                 *UNTOLD.arguments,
                 *told.arguments,
             ],
         )
-        return int(answer[4]) >= weight
+        self.told = max(self.told, sent)
+        return int(answer[4]), answer[5] != b"0"
 
 
 def starting_cap(terms: BudgetTerms) -> int:

@@ -2,13 +2,17 @@
 
 import asyncio
 
+import msgspec
 import pytest
-from phoenix_coordination.port import BudgetGranted, BudgetNeed, BudgetTerms, Reachable, Unreachable
+from phoenix_coordination.port import BudgetGranted, BudgetNeed, BudgetTerms, LeaseTimes, Reachable, Unreachable
+from phoenix_coordination.redis.budgets import Budgets
+from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.keys import EgressKeys
 
 ACCOUNT = "binance-usdm:simulator:abc"
 TERMS = BudgetTerms("default", 300, 1_200, 2_400, order_share=0.8, weight_share=0.8, reserve_share=0.2)
 FIXED, SHARED = 94, 80
+SECOND_NS = 1_000_000_000
 
 
 def any_grant(_):
@@ -60,6 +64,59 @@ def maker(redis_world):
     return make
 
 
+class HandClock:
+    """Time that moves when the test says so; at the server it is life's."""
+
+    rate = 1.0
+
+    def __init__(self):
+        self.now_ns = 1_000 * SECOND_NS
+
+    def monotonic_ns(self):
+        return self.now_ns
+
+
+class Bookkeeper:
+    """One worker's budgets, without the rest of it."""
+
+    def __init__(self, url, keys):
+        self.clock, self.sequence = HandClock(), 0
+        self.grants, self.faults = asyncio.Queue(), []
+        self.client = connect(url, 20.0)
+        times = LeaseTimes(ttl_s=5.0, renew_s=0.5, margin_s=1.0)
+        place = (self.client, keys, "BTCUSDT", "pod/1", self.clock, times)
+        self.budgets = Budgets(*place, self.grants.put_nowait, self.faults.append)
+
+    def spend(self, **fields):
+        self.sequence += 1
+        self.budgets.spend(need(self.sequence, **fields))
+
+    async def answered(self):
+        async with asyncio.timeout(20):
+            while (await self.grants.get()).sequence < self.sequence:
+                pass
+        assert not any(self.faults)
+
+
+@pytest.fixture
+async def bookkeeper(redis_world):
+    keeper = Bookkeeper(redis_world.server.url, redis_world.keys)
+    assert not (await keeper.budgets.admit(TERMS, FIXED, SHARED)).problem
+    keeper.budgets.start()
+    yield keeper
+    await keeper.budgets.stop()
+    await keeper.client.aclose()
+
+
+async def window_in(redis_world, key):
+    """As it is remembered: now, shift, since, blocked until (ms), its seconds (which, sent, granted), reports."""
+    return msgspec.msgpack.decode(await redis_world.client.execute_command("HGET", key, "window"))
+
+
+async def sent_in(redis_world, key):
+    return sum((await window_in(redis_world, key))[4][1::3])
+
+
 async def makers_in(redis_world):
     return await redis_world.client.execute_command("HGETALL", EgressKeys("default").makers)
 
@@ -88,7 +145,8 @@ async def test_a_back_off_reaches_the_others_at_once_without_their_asking(maker,
     one, two = await maker("BTCUSDT"), await maker("ETHUSDT")
     for each in (one, two):
         await each.hears(lambda grant: grant.orders > 0)
-    await asyncio.sleep(0.2)  # both listen
+    for channel in (redis_world.keys.back_off, EgressKeys("default").back_off):
+        await redis_world.listened_to(channel, by=2)
     heard = two.member.count
     one.ask(egress_blocked_ns=30_000_000_000, account_blocked_ns=20_000_000_000)
     grant = await two.member.hears(BudgetGranted, after=heard)
@@ -190,6 +248,41 @@ async def test_without_redis_no_grant_comes_and_afterwards_all_that_was_sent_cou
     await one.hears(any_grant, orders_wanted=0)
     grant = await two.hears(lambda grant: grant.orders > 0, orders_wanted=200)
     assert grant.orders <= 192 - 160
+
+
+async def test_what_could_not_be_told_for_hours_counts_with_what_its_last_minute_holds(bookkeeper, redis_world):
+    """Nobody is silenced by what the exchange has forgotten; what was told before is not counted again."""
+    bookkeeper.spend(orders_sent=3, weight_sent=20)
+    await bookkeeper.answered()
+    for _ in range(60):  # none of them is heard of before the last one is told
+        bookkeeper.clock.now_ns += 120 * SECOND_NS
+        bookkeeper.spend(orders_sent=100, weight_sent=200)
+    bookkeeper.clock.now_ns += 59 * SECOND_NS
+    bookkeeper.spend(orders_sent=7, weight_sent=11)
+    await bookkeeper.answered()
+    assert await sent_in(redis_world, redis_world.keys.orders) == 3 + 107
+    assert await sent_in(redis_world, EgressKeys("default").weight) == 20 + 211
+    bookkeeper.clock.now_ns += 3 * SECOND_NS
+    bookkeeper.spend()
+    await bookkeeper.answered()
+    assert await sent_in(redis_world, EgressKeys("default").weight) == 20 + 211, "told twice, nothing counts twice"
+
+
+@pytest.mark.parametrize(
+    ("blocked_ns", "blocked_ms"),
+    [
+        pytest.param(0, 0, id="none"),
+        pytest.param(1, 1, id="a nanosecond is a millisecond"),
+        pytest.param(5_000_000_000, 5_000, id="five seconds"),
+        pytest.param(5_000_000_001, 5_001, id="and a little more"),
+    ],
+)
+async def test_a_back_off_never_becomes_shorter_on_its_way(bookkeeper, redis_world, blocked_ns, blocked_ms):
+    bookkeeper.spend(account_blocked_ns=blocked_ns, egress_blocked_ns=blocked_ns)
+    await bookkeeper.answered()
+    for key in (redis_world.keys.orders, EgressKeys("default").weight):
+        now_ms, _, _, blocked_until_ms, *_ = await window_in(redis_world, key)
+        assert max(0, blocked_until_ms - now_ms) == blocked_ms
 
 
 async def test_a_rehearsal_counts_weight_and_no_orders(maker, redis_world):

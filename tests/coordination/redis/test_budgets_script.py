@@ -22,6 +22,7 @@ class Worker:
         self.weight = self.weight_total = self.weight_acknowledged = 0
         self.account_blocked_ms = self.egress_blocked_ms = 0
         self.sent: list[int] = []
+        self.log: list[tuple[int, int, int]] = []  # at, orders, weight
 
     def ask(
         self,
@@ -42,10 +43,10 @@ class Worker:
         arguments = [
             *(self.name, "1.0", LIVES_MS, FORGET_MS, now_ms if exchange_ms is None else exchange_ms),
             *(fixed, self.line or f"line of {self.name}", "account:abc", account_weight),
-            *(self.sequence if self.counts_orders else 0, self.total, self.acknowledged, wanted, held),
+            *(self.sequence if self.counts_orders else 0, self.total, self.acknowledged, self.recent(1), wanted, held),
             *(blocked[0], ACCOUNT.back_off, 2, 2, 10, self.caps[0], reported[0], 60, self.caps[1], reported[1]),
-            *(self.sequence, self.weight_total, self.weight_acknowledged, weight, self.weight, blocked[1]),
-            *(EGRESS.back_off, 5, 1, 60, self.caps[2], reported[2]),
+            *(self.sequence, self.weight_total, self.weight_acknowledged, self.recent(2), weight, self.weight),
+            *(blocked[1], EGRESS.back_off, 5, 1, 60, self.caps[2], reported[2]),
         ]
         answer = self.server.call(Script.SPEND, keys(), arguments)
         if lost:
@@ -65,11 +66,17 @@ class Worker:
         self.left -= count
         self.total += count
         self.sent += [self.server.now_ms] * count
+        self.log.append((self.server.now_ms, count, 0))
         return count
 
     def send_without_grant(self, orders=0, weight=0):
         self.total += orders
         self.weight_total += weight
+        self.log.append((self.server.now_ms, orders, weight))
+
+    def recent(self, what):
+        """Of orders (1) or weight (2), those of the longest window and the second that they are on their way."""
+        return sum(entry[what] for entry in self.log if entry[0] >= self.server.now_ms - 61_000)
 
 
 def keys():
@@ -185,6 +192,34 @@ def test_what_is_told_twice_counts_once(told):
     worker.ask(20, lost=True)
     worker.ask(20)
     assert worker.left == 20, "50 of 100 are used, not 100"
+
+
+def test_of_what_is_told_for_the_first_time_no_more_counts_than_its_last_minute_holds(told):
+    """Who joins after hours of attempts, or was not heard for hours, silences nobody."""
+    worker, other = Worker(told), Worker(told, "pod/2")
+    for _ in range(60):
+        worker.send_without_grant(orders=20, weight=150)
+        told.now_ms += 60_000
+    worker.ask(0)
+    time_passes(told, LIVES_MS)
+    other.ask(50, weight=50)
+    assert 0 < other.weight <= CAP_WEIGHT - 150
+    assert other.left > 0
+
+
+def test_what_a_grant_was_used_for_counts_though_it_is_told_late(told):
+    """One second more is for the way to the exchange, and its clock: it may count what is just older than a window."""
+    caps = (10, 10, 1_000)
+    worker, other = Worker(told, caps=caps), Worker(told, "pod/2", caps=caps)
+    told.now_ms += 1_000 - told.now_ms % 1_000
+    worker.send_without_grant(orders=10)
+    worker.ask(0)
+    time_passes(told, 61_000)
+    other.ask(10)
+    assert other.left == 0, "61 s after the second in which it was sent the exchange may still count it"
+    time_passes(told, 1_000)
+    other.ask(10)
+    assert other.left > 0
 
 
 def test_a_call_that_another_has_overtaken_changes_nothing(told):
@@ -538,6 +573,14 @@ def test_what_an_account_costs_counts_once_for_all_its_makers(lua):
 def test_a_maker_that_asks_again_does_not_count_twice(lua):
     assert admit(lua, "pod/1", 1_000)[0] == 1
     assert admit(lua, "pod/1", 1_536) == [1, b"0", 0, b"1536"]
+
+
+def test_a_worker_that_is_refused_leaves_nothing_behind(lua):
+    assert admit(lua, "pod/1", 1_000)[0] == 1
+    assert admit(lua, "pod/2", 400)[0] == 1
+    assert admit(lua, "pod/2", 600)[0] == 0, "it asks for more than it has, and has nothing then"
+    assert lua.client.hkeys(EGRESS.makers) == [b"pod/1"]
+    assert admit(lua, "pod/3", 536)[0] == 1
 
 
 def test_a_maker_that_no_longer_speaks_makes_room_after_its_minute(lua):

@@ -22,6 +22,7 @@ from phoenix_worker.runtime.budgets import (
     WEIGHT_WANTED,
     Budgets,
     be_admitted,
+    spent,
     wait_to_start,
 )
 from phoenix_worker.venue.binance.costs import START, fixed_weight_1m
@@ -91,13 +92,14 @@ class Peers:
 class Desk:
     """A worker's budgets at work."""
 
-    def __init__(self, *, orders=True):
+    def __init__(self, *, orders=True, start=True):
         self.clock, self.peers, self.told = HandClock(), Peers(), 0
         self.budget = RequestBudget(Limits(order_share=1.0, weight_share=1.0, reserve_share=0.0))
         self.budgets = Budgets(self.budget, self.peers, self._tell, self.clock, 1.0, orders=orders)
         self.heard = []
         self.hear = self.budgets.heard_by(self.heard.append)
-        self.budgets.start()
+        if start:
+            self.budgets.start()
 
     def _tell(self):
         self.told += 1
@@ -167,6 +169,29 @@ def test_what_was_sent_is_told_once(desk):
     desk.clock.advance(1.0)
     assert (desk.need.orders_sent, desk.need.weight_sent) == (0, 0)
     assert sum(need.orders_sent for need in desk.peers.needs) == 5
+
+
+def test_of_what_was_sent_before_it_joined_a_worker_tells_the_last_minute():
+    """An hour of attempts to start is in no window of the exchange any more."""
+    desk = Desk(start=False)
+    for _ in range(60):
+        desk.budget.weight_sent(desk.clock.now_ns, 153, Urgency.REDUCE)
+        desk.budget.order_sent(desk.clock.now_ns)
+        desk.clock.advance(60.0)
+    desk.budget.weight_sent(desk.clock.now_ns, 20, Urgency.REDUCE)
+    desk.clock.advance(59.0)
+    desk.budget.weight_sent(desk.clock.now_ns, 1, Urgency.REDUCE)
+    desk.budgets.start()
+    assert (desk.need.orders_sent, desk.need.weight_sent) == (0, 21)
+    desk.clock.advance(1.0)
+    assert desk.need.weight_sent == 0
+
+
+def test_what_a_start_has_told_is_not_told_again():
+    desk = Desk(start=False)
+    desk.budget.weight_sent(desk.clock.now_ns, 200, Urgency.REDUCE)
+    desk.budgets.start(weight_told=153)
+    assert desk.need.weight_sent == 47
 
 
 def test_what_the_exchange_reports_is_told_with_its_time(desk):
@@ -314,10 +339,27 @@ def test_a_ban_raises_the_emergency_once(desk):
     assert len(desk.peers.raised) == 2
 
 
+@pytest.mark.parametrize("passed_s", [0.0, 200.0], ids=["in force", "over by now"])
+def test_a_ban_that_was_met_before_the_account_was_known_raises_its_emergency(passed_s):
+    desk = Desk(start=False)
+    desk.budget.banned(desk.clock.now_ns, 120)
+    desk.clock.advance(passed_s)
+    assert not desk.peers.raised, "whose it is nobody knows yet"
+    desk.budgets.start()
+    assert [level for level, _ in desk.peers.raised] == [EmergencyLevel.HALT]
+    assert (desk.need.egress_blocked_ns > 0) is (passed_s < 120)
+    desk.budget.banned(desk.clock.now_ns, 300)
+    assert len(desk.peers.raised) == (1 if passed_s < 120 else 2), "the same ban is told once"
+
+
 def test_being_asked_to_wait_is_no_ban(desk):
     desk.budget.rate_limited(desk.clock.now_ns, 5)
     desk.budget.orders_limited(desk.clock.now_ns, 5)
     assert not desk.peers.raised
+    late = Desk(start=False)
+    late.budget.rate_limited(late.clock.now_ns, 5)
+    late.budgets.start()
+    assert not late.peers.raised
 
 
 # -- admission -----------------------------------------------------------------------------------------
@@ -364,6 +406,21 @@ async def test_a_start_waits_with_the_reason_until_there_is_room_and_never_in_st
     shortest, longest = (seconds * SECOND for seconds in START_RETRY_SECONDS)
     assert len(set(pauses)) == len(pauses)
     assert all(shortest <= pause <= longest for pause in pauses)
+
+
+def test_a_start_tells_what_was_read_and_what_the_exchange_said_of_it():
+    clock, budget = HandClock(), RequestBudget(Limits())
+    budget.offset_ns = 7 * SECOND
+    budget.weight_sent(clock.now_ns, 153, Urgency.REDUCE)
+    clock.advance(60.0)
+    budget.weight_sent(clock.now_ns, 21, Urgency.REDUCE)
+    told = spent(budget, clock)
+    assert (told.weight, told.weight_1m, told.weight_1m_reported, told.blocked_ns) == (174, 21, -1, 0)
+    budget.weight_reported(clock.now_ns, 900)
+    budget.banned(clock.now_ns, 120)
+    told = spent(budget, clock)
+    assert (told.weight_1m_reported, told.blocked_ns) == (900, 120 * SECOND)
+    assert told.exchange_ms == (clock.now_ns + 7 * SECOND) // 1_000_000
 
 
 async def test_a_start_does_not_wait_for_a_redis_that_cannot_say():

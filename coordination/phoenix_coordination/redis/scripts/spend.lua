@@ -5,7 +5,8 @@
 --     grants in any window, however they burst, is within the window's cap; who dies with a grant has used it.
 --   * What is told without a grant (cancels, reducing orders, readings of the truth) counts, and is never refused.
 --   * Where the exchange's own figure of its running window is higher than ours, others use it too, and it counts.
---   * Told twice, or late, nothing counts twice: sequences and totals grow.
+--   * Told twice, or late, nothing counts twice: sequences and totals grow. Told for the first time, however much it
+--     was (by who joins after hours, or was not heard for so long), no more counts than its last minute holds.
 --   * Nobody is starved: where somebody gets less than it would use, the others get no more than an equal part; the
 --     last tenth of a window is for those who have had less than that; who sends nothing holds little.
 --   * A long window is not used up in half of it: the fuller it is, the less a short one admits.
@@ -20,9 +21,9 @@
 -- KEYS  for each scope (orders, weight): window (hash), speakers, short (sorted sets); then makers (hash)
 -- ARGV  holder, rate of the run's clock, ms that a grant lives, ms after which a silent holder has no part,
 --       exchange's time in ms, fixed weight (0: it leaves), line of its symbol, line of the account, its weight,
---       for each scope: sequence (0: leave it alone), total sent, total acknowledged, wanted, held, blocked ms,
---       channel, least that anybody may hold (0: a start, all or nothing), count of windows, and for each, shortest
---       first: seconds, cap, reported (-1: none)
+--       for each scope: sequence (0: leave it alone), total sent, total acknowledged, sent in the longest window,
+--       wanted, held, blocked ms, channel, least that anybody may hold (0: a start, all or nothing), count of windows,
+--       and for each, shortest first: seconds, cap, reported (-1: none)
 -- gives {status of orders, granted, blocked ms left, status of weight, granted, blocked ms left}
 --       (status: 'told', 'stale' or 'none')
 local SILENCE_MS, SHORT_MS = 10000, 10000
@@ -47,8 +48,8 @@ end
 
 local function read_need()
   local need = {sequence = tonumber(argument()), total = tonumber(argument()), acknowledged = tonumber(argument()),
-    wanted = tonumber(argument()), held = tonumber(argument()), blocked_ms = tonumber(argument()), channel = argument(),
-    least = tonumber(argument()), windows = {}}
+    recent = tonumber(argument()), wanted = tonumber(argument()), held = tonumber(argument()),
+    blocked_ms = tonumber(argument()), channel = argument(), least = tonumber(argument()), windows = {}}
   for index = 1, tonumber(argument()) do
     need.windows[index] = {seconds = tonumber(argument()), cap = tonumber(argument()), reported = tonumber(argument())}
   end
@@ -210,7 +211,7 @@ local function serve(key, speakers_key, short_key)
   local blocked_ms = heed_back_off(scope, need)
   if own and need.sequence <= own[1] then return 'stale', 0, blocked_ms, 0 end
 
-  local sent = math.max(0, need.total - (own and own[2] or need.acknowledged))
+  local sent = math.max(0, math.min(need.recent, need.total - (own and own[2] or need.acknowledged)))
   local use = {}
   for index, window in ipairs(need.windows) do
     use[index] = sent + (own and own[5 + index] * math.exp(-math.max(0, now - own[5]) / (window.seconds * 1000)) or 0)
