@@ -13,8 +13,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_NO_I
 # The tools that make our wheel stay behind.
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/phoenix
 COPY requirements/build.txt requirements/runtime.txt /src/requirements/
+# Byte code is part of the image, because a root file system that is read-only cannot take it later. It is bound to its
+# source's content, not to a time: two builds of one source are equal byte by byte.
 RUN /build/bin/python -m pip --quiet install -r /src/requirements/build.txt \
-    && /build/bin/python -m pip --quiet --python /opt/phoenix/bin/python install -r /src/requirements/runtime.txt
+    && /build/bin/python -m pip --quiet --python /opt/phoenix/bin/python install -r /src/requirements/runtime.txt \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/phoenix/lib
 COPY pyproject.toml README.md LICENSE /src/
 COPY crds/phoenix_crds /src/crds/phoenix_crds
 COPY coordination/phoenix_coordination /src/coordination/phoenix_coordination
@@ -22,13 +25,11 @@ COPY worker/phoenix_worker /src/worker/phoenix_worker
 COPY operator/phoenix_operator /src/operator/phoenix_operator
 COPY cli/phoenix_cli /src/cli/phoenix_cli
 COPY simulator/phoenix_simulator /src/simulator/phoenix_simulator
-# Byte code is part of the image, because a root file system that is read-only cannot take it later; it is bound to
-# its source's content, so that two builds of one source are equal byte by byte. A time in the wheel would undo that.
 RUN export SOURCE_DATE_EPOCH=315532800 && unset PIP_REQUIRE_HASHES \
     && /build/bin/python -m pip --quiet wheel --no-build-isolation --no-deps --wheel-dir /wheels /src \
     && /build/bin/python -m pip --quiet --python /opt/phoenix/bin/python install --no-deps /wheels/*.whl \
     && /build/bin/python -m pip --python /opt/phoenix/bin/python check \
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/phoenix/lib \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/phoenix/lib/python3*/site-packages/phoenix_* \
     && find /opt/phoenix -exec touch --no-dereference --date=@315532800 {} +
 
 FROM ${BASE_IMAGE}

@@ -60,6 +60,16 @@ def test_no_right_is_a_wildcard_and_none_reads_a_secret(installed: list[Object])
     assert [each["metadata"]["name"] for each in everywhere] == ["phoenix-operator-finalizers"]
 
 
+def test_rights_everywhere_are_those_of_one_namespace(api_server: ApiServer):
+    (one,) = (each for each in rendered(api_server, "makers") if each["kind"] == "Role")
+    everywhere = rendered(api_server, "everywhere")
+    (role,) = (each for each in everywhere if each["kind"] == "ClusterRole")
+    (binding,) = (each for each in everywhere if each["kind"] == "ClusterRoleBinding")
+    assert role["rules"] == one["rules"]
+    assert binding["roleRef"]["kind"] == "ClusterRole"
+    api_server.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all([role, binding]))
+
+
 def test_the_operator_s_configuration_is_valid_and_fits_what_is_installed(installed: list[Object]):
     settings = parse_settings("config.yaml", (DEPLOY / "operator" / "config.yaml").read_bytes())
     named = {(each["kind"], each["metadata"]["name"]) for each in installed}
