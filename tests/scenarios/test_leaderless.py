@@ -109,7 +109,10 @@ async def test_a_flatten_closes_what_has_no_maker_any_more(two):
         ]
         assert closing, "the steward closed it"
         assert all(order.reduce_only for order in closing)
-        assert await until_settled(arena, token) is None
+        # Its entry had been settled before, with the position; this visit's end is after the last order.
+        async with asyncio.timeout(60):
+            while await entry_of(arena, GOES) is not None:  # noqa: ASYNC110 - Redis tells nobody
+                await asyncio.sleep(0.05)
         await account.resume(stopped.epoch, "anna")
     mark = arena.mark
     await arena.start(GOES)
