@@ -1,0 +1,153 @@
+"""The rights that deploy/ grants are enough, none of them is idle, and one that is missing is named."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from api_server import ROOT, ApiServer
+from operator_place import Place
+from operator_process import OperatorProcess, grant, role_of, until
+from phoenix_coordination.state import Reason
+from played_cluster import PlayedCluster
+
+pytestmark = pytest.mark.timeout(240)  # the first test starts the API server
+
+STALE = {"ready": False, "reason": Reason.PRICE_STALE, "reasons_not_ready": [Reason.PRICE_STALE]}
+
+
+def _granted() -> set[tuple[str, str, str]]:
+    """(group, resource with its subresource, verb) of everything that the installation grants."""
+    found = set()
+    for file in ("makers/access.yaml", "operator/access.yaml"):
+        for document in yaml.safe_load_all((ROOT / "deploy" / file).read_text()):
+            for rule in (document or {}).get("rules", []):
+                found |= {
+                    (group, resource, verb)
+                    for group in rule["apiGroups"]
+                    for resource in rule["resources"]
+                    for verb in rule["verbs"]
+                }
+    return found
+
+
+def _used(server: ApiServer, user: str) -> set[tuple[str, str, str]]:
+    """A server-side apply that makes something needs `create`, too, and is told as a patch."""
+    found = set()
+    for entry in server.audit():
+        what = entry.get("objectRef") or {}
+        if entry["user"]["username"] != user or not 200 <= entry["responseStatus"]["code"] < 300:
+            continue
+        sub = f"/{what['subresource']}" if "subresource" in what else ""
+        name = (what.get("apiGroup", ""), f"{what['resource']}{sub}")
+        found.add((*name, entry["verb"]))
+        if entry["verb"] == "patch" and entry["responseStatus"]["code"] == 201:
+            found.add((*name, "create"))
+    return found
+
+
+def test_each_verb_that_is_granted_is_used_in_the_life_of_a_maker(own_place, operator):
+    place = own_place
+    one = operator([place.namespace], short_lease=True).start().until_leading()
+    standby = operator([place.namespace], lease=one.lease, short_lease=True).start()
+    place.apply_account()
+    place.apply_maker(standby=True, restartAfter="10s")
+    place.apply_maker("ethusdt")
+    place.apply_maker("solusdt")
+    place.until_ready()
+    place.patch("budget", "btcusdt", {"spec": {"minAvailable": 2}}).expect()
+    until("the budget is put right", lambda: place.get("budget", "btcusdt")["spec"]["minAvailable"] == 1)
+    place.patch("maker", "btcusdt", {"spec": {"standby": False, "minSpreadBps": 9}}).expect()
+    until("no budget", lambda: not place.get("budget", "btcusdt"))
+    for share in ("0.7", "0.6", "0.5"):  # the third template makes the first one's ConfigMap superfluous
+        place.patch("account", "default", {"spec": {"budgets": {"orderShare": share}}}).expect()
+        for maker in ("btcusdt", "ethusdt", "solusdt"):
+            place.until_ready(maker)
+    (before,) = place.pods()
+    place.cluster.told["btcusdt"] = STALE
+    until("another pod", lambda: before not in place.pods())
+    place.cluster.told.clear()
+    for maker in ("btcusdt", "ethusdt", "solusdt"):
+        place.delete("maker", maker)
+    place.delete("account", "default")
+    until("all are gone", lambda: not place.all("maker") and not place.all("account"))
+    until("the standby has asked for the canary", lambda: standby.get("/livez")[0] == 200)
+    time.sleep(2)
+
+    idle = _granted() - _used(place.server, place.user)
+
+    # One and the same Event again within minutes is a series: too seldom to be made to happen here.
+    assert idle <= {("events.k8s.io", "events", "patch")}
+
+
+@pytest.mark.parametrize(
+    ("resource", "verb"),
+    [
+        ("deployments", "create"),
+        ("configmaps", "patch"),
+        ("marketmakers", "patch"),
+    ],
+)
+def test_a_missing_verb_is_named_and_once_granted_everything_goes_on(own_place, operator, resource, verb):
+    place = own_place
+    operator([place.namespace]).start().until_leading()
+    _without(place, resource, verb)
+
+    place.apply_account()
+    place.apply_maker()
+
+    told = place.until_condition("maker", "btcusdt", "Ready", "ApiRefused", "False")
+    assert f"grant the verb {verb} on {resource}" in told["message"]
+    assert place.namespace in told["message"]
+    grant(place.server, place.user, [place.namespace])
+    place.until_ready(within_s=90)
+
+
+def _without(place: Place, resource: str, verb: str) -> None:
+    role: dict[str, Any] = place.server.admin.get(role_of(place.namespace)).expect()
+    for rule in role["rules"]:
+        if resource in rule["resources"]:
+            rule["resources"].remove(resource)
+            if rule["resources"] == []:
+                rule["resources"] = [resource]
+                rule["verbs"].remove(verb)
+            else:
+                rest = [each for each in rule["verbs"] if each != verb]
+                role["rules"].append({"apiGroups": rule["apiGroups"], "resources": [resource], "verbs": rest})
+            break
+    changed = {"rules": role["rules"]}
+    place.server.admin.merge(role_of(place.namespace), changed).expect()
+
+
+def test_a_namespace_without_rights_is_named_and_the_others_go_on(own_place, api_server: ApiServer, operator):
+    place = own_place
+    closed = api_server.namespace("closed")
+    one = operator([place.namespace, closed]).start().until_leading()
+
+    place.apply_account()
+    place.apply_maker()
+
+    place.until_ready()
+    status, text = one.get("/readyz")
+    assert status == 503
+    assert f"namespace {closed}" in text
+    assert "list and watch on deployments.apps" in text
+
+
+def test_without_our_definitions_it_says_what_to_apply_and_waits(tmp_path: Path):
+    with ApiServer.started() as server:
+        namespace = server.namespace("own")
+        grant(server, "operator", [namespace])
+        with OperatorProcess(server, tmp_path, [namespace]) as one:
+            one.start()
+            until("it says so", lambda: "kubectl apply -f crds/" in one.get("/readyz")[1])
+            assert one.get("/livez")[0] == 200
+            server.install_crds()
+            one.until_leading()
+            place = Place(server, namespace, "operator", "")
+            place.cluster = PlayedCluster(server, namespace, "").start()
+            place.apply_account()
+            place.apply_maker()
+            until("a Deployment", lambda: place.get("deployment", "btcusdt"))
+            place.cluster.close()
