@@ -1,6 +1,7 @@
 """`phoenix stop` and `phoenix resume` of a cluster: the operator is asked, and tells what came of it."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 import msgspec
@@ -45,6 +46,10 @@ async def stop(
             asked = await ask(client, namespace, account, stop_request(level, reason, whoami()))
         except Unanswered as silence:
             raise Refused(_stop_waits(f"{namespace}/{account}", silence)) from None
+        except asyncio.CancelledError:  # Ctrl-C
+            said = "it has been asked, or is just being: an operator that sees it carries it out"
+            sys.stderr.write(f"phoenix stop: {said}; `phoenix status` shows what is in force\n")
+            raise
         since = Since()
         told = _stopped(f"{namespace}/{account}", asked, level, reason, asked_of=OPERATOR if wait else "")
         stopped(told)
@@ -125,7 +130,7 @@ def _stop_waits(account: str, silence: Unanswered) -> str:
     return (
         f"no operator has answered within {ANSWER_WITHIN_S:g} s, so {account} is NOT known to be stopped"
         f" ({_in_force(silence)}); {waits}. Without the operator: `{scale}` has every worker withdraw and end,"
-        f" and `phoenix stop {name} --reason … --redis URL` stops the account wherever its Redis can be reached"
+        f" and `phoenix stop {account} --reason … --redis URL` stops the account wherever its Redis can be reached"
     )
 
 

@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -182,6 +186,28 @@ def test_a_resume_that_nobody_answers_is_taken_back(phoenix, tell, account, requ
     assert "last told: emergency Halt, epoch 5" in err
     assert "the request has been taken back" in err
     assert requests_of() == [other], "what others ask is left alone"
+
+
+@pytest.mark.usefixtures("account")
+def test_a_stop_that_a_person_does_not_wait_for_stays_and_says_so(api_server, namespace, requests_of):
+    command = [sys.executable, "-m", "phoenix_cli", "stop", "default", "--reason", "why", "-n", namespace]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    typed = subprocess.Popen(
+        [*command, "--kubeconfig", str(api_server.admin_kubeconfig)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(requests_of)
+    typed.send_signal(signal.SIGINT)
+    out, err = typed.communicate(timeout=20)
+    assert (typed.returncode, out) == (130, "")
+    assert err == (
+        "phoenix stop: it has been asked, or is just being: an operator that sees it carries it out;"
+        " `phoenix status` shows what is in force\n"
+    )
+    assert [each["action"] for each in requests_of()] == ["Stop"]
 
 
 async def test_a_resume_that_a_person_gives_up_is_taken_back(api_server, namespace, account, requests_of):
