@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from phoenix_coordination.port import EmergencyLevel
-from phoenix_coordination.redis.client import FAULTS, Redis, check_server, connect, fault_of
+from phoenix_coordination.redis.client import FAULTS, Redis, connect, fault_of, look_at
 from phoenix_coordination.redis.keys import AccountKeys, StartingKeys, identity_of
 from phoenix_coordination.redis.ledger import LedgerView, read_ledger
 from phoenix_coordination.redis.records import Published, published, read_announced, read_records
@@ -249,8 +249,10 @@ class Account:
 class AccountTools:
     """All accounts of one Redis. Methods raise `AccountError`."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, unfit: str = "") -> None:
         self._client = client
+        self.unfit = unfit
+        """Why no worker would use this Redis, or empty. A stop is none of them: makers may rely on it still."""
 
     def account(self, identity: str) -> Account:
         """By the exchange's identity."""
@@ -306,15 +308,15 @@ class AccountTools:
 
 @contextlib.asynccontextmanager
 async def account_tools(url: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[AccountTools]:
-    """A connection for as long as it takes, to a Redis that may be used; raises `AccountError`.
+    """A connection for as long as it takes, to a Redis whose word counts; raises `AccountError`.
 
     `url` has passed `client.check_url`.
     """
     client = connect(url, timeout_s)
     try:
         async with _faults():
-            await check_server(client)
-        yield AccountTools(client)
+            server = await look_at(client)
+        yield AccountTools(client, server.unfit)
     finally:
         with contextlib.suppress(*FAULTS):
             await client.aclose()

@@ -30,6 +30,7 @@ from phoenix_coordination.redis.budgets import Budgets
 from phoenix_coordination.redis.campaign import Campaign, LeaseMessage
 from phoenix_coordination.redis.client import FAULTS, Credentials, check_server, connect, fault_of
 from phoenix_coordination.redis.foreign import check_keys
+from phoenix_coordination.redis.inspection import Inspection
 from phoenix_coordination.redis.keys import AccountKeys, EgressKeys
 from phoenix_coordination.redis.ledger import ReadHoldings
 from phoenix_coordination.redis.news import News
@@ -92,6 +93,7 @@ class RedisCoordinator:
         self._budgets: Budgets | None = None
         self._campaign: Campaign | None = None
         self._news: News | None = None
+        self._inspection = Inspection(self._client, clock, self._unfit)
 
     @property
     def installation(self) -> str:
@@ -151,11 +153,13 @@ class RedisCoordinator:
         }
         self._news = News(self._client, channels, self._answer_s, self._look_anew)
         self._news.start()
+        self._inspection.start()
 
     async def stop(self) -> None:
         if self._campaign is not None:
             await self._campaign.stop()
         await self._writes.stop(_STOP_SECONDS)
+        await self._inspection.stop()
         self._sink = None
         if self._reservations is not None:
             await self._reservations.stop()
@@ -221,6 +225,12 @@ class RedisCoordinator:
         """Redis has refused something: before the next heartbeat it is checked again, which can say what is wrong."""
         if self._campaign is not None:
             self._campaign.doubt()
+
+    def _unfit(self) -> None:
+        """The heartbeat's own check says why, refuses to renew, and finds out when that is over."""
+        self.doubt()
+        if self._campaign is not None:
+            self._campaign.beat_now()
 
     def _outranked(self, token: int) -> None:
         if self._campaign is not None:

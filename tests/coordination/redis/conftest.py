@@ -1,5 +1,7 @@
 """The scripts on a real server, whose run and clock the test sets: what a restart, or a jump, changes for them."""
 
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -53,3 +55,23 @@ def server():
 def lua(server):
     server.begin()
     return server
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A self-signed certificate for `localhost` alone, and its key."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("no openssl here")
+    directory = tmp_path_factory.mktemp("tls")
+    certificate, key = directory / "certificate.pem", directory / "key.pem"
+    subprocess.run(
+        [
+            *(program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "1"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key

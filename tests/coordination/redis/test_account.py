@@ -248,9 +248,20 @@ async def test_a_redis_that_is_not_there_is_one_error(redis_world):
             pass
 
 
-async def test_a_redis_that_may_not_be_used_is_one_error(redis_world):
+async def test_a_redis_that_no_worker_would_use_takes_a_stop_all_the_same(redis_world):
+    """Its makers may not have noticed yet: whoever is asked to stop them must not be the one who refuses."""
     await redis_world.client.execute_command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-    with pytest.raises(AccountError, match="noeviction"):
+    async with account_tools(redis_world.server.url) as tools:
+        assert "set it to noeviction" in tools.unfit
+        account = tools.account(ACCOUNT)
+        stopped = await account.stop(EmergencyLevel.HALT, "odd", "anna")
+        assert stopped.level is EmergencyLevel.HALT
+        assert (await account.resume(stopped.epoch, "anna")).level is EmergencyLevel.NONE
+
+
+async def test_of_a_replica_nothing_is_taken_for_true(redis_world):
+    await redis_world.client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    with pytest.raises(AccountError, match="name its master"):
         async with account_tools(redis_world.server.url):
             pass
 

@@ -6,6 +6,7 @@ from phoenix_coordination.redis.client import (
     RedisUrlError,
     check_server,
     check_url,
+    connect,
     credentials_of,
     fault_of,
     passwords_of,
@@ -21,7 +22,13 @@ from redis import exceptions
         "redis://localhost:6379/2",
         "rediss://user:pass@host:6380",
         "unix:///run/redis.sock",
+        "redis://[::1]:6380/",
+        "redis://localhost?username=maker&password=secret",
+        "rediss://host?ssl_ca_certs=/dev/null&ssl_certfile=/dev/null&ssl_keyfile=/dev/null",
+        "unix:///run/redis.sock?db=2",
         "redis+sentinel://a:26379,b,[::1]:26380/main",
+        "redis+sentinel://a/main?sentinel_username=maker&sentinel_password=secret",
+        "rediss+sentinel://a/main?ssl_ca_certs=/dev/null",
         "rediss+sentinel://user:pass@a/main/3",
     ],
 )
@@ -52,13 +59,60 @@ def test_what_is_no_redis_is_refused_without_repeating_it(url):
     assert not host or host not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://h?foo=bar", "has foo which is not used: after the ? redis:// takes username, password"),
+        ("rediss://h?ssl_ca_cert=/dev/null", "has ssl_ca_cert which is not used"),
+        ("redis://h?ssl_ca_certs=/dev/null", "has ssl_ca_certs which is not used"),
+        ("rediss://h?ssl_cert_reqs=none", "has ssl_cert_reqs which is not used"),
+        ("redis://h?socket_timeout=5", "has socket_timeout which is not used"),
+        ("redis://h?decode_responses=true", "has decode_responses which is not used"),
+        ("redis+sentinel://h/main?db=1", "has db which is not used"),
+        ("rediss://h?ssl_ca_certs", "has a parameter without a value"),
+        ("rediss://h?ssl_ca_certs=", "has a parameter without a value"),
+        ("unix:///s?db=1&db=2", "has db twice"),
+        ("rediss://h?ssl_ca_certs=/no/file", "under ssl_ca_certs that cannot be read: /no/file"),
+        ("rediss://h?ssl_keyfile=/dev/null", "without ssl_certfile"),
+        ("redis://h/notanumber", "database that is no number: end it with /0"),
+        ("redis://h/1/2", "database that is no number"),
+        ("unix:///s?db=x", "database that is no number: end it with ?db=0"),
+        ("redis://h/0#12", "write %23"),
+        ("redis://:6379", "with a host"),
+        ("unix://run/redis.sock", "with three slashes"),
+        ("redis+sentinel://a/main/x", "names no service"),
+    ],
+)
+def test_what_would_not_be_used_of_a_url_is_refused_before_anything_is_opened(url, told):
+    with pytest.raises(RedisUrlError) as refused:
+        check_url(url)
+    assert told in str(refused.value)
+    with pytest.raises(RedisUrlError):
+        connect(url, 1.0)
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "hun%26ter2=x"])
+def test_what_may_be_half_a_password_is_not_told(secret):
+    with pytest.raises(RedisUrlError) as refused:
+        check_url(f"redis://maker?{secret}")
+    assert "hun" not in str(refused.value)
+
+
 def test_an_account_that_demands_tls_gets_it():
     check_url("rediss://host", require_tls=True)
     with pytest.raises(RedisUrlError, match="no TLS"):
         check_url("redis://host", require_tls=True)
 
 
-@pytest.mark.parametrize("url", ["redis://user:secret@host", "redis://:secret@host", "redis://host?password=secret"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:secret@host",
+        "redis://:secret@host",
+        "redis://host?password=secret",
+        "redis+sentinel://host/main?sentinel_password=secret",
+    ],
+)
 def test_a_password_in_an_argument_is_refused_and_not_repeated(url):
     with pytest.raises(RedisUrlError, match="@FILE") as refused:
         read_url(url)
@@ -139,11 +193,15 @@ class Told:
 
 @pytest.mark.parametrize("version", ["6.2.0", "7.0.15", "7.4.1", "8.0.0", "10.0.0"])
 async def test_a_version_that_has_what_is_needed_is_used(version):
-    assert await check_server(Told(redis_version=version)) == ("a", "")
+    assert await check_server(Told(redis_version=version)) == ("a", "", "")
 
 
 async def test_a_valkey_calls_itself_by_the_version_of_redis_that_it_stands_for():
-    assert await check_server(Told(redis_version="7.2.4", server_name="valkey", valkey_version="8.1.0")) == ("a", "")
+    assert await check_server(Told(redis_version="7.2.4", server_name="valkey", valkey_version="8.1.0")) == (
+        "a",
+        "",
+        "",
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,3 +225,8 @@ async def test_a_server_that_may_not_be_used_is_one_sentence(info, told):
 
 async def test_a_server_that_keeps_nothing_is_used_with_a_word_of_warning():
     assert "appendonly yes" in (await check_server(Told(aof_enabled=0))).warning
+
+
+def test_a_password_of_sentinels_is_hidden_beside_that_of_the_server():
+    url = "redis+sentinel://user:secret@a/main?sentinel_password=other%26one"
+    assert {"secret", "other&one", "other%26one"} <= set(passwords_of(url))

@@ -373,6 +373,20 @@ async def test_a_server_that_comes_back_unfit_before_anybody_missed_it_is_found_
     assert not any(isinstance(told, LeaseRenewed) for told in member.told[heard:])
 
 
+async def test_a_server_that_begins_to_evict_is_led_on_no_longer_until_that_is_over(redis_world):
+    """No answer changes by it: somebody has to look."""
+    world = redis_world
+    member = await leading(world)
+    heard = member.count
+    await world.client.execute_command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    assert "set it to noeviction" in (await member.hears(Unreachable, after=heard)).reason
+    await member.hears(LeaseLost, after=heard)
+    heard = member.count
+    await world.client.execute_command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    await member.hears(Reachable, after=heard)
+    await member.hears(LeaseGranted, after=heard)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [(["--appendonly", "no"], 1), ([], 0)],

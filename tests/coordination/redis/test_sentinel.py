@@ -16,9 +16,10 @@ from phoenix_coordination.port import (
     Unreachable,
 )
 from phoenix_coordination.redis.account import account_tools
-from phoenix_coordination.redis.client import FAULTS, RedisFaultError, check_server, connect
+from phoenix_coordination.redis.client import FAULTS, RedisFaultError, check_server, connect, fault_of
 from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.redis.server import find_server
+from tls_terminator import tls_before
 
 ACCOUNT = "binance-usdm:simulator:abc"
 TERMS = AccountTerms(10**12, 10**12, EmergencyLevel.NONE)
@@ -57,6 +58,19 @@ class Service:
         )
         self._run(self.sentinel, config=str(file), more=["--sentinel"])
         await self._until(self.sentinel, lambda told: told.get("master0", {}).get("slaves") == 2)
+
+    async def demand(self, password) -> None:
+        """Of who asks the Sentinel."""
+        client = connect(f"redis://127.0.0.1:{self.sentinel}", 5.0)
+        await client.execute_command("ACL", "SETUSER", "default", "resetpass", f">{password}")
+        await client.aclose()
+
+    async def run_of_master(self) -> str:
+        client = connect(f"redis://127.0.0.1:{self.master}", 5.0)
+        try:
+            return (await client.execute_command("INFO", "server"))["run_id"]
+        finally:
+            await client.aclose()
 
     def kill_the_master(self) -> None:
         self._processes[0].kill()
@@ -149,6 +163,43 @@ async def test_a_worker_follows_the_master_and_a_stop_survives_the_fail_over(ser
         switches = [told for told in member.told[heard:] if isinstance(told, EmergencyChanged)]
         assert all(told.level is EmergencyLevel.HALT for told in switches)
         await member.coordinator.stop()
+
+
+async def test_sentinels_that_want_tls_and_a_password_get_both(service, certificate):
+    """Nothing is said in the clear, to the master or to the Sentinels: who answers in their place names the master."""
+    await service.demand("hun&ter2")
+    host, master = b"$9\r\n127.0.0.1", b"$5\r\n%d"
+    async with tls_before(to(service.master), certificate) as of_master:
+        told = {host: b"$9\r\nlocalhost", master % service.master: master % of_master}
+        async with tls_before(to(service.sentinel), certificate, told) as of_sentinel:
+            place = f"localhost:{of_sentinel}/main?ssl_ca_certs={certificate[0]}"
+
+            async def server(url):
+                client = connect(url, 5.0)
+                try:
+                    return await check_server(client)
+                finally:
+                    await client.aclose()
+
+            found = await server(f"rediss+sentinel://{place}&sentinel_password=hun%26ter2")
+            assert found.run == await service.run_of_master()
+            refused_key, distrusted = "the Sentinels refuse the user name or password", "that is not trusted"
+            ca = f"ssl_ca_certs={certificate[0]}"
+            for url, why in (
+                (f"rediss+sentinel://{place}", refused_key),
+                (f"rediss+sentinel://{place}&sentinel_password=wrong", refused_key),
+                (f"rediss+sentinel://localhost:{of_sentinel}/main", distrusted),
+                (f"rediss+sentinel://127.0.0.1:{of_sentinel}/main?{ca}", distrusted),
+                (f"redis+sentinel://localhost:{of_sentinel}/main", "may want TLS"),
+                (f"redis+sentinel://localhost:{service.sentinel}/other?sentinel_password=hun%26ter2", "no master"),
+            ):
+                with pytest.raises(FAULTS) as refused:
+                    await server(url)
+                assert why in fault_of(refused.value)
+
+
+def to(port):
+    return lambda: asyncio.open_connection("127.0.0.1", port)
 
 
 async def nothing():
