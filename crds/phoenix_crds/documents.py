@@ -8,6 +8,7 @@ endless nesting, huge numbers) end in a `Problem` like any other mistake.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -44,7 +45,13 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|
 _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
 
 
-class _Dumper(yaml.SafeDumper):
+if TYPE_CHECKING:
+    _SafeDumper = yaml.SafeDumper
+else:  # a sixth of the time where PyYAML has libyaml (its wheels have): a thousand makers are written in one second
+    _SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_SafeDumper):
     """Quotes what PyYAML's readers or ours would take for something else than text (`1e3`); no anchors."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {  # noqa: RUF012 - as above
