@@ -193,14 +193,19 @@ class ApiServer:
         return done
 
     def install_crds(self) -> None:
-        """Ours, and waits until both are served."""
+        """Ours, and waits until both are served, and known to kubectl by their short names."""
         self.kubectl("apply", "--server-side", "-f", str(CRDS))
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
         deadline = time.monotonic() + STARTS_WITHIN_S
-        for plural in ("marketmakers", "tradingaccounts"):  # established is a moment before served
-            while not self.admin.get(f"/apis/phoenix.trading/v1alpha1/{plural}").ok:
-                assert time.monotonic() < deadline, f"{plural} are not served"
-                time.sleep(LOOK_S)
+        while not self._serves_ours():  # established is a moment before that
+            assert time.monotonic() < deadline, "our kinds are not served"
+            time.sleep(LOOK_S)
+
+    def _serves_ours(self) -> bool:
+        # Asked for its resources, kubectl forgets what it knew of the server before.
+        known = self.kubectl("api-resources", "--api-group=phoenix.trading", "--no-headers", check=False).stdout.split()
+        paths = (f"/apis/phoenix.trading/v1alpha1/{plural}" for plural in ("marketmakers", "tradingaccounts"))
+        return {"mm", "ta"} <= set(known) and all(self.admin.get(path).ok for path in paths)
 
     def audit(self) -> list[dict[str, Any]]:
         """Every request so far, oldest first: `user.username`, `verb`, `objectRef`, `responseStatus.code`."""

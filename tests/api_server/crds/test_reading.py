@@ -1,12 +1,14 @@
 """What people see of the two kinds: explanations, columns, selectors, and that the definitions are sound."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from api_server import ApiServer
 from bad_manifests import ACCOUNT, MAKER
+from phoenix_crds import load_manifests
 from phoenix_crds.definitions import DEFINITIONS, Definition
 from phoenix_crds.fields import declared
 
@@ -134,3 +136,19 @@ def test_wait_waits_for_ready(rows: object, api_server: ApiServer, namespace: st
     assert rows
     told = ("wait", "-n", namespace, "--for=condition=Ready", "--timeout=10s", "mm/ethusdc")
     assert "condition met" in api_server.kubectl(*told).stdout
+
+
+def test_what_the_server_gives_passes_the_check(
+    api_server: ApiServer, namespace: str, path: Where, tmp_path: Path
+) -> None:
+    """`kubectl get -o yaml` with all that the server and the operator added, of a maker whose name was made up."""
+    made = yaml.safe_load(MAKER)
+    made["metadata"] = {"generateName": "eth-"}
+    name = api_server.admin.create(path("MarketMaker"), made).expect()["metadata"]["name"]
+    api_server.admin.merge(f"{path('MarketMaker')}/{name}/status", QUOTING).expect()
+    file = tmp_path / "as-stored.yaml"
+    file.write_text(api_server.kubectl("get", "mm", "-n", namespace, "-o", "yaml", "--show-managed-fields").stdout)
+    loaded = load_manifests([file])
+    assert loaded.problems == []
+    ((_, maker),) = loaded.makers
+    assert (maker.metadata.name, maker.status and maker.status.reason) == (name, "PriceStale")
