@@ -406,17 +406,35 @@ async def test_a_server_that_forgets_when_it_restarts_is_used_and_the_log_says_o
 
 
 async def test_the_limits_are_shared_however_many_ask_at_once(redis_world):
-    """Each alone would fit; together they are granted the account's 10 000 and not a step more."""
-    members = [await begun(redis_world, f"S{number}USDT") for number in range(20)]
-    for member in members:
-        await member.hears(LeaseGranted)
-    await asyncio.sleep(0.1)
-    for member in members:
-        member.coordinator.reserve(Reservation(1, 0, 900, 900, 1.0, 0, 0))
-    granted = [await member.hears(Reserved) for member in members]
-    for side in ("buy_steps", "sell_steps"):
-        total = sum(getattr(told, side) for told in granted)
-        assert 9_000 < total * 1.01 <= 10_000
+    """Each alone would fit; together they come to the account's 10 000, and never to a step more.
+
+    Under each lease everybody asks once: one that a busy machine loses takes what was asked with it.
+    """
+    patient = LeaseTimes(ttl_s=20.0, renew_s=2.0, margin_s=4.0)
+    members = [await begun(redis_world, f"S{number}USDT", times=patient) for number in range(20)]
+    asked = [0] * len(members)
+    granted = (0, 0)
+    async with asyncio.timeout(60):
+        while min(granted) * 1.01 <= 9_000:
+            for number, member in enumerate(members):
+                leases = sum(isinstance(told, LeaseGranted) for told in member.told)
+                if leases > asked[number]:
+                    asked[number] = leases
+                    member.coordinator.reserve(Reservation(leases, 0, 900, 900, 1.0, 0, 0))
+            await asyncio.sleep(0.02)
+            in_force = [granted_to(member) for member in members]
+            granted = (sum(buys for buys, _ in in_force), sum(sells for _, sells in in_force))
+            assert max(granted) * 1.01 <= 10_000
+
+
+def granted_to(member):
+    """Steps (buys, sells): with the lease all that was granted under it is void."""
+    for told in reversed(member.told):
+        if isinstance(told, LeaseLost):
+            break
+        if isinstance(told, Reserved):
+            return told.buy_steps, told.sell_steps
+    return 0, 0
 
 
 async def test_a_foreign_memory_is_said_to_a_candidate_as_long_as_it_lies_there(redis_world):

@@ -1,16 +1,18 @@
-"""The ledger's client of one worker: what is told at once, before any answer."""
+"""The ledger's client of one worker: what is told at once, before any answer, and when the ledger is rebuilt."""
 
 import asyncio
 
 import pytest
 from phoenix_coordination.exposure import step_micro
 from phoenix_coordination.port import AccountTerms, EmergencyLevel, LeaseTimes, Reservation, Reserved
-from phoenix_coordination.redis.reservations import Reservations
+from phoenix_coordination.redis.reservations import REBUILD_PAUSE_TTLS, Reservations
 from phoenix_coordination.redis.scripts import call
 
 TIMES = LeaseTimes(ttl_s=5.0, renew_s=0.5, margin_s=1.0)
 TERMS = AccountTerms(net_micro=10_000 * 10**6, gross_micro=20_000 * 10**6, emergency=EmergencyLevel.NONE)
 TOKEN = 7
+SECOND_NS = 1_000_000_000
+REBUILDING = "rebuilding the ledger"
 
 
 @pytest.fixture
@@ -162,3 +164,80 @@ async def test_who_finds_that_another_has_asked_has_no_grant_and_says_so(
     assert told[-1] == Reserved(2, 0, 0)
     assert outranked == [TOKEN + ahead]
     assert f"token {TOKEN + ahead}, this lease has {TOKEN}" in caplog.text
+
+
+# -- a ledger that was lost ----------------------------------------------------------------------------
+
+
+class HandClock:
+    """Time that moves when the test says so; at the server it is life's."""
+
+    rate = 1.0
+
+    def __init__(self):
+        self.now_ns = 1_000 * SECOND_NS
+
+    def monotonic_ns(self):
+        return self.now_ns
+
+
+class Vacant:
+    """A leader of an account whose ledger was lost; it asks for nothing."""
+
+    def __init__(self, world):
+        self.world, self.clock, self.readings = world, HandClock(), 0
+        self.reservations = Reservations(
+            world.client,
+            world.keys,
+            "BTCUSDT",
+            "pod/1",
+            self.clock,
+            TIMES,
+            self.read_holdings,
+            lambda _: None,
+            lambda: TERMS,
+            lambda _: None,
+            lambda _: None,
+            lambda: None,
+        )
+
+    async def read_holdings(self):
+        self.readings += 1
+        raise OSError("positions and orders did not agree")
+
+    def beats(self, after_s):
+        """One more heartbeat sees that the ledger is vacant. Whether it begins to rebuild it."""
+        self.clock.now_ns += int(after_s * SECOND_NS)
+        self.reservations.saw("vacant:run:nonce", rebuilt=False, epoch=0)
+        self.reservations.leads(TOKEN)
+        return bool(self.rebuilding())
+
+    def rebuilding(self):
+        return [task for task in asyncio.all_tasks() if task.get_name() == REBUILDING]
+
+
+@pytest.fixture
+async def vacant(redis_world):
+    vacant = Vacant(redis_world)
+    yield vacant
+    await vacant.reservations.stop()
+
+
+async def test_a_vacancy_is_watched_for_a_whole_ttl_without_a_gap_before_the_ledger_is_rebuilt(vacant):
+    """Until then somebody may trade on a grant that the ledger has forgotten."""
+    assert not vacant.beats(after_s=0)
+    assert not vacant.beats(after_s=TIMES.ttl_s - 0.5)
+    vacant.reservations.unseen()
+    assert not vacant.beats(after_s=0.5), "a heartbeat failed: it may have been another vacancy meanwhile"
+    assert not vacant.beats(after_s=TIMES.ttl_s - 0.1)
+    assert vacant.beats(after_s=0.1)
+
+
+async def test_an_account_that_could_not_be_read_is_read_again_after_the_pause_and_no_later(vacant, redis_world):
+    """The lock for a reading lives longer than the pause after one that failed."""
+    vacant.beats(after_s=0)
+    vacant.beats(after_s=TIMES.ttl_s)
+    await asyncio.wait(vacant.rebuilding(), timeout=20)
+    assert vacant.readings == 1
+    left_ms = await redis_world.client.execute_command("PTTL", redis_world.keys.rebuilding)
+    assert 0 < left_ms <= REBUILD_PAUSE_TTLS * TIMES.ttl_s * 1_000
