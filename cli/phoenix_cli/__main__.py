@@ -135,7 +135,9 @@ def _run(program: str, command: Command, arguments: Sequence[str]) -> int:
     try:
         return _bound(program, command, arguments)()
     except Refused as refusal:
-        return _refused(program, command, refusal)
+        from phoenix_cli.printing import one_line  # noqa: PLC0415 - as above
+
+        return _refused(program, command, one_line(str(refusal)))
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -143,10 +145,10 @@ def _run(program: str, command: Command, arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
     except _invalid() as refusal:
-        return _refused(program, command, refusal)
+        return _refused(program, command, str(refusal))
 
 
-def _refused(program: str, command: Command, refusal: Exception) -> int:
+def _refused(program: str, command: Command, refusal: str) -> int:
     print(f"{program} {command.name}: {refusal}", file=sys.stderr)
     return REFUSED
 

@@ -7,6 +7,7 @@ from typing import Self, TextIO
 
 from phoenix_cli.local.report import Report
 from phoenix_cli.local.view import AccountView, MakerView, RunEvent, RunView, clock_text
+from phoenix_cli.printing import one_line
 
 _EVERY_S = 5.0
 
@@ -38,7 +39,7 @@ class PlainOutput:
             self._line(f"{clock_text(view.elapsed_s)} {maker_line(maker)}")
 
     def _line(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print(one_line(text), file=self._stream, flush=True)
 
 
 def maker_line(maker: MakerView) -> str:

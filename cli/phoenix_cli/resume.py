@@ -15,7 +15,7 @@ from phoenix_coordination.redis.account import Account, SwitchState
 
 from phoenix_cli.cluster.place import Place
 from phoenix_cli.local.view import LEVELS
-from phoenix_cli.printing import as_json
+from phoenix_cli.printing import as_json, one_line
 from phoenix_cli.target import Target, add_cluster_arguments, add_target_arguments, chosen, opened, short_name, whoami
 
 
@@ -48,17 +48,15 @@ def run(args: argparse.Namespace) -> int:
         told = asyncio.run(switch.resume(target, args.account, symbol, args.epoch))
     else:
         told = asyncio.run(resume(target, args.account, symbol, args.epoch))
-    sys.stdout.write(as_json(told) if args.output == "json" else _sentence(told))
+    sys.stdout.write(as_json(told) if args.output == "json" else f"{one_line(_sentence(told))}\n")
     return 0
 
 
 def _sentence(told: Resumed) -> str:
     what = " ".join(filter(None, (short_name(told.account), told.symbol)))
     if told.declared != LEVELS[EmergencyLevel.NONE]:
-        return (
-            f"{what} is resumed, epoch {told.epoch}, and stays stopped: its resource says emergency {told.declared}\n"
-        )
-    return f"{what} may trade again, epoch {told.epoch}; `phoenix status` shows what each maker does\n"
+        return f"{what} is resumed, epoch {told.epoch}, and stays stopped: its resource says emergency {told.declared}"
+    return f"{what} may trade again, epoch {told.epoch}; `phoenix status` shows what each maker does"
 
 
 async def resume(target: Target, name: str, symbol: str, epoch: int) -> Resumed:

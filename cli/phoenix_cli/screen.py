@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from phoenix_cli.local.view import AccountView, MakerView, Mood, QuoteView, RunEvent, RunView, clock_text
+from phoenix_cli.printing import one_line
 
 _STYLES = {Mood.PLAIN: "", Mood.GOOD: "green", Mood.WARNING: "yellow", Mood.BAD: "bold red"}
 
@@ -70,7 +71,7 @@ def _header(view: RunView) -> Text:
     if view.speed != 1:
         text.append(f" ×{view.speed:g}")
     if view.stale:
-        text.append(f"  STALE, {view.stale}", style="bold red")
+        text.append(one_line(f"  STALE, {view.stale}"), style="bold red")
     if view.violations is not None:
         clean = view.violations == 0
         text.append("  audit ", style="dim")
@@ -97,12 +98,12 @@ def _switch(account: AccountView) -> Text:
         text.append("none", style="green")
     else:
         told = f"{account.level.upper()} epoch {account.epoch}: {account.reason}" if account.level else "not known"
-        text.append(told, style="bold red")
+        text.append(one_line(told), style="bold red")
     text.append("  redis ", style="dim")
-    text.append(account.trouble or "ok", style="bold red" if account.trouble else "green")
+    text.append(one_line(account.trouble) or "ok", style="bold red" if account.trouble else "green")
     text.append("  steward ", style="dim").append(account.steward or "–")
     for halt in account.halts:
-        text.append(f"  {halt.symbol} halted, epoch {halt.epoch}: {halt.reason}", style="yellow")
+        text.append(one_line(f"  {halt.symbol} halted, epoch {halt.epoch}: {halt.reason}"), style="yellow")
     return text
 
 
@@ -151,7 +152,7 @@ def _makers(view: RunView, width: int) -> Table:
         worst = "–" if maker.worst_case_ratio is None else f"{maker.worst_case_ratio:.2f}"
         table.add_row(
             maker.symbol,
-            Text(maker.health, style=_STYLES[maker.mood]),
+            Text(one_line(maker.health), style=_STYLES[maker.mood]),
             _number(maker.bid),
             _number(maker.ask),
             *((_spread(maker),) if width >= 110 else ()),
@@ -238,7 +239,9 @@ def _events(console: Console, view: RunView, width: int, rows: int) -> Panel:
     lines: list[Text] = []
     for event in reversed(view.events):
         text = Text.assemble(
-            (clock_text(event.at_s), "dim"), (f" {event.subject} ", "bold"), (event.text, _STYLES[event.mood])
+            (clock_text(event.at_s), "dim"),
+            (one_line(f" {event.subject} "), "bold"),
+            (one_line(event.text), _STYLES[event.mood]),
         )
         lines = [*text.wrap(console, max(width, 1)), *lines]
         if len(lines) >= rows:

@@ -9,7 +9,7 @@ it is named on standard error, and the exit status is 1.
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
@@ -32,9 +32,17 @@ from phoenix_cli.cluster.place import Place
 from phoenix_cli.local.account import MICRO, exposure_of
 from phoenix_cli.local.describe import health, pnl_total
 from phoenix_cli.local.view import LEVELS, Exposure
-from phoenix_cli.printing import aligned, as_json
+from phoenix_cli.printing import aligned, as_json, one_line
 from phoenix_cli.refusal import Refused
-from phoenix_cli.target import add_cluster_arguments, add_target_arguments, chosen, full_name, redis_of, short_name
+from phoenix_cli.target import (
+    add_cluster_arguments,
+    add_target_arguments,
+    chosen,
+    full_name,
+    redis_of,
+    short_name,
+    warn,
+)
 
 Part = TypeVar("Part")
 
@@ -90,28 +98,33 @@ def run(args: argparse.Namespace) -> int:
 
         return status.run(target, redis_of(args), args.name, json=args.output == "json")
     of_run = [] if target.run is None else [full_name(files.account) for files in target.run.accounts]
-    accounts = asyncio.run(read_all(target.url, of_run))
+    accounts = asyncio.run(read_all(target.url, of_run, warn))
     if args.name is not None:
         accounts = of_maker(accounts, args.name)
     if args.output == "json":
         sys.stdout.write(as_json(accounts))
     elif args.name is not None:
-        sys.stdout.writelines(f"{line}\n" for account in accounts for line in _maker_lines(account))
+        sys.stdout.writelines(f"{one_line(line)}\n" for account in accounts for line in _maker_lines(account))
     else:
         sys.stdout.writelines(_account_text(account) for account in accounts)
         if not accounts:
             sys.stdout.write("no worker has told anything to this Redis yet\n")
     unread = [problem for account in accounts for problem in account.unread]
-    sys.stderr.writelines(f"phoenix status: {problem}\n" for problem in unread)
+    sys.stderr.writelines(f"phoenix status: {one_line(problem)}\n" for problem in unread)
     return 1 if unread else 0
 
 
-async def read_all(url: str, expected: Sequence[str] = ()) -> list[AccountStatus]:
+def _hush(_: str) -> None:
+    """For whoever is told by the workers themselves."""
+
+
+async def read_all(url: str, expected: Sequence[str] = (), unfit: Callable[[str], None] = _hush) -> list[AccountStatus]:
     """Every account that a worker has registered in this Redis; with the workers of those `expected` that do not know
-    yet which account of the exchange theirs is.
+    yet which account of the exchange theirs is. `unfit` hears why no worker would use it, where none would.
     """
     try:
         async with account_tools(url) as tools:
+            unfit(tools.unfit)
             known = [await _read(name, tools.account(name.identity)) for name in await tools.accounts()]
             starting = await tools.starting(expected) if expected else {}
     except AccountError as error:
@@ -240,6 +253,7 @@ def _account_text(account: AccountStatus) -> str:
     identity = account.identity or "its workers do not know yet which of the exchange's it is"
     lines = [f"account {short_name(account.account)} ({identity})"]
     lines += _shared_lines(account) if account.identity else (f"  not readable: {each}" for each in account.problems)
+    lines = list(map(one_line, lines))
     return "\n".join([*lines, aligned(header, rows) if rows else "no worker tells anything\n"]) + "\n"
 
 

@@ -20,7 +20,7 @@ from phoenix_coordination.redis.account import AccountError
 from phoenix_cli.aftermath import Held, Left, Since, listed, on_exchange, told_by_makers
 from phoenix_cli.cluster.place import Place
 from phoenix_cli.local.view import LEVELS
-from phoenix_cli.printing import as_json
+from phoenix_cli.printing import as_json, one_line
 from phoenix_cli.refusal import Refused
 from phoenix_cli.target import Target, add_cluster_arguments, add_target_arguments, chosen, opened, short_name, whoami
 
@@ -69,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.reason.strip():
         raise Refused("--reason is empty: say why, for whoever has to decide about resuming")
+    if not args.reason.strip().isprintable():
+        raise Refused(f"--reason holds what is no text ({one_line(args.reason.strip())}): write it on one line")
     target = chosen(args, args.account, acts=True)
     level = EmergencyLevel.FLATTEN if args.flatten else EmergencyLevel.HALT
     reason, wait, as_text = args.reason.strip(), not args.no_wait, args.output == "text"
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     def stopped(told: Stopped) -> None:
         if as_text:  # at once: whoever leaves with Ctrl-C has to know that it is in force
             name = short_name(told.account)
-            print(f"{name} is stopped: {told.level}, epoch {told.epoch}: {told.reason}", flush=True)
+            print(one_line(f"{name} is stopped: {told.level}, epoch {told.epoch}: {told.reason}"), flush=True)
 
     if isinstance(target, Place):
         from phoenix_crds import Emergency  # noqa: PLC0415 - as below
@@ -87,9 +89,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         told = asyncio.run(stop(target, args.account, level, reason, stopped, wait=wait))
     if as_text:
-        sys.stdout.writelines(f"{line}\n" for line in _sentences(told, target.typed))
+        sys.stdout.writelines(f"{one_line(line)}\n" for line in _sentences(told, target.typed))
         if told.problem:
-            sys.stderr.write(f"phoenix stop: {told.problem}\n")
+            sys.stderr.write(f"phoenix stop: {one_line(told.problem)}\n")
     else:
         sys.stdout.write(as_json(told))
     return 0 if told.is_certain else 1

@@ -13,12 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from phoenix_coordination.redis.account import Account, AccountError, account_tools
+from phoenix_coordination.redis.account import Account, AccountError, AccountTools, account_tools
 from phoenix_coordination.redis.client import RedisUrlError, read_url
 
 from phoenix_cli.cluster.place import Place, configured
 from phoenix_cli.local.layout import NAMESPACE, StateDirectory, default_state_directory
 from phoenix_cli.local.runfile import KINDS, AccountFiles, RunFile, is_held, read_run_file
+from phoenix_cli.printing import one_line
 from phoenix_cli.refusal import Refused
 
 
@@ -133,7 +134,7 @@ def _checked(argument: str) -> str:
 async def opened(target: Target, name: str) -> AsyncIterator[tuple[str, Account]]:
     """The account of that `[namespace/]name`, with its whole name; raises `Refused` where it cannot be reached."""
     try:
-        async with account_tools(target.url) as tools:
+        async with account_tools(target.url) as tools, _warned_at_last(tools):
             # Without a namespace one of this machine's run is meant; elsewhere a name that is the only one of its kind.
             local = target.run is not None and "/" not in name
             resource = full_name(name) if local else name
@@ -144,6 +145,21 @@ async def opened(target: Target, name: str) -> AsyncIterator[tuple[str, Account]
                 yield found.resource, tools.account(found.identity)
     except AccountError as error:
         raise Refused(str(error)) from None
+
+
+@asynccontextmanager
+async def _warned_at_last(tools: AccountTools) -> AsyncIterator[None]:
+    """What is done comes first: a stop waits for no warning."""
+    try:
+        yield
+    finally:
+        warn(tools.unfit)
+
+
+def warn(unfit: str) -> None:
+    """Of a Redis that no worker would use; nothing where it is fit."""
+    if unfit:
+        sys.stderr.write(f"warning: {one_line(unfit)}\n")
 
 
 def whoami() -> str:

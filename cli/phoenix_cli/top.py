@@ -17,7 +17,7 @@ from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.runfile import RunFile, is_held, read_run_file
 from phoenix_cli.local.view import RunView
 from phoenix_cli.plain import account_line, maker_line
-from phoenix_cli.printing import as_json
+from phoenix_cli.printing import as_json, one_line
 from phoenix_cli.refusal import Refused
 from phoenix_cli.screen import ScreenOutput
 from phoenix_cli.target import add_cluster_arguments, add_target_arguments, chosen, find_run, redis_of
@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         sys.stdout.write(as_json(view))
     elif plain:
-        sys.stdout.writelines(f"{account_line(account)}\n" for account in view.accounts)
-        sys.stdout.writelines(f"{maker_line(maker)}\n" for maker in view.makers)
+        lines = [*map(account_line, view.accounts), *map(maker_line, view.makers)]
+        sys.stdout.writelines(f"{one_line(line)}\n" for line in lines)
     else:
         _follow(find_run(args.state_dir))
         return 0

@@ -128,6 +128,26 @@ def test_what_stands_against_an_account_is_said(changes, said):
         output.update(view)
 
 
+def test_what_others_wrote_is_drawn_as_text(capsys):
+    evil = "line1\nline2 \x1b[31mred\x9b"
+    view = run_view(
+        [maker(health=f"Emergency: {evil}")],
+        accounts=(account(level="Halt", reason=evil, trouble=evil, halts=(HaltView("ETHUSDT", 2, evil),)),),
+        events=(RunEvent(1.0, "default", evil),),
+        stale=evil,
+    )
+    screen = "\n".join(drawn(view, 400, 30))
+    assert screen.count(r"line1\nline2 \x1b[31mred\x9b") == 6
+    assert "\x1b[31m" not in screen
+    assert "\x9b" not in screen
+    with PlainOutput() as output:
+        output.update(view)
+        output.event(view.events[0])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+
+
 @pytest.mark.parametrize(
     ("value", "bar"),
     [

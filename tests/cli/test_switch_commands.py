@@ -92,6 +92,47 @@ def test_a_stop_says_its_epoch_and_how_to_resume(phoenix, redis):
     assert redis.hget(KEYS.emergency, "source").decode().count("@") == 1, "who has typed it"
 
 
+EVIL = "line1\nline2 \x1b[31mred"
+
+
+def test_a_reason_of_others_reaches_no_terminal_as_it_is(phoenix, redis):
+    """Whoever reaches Redis, or the resource, writes what he likes there."""
+    seeded = redis.hget(KEYS.emergency, "seeded")
+    redis.hset(KEYS.emergency, mapping={"level": 2, "epoch": 9, "reason": EVIL, "seeded": seeded})
+    redis.hset(KEYS.halt("BTCUSDT"), mapping={"level": 1, "epoch": 2, "reason": EVIL, "source": EVIL})
+    told = [
+        phoenix("resume", "default", "--epoch", "8"),
+        phoenix("resume", "default", "--symbol", "BTCUSDT", "--epoch", "1"),
+        phoenix("status"),
+        phoenix("status", "btcusdt"),
+        phoenix("stop", "default", "--reason", "x", "--no-wait"),
+    ]
+    texts = [out + err for _, out, err in told]
+    for text in texts[:4]:
+        assert r"line1\nline2 \x1b[31mred" in text
+    assert all(line.isprintable() for text in texts for line in text.split("\n"))
+
+
+def test_a_redis_that_evicts_takes_the_stop_and_is_warned_of_afterwards(phoenix, redis):
+    """The makers may quote on it still."""
+    redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        status, out, err = phoenix("stop", "default", "--reason", "odd")
+        assert status == 0
+        assert switch(redis) == ("1", "5", "odd")
+        assert out.startswith("default is stopped: Halt, epoch 5")
+        warning = "warning: Redis evicts what it holds"
+        assert err.startswith(warning)
+        status, out, err = phoenix("status")
+        assert (status, err.startswith(warning), err.count("\n")) == (0, True, 1)
+        assert "epoch 5" in out
+        status, _, err = phoenix("resume", "default", "--epoch", "5")
+        assert (status, err.startswith(warning)) == (0, True)
+        assert switch(redis)[0] == "0"
+    finally:
+        redis.config_set("maxmemory-policy", "noeviction")
+
+
 def test_a_stop_that_flattens_is_higher_than_one_that_halts(phoenix, redis):
     phoenix("stop", "default", "--reason", "first")
     status, out, _ = phoenix("stop", "default", "--flatten", "--reason", "second")
@@ -346,6 +387,11 @@ def test_a_stop_that_waits_for_nobody_asks_nobody(phoenix, publish, record):
             ["stop", "defualt", "--reason", "x"], "no worker has registered account .* local/default", id="name"
         ),
         pytest.param(["stop", "default", "--reason", " "], "--reason is empty", id="no-reason"),
+        pytest.param(
+            ["stop", "default", "--reason", "odd\n\x1b[31mred"],
+            r"\(odd\\n\\x1b\[31mred\): write it on one line",
+            id="controls",
+        ),
         pytest.param(["resume", "default", "--epoch", "4"], r"not stopped \(epoch 4\)", id="nothing-to-resume"),
         pytest.param(
             ["resume", "default", "--symbol", "BTCUSDT", "--epoch", "1"], "BTCUSDT is not stopped", id="symbol"
