@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.account import Account, AccountError, AccountTools, SwitchState, account_tools
-from phoenix_coordination.redis.client import read_url
+from phoenix_coordination.redis.client import RedisUrlError, read_url
 from phoenix_coordination.redis.keys import OFFICE
 from phoenix_coordination.redis.ledger import Entry, LedgerView
 from phoenix_crds import TradingAccount
@@ -25,6 +25,7 @@ from phoenix_cli.local.view import LEVELS, AccountView, Exposure, HaltView, Mood
 SOURCE = "local runner"
 _LOOK_S = 0.25
 _ANSWER_S = 1.0
+_NOT_REBUILT = "its ledger is not rebuilt yet: nothing that opens risk is granted"
 MICRO = Decimal("0.000001")
 
 
@@ -63,7 +64,8 @@ class SwitchFile:
 
 
 class AccountWatch:
-    """One account of the run. `rehearses`: all its makers do.
+    """One account of the run. `rehearses`: all its makers do. `redis_argument` is read for each connection: what its
+    file says may change.
 
     `maker_of`: the maker whose worker a holder is or was; None where it is no worker of this run.
     """
@@ -81,7 +83,7 @@ class AccountWatch:
         self.name = account.metadata.name
         self.identity = ""
         """The exchange's own name of it; empty until a worker of the run has told it."""
-        self._url = read_url(redis_argument)
+        self._redis = redis_argument
         self._memory = memory
         self._tell = tell
         self._maker_of = maker_of
@@ -103,11 +105,11 @@ class AccountWatch:
         """Looks again and again, until it is cancelled. Of what cannot be read it says why, and not what it was."""
         while True:
             try:
-                async with account_tools(self._url, _ANSWER_S) as tools:
+                async with account_tools(read_url(self._redis), _ANSWER_S) as tools:
                     while True:
                         await self._look(tools)
                         await asyncio.sleep(_LOOK_S)
-            except AccountError as error:
+            except (AccountError, RedisUrlError) as error:
                 self._view = msgspec.structs.replace(self._view, level="", trouble=str(error))
             await asyncio.sleep(_LOOK_S)
 
@@ -115,8 +117,9 @@ class AccountWatch:
         """Raises the switch, as soon as the account is known and Redis answers; returns when it is raised."""
         while True:
             if self.identity:
-                with contextlib.suppress(AccountError):  # `follow` says why; a stop is not given up for that
-                    async with account_tools(self._url, _ANSWER_S) as tools:
+                # `follow` says why; a stop is not given up for that.
+                with contextlib.suppress(AccountError, RedisUrlError):
+                    async with account_tools(read_url(self._redis), _ANSWER_S) as tools:
                         await tools.account(self.identity).stop(level, reason, SOURCE)
                         return
             await asyncio.sleep(_LOOK_S)
@@ -135,7 +138,7 @@ class AccountWatch:
         self.peak = larger_of(self.peak, exposure)
         self._view = msgspec.structs.replace(
             self._view,
-            trouble="" if ledger.rebuilt else "its ledger is not rebuilt yet: nothing that opens risk is granted",
+            trouble=tools.unfit or ("" if ledger.rebuilt else _NOT_REBUILT),
             level=LEVELS[switch.level],
             epoch=switch.epoch,
             reason=switch.reason,

@@ -70,12 +70,12 @@ async def watching(account, shared_redis, redis_url, tmp_path, publish):
     await publish(OURS)
 
     @contextlib.asynccontextmanager
-    async def begin():
+    async def begin(argument=redis_url):
         told: list[str] = []
         memory = SwitchFile(tmp_path / "switch.json")
         watch = AccountWatch(
             account,
-            redis_url,
+            argument,
             memory,
             lambda subject, text, _: told.append(f"{subject} {text}"),
             {OURS: "btcusdt"}.get,
@@ -233,6 +233,35 @@ async def test_a_redis_that_cannot_be_used_leaves_nothing_known(watching, shared
         assert f"{KEYS.ledger} in Redis holds a foreign value" in it.view.trouble
         shared_redis.delete(KEYS.ledger)
         await it.until(lambda: it.view.level == "None")
+
+
+async def test_a_password_that_was_changed_in_the_file_is_the_one_that_is_used(
+    watching, shared_redis, redis_url, tmp_path
+):
+    """Else a Redis that was restarted would never be seeded again, and nobody would trade."""
+    file = tmp_path / "redis-url"
+    file.write_text(redis_url)
+    try:
+        async with watching(f"@{file}") as it:
+            await it.until(lambda: it.view.level == "None")
+            shared_redis.config_set("requirepass", "changed")
+            shared_redis.client_kill_filter(_type="normal", skipme=True)
+            await it.until(lambda: it.view.level == "")
+            assert "user name or password" in it.view.trouble
+            file.unlink()
+            await it.until(lambda: "cannot be read" in it.view.trouble)
+            file.write_text(redis_url.replace("unix://", "unix://:changed@"))
+            shared_redis.hdel(KEYS.emergency, "seeded")
+            await it.until(lambda: it.view.level == "None")
+            assert it.switch()["seeded"]
+            file.write_text(redis_url)
+            stopping = asyncio.create_task(it.watch.stop(HALT, "a fault of the run"))
+            assert not (await asyncio.wait({stopping}, timeout=0.3))[0]
+            file.write_text(redis_url.replace("unix://", "unix://:changed@"))
+            await asyncio.wait_for(stopping, 20)
+            assert it.switch()["level"] == "1"
+    finally:
+        shared_redis.config_set("requirepass", "")
 
 
 HALTED = Remembered(HALT, 7, "looked odd")
