@@ -10,7 +10,7 @@ from phoenix_cli.cluster.place import Place
 from phoenix_cli.cluster.reading import connected, of_maker, read_fleet, with_details
 from phoenix_cli.cluster.text import fleet_text, maker_text
 from phoenix_cli.cluster.view import FleetView
-from phoenix_cli.printing import as_json
+from phoenix_cli.printing import as_json, one_line
 from phoenix_cli.status import read_all, worker_lines
 
 
@@ -23,7 +23,7 @@ def run(place: Place, redis_url: str | None, name: str | None, *, json: bool) ->
         sys.stdout.write(fleet_text(fleet, place))
     else:
         sys.stdout.write(_makers_text(fleet, place))
-    sys.stderr.writelines(f"phoenix status: {problem}\n" for problem in fleet.unread)
+    sys.stderr.writelines(f"phoenix status: {one_line(problem)}\n" for problem in fleet.unread)
     return 1 if fleet.unread else 0
 
 

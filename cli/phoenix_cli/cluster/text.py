@@ -17,7 +17,7 @@ from phoenix_cli.cluster.view import (
     MakerView,
     PodView,
 )
-from phoenix_cli.printing import aligned
+from phoenix_cli.printing import aligned, one_line
 
 _LONGEST_REMARK = 160
 _YES = "True"
@@ -245,8 +245,8 @@ def _said(reason: str, message: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Whatever a container's last words were: no table breaks, and no terminal takes orders from them."""
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    """Last words have many lines: here they stand in one."""
+    return one_line(" ".join(text.split()))
 
 
 def _is_good(condition: ConditionView) -> bool:

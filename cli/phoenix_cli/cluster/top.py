@@ -12,7 +12,7 @@ from phoenix_cli.cluster.screen import FleetScreen
 from phoenix_cli.cluster.status import read_live
 from phoenix_cli.cluster.text import age, fleet_text
 from phoenix_cli.cluster.view import FleetView
-from phoenix_cli.printing import as_json
+from phoenix_cli.printing import as_json, one_line
 from phoenix_cli.refusal import Refused
 from phoenix_cli.screen import ScreenOutput
 
@@ -30,7 +30,7 @@ def run(place: Place, redis_url: str | None, *, json: bool, plain: bool) -> int:
         return 0
     fleet = asyncio.run(_once(place, redis_url))
     sys.stdout.write(as_json(fleet) if json else fleet_text(fleet, place))
-    sys.stderr.writelines(f"phoenix top: {problem}\n" for problem in fleet.unread)
+    sys.stderr.writelines(f"phoenix top: {one_line(problem)}\n" for problem in fleet.unread)
     return 1 if fleet.unread else 0
 
 
