@@ -17,7 +17,7 @@ from phoenix_operator.census import Census, account_of
 from phoenix_operator.cluster.client import ClusterClient
 from phoenix_operator.cluster.events import EventPoster, Regarding, Told
 from phoenix_operator.cluster.faults import ClusterFault, Fault
-from phoenix_operator.cluster.resources import BY_KIND, MARKET_MAKERS, TRADING_ACCOUNTS, Resource
+from phoenix_operator.cluster.resources import BY_KIND, MARKET_MAKERS, NAMESPACES, TRADING_ACCOUNTS, Resource
 from phoenix_operator.cluster.store import Name, Store
 from phoenix_operator.fights import Fights, is_correction, other_manager
 from phoenix_operator.fleet import Fleet, switch_of
@@ -52,6 +52,7 @@ class Reconciler:
         mark: Callable[[Key], None],
         restarted: Callable[[str], None],
     ) -> None:
+        self._client = client
         self._store = store
         self._census = census
         self._fleet = fleet
@@ -74,13 +75,23 @@ class Reconciler:
             again_s = await (self._maker(key, memory) if key.kind is Kind.MAKER else self._account(key, memory))
         except ClusterFault as fault:
             memory.fault = "" if fault.fault in {Fault.CONFLICT, Fault.NOT_LEADING} else str(fault)
-            if fault.fault is Fault.TERMINATING:
+            if fault.fault is Fault.TERMINATING or await self._is_ending(key.namespace, fault):
                 memory.terminating, memory.fault = True, ""
             if memory.fault:
                 await self._tell_of_fault(key, memory)
             raise
         memory.fault = ""
         return again_s
+
+    async def _is_ending(self, namespace: str, refusal: ClusterFault) -> bool:
+        """Whether rights are missing because the namespace is being deleted: its Role goes before what we hold."""
+        if refusal.fault is not Fault.FORBIDDEN:
+            return False
+        try:
+            found = await self._client.get(NAMESPACES, None, namespace)
+        except ClusterFault:
+            return False  # nobody knows: what we hold stays held, and the first refusal is told
+        return found is not None and "deletionTimestamp" in found["metadata"]
 
     # -- makers ------------------------------------------------------------------------------------
 

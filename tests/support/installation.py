@@ -38,7 +38,9 @@ def install(kubectl: Kubectl, redis_image: str | None) -> None:
     _write_overlay(redis_image)
     kubectl("apply", "-k", str(OVERLAY))
     kubectl("apply", "-k", str(OVERLAY / ENDING))
-    kubectl("create", "-f", "-", stdin=subprocess.run([NEW_SECRETS], capture_output=True, text=True, check=True).stdout)
+    if kubectl.within(SYSTEM).find("secret", "phoenix-redis") is None:  # a kept installation goes on
+        secrets = subprocess.run([NEW_SECRETS], capture_output=True, text=True, check=True).stdout
+        kubectl("create", "-f", "-", stdin=secrets)
     url = kubectl.within(TRADING).read("secret", "phoenix-redis")["data"]["url"]
     kubectl.within(ENDING).apply(
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "phoenix-redis"}, "data": {"url": url}}
