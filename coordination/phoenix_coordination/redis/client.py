@@ -114,9 +114,11 @@ def _address(url: str, what: str) -> _Address:
     try:
         parts = urlsplit(url)
         _ = parts.password
-        port = None if parts.scheme.endswith("+sentinel") else parts.port
+        port = _PORT if parts.scheme.endswith("+sentinel") or parts.port is None else parts.port
     except ValueError:
-        raise RedisUrlError(f"{what} is none: write redis://HOST:PORT/DATABASE") from None
+        port = 0
+    if not port:
+        raise RedisUrlError(f"{what} is none: write redis://HOST:PORT/DATABASE")
     known = _PARAMETERS.get(parts.scheme)
     socket, host = unquote(parts.path) if parts.scheme == "unix" else "", unquote(parts.hostname or "")
     if socket and host:
@@ -133,7 +135,7 @@ def _address(url: str, what: str) -> _Address:
     database = query.get("db", "") if socket else parts.path.strip("/")
     if not re.fullmatch(r"[0-9]*", database):
         raise RedisUrlError(f"{what} names a database that is no number: end it with {'?db=0' if socket else '/0'}")
-    return _Address(socket, () if socket else ((host, port or _PORT),), "", int(database or 0), tls, ())
+    return _Address(socket, () if socket else ((host, port),), "", int(database or 0), tls, ())
 
 
 def _query(parts: SplitResult, known: Sequence[str], what: str) -> dict[str, str]:
@@ -161,7 +163,7 @@ def _sentinels(parts: SplitResult, what: str) -> tuple[list[tuple[str, int]], st
     addresses = []
     for address in parts.netloc.rpartition("@")[2].split(","):
         found = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\[\]]+)(?::(\d{1,5}))?", address)
-        if found is None:
+        if found is None or not 0 < int(found[2] or _SENTINEL_PORT) < 65_536:
             raise RedisUrlError(f"{what} names no Sentinels: write redis+sentinel://HOST:26379,HOST:26379/SERVICE")
         addresses.append((found[1].strip("[]"), int(found[2] or _SENTINEL_PORT)))
     if not path or len(path) > 2 or (len(path) == 2 and not re.fullmatch(r"[0-9]+", path[1])):
@@ -205,7 +207,8 @@ class _Present(CredentialProvider):
 def connect(url: str, timeout_s: float, credentials: Credentials | None = None) -> Redis:
     """A client that connects when first used. `timeout_s`: how long a connection, or an answer, may take.
 
-    `credentials` are asked for each connection, so that changed ones need no restart; without, the URL's count.
+    `credentials` are asked for each connection, so that changed ones need no restart; without, the URL's count. To
+    Sentinels the URL's own count always.
     """
     address, present = _address(url, "the URL"), credentials_of(url)
     options: dict[str, Any] = {
