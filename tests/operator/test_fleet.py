@@ -1,0 +1,213 @@
+"""What the fleet is read for, from a real Redis: what a plan heeds marks, figures do not; silence is not a verdict."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import redis
+from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.redis.account import account_tools
+from phoenix_coordination.redis.client import connect
+from phoenix_coordination.redis.keys import AccountKeys
+from phoenix_coordination.redis.records import publish
+from phoenix_coordination.state import Position, Reason, StateRecord
+from phoenix_crds import Emergency
+from phoenix_operator import fleet as module
+from phoenix_operator.fleet import Fleet
+from phoenix_operator.plan.restarts import Verdict
+from phoenix_operator.queue import Key, Kind
+from redis_process import RedisProcess
+from state_records import leading_record
+
+IDENTITY = "BinanceUSDM/Simulator/x"
+MAKER, ACCOUNT = Key(Kind.MAKER, "trading", "btc"), Key(Kind.ACCOUNT, "trading", "main")
+STALE = {"ready": False, "reason": Reason.PRICE_STALE, "reasons_not_ready": [Reason.PRICE_STALE]}
+
+
+def record(maker: str = "btc", symbol: str = "BTCUSDT", **changes: object) -> StateRecord:
+    named = {"namespace": "trading", "maker": maker, "account": "trading/main", "symbol": symbol}
+    return leading_record(holder=f"{maker}/1", **(named | changes))
+
+
+@pytest.fixture(scope="module")
+def redis_url():
+    process = RedisProcess()
+    process.start()
+    client = redis.Redis.from_url(process.url)
+    while True:
+        with contextlib.suppress(redis.ConnectionError):
+            client.ping()
+            break
+        time.sleep(0.01)
+    client.close()
+    yield process.url
+    process.close()
+
+
+@pytest.fixture
+async def tell(redis_url) -> AsyncIterator[Callable]:
+    client = connect(redis_url, 5.0)
+    await client.execute_command("FLUSHALL")
+    yield lambda told: publish(client, AccountKeys(IDENTITY), told, 1.0)
+    await client.aclose()
+
+
+@pytest.fixture
+def marked() -> list[Key]:
+    return []
+
+
+@pytest.fixture
+async def fleet(redis_url, census, put_maker, put_account, marked, monkeypatch, tell) -> AsyncIterator[Fleet]:
+    """Reads twenty times a second; one account with three makers, each of which replaces a stale worker after 10 s."""
+    assert tell
+    monkeypatch.setattr(module, "LOOK_S", 0.05)
+    put_account("main")
+    for name, symbol in (("btc", "BTCUSDT"), ("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
+        put_maker(name, spec={"accountRef": "main", "symbol": symbol, "restartAfter": "10s"})
+    fleet = Fleet(redis_url, census, 0.5, marked.append)
+    task = asyncio.create_task(fleet.run())
+    yield fleet
+    await ended(task)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Python 3.11's `wait_for`, which redis-py uses, swallows a cancellation that meets an answer."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
+
+
+async def until(look: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not look():  # noqa: ASYNC110 - what is waited for is in Redis
+            await asyncio.sleep(0.01)
+
+
+async def looks(fleet: Fleet, count: int = 3) -> None:
+    """So many whole looks."""
+    for _ in range(count):
+        before = fleet._last_look_s
+        await until(lambda before=before: fleet._last_look_s != before)
+
+
+async def test_a_worker_that_tells_marks_its_maker_and_its_account(fleet, tell, marked):
+    await until(fleet.looked.is_set)
+    await looks(fleet)
+    marked.clear()
+    await tell(record())
+    await until(lambda: {MAKER, ACCOUNT} <= set(marked))
+    assert [each.maker for each in fleet.records_of(("trading", "btc"))] == ["btc"]
+    assert fleet.seen(("trading", "main")).shared.identity == IDENTITY
+
+
+async def test_figures_mark_nobody_and_a_reason_does(fleet, tell, marked):
+    await tell(record())
+    await until(lambda: fleet.records_of(("trading", "btc")))
+    await looks(fleet)
+    marked.clear()
+    await tell(record(position=Position(qty="0.5"), published_ms=1))
+    await until(lambda: fleet.records_of(("trading", "btc"))[0].position.qty == "0.5")
+    await looks(fleet)
+    assert marked == []
+    await tell(record(reason=Reason.GUARD))
+    await until(lambda: MAKER in marked)
+    assert ACCOUNT not in marked
+
+
+async def test_the_switch_marks_the_account(fleet, tell, marked, redis_url):
+    await tell(record())
+    await until(lambda: (shared := fleet.seen(("trading", "main")).shared) and shared.identity)
+    assert not fleet.seen(("trading", "main")).shared.switch.seeded
+    async with account_tools(redis_url) as tools:
+        await tools.account(IDENTITY).seed(EmergencyLevel.NONE, 0, "", "test")
+        await looks(fleet)
+        marked.clear()
+        await tools.account(IDENTITY).stop(EmergencyLevel.HALT, "odd", "anna")
+    await until(lambda: ACCOUNT in marked)
+    switch = fleet.seen(("trading", "main")).shared.switch
+    assert (switch.level, switch.reason, switch.source, switch.seeded) == (Emergency.HALT, "odd", "anna", True)
+
+
+async def test_a_restart_stands_until_it_was_carried_out_and_is_counted_once(fleet, tell, monkeypatch):
+    now = [1_000_000_000]
+    monkeypatch.setattr(module.time, "time_ns", lambda: now[0] * 1_000_000)
+    for maker, symbol in (("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
+        await tell(record(maker, symbol))
+    await tell(record(**STALE))
+    await until(lambda: fleet.judged(("trading", "btc")))
+    assert fleet.judged(("trading", "btc")).verdict is Verdict.WAITING
+    now[0] += 11_000
+    await until(lambda: fleet.judged(("trading", "btc")).verdict is Verdict.RESTART)
+    await looks(fleet)
+    assert fleet.judged(("trading", "btc")).verdict is Verdict.RESTART
+    assert fleet.history_of(("trading", "btc")).total == 1
+    fleet.restarted(("trading", "btc"))
+    await looks(fleet)
+    assert fleet.judged(("trading", "btc")).verdict is not Verdict.RESTART
+    assert fleet.history_of(("trading", "btc")).total == 1
+
+
+async def test_a_worker_that_recovers_before_its_restart_is_not_restarted(fleet, tell, monkeypatch):
+    now = [1_000_000_000]
+    monkeypatch.setattr(module.time, "time_ns", lambda: now[0] * 1_000_000)
+    for maker, symbol in (("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
+        await tell(record(maker, symbol))
+    await tell(record(**STALE))
+    await until(lambda: fleet.judged(("trading", "btc")))
+    now[0] += 11_000
+    await until(lambda: fleet.judged(("trading", "btc")).verdict is Verdict.RESTART)
+    await tell(record())
+    await until(lambda: fleet.judged(("trading", "btc")) is None)
+
+
+async def test_a_maker_that_is_left_alone_on_purpose_is_not_judged(fleet, tell, put_maker):
+    disabled = {"annotations": {"phoenix.trading/reconcile": "disabled"}}
+    put_maker("btc", spec={"accountRef": "main", "restartAfter": "10s"}, meta=disabled)
+    await tell(record(**STALE))
+    await until(lambda: fleet.records_of(("trading", "btc")))
+    assert fleet.judged(("trading", "btc")) is None
+
+
+async def test_an_account_of_the_same_name_that_was_made_anew_inherits_nothing(fleet, tell, put_account):
+    await tell(record())
+    await until(lambda: fleet.seen(("trading", "main")).records)
+    put_account("main", meta={"uid": "another"})
+    assert fleet.seen(("trading", "main")).records == ()
+
+
+async def test_without_redis_it_is_said_that_nothing_is_known(census, put_account):
+    put_account("main")
+    fleet = Fleet("", census, 0.5, lambda _: None)
+    assert fleet.looked.is_set()
+    assert "redisUrlFile" in fleet.seen(("trading", "main")).problem
+    await fleet.run()  # there is nothing to read: it ends
+
+
+async def test_a_redis_that_goes_away_is_believed_for_as_long_as_a_record_lives(
+    census, put_account, monkeypatch, marked
+):
+    process = RedisProcess()
+    process.start()
+    monkeypatch.setattr(module, "LOOK_S", 0.05)
+    monkeypatch.setattr(module, "_RETRY_S", (0.05, 0.05))
+    monkeypatch.setattr(module, "TTL_MS", 1_500)
+    put_account("main")
+    fleet = Fleet(process.url, census, 0.5, marked.append)
+    task = asyncio.create_task(fleet.run())
+    try:
+        await until(lambda: not fleet.problem)
+        process.kill()
+        await asyncio.sleep(0.3)
+        assert fleet.problem == ""
+        marked.clear()
+        await until(lambda: fleet.problem)
+        assert "Redis" in fleet.seen(("trading", "main")).problem
+        assert ACCOUNT in marked
+        process.start()
+        await until(lambda: not fleet.problem)
+    finally:
+        await ended(task)
+        process.close()
