@@ -56,7 +56,7 @@ class ApiClient:
         encoded = payload.encode() if isinstance(payload, str) else payload
         try:
             return self._answer(method, where, encoded, headers)
-        except (http.client.HTTPException, ConnectionError):
+        except (http.client.HTTPException, ConnectionError, ssl.SSLEOFError):
             self.close()  # the server closed what was idle, or was away
             return self._answer(method, where, encoded, headers)
 
