@@ -74,4 +74,5 @@ def test_every_folder_of_tests_belongs_to_exactly_one_suite() -> None:
     files = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
     suites = sorted(set(re.findall(r'"(tests/[a-z_/]+)"', source)))
     for file in files:
-        assert sum(file.startswith(f"{suite}/") for suite in suites) == 1, file
+        if not file.startswith("tests/cluster/"):  # needs a cluster of its own: make test-cluster
+            assert sum(file.startswith(f"{suite}/") for suite in suites) == 1, file
