@@ -4,6 +4,8 @@
     watch    every kind (`handlers`), from a list on
     relist   everything by ourselves, before the first plan, soon after the watches have begun, and ever again: what was
              deleted while nobody watched shows by its absence
+    end      of a namespace that is being deleted the Role goes first: our own kinds in it are listed on, until they
+             have gone, so that no finalizer of ours keeps it
 
 Nothing is planned before the first relist is through: an object that has not been told of yet is not absent.
 """
@@ -15,7 +17,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from phoenix_operator.canary import Canary
-from phoenix_operator.cluster.access import missing_rights
+from phoenix_operator.cluster.access import is_ending, missing_rights
 from phoenix_operator.cluster.client import ClusterClient
 from phoenix_operator.cluster.faults import ClusterFault
 from phoenix_operator.cluster.resources import CONFIG_MAPS, OWN_KINDS, WATCHED, Json, Resource
@@ -28,8 +30,12 @@ _log = structlog.stdlib.get_logger()
 ASK_AGAIN_S = 5.0
 SETTLED_S = 10.0
 """After so long kopf's watches have begun: a second list finds what was deleted between ours and theirs."""
-RIGHTS_AGAIN_S = 30.0
+RIGHTS_AGAIN_S = 10.0
 _REWATCH_S = (1.0, 30.0)
+
+
+Namespaces = tuple[str | None, ...]
+"""None: all of them."""
 
 
 class Observation:
@@ -68,16 +74,18 @@ class Observation:
         await self._until_served()
         back_off_s = _REWATCH_S[0]
         while True:
-            seen = await self._until_visible()
+            seen, ending = await self._until_visible()
             self._canary.watched([each or self._client.namespace for each in seen])
             watches = Watches(self._client, None if None in seen else [each for each in seen if each], self._hear)
-            watches.start()
+            if seen:
+                watches.start()
             began_s = asyncio.get_running_loop().time()
             try:
-                await self._while_watching(watches, seen)
+                await self._while_watching(watches, seen, ending)
             finally:
                 self._canary.watched(())
-                await watches.stop()
+                if seen:
+                    await watches.stop()
             if asyncio.get_running_loop().time() - began_s > 2 * _REWATCH_S[1]:
                 back_off_s = _REWATCH_S[0]
             await asyncio.sleep(back_off_s)
@@ -97,33 +105,36 @@ class Observation:
                 self._say(str(fault))
             await asyncio.sleep(ASK_AGAIN_S)
 
-    async def _until_visible(self) -> tuple[str | None, ...]:
-        """The namespaces that can be watched, as soon as one can."""
+    async def _until_visible(self) -> tuple[Namespaces, Namespaces]:
+        """The namespaces that can be watched, and those that end, as soon as there is one."""
         while True:
-            seen, problem = await self._visible()
+            seen, ending, problem = await self._visible()
             self._say(problem)
-            if seen:
-                return seen
+            if seen or ending:
+                return seen, ending
             await asyncio.sleep(ASK_AGAIN_S)
 
-    async def _visible(self) -> tuple[tuple[str | None, ...], str]:
+    async def _visible(self) -> tuple[Namespaces, Namespaces, str]:
         seen: list[str | None] = []
+        ending: list[str | None] = []
         problems: list[str] = []
         for namespace in self._wanted:
             try:
                 missing = await missing_rights(self._client, namespace)
             except ClusterFault as fault:
                 missing = str(fault)
-            if missing:
-                problems.append(missing)
-            else:
+            if not missing:
                 seen.append(namespace)
-        return tuple(seen), "; ".join(problems)
+            elif namespace is not None and await is_ending(self._client, namespace):
+                ending.append(namespace)
+            else:
+                problems.append(missing)
+        return tuple(seen), tuple(ending), "; ".join(problems)
 
-    async def _while_watching(self, watches: Watches, seen: tuple[str | None, ...]) -> None:
-        """Until the watches end, or more of the namespaces can be seen."""
-        relisting = asyncio.create_task(self._relist_for_ever(seen), name="relist")
-        rights = asyncio.create_task(self._until_more(seen), name="rights")
+    async def _while_watching(self, watches: Watches, seen: Namespaces, ending: Namespaces) -> None:
+        """Until the watches end, or others of the namespaces can be seen."""
+        relisting = asyncio.create_task(self._relist_for_ever(seen, ending), name="relist")
+        rights = asyncio.create_task(self._until_others(seen, ending), name="rights")
         ended = asyncio.create_task(watches.ended.wait(), name="watches ended")
         tasks = {relisting, rights, ended}
         try:
@@ -137,11 +148,12 @@ class Observation:
                 task.cancel()
             await asyncio.wait(tasks)
 
-    async def _relist_for_ever(self, seen: tuple[str | None, ...]) -> None:
+    async def _relist_for_ever(self, seen: Namespaces, ending: Namespaces) -> None:
         pause_s = SETTLED_S
         while True:
             try:
-                await self._relist(seen)
+                await self._relist(seen, WATCHED)
+                await self._relist(ending, OWN_KINDS)
             except ClusterFault as fault:
                 self._say(str(fault))
                 await asyncio.sleep(ASK_AGAIN_S)
@@ -150,28 +162,30 @@ class Observation:
             self._resynced()
             self._soon.clear()
             try:
-                async with asyncio.timeout(pause_s):
+                async with asyncio.timeout(ASK_AGAIN_S if ending else pause_s):
                     await self._soon.wait()
                 pause_s = SETTLED_S
             except TimeoutError:
                 pause_s = self._period_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
 
-    async def _relist(self, seen: tuple[str | None, ...]) -> None:
-        for namespace in seen:
-            for resource in WATCHED:
+    async def _relist(self, namespaces: Namespaces, resources: Sequence[Resource]) -> None:
+        for namespace in namespaces:
+            for resource in resources:
                 selector = "" if resource in OWN_KINDS else SELECTOR
                 listed = await self._client.list(resource, namespace, selector)
                 for change in self._store.relisted(resource, namespace, listed, listed.version):
                     self._changed(change)
 
-    async def _until_more(self, seen: tuple[str | None, ...]) -> None:
-        """Returns only where not everything is seen yet, and then more is."""
+    async def _until_others(self, seen: Namespaces, ending: Namespaces) -> None:
+        """Returns once others can be seen. The canary tells where a right has gone; else nothing is asked of anybody
+        while everything is seen.
+        """
         while True:
             await asyncio.sleep(RIGHTS_AGAIN_S)
-            if len(seen) < len(self._wanted):
-                visible, problem = await self._visible()
+            if self._canary.problem or len(seen) < len(self._wanted):
+                visible, now_ending, problem = await self._visible()
                 self._say(problem)
-                if set(visible) != set(seen):
+                if (set(visible), set(now_ending)) != (set(seen), set(ending)):
                     return
 
     def _hear(self, resource: Resource, kind: str | None, told: Json) -> None:

@@ -221,7 +221,7 @@ async def _when(stop: asyncio.Event) -> None:
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
     """One after the other: each may need those that come after it.
 
-    Told until it has ended: a library (redis-py, when an answer comes in the same moment) may swallow it once.
+    Told until it has ended: Python 3.11's `wait_for`, which redis-py uses, swallows one that meets an answer.
     """
     for task in tasks:
         while not task.done():

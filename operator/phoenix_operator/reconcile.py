@@ -14,10 +14,11 @@ from phoenix_coordination.redis.account import AccountError
 
 from phoenix_operator import switching
 from phoenix_operator.census import Census, account_of
+from phoenix_operator.cluster.access import is_ending
 from phoenix_operator.cluster.client import ClusterClient
 from phoenix_operator.cluster.events import EventPoster, Regarding, Told
 from phoenix_operator.cluster.faults import ClusterFault, Fault
-from phoenix_operator.cluster.resources import BY_KIND, MARKET_MAKERS, NAMESPACES, TRADING_ACCOUNTS, Resource
+from phoenix_operator.cluster.resources import BY_KIND, MARKET_MAKERS, TRADING_ACCOUNTS, Resource
 from phoenix_operator.cluster.store import Name, Store
 from phoenix_operator.fights import Fights, is_correction, other_manager
 from phoenix_operator.fleet import Fleet, switch_of
@@ -85,13 +86,7 @@ class Reconciler:
 
     async def _is_ending(self, namespace: str, refusal: ClusterFault) -> bool:
         """Whether rights are missing because the namespace is being deleted: its Role goes before what we hold."""
-        if refusal.fault is not Fault.FORBIDDEN:
-            return False
-        try:
-            found = await self._client.get(NAMESPACES, None, namespace)
-        except ClusterFault:
-            return False  # nobody knows: what we hold stays held, and the first refusal is told
-        return found is not None and "deletionTimestamp" in found["metadata"]
+        return refusal.fault is Fault.FORBIDDEN and await is_ending(self._client, namespace)
 
     # -- makers ------------------------------------------------------------------------------------
 

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from phoenix_operator.cluster.client import ClusterClient
-from phoenix_operator.cluster.resources import ACCESS_REVIEWS, WATCHED, Json, Resource
+from phoenix_operator.cluster.faults import ClusterFault
+from phoenix_operator.cluster.resources import ACCESS_REVIEWS, NAMESPACES, WATCHED, Json, Resource
 
 _VERBS = ("list", "watch")
 _AT_ONCE = 4
@@ -23,6 +24,15 @@ async def missing_rights(client: ClusterClient, namespace: str | None) -> str:
         return ""
     where = f"namespace {namespace}" if namespace else "all namespaces"
     return f"RBAC does not let the operator see {where}: grant it {_told(missing)} there (deploy/ has all)"
+
+
+async def is_ending(client: ClusterClient, namespace: str) -> bool:
+    """Whether the namespace is being deleted: then its Role goes before what we hold does. False where nobody says."""
+    try:
+        found = await client.get(NAMESPACES, None, namespace)
+    except ClusterFault:
+        return False
+    return found is not None and "deletionTimestamp" in found["metadata"]
 
 
 async def _may(

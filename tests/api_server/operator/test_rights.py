@@ -65,8 +65,8 @@ def _end_the_namespace(place: Place) -> None:
 
 def test_each_verb_that_is_granted_is_used_in_the_life_of_a_maker(own_place, operator):
     place = own_place
-    one = operator([place.namespace], short_lease=True).start().until_leading()
-    standby = operator([place.namespace], lease=one.lease, short_lease=True).start()
+    one = operator([place.namespace]).start().until_leading()
+    standby = operator([place.namespace], lease=one.lease).start()
     place.apply_account()
     place.apply_maker(standby=True, restartAfter="10s")
     place.apply_maker("ethusdt")
