@@ -1,6 +1,7 @@
 """All benchmarks of one run, as a table and as `build/bench.json`: what it costs, over what floor, and what we aim at.
 
-    python benchmarks/run.py [--seconds 40] [--only messages,latency,worker,stop,exchange] [--output build/bench.json]
+    python benchmarks/run.py [--seconds 40] [--only messages,latency,worker,stop,exchange,operator] [--makers 1000]
+        [--output build/bench.json]
 
 Every ratio is taken within this run, so that a slow or busy machine slows both sides. Aims are printed beside, never
 asserted. The market is the recording (`PHOENIX_CAPTURE`, or `../shared/data/…` beside the repository), else a synthetic
@@ -21,6 +22,8 @@ from pathlib import Path
 import capture
 import exchange_load
 import hot_path
+import operator_cluster
+import operator_fleet
 import stop_account
 import tick_to_order
 import uvloop
@@ -31,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
 """Floor and ours in turn, and the fastest round of each counts: what other processes take away can only add."""
 AIMS = {Kind.DEPTH: ("depth message", 5.0), Kind.TICKER: ("book ticker", 5.0), Kind.TRADE: ("trade", None)}
-PARTS = ("messages", "latency", "worker", "stop", "exchange")
+PARTS = ("messages", "latency", "worker", "stop", "exchange", "operator")
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,33 @@ def exchange() -> Iterator[Row]:
     yield Row(f"exchange, growth by {exchange_load.ORDERS} orders beyond it", round(grown, 2), "MiB", aim=1.0)
 
 
-def rows(parts: Sequence[str], frames: list[Frame], source: Path | None, seconds: float) -> Iterator[Row]:
+def operator(makers: int) -> Iterator[Row]:
+    """A real API server, no kubelet: Deployments make no pods. Skipped by name where there is no API server."""
+    if lacks := operator_cluster.missing():
+        print(f"operator: skipped, {lacks}", flush=True)
+        return
+    found = uvloop.run(operator_fleet.measure(makers))
+    name = f"operator, {makers} makers"
+    yield _seconds(f"{name} (no pods) cold, start of process to converged", found.cold_s, aim=10.0)
+    yield _seconds(f"{name} cold, first write to last", found.writing_s, found.floor_s, aim=1.3)
+    yield _seconds(f"{name} cold, CPU", found.cold_cpu_s, found.floor_cpu_s)
+    yield Row(f"{name} cold, writes but Events", round(found.writes_a_maker, 2), "a maker", 3.0)
+    yield Row(f"{name} steady, writes", round(found.steady_a_minute, 1), "/min", aim=0.0)
+    yield Row(f"{name} steady, Lease and canary", round(found.routine_a_minute, 1), "/min")
+    yield Row(f"{name} steady, CPU", round(100 * found.steady_core, 1), "% of a core")
+    yield _seconds(f"{name} changed parameter to ConfigMap, p50", found.change_p50_s)
+    yield _seconds(f"{name} changed parameter to ConfigMap, p99", found.change_p99_s, aim=2.0)
+    yield Row(f"{name} resident memory", round(found.rss_mib, 1), "MiB", aim=150.0)
+    yield _seconds(f"{name} leader killed, next one has reconciled", found.failover_s, aim=20.0)
+
+
+def _seconds(name: str, value: float, floor: float | None = None, aim: float | None = None) -> Row:
+    if floor is None:
+        return Row(name, round(value, 2), "s", aim=aim)
+    return Row(name, round(value, 2), "s", round(floor, 2), round(value / floor, 2), aim)
+
+
+def rows(parts: Sequence[str], frames: list[Frame], source: Path | None, seconds: float, makers: int) -> Iterator[Row]:
     """The worker first: what is measured from outside should not find this process's memory in the caches."""
     if "worker" in parts:
         yield from worker(source, seconds)
@@ -134,6 +163,8 @@ def rows(parts: Sequence[str], frames: list[Frame], source: Path | None, seconds
         yield from stop()
     if "exchange" in parts:
         yield from exchange()
+    if "operator" in parts:
+        yield from operator(makers)
     if "latency" in parts:
         yield from latency()
     if "messages" in parts:
@@ -166,6 +197,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--seconds", type=float, default=40.0, help="how long the worker is watched (default %(default)s)"
     )
+    parser.add_argument(
+        "--makers", type=int, default=operator_fleet.MAKERS, help="of the operator's part (default %(default)s)"
+    )
     parser.add_argument("--only", default=",".join(PARTS), help="of %(default)s")
     parser.add_argument("--output", type=Path, default=ROOT / "build/bench.json", help="default %(default)s")
     options = parser.parse_args(argv)
@@ -178,7 +212,7 @@ def main(argv: Sequence[str]) -> int:
     market = f"recording {source.name}" if source else "synthetic: there is no recording on this machine"
     span_s = (frames[-1].at_ns - frames[0].at_ns) / 1e9
     print(f"market: {market}, {len(frames)} messages of {span_s:.0f} s; Python {platform.python_version()}", flush=True)
-    found = list(rows(parts, frames, source, options.seconds))
+    found = list(rows(parts, frames, source, options.seconds, options.makers))
     print(table(found))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps([asdict(row) for row in found], indent=2) + "\n", encoding="utf-8")
