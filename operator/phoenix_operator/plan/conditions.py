@@ -82,8 +82,9 @@ _NO_WARNING = frozenset({Reason.PAUSED, Reason.STARTING, Reason.STANDBY, Reason.
 def transitions(previous: Sequence[Condition], present: Sequence[Condition]) -> tuple[Event, ...]:
     """An Event for each condition that changed its status, or (where it is not as it should be) its reason.
 
-    A condition that appears as it should be is none: nothing has happened yet. `Reconciling` and `Stalled` say again
-    what `Ready` says; not to be ready while something is on its way is no warning, and neither is a pause.
+    A condition that appears as it should be is none: nothing has happened yet. Nor is one that was never ready and is
+    on its way: what was made for it is told already. `Reconciling` and `Stalled` say again what `Ready` says; not to be
+    ready while something is on its way is no warning, and neither is a pause.
     """
     before = {each.type: each for each in previous}
     after = {each.type: each for each in present}
@@ -95,6 +96,8 @@ def transitions(previous: Sequence[Condition], present: Sequence[Condition]) -> 
         if event is None:
             continue
         expected = type_ is ConditionType.READY and is_under_way
+        if expected and was is None:
+            continue
         expected |= type_ is ConditionType.QUOTING and now is not None and now.reason in _NO_WARNING
         told.append(msgspec.structs.replace(event, type=EventType.NORMAL) if expected else event)
     return tuple(told)

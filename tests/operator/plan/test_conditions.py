@@ -41,6 +41,14 @@ def test_what_is_expected_is_no_warning():
     ]
 
 
+def test_a_maker_that_was_just_made_and_is_on_its_way_is_no_news():
+    """A thousand new makers are a thousand Events, not two thousand."""
+    first = held(Wish(READY, "False", "Applying"), Wish(ConditionType.RECONCILING, "True", "Applying"))
+    crashing = held(Wish(READY, "False", "Crashing", "ended"), before=first)
+    assert transitions((), first) == ()
+    assert [event.reason for event in transitions(first, crashing)] == ["NotReady"]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
