@@ -58,6 +58,8 @@ def _end_the_namespace(place: Place) -> None:
     admin.delete(f"/api/v1/namespaces/{namespace}").expect()
     admin.delete(role_of(namespace)).expect()
     place.delete("deployment", "btcusdt")
+    for pod in place.pods():
+        place.delete("pod", pod)
     place.delete("maker", "btcusdt")
     place.delete("account", "default")
     until("nothing of ours keeps the namespace", lambda: not place.all("maker") and not place.all("account"), 90)
