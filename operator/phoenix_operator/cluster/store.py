@@ -167,7 +167,9 @@ def _entry(resource: Resource, told: Json, uid: str, version: int) -> _Entry:
     market = None
     if resource == PODS and Label.ACCOUNT in labels and Label.SYMBOL in labels:
         market = (meta["namespace"], labels[Label.ACCOUNT], labels[Label.SYMBOL])
-    return _Entry(uid, version, maker, market, orjson.dumps(kept), _digest(_essence(resource, kept)))
+    # orjson answers in the buffer that it grew by doubling, half of it unused: what is kept for long is copied.
+    text = bytes(memoryview(orjson.dumps(kept)))
+    return _Entry(uid, version, maker, market, text, _digest(_essence(resource, kept)))
 
 
 def leave(index: dict[Key, set[Member]], key: Key, member: Member) -> None:

@@ -1,5 +1,6 @@
 """What is newest wins, whoever tells it and in whichever order; what was deleted does not come back."""
 
+import tracemalloc
 from itertools import permutations
 
 import pytest
@@ -101,3 +102,15 @@ def test_of_field_managers_only_who_and_when_is_kept(store):
     store.observe(CONFIG_MAPS, told)
     kept = store.get(CONFIG_MAPS, "trading", "a")["metadata"]["managedFields"]
     assert kept == [{"manager": "kubectl", "operation": "Update", "time": "2026-01-01T00:00:00Z"}]
+
+
+def test_an_object_takes_the_memory_of_its_text_and_little_more(store):
+    text = "x" * 5000
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            store.observe(CONFIG_MAPS, object_of(f"a{number}", 1, data={"x": text}))
+        each = tracemalloc.get_traced_memory()[0] / 100
+    finally:
+        tracemalloc.stop()
+    assert each < 1.6 * len(text)
