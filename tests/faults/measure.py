@@ -18,14 +18,30 @@ import msgspec
 from cell import Cell, open_cell
 from history import Accepted, Gone, LeaseReleased, SwitchWritten
 from monitor import wall_minus_monotonic_ns
-from phoenix_coordination.port import AccountTerms, EmergencyLevel, LeaseGranted, LeaseTimes, Message, Reservation
+from phoenix_coordination.port import (
+    AccountTerms,
+    BudgetGranted,
+    BudgetNeed,
+    BudgetTerms,
+    EmergencyLevel,
+    LeaseGranted,
+    LeaseTimes,
+    Message,
+    Reservation,
+)
 from phoenix_coordination.redis.client import FAULTS, Redis, connect
 from phoenix_coordination.redis.coordinator import RedisCoordinator
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.ledger import Holding
 from phoenix_coordination.redis.scripts import Script, call
+from phoenix_coordination.redis.steward import StewardOffice, StewardReport, SymbolReport
 from phoenix_coordination.state import Quote, Quotes, StateRecord
+from phoenix_worker.core.statistics import WINDOW_SECONDS
+from phoenix_worker.runtime.budgets import ORDERS_WANTED, WEIGHT_WANTED
 from phoenix_worker.runtime.clock import Clock
+from phoenix_worker.runtime.steward import POLL_S, WEIGHT_1M
+from phoenix_worker.runtime.worker import PUBLISH_SECONDS, PUBLISHINGS_PER_SNAPSHOT
+from phoenix_worker.venue.binance.costs import fixed_weight_1m
 from plots import many_makers, two_makers
 from redis_of_cell import RedisOfCell
 from state_records import leading_record
@@ -36,12 +52,14 @@ STOPS = 5
 _STOP_AIM = "aim < 100 ms"
 CLIENTS = 500
 _CLIENTS_ACCOUNT = "local/clients"
+_CLIENTS_AN_EGRESS = 8
+"""Fewer than fit: each is admitted at once."""
+_MEMORY = bytes(9 * WINDOW_SECONDS + 500)
+"""As large as a worker's: of its memory nearly all is the window of its statistics."""
 _PRODUCTION = LeaseTimes()
 _SETTLED_S = 2.0
 _WINDOWS_FILL_S = 75.0
 """What is counted over a minute has then been counted over one."""
-_RECORDS_FILL_S = 20.0
-"""A record lives for fifteen seconds."""
 _OBSERVED_S = 20.0
 _WITHIN_S = 30.0
 _LOOK_S = 0.01
@@ -206,7 +224,8 @@ async def _stats(client: Redis) -> tuple[int, int]:
     calls = {name: value["calls"] for name, value in told.items() if name.startswith("cmdstat_")}
     scripts = int(calls.get("cmdstat_evalsha", 0))
     inside = {"hset", "hget", "hmget", "hgetall", "hdel", "del", "zadd", "zrem", "zrangebyscore", "zremrangebyscore"}
-    inside |= {"info", "time", "exists", "pexpire", "publish", "hincrby", "hkeys", "hlen", "zcard", "hexists"}
+    inside |= {"info", "time", "exists", "pexpire", "publish", "hincrby", "hkeys", "hlen", "hexists"}
+    inside |= {"zcard", "zcount", "zscore"}
     outside = sum(int(count) for name, count in calls.items() if name.removeprefix("cmdstat_") not in inside)
     return outside, scripts
 
@@ -220,7 +239,7 @@ def _cpu_s(pid: int) -> float:
 
 
 async def _five_hundred(directory: Path) -> list[str]:
-    """Each leads a symbol, reserves every ten seconds and publishes its record every second."""
+    """Each leads a symbol; one of them is the account's steward."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     redis = RedisOfCell(directory / "redis", lambda _: None)
@@ -235,10 +254,15 @@ async def _five_hundred(directory: Path) -> list[str]:
             await each.start()
             await asyncio.sleep(_APART_S)
         await asyncio.wait([asyncio.create_task(each.leads.wait()) for each in clients], timeout=_WITHIN_S)
-        await asyncio.sleep(_RECORDS_FILL_S)
+        await asyncio.sleep(_WINDOWS_FILL_S)
+        done, began = sum(each.done for each in clients), time.monotonic()
         cost = await _cost(client, redis.pid, _OBSERVED_S)
+        rate = (sum(each.done for each in clients) - done) / CLIENTS / (time.monotonic() - began)
         leading = sum(each.leads.is_set() for each in clients)
-        return [f"Redis with {leading} simulated clients: {cost.told(CLIENTS)}"]
+        granted = sum(each.grants > 0 for each in clients)
+        stewards = sum(each.office.held for each in clients)
+        told = f"{granted} were granted budget, {stewards} steward, {rate:.2f} rounds/s each"
+        return [f"Redis with {leading} simulated clients ({told}): {cost.told(CLIENTS)}"]
     finally:
         await asyncio.gather(*(each.stop() for each in clients))
         await client.aclose()
@@ -247,7 +271,10 @@ async def _five_hundred(directory: Path) -> list[str]:
 
 
 class _Client:
-    """What a worker asks of Redis, without the worker."""
+    """What a worker asks of Redis that leads and quotes, without the worker: lease, record, budgets and the steward's
+    office, its memory every few seconds, and each second another reservation, as after a fill. No order is changed so
+    often that it asks for budget before its second is over: that depends on the market.
+    """
 
     def __init__(self, url: str, identity: str, number: int) -> None:
         self._holder = f"client-{number}/0"
@@ -266,33 +293,76 @@ class _Client:
         )
         self._record = _record(self._symbol, self._holder)
         self._identity = identity
+        self._terms = BudgetTerms(f"egress-{number // _CLIENTS_AN_EGRESS}", 300, 1_200, 2_400, 0.8, 0.8, 0.2)
+        self._grant = BudgetGranted(0, 0, 0, 0)
+        self._token = 0
+        self.office = StewardOffice(url, identity, self._holder, Clock(), _PRODUCTION, dry_run=False)
+        self.grants = 0
+        """Those that granted anything."""
+        self.done = 0
         self.leads = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self._coordinator.join(self._identity)
+        admission = await self._coordinator.admit(self._terms, fixed_weight_1m(), WEIGHT_1M)
+        if admission.problem:
+            raise RuntimeError(admission.problem)
         await self._coordinator.start(self._hear)
+        self.office.start()
         self._work = asyncio.create_task(self._live())
 
     async def stop(self) -> None:
         if self._work is not None:
             self._work.cancel()
         self._coordinator.release()
+        await self.office.stop()
         await self._coordinator.stop()
 
     def _hear(self, message: Message) -> None:
-        if isinstance(message, LeaseGranted):
-            self.leads.set()
+        match message:
+            case LeaseGranted(token=token):
+                self._token = token
+                self.leads.set()
+            case BudgetGranted(orders=orders, weight=weight):
+                self._grant = message
+                self.grants += orders > 0 or weight > 0
+            case _:
+                pass
 
     async def _live(self) -> None:
         await self.leads.wait()
-        sequence = 0
         while True:
-            if sequence % 10 == 0:
-                self._coordinator.reserve(Reservation(sequence + 1, 0, 10, 10, 1.0, 0, 0))
+            self.done += 1
+            self._coordinator.reserve(Reservation(self.done, 0, 10 + self.done % 2, 10, 1.0, 10, 10))
+            self._coordinator.spend(self._need())
             self._coordinator.publish(self._record)
-            sequence += 1
-            await asyncio.sleep(1.0)
+            if self.done % PUBLISHINGS_PER_SNAPSHOT == 0:
+                self._coordinator.save_snapshot(self._token, _MEMORY)
+            if self.office.held and self.done % int(POLL_S / PUBLISH_SECONDS) == 0:
+                await self._look()
+            await asyncio.sleep(PUBLISH_SECONDS)
+
+    def _need(self) -> BudgetNeed:
+        """One order is sent a second where it is granted, and what is read without quoting."""
+        sent = min(1, self._grant.orders)
+        return BudgetNeed(
+            sequence=self.done,
+            orders_sent=sent,
+            orders_wanted=ORDERS_WANTED,
+            orders_unused=self._grant.orders - sent,
+            weight_sent=fixed_weight_1m() // 60,
+            weight_wanted=WEIGHT_WANTED,
+            weight_unused=self._grant.weight,
+            exchange_ms=time.time_ns() // 1_000_000,
+        )
+
+    async def _look(self) -> None:
+        """As the steward of an account in which every symbol is busy."""
+        symbols = [f"C{number:03d}USDT" for number in range(CLIENTS)]
+        sights = await self.office.look(symbols)
+        rows = [SymbolReport(name, 1.0, 4_200.0, 900.0, not sights[name].leaderless, ours=True) for name in symbols]
+        await self.office.publish(StewardReport("", 0, 0, "USDT", 0.1, 1e6, 1e5, rows))
 
 
 async def _nothing() -> list[Holding]:
