@@ -82,7 +82,7 @@ def test_a_cold_value_replaces_pods_one_maker_at_a_time(place):
     place.cluster.ready = True
     for pod in place.pods(first):
         place.cluster.set_ready(pod, ready=True)
-    until("both have rolled", lambda: rolled() == set(before))
+    until("both have rolled", lambda: rolled() == set(before), 90)
     for maker in before:
         place.until_ready(maker)
 
