@@ -146,6 +146,8 @@ class Fleet:
         if seen is not None and seen.shared is not None:
             shared = msgspec.structs.replace(seen.shared, switch=switch_of(switch))
             self._seen[account] = msgspec.structs.replace(seen, shared=shared)
+            # Where Redis is emptied before the next look, that one finds what the last one found: news all the same.
+            self._gists.pop(Key(Kind.ACCOUNT, *account), None)
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -348,7 +350,7 @@ def _gist_of_account(seen: Seen) -> object:
             (each.holder, len(each.quotes.bids) + len(each.quotes.asks), each.position.qty, each.emergency.epoch)
             for each in sorted(seen.records, key=lambda one: one.holder)
         ]
-    return shared, seen.run, seen.problem, left
+    return seen.uid, shared, seen.run, seen.problem, left
 
 
 def _without_strangers(plan: Plan, known: Mapping[str, int]) -> History:

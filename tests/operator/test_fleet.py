@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 from phoenix_coordination.port import EmergencyLevel
-from phoenix_coordination.redis.account import account_tools
+from phoenix_coordination.redis.account import SwitchState, account_tools
 from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.records import publish
@@ -131,6 +131,17 @@ async def test_the_switch_marks_the_account(fleet, tell, marked, redis_url):
     assert (switch.level, switch.reason, switch.source, switch.seeded) == (Emergency.HALT, "odd", "anna", True)
 
 
+async def test_a_switch_that_redis_forgets_before_the_next_look_marks_the_account_again(fleet, tell, marked):
+    """The next look finds what the last one found, and yet it is news: in between it had been told."""
+    await tell(record())
+    await until(lambda: fleet.records_of(("trading", "btc")))
+    await looks(fleet)
+    marked.clear()
+    fleet.switched(("trading", "main"), SwitchState(EmergencyLevel.NONE, 0, "", "operator", 0, seeded=True))
+    await looks(fleet)
+    assert ACCOUNT in marked
+
+
 async def test_a_restart_stands_until_it_was_carried_out_and_is_counted_once(fleet, tell, monkeypatch):
     now = [1_000_000_000]
     monkeypatch.setattr(module.time, "time_ns", lambda: now[0] * 1_000_000)
@@ -171,11 +182,14 @@ async def test_a_maker_that_is_left_alone_on_purpose_is_not_judged(fleet, tell, 
     assert fleet.judged(("trading", "btc")) is None
 
 
-async def test_an_account_of_the_same_name_that_was_made_anew_inherits_nothing(fleet, tell, put_account):
+async def test_an_account_that_was_made_anew_inherits_nothing_and_is_looked_at(fleet, tell, put_account, marked):
     await tell(record())
     await until(lambda: fleet.seen(("trading", "main")).records)
+    await looks(fleet)
+    marked.clear()
     put_account("main", meta={"uid": "another"})
     assert fleet.seen(("trading", "main")).records == ()
+    await until(lambda: ACCOUNT in marked)
 
 
 async def test_without_redis_it_is_said_that_nothing_is_known(census, put_account):

@@ -1,9 +1,14 @@
 """Each mistake is a condition that says what to do; nothing is deleted, and other makers go on."""
 
+import time
+
 import pytest
 from operator_process import until
 
 pytestmark = pytest.mark.timeout(240)  # the first test starts the API server
+
+A_SECOND = 1.1
+"""An API server writes no finer when something was made; of two that are as old the uid decides."""
 
 
 def test_an_unknown_account_is_named_and_then_found(place):
@@ -21,6 +26,7 @@ def test_of_two_makers_of_one_symbol_the_older_trades(place):
     place.apply_account()
     place.apply_maker()
     place.until_ready()
+    time.sleep(A_SECOND)
 
     place.apply_maker("btcusdt-again")
 
@@ -36,6 +42,7 @@ def test_of_two_makers_of_one_symbol_the_older_trades(place):
 
 def test_of_two_accounts_with_one_identity_the_younger_withdraws(place):
     place.apply_account()
+    time.sleep(A_SECOND)
     place.apply_account("second")
     place.apply_maker()
     place.apply_maker("ethusdt", accountRef="second")

@@ -72,11 +72,11 @@ def test_a_file_that_holds_no_url_is_named_and_what_it_holds_is_not(refused, tmp
     assert "hunter2" not in told
 
 
-@pytest.mark.parametrize("scheme", ["redis", "redis+sentinel"])
-def test_production_demands_a_redis_over_tls(refused, files, scheme):
+@pytest.mark.parametrize("url", ["redis://redis:6379/0", "redis+sentinel://redis:6379/main"])
+def test_production_demands_a_redis_over_tls(refused, files, url):
     files.edit(files.account, "environment: Simulator\n", "environment: Production\n")
     files.edit(files.account, f"endpoints:\n    baseUrl: {ENDPOINT}\n", "credentialsSecretRef:\n    name: key\n")
-    status, told = refused.with_(redis=f"{scheme}://redis:6379/main")
+    status, told = refused.with_(redis=url)
     assert status == 1
     assert "--redis: the URL has no TLS" in told
 
