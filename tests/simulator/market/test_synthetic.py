@@ -239,7 +239,7 @@ def worth_to_makers(market, until_s):
 
 def test_toxic_takers_earn_more_from_makers_than_calm_ones(stage):
     regimes = (RegimeName.CALM, RegimeName.TOXIC)
-    calm, toxic = (worth_to_makers(stage(SyntheticSource(BTC, 1, regime)), 45) for regime in regimes)
+    calm, toxic = (worth_to_makers(stage(SyntheticSource(BTC, 1, regime)), 200) for regime in regimes)
     assert toxic < 1.5 * calm < 0
 
 
