@@ -64,6 +64,21 @@ def test_what_is_skipped_is_named_with_its_reason(runner: ModuleType, capfd: pyt
     assert "skipped in one: no capture here: tests.one.test_it.test_replay and 1 more" in said
 
 
+def test_what_runs_by_name_only_is_said_to_be_left_out_and_runs_by_name(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _tests(runner, GOOD)
+    (suite,) = runner.SUITES
+    slow = runner.Suite("slow", "the second", ("tests/one",), by_name_only=True)
+    monkeypatch.setattr(runner, "SUITES", (suite, slow))
+    assert runner.main([]) == 0
+    said = capfd.readouterr().out
+    assert "left out: slow, the second (make test SUITES=slow)" in said
+    assert said.splitlines()[-1] == "1 passed, 0 failed"
+    assert runner.main(["slow"]) == 0
+    assert "left out" not in capfd.readouterr().out
+
+
 def test_an_unknown_suite_is_wrong_usage(runner: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
     assert runner.main(["two"]) == 2
     assert "there are: one" in capfd.readouterr().err
@@ -75,4 +90,5 @@ def test_every_folder_of_tests_belongs_to_exactly_one_suite() -> None:
     suites = sorted(set(re.findall(r'"(tests/[a-z_/]+)"', source)))
     for file in files:
         if not file.startswith("tests/cluster/"):  # needs a cluster of its own: make test-cluster
-            assert sum(file.startswith(f"{suite}/") for suite in suites) == 1, file
+            *outer, inner = [suite for suite in suites if file.startswith(f"{suite}/")]  # sorted: the innermost is last
+            assert all(f'"--ignore={inner}"' in source for _ in outer), file
