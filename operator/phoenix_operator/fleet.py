@@ -221,7 +221,8 @@ class Fleet:
         self._judge()
         gists: dict[Key, object] = {}
         for (namespace, name), account in seen.items():
-            gists[Key(Kind.ACCOUNT, namespace, name)] = _gist_of_account(account)
+            is_outage = self.outage_of((namespace, name)) != ""
+            gists[Key(Kind.ACCOUNT, namespace, name)] = (_gist_of_account(account), is_outage)
         for (namespace, name), _ in self._census.makers:
             gists[Key(Kind.MAKER, namespace, name)] = self._gist_of_maker((namespace, name))
         before, self._gists = self._gists, gists

@@ -142,6 +142,21 @@ async def test_a_switch_that_redis_forgets_before_the_next_look_marks_the_accoun
     assert ACCOUNT in marked
 
 
+async def test_an_outage_of_the_venue_marks_the_account_when_it_begins_and_ends(fleet, tell, marked):
+    markets = (("btc", "BTCUSDT"), ("eth", "ETHUSDT"), ("sol", "SOLUSDT"))
+    for maker, symbol in markets:
+        await tell(record(maker, symbol))
+    await until(lambda: fleet.records_of(("trading", "sol")))
+    await looks(fleet)
+    for changes in (STALE, {}):
+        marked.clear()
+        for maker, symbol in markets:
+            await tell(record(maker, symbol, **changes))
+        await until(lambda changes=changes: bool(fleet.outages) == bool(changes))
+        await looks(fleet)
+        assert ACCOUNT in marked
+
+
 async def test_a_restart_stands_until_it_was_carried_out_and_is_counted_once(fleet, tell, monkeypatch):
     now = [1_000_000_000]
     monkeypatch.setattr(module.time, "time_ns", lambda: now[0] * 1_000_000)
