@@ -132,6 +132,19 @@ class TestBackingOff:
         left_s = (rest.budget.banned_until_ns - rest.time.clock.monotonic_ns()) / 1e9
         assert 290 < left_s <= 300
 
+    @pytest.mark.parametrize("wrong_s", [-190, 190], ids=["behind", "ahead"])
+    async def test_a_clock_that_is_wrong_neither_lengthens_a_ban_nor_ends_it(
+        self, make_rest, exchange, refusal, wrong_s
+    ):
+        """Found by the storm: a worker that started with its clock behind held everybody of its egress for minutes."""
+        rest = make_rest()
+        text = f"Way too many requests; IP banned until {rest.time.now_ms() + 1000 * (20 - wrong_s)}."
+        exchange.answers["GET", "/fapi/v1/time"] = lambda *_: refusal(418, -1003, text, **{"Retry-After": "20"})
+        with pytest.raises(RestError):
+            await rest.get("/fapi/v1/time", weight=1)
+        left_s = (rest.budget.banned_until_ns - rest.time.clock.monotonic_ns()) / 1e9
+        assert 19 < left_s <= 21
+
     async def test_the_firewall_is_left_alone_for_minutes(self, make_rest, exchange):
         exchange.answers["GET", "/fapi/v1/time"] = lambda *_: web.Response(status=403, text="<html>")
         rest = make_rest()

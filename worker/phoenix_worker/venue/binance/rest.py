@@ -243,7 +243,7 @@ class Rest:
         if ruling.refusal is Refusal.BANNED:
             until = _BANNED_UNTIL.search(message)
             if until is not None:
-                seconds = max((int(until[1]) - self._time.now_ms()) / 1000, seconds or 0.0)
+                seconds = _precisely((int(until[1]) - self._time.now_ms()) / 1000, seconds)
             self._budget.banned(now_ns, seconds)
         elif code == -1015:
             self._budget.orders_limited(now_ns, seconds)
@@ -270,3 +270,14 @@ _ORDER_COUNTS = (("X-MBX-ORDER-COUNT-10S", 10), ("X-MBX-ORDER-COUNT-1M", 60))
 
 def _counter(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdigit() else None
+
+
+def _precisely(by_its_clock_s: float, told_s: float | None) -> float:
+    """How long to wait: `Retry-After` in whole seconds, which the end of the ban by the exchange's clock makes exact.
+
+    No more than that: a start that has not measured that clock yet would else hold everybody of its egress by whatever
+    its own is wrong.
+    """
+    if told_s is None:
+        return max(by_its_clock_s, 0.0)
+    return min(max(by_its_clock_s, told_s), told_s + 1.0)
