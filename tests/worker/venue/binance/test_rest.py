@@ -133,9 +133,7 @@ class TestBackingOff:
         assert 290 < left_s <= 300
 
     @pytest.mark.parametrize("wrong_s", [-190, 190], ids=["behind", "ahead"])
-    async def test_a_wrong_clock_neither_lengthens_a_ban_nor_ends_it(
-        self, make_rest, exchange, refusal, wrong_s
-    ):
+    async def test_a_wrong_clock_neither_lengthens_a_ban_nor_ends_it(self, make_rest, exchange, refusal, wrong_s):
         """Found by the storm: a worker that started with its clock behind held everybody of its egress for minutes."""
         rest = make_rest()
         text = f"Way too many requests; IP banned until {rest.time.now_ms() + 1000 * (20 - wrong_s)}."
