@@ -22,7 +22,7 @@ from phoenix_crds import Emergency
 from phoenix_operator.census import Census, account_of
 from phoenix_operator.cluster.store import Name
 from phoenix_operator.names import RECONCILE_DISABLED, Annotation
-from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource, Switch
+from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource
 from phoenix_operator.plan.observed import older_twin
 from phoenix_operator.plan.restarts import (
     History,
@@ -36,6 +36,7 @@ from phoenix_operator.plan.restarts import (
 )
 from phoenix_operator.plan.restarts_kept import history_of
 from phoenix_operator.queue import Key, Kind
+from phoenix_operator.switching import switch_of
 
 _log = structlog.stdlib.get_logger()
 
@@ -305,12 +306,6 @@ class Fleet:
             self.outage_of(account_of(known)) != "" if known is not None else None,
             self.seen(account_of(known)).problem if known is not None else None,
         )
-
-
-def switch_of(switch: SwitchState) -> Switch:
-    """As a plan has it."""
-    level = (Emergency.NONE, Emergency.HALT, Emergency.FLATTEN)[switch.level]
-    return Switch(level, switch.epoch, switch.reason, switch.source, switch.at_ms, switch.seeded)
 
 
 def _shared(identity: str, glance: Glance) -> AccountShared:

@@ -21,7 +21,7 @@ from phoenix_operator.cluster.faults import ClusterFault, Fault
 from phoenix_operator.cluster.resources import BY_KIND, MARKET_MAKERS, TRADING_ACCOUNTS, Resource
 from phoenix_operator.cluster.store import Name, Store
 from phoenix_operator.fights import Fights, is_correction, other_manager
-from phoenix_operator.fleet import Fleet, switch_of
+from phoenix_operator.fleet import Fleet
 from phoenix_operator.gather import Memory, account_facts, maker_facts
 from phoenix_operator.names import EventAction, EventReason, EventType
 from phoenix_operator.plan.account import answer_event, answered, plan_account
@@ -208,7 +208,7 @@ class Reconciler:
                         ok, message, switch = False, str(error), None
             if switch is not None:
                 self._fleet.switched((account.meta.namespace, account.meta.name), switch)
-            told = None if switch is None else switch_of(switch)
+            told = None if switch is None else switching.switch_of(switch)
             status = answered(status, asked, ok=ok, message=message, now_ms=_now_ms(), switch=told)
             await self._writer.write_account_status(account.meta, status)
             is_written = True

@@ -1,9 +1,10 @@
-"""Changes of an account's switch in Redis, as plans ask for them."""
+"""An account's switch in Redis: as a plan has it, and changed as plans ask."""
 
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.account import AccountError, AccountTools, SwitchState
 from phoenix_crds import Action, Emergency, SwitchRequest
 
+from phoenix_operator.plan.facts import Switch
 from phoenix_operator.plan.outcome import Seed
 
 _LEVELS = {
@@ -11,6 +12,13 @@ _LEVELS = {
     Emergency.HALT: EmergencyLevel.HALT,
     Emergency.FLATTEN: EmergencyLevel.FLATTEN,
 }
+_EMERGENCIES = {level: emergency for emergency, level in _LEVELS.items()}
+
+
+def switch_of(switch: SwitchState) -> Switch:
+    """As a plan has it."""
+    level = _EMERGENCIES[switch.level]
+    return Switch(level, switch.epoch, switch.reason, switch.source, switch.at_ms, switch.seeded)
 
 
 async def seed(tools: AccountTools, wish: Seed) -> SwitchState:

@@ -6,12 +6,18 @@ from typing import Any
 import pytest
 import yaml
 from api_server import ROOT
+from manual_clock import ManualClock
 from phoenix_operator.census import Census
 from phoenix_operator.cluster.resources import MARKET_MAKERS, TRADING_ACCOUNTS, Resource
 from phoenix_operator.cluster.store import Store
 from phoenix_operator.queue import Key
 
 Put = Callable[..., set[Key]]
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture

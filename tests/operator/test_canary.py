@@ -21,19 +21,6 @@ class PlayedServer:
         return {"metadata": {"namespace": namespace, "name": name, "resourceVersion": str(self.version)}}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def server() -> PlayedServer:
     return PlayedServer()

@@ -1,12 +1,9 @@
 """What the fleet is read for, from a real Redis: what a plan heeds marks, figures do not; silence is not a verdict."""
 
 import asyncio
-import contextlib
-import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-import redis
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.account import SwitchState, account_tools
 from phoenix_coordination.redis.client import connect
@@ -18,7 +15,7 @@ from phoenix_operator import fleet as module
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.plan.restarts import Verdict
 from phoenix_operator.queue import Key, Kind
-from redis_process import RedisProcess
+from redis_process import RedisProcess, redis_client
 from state_records import leading_record
 
 IDENTITY = "BinanceUSDM/Simulator/x"
@@ -33,17 +30,8 @@ def record(maker: str = "btc", symbol: str = "BTCUSDT", **changes: object) -> St
 
 @pytest.fixture(scope="module")
 def redis_url():
-    process = RedisProcess()
-    process.start()
-    client = redis.Redis.from_url(process.url)
-    while True:
-        with contextlib.suppress(redis.ConnectionError):
-            client.ping()
-            break
-        time.sleep(0.01)
-    client.close()
-    yield process.url
-    process.close()
+    with redis_client() as client:
+        yield f"unix://{client.connection_pool.connection_kwargs['path']}"
 
 
 @pytest.fixture

@@ -73,19 +73,6 @@ class PlayedLease:
         self.record = LeaseRecord(version="released")
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def lease() -> PlayedLease:
     return PlayedLease()

@@ -3,26 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from manual_clock import ManualClock
 from phoenix_operator.queue import FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S, Key, Kind, WorkQueue
 
 A, B, C = (Key(Kind.MAKER, "trading", name) for name in ("a", "b", "c"))
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def queue(clock: Clock) -> WorkQueue:
+def queue(clock: ManualClock) -> WorkQueue:
     return WorkQueue(clock, seed=7)
 
 
@@ -139,7 +127,7 @@ steps = st.lists(
 
 @given(steps)
 def test_whatever_happens_no_mark_is_lost_and_nobody_is_worked_on_twice_at_once(story):
-    clock = Clock()
+    clock = ManualClock()
     queue = WorkQueue(clock, seed=1)
     working: list[Key] = []
     owed: set[Key] = set()

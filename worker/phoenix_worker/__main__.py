@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from phoenix_coordination.redis.client import RedisUrlError, check_url, passwords_of, read_url
+from phoenix_coordination.redis.client import RedisUrlError, check_url
 
 from phoenix_worker.runtime.clock import Clock, ClockError
 from phoenix_worker.runtime.entrance import RefusedError
@@ -24,6 +24,7 @@ from phoenix_worker.runtime.files import look
 from phoenix_worker.runtime.logs import FromStandardLogging, LineWriter, Log, open_log
 from phoenix_worker.runtime.probes import DEFAULT_ADDRESS, AddressError, parse_address
 from phoenix_worker.runtime.redaction import Redactor, guard_crashes
+from phoenix_worker.runtime.redis_url import read_redis_url
 from phoenix_worker.runtime.resolved import InvalidConfigurationError, Resolved, load
 from phoenix_worker.runtime.withdrawal import DEADLINE_S, Terms, Withdrawal
 from phoenix_worker.runtime.worker import Options, Worker
@@ -136,8 +137,7 @@ async def _run(options: Options, terms: Terms | None, clock: Clock, redact: Reda
     """Before anything is opened: a contradiction is refused at once."""
     seen = look((options.maker_file, options.account_file))
     try:
-        redis_url = read_url(options.redis)
-        redact.hide(passwords_of(redis_url))
+        redis_url = read_redis_url(options.redis, redact)
         resolved = await load(options.maker_file, options.account_file)
         check_url(redis_url, require_tls=resolved.environment == PRODUCTION_ENVIRONMENT)
     except RedisUrlError as error:

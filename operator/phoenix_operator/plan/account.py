@@ -37,7 +37,8 @@ STALE_REQUEST_MS = 60_000
 is carried out however old it is."""
 MOST_ANSWERS = 10
 REFUSAL_PATIENCE_MS = 5_000
-_LEVELS = (Emergency.NONE, Emergency.HALT, Emergency.FLATTEN)
+_LEVELS = tuple(Emergency)
+"""From none to closing everything, as they are declared."""
 
 
 def plan_account(facts: AccountFacts) -> AccountPlan:

@@ -35,19 +35,6 @@ class PlayedServer:
         return {}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest.fixture
 def server() -> PlayedServer:
     return PlayedServer()

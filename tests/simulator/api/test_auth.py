@@ -10,6 +10,7 @@ ORDER = "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=0.010&price=61000&timeInFor
 
 
 def test_signature_equals_the_documented_example():
+    # Of nobody's account: the venue publishes this key with its example.
     secret = "2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9"
     payload = (
         "symbol=BTCUSDT&side=BUY&type=LIMIT&quantity=1&price=9000&timeInForce=GTC"

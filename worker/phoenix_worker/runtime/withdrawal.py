@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 from phoenix_coordination.port import LeaseTimes
-from phoenix_coordination.redis.client import FAULTS, credentials_of, fault_of, passwords_of, read_url
+from phoenix_coordination.redis.client import FAULTS, fault_of
 from phoenix_coordination.redis.steward import Sight, StewardOffice
 from phoenix_coordination.state import Mode
 from phoenix_coordination.state_directory import installation_in, knows_installation
@@ -27,6 +27,7 @@ from phoenix_worker.runtime.entrance import RefusedError
 from phoenix_worker.runtime.exchange import client, endpoints_of
 from phoenix_worker.runtime.logs import SAMPLED, Log
 from phoenix_worker.runtime.redaction import Redactor
+from phoenix_worker.runtime.redis_url import redis_credentials
 from phoenix_worker.runtime.resolved import Resolved
 from phoenix_worker.runtime.worker import Options, holder_name
 from phoenix_worker.venue.binance.account import AccountUnreadableError
@@ -239,14 +240,8 @@ class Withdrawal:
             self._clock,
             self._times,
             dry_run=self._rehearsal,
-            credentials=self._redis_credentials,
+            credentials=redis_credentials(self._options.redis, self._redact),
         )
-
-    def _redis_credentials(self) -> tuple[str, ...]:
-        """As the file says now."""
-        url = read_url(self._options.redis)
-        self._redact.hide(passwords_of(url))
-        return credentials_of(url)
 
     # -- under the lease ---------------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 from phoenix_coordination.port import Coordinator, LeaseTimes
 from phoenix_coordination.redis.announcements import Announcements
-from phoenix_coordination.redis.client import credentials_of, passwords_of, read_url
 from phoenix_coordination.state import Mode, Reason, StateRecord, encode
 from phoenix_coordination.state_directory import final_record_path, installation_in
 
@@ -42,6 +41,7 @@ from phoenix_worker.runtime.probes import Probes
 from phoenix_worker.runtime.publisher import Identity
 from phoenix_worker.runtime.recorder import Recorder
 from phoenix_worker.runtime.redaction import Redactor, stack_of
+from phoenix_worker.runtime.redis_url import redis_credentials
 from phoenix_worker.runtime.resolved import InvalidConfigurationError, Resolved, load, parameters
 from phoenix_worker.runtime.rotation import Rotation
 from phoenix_worker.runtime.shell import Shell
@@ -88,6 +88,7 @@ class Worker:
         self._options = options
         self._resolved = resolved
         self._redis_url = redis_url
+        self._redis_credentials = redis_credentials(options.redis, redact)
         self._times = times or LeaseTimes()
         self._clock = clock
         self._log = log
@@ -203,12 +204,6 @@ class Worker:
         except OSError as error:
             raise RefusedError(f"--http {host}:{port}: cannot listen there: {error.strerror or error}") from None
         self._log.info("listening", host=host, port=self._probes.port, build=build(), holder=self._holder)
-
-    def _redis_credentials(self) -> tuple[str, ...]:
-        """As the file says now: a password that was changed there needs no restart."""
-        url = read_url(self._options.redis)
-        self._redact.hide(passwords_of(url))
-        return credentials_of(url)
 
     def _new_engine(self, instrument: Instrument) -> Engine:
         resolved = self._hot.in_force.resolved
