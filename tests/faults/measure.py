@@ -36,6 +36,7 @@ from phoenix_coordination.redis.ledger import Holding
 from phoenix_coordination.redis.scripts import Script, call
 from phoenix_coordination.redis.steward import StewardOffice, StewardReport, SymbolReport
 from phoenix_coordination.state import Quote, Quotes, StateRecord
+from phoenix_worker.core.reservation import RENEW_NS
 from phoenix_worker.core.statistics import WINDOW_SECONDS
 from phoenix_worker.runtime.budgets import ORDERS_WANTED, WEIGHT_WANTED
 from phoenix_worker.runtime.clock import Clock
@@ -56,6 +57,7 @@ _CLIENTS_AN_EGRESS = 8
 """Fewer than fit: each is admitted at once."""
 _MEMORY = bytes(9 * WINDOW_SECONDS + 500)
 """As large as a worker's: of its memory nearly all is the window of its statistics."""
+_ROUNDS_PER_RESERVATION = round(RENEW_NS / (PUBLISH_SECONDS * 1e9))
 _PRODUCTION = LeaseTimes()
 _SETTLED_S = 2.0
 _WINDOWS_FILL_S = 75.0
@@ -271,12 +273,13 @@ async def _five_hundred(directory: Path) -> list[str]:
 
 
 class _Client:
-    """What a worker asks of Redis that leads and quotes, without the worker: lease, record, budgets and the steward's
-    office, its memory every few seconds, and each second another reservation, as after a fill. No order is changed so
-    often that it asks for budget before its second is over: that depends on the market.
+    """What a worker asks of Redis that leads and quotes in a market at rest, without the worker: lease, record, budgets
+    and the steward's office, its memory every few seconds, and its reservation anew as often as it lasts. What fills
+    and moves of the market ask beyond that depends on the market.
     """
 
     def __init__(self, url: str, identity: str, number: int) -> None:
+        self._number = number
         self._holder = f"client-{number}/0"
         self._symbol = f"C{number:03d}USDT"
         self._coordinator = RedisCoordinator(
@@ -334,7 +337,8 @@ class _Client:
         await self.leads.wait()
         while True:
             self.done += 1
-            self._coordinator.reserve(Reservation(self.done, 0, 10 + self.done % 2, 10, 1.0, 10, 10))
+            if self.done % _ROUNDS_PER_RESERVATION == self._number % _ROUNDS_PER_RESERVATION:
+                self._coordinator.reserve(Reservation(self.done, 0, 10, 10, 1.0, 10, 10))
             self._coordinator.spend(self._need())
             self._coordinator.publish(self._record)
             if self.done % PUBLISHINGS_PER_SNAPSHOT == 0:
