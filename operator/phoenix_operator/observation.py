@@ -6,6 +6,7 @@
              deleted while nobody watched shows by its absence
     end      of a namespace that is being deleted the Role goes first: our own kinds in it are listed on, until they
              have gone, so that no finalizer of ours keeps it
+    absent   a namespace that is not there has no makers: that is told, and stands against nobody's readiness
 
 Nothing is planned before the first relist is through: an object that has not been told of yet is not absent.
 """
@@ -14,10 +15,11 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
+import msgspec
 import structlog
 
 from phoenix_operator.canary import Canary
-from phoenix_operator.cluster.access import is_ending, missing_rights
+from phoenix_operator.cluster.access import Presence, missing_rights, presence_of
 from phoenix_operator.cluster.client import ClusterClient
 from phoenix_operator.cluster.faults import ClusterFault
 from phoenix_operator.cluster.resources import CONFIG_MAPS, OWN_KINDS, WATCHED, Json, Resource
@@ -32,16 +34,30 @@ SETTLED_S = 10.0
 """After so long kopf's watches have begun: a second list finds what was deleted between ours and theirs."""
 RIGHTS_AGAIN_S = 10.0
 _REWATCH_S = (1.0, 30.0)
+_TO_DO = "make them with deploy/makers, or take them out of `namespaces` in the operator's configuration"
 
 
 Namespaces = tuple[str | None, ...]
 """None: all of them."""
 
 
+class View(msgspec.Struct, frozen=True):
+    """What can be seen of the namespaces that are wanted. `problem`: why not all of those that are there, "" if so."""
+
+    seen: Namespaces = ()
+    ending: Namespaces = ()
+    absent: tuple[str, ...] = ()
+    problem: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.seen and not self.ending
+
+
 class Observation:
     """`changed` is called with each change; `resynced` after each list of everything.
 
-    `synced`: the first list is through. `problem`: why something cannot be seen right now, "" while all can.
+    `synced`: the first list is through.
     """
 
     def __init__(
@@ -62,8 +78,16 @@ class Observation:
         self._resynced = resynced
         self._period_s = period_s
         self._soon = asyncio.Event()
+        self._unseen = "has not seen the cluster yet"
+        self._unlisted = ""
         self.synced = asyncio.Event()
-        self.problem = "has not seen the cluster yet"
+        self.absent: tuple[str, ...] = ()
+        """Namespaces that are to be watched and are not there."""
+
+    @property
+    def problem(self) -> str:
+        """Why something that is there cannot be seen right now, "" while all can."""
+        return self._unseen or self._unlisted
 
     def relist_soon(self) -> None:
         """Something may have been missed."""
@@ -74,17 +98,18 @@ class Observation:
         await self._until_served()
         back_off_s = _REWATCH_S[0]
         while True:
-            seen, ending = await self._until_visible()
-            self._canary.watched([each or self._client.namespace for each in seen])
-            watches = Watches(self._client, None if None in seen else [each for each in seen if each], self._hear)
-            if seen:
+            view = await self._until_visible()
+            self._canary.watched([each or self._client.namespace for each in view.seen])
+            namespaces = None if None in view.seen else [each for each in view.seen if each]
+            watches = Watches(self._client, namespaces, self._hear)
+            if view.seen:
                 watches.start()
             began_s = asyncio.get_running_loop().time()
             try:
-                await self._while_watching(watches, seen, ending)
+                await self._while_watching(watches, view)
             finally:
                 self._canary.watched(())
-                if seen:
+                if view.seen:
                     await watches.stop()
             if asyncio.get_running_loop().time() - began_s > 2 * _REWATCH_S[1]:
                 back_off_s = _REWATCH_S[0]
@@ -105,36 +130,50 @@ class Observation:
                 self._say(str(fault))
             await asyncio.sleep(ASK_AGAIN_S)
 
-    async def _until_visible(self) -> tuple[Namespaces, Namespaces]:
-        """The namespaces that can be watched, and those that end, as soon as there is one."""
+    async def _until_visible(self) -> View:
+        """What can be seen, as soon as there is something."""
         while True:
-            seen, ending, problem = await self._visible()
-            self._say(problem)
-            if seen or ending:
-                return seen, ending
+            view = await self._look()
+            if not view.is_empty:
+                return view
             await asyncio.sleep(ASK_AGAIN_S)
 
-    async def _visible(self) -> tuple[Namespaces, Namespaces, str]:
+    async def _look(self, trusted: Namespaces = ()) -> View:
+        """What can be seen now, and tells of what cannot. `trusted`: can be seen, so that nobody is asked."""
+        view = await self._view(trusted)
+        if view.absent and view.absent != self.absent:
+            _log.warning("namespaces are not there", namespaces=view.absent, todo=_TO_DO)
+        self.absent = view.absent
+        nothing = f"none of the namespaces to be watched is there ({', '.join(view.absent)}): {_TO_DO}"
+        self._say(view.problem or (nothing if view.is_empty else ""))
+        return view
+
+    async def _view(self, trusted: Namespaces) -> View:
         seen: list[str | None] = []
         ending: list[str | None] = []
+        absent: list[str] = []
         problems: list[str] = []
         for namespace in self._wanted:
             try:
-                missing = await missing_rights(self._client, namespace)
+                missing = "" if namespace in trusted else await missing_rights(self._client, namespace)
             except ClusterFault as fault:
                 missing = str(fault)
             if not missing:
                 seen.append(namespace)
-            elif namespace is not None and await is_ending(self._client, namespace):
-                ending.append(namespace)
-            else:
-                problems.append(missing)
-        return tuple(seen), tuple(ending), "; ".join(problems)
+                continue
+            match Presence.UNKNOWN if namespace is None else await presence_of(self._client, namespace):
+                case Presence.ENDING:
+                    ending.append(namespace)
+                case Presence.ABSENT:
+                    absent.append(str(namespace))
+                case Presence.THERE | Presence.UNKNOWN:
+                    problems.append(missing)
+        return View(tuple(seen), tuple(ending), tuple(absent), "; ".join(problems))
 
-    async def _while_watching(self, watches: Watches, seen: Namespaces, ending: Namespaces) -> None:
+    async def _while_watching(self, watches: Watches, view: View) -> None:
         """Until the watches end, or others of the namespaces can be seen."""
-        relisting = asyncio.create_task(self._relist_for_ever(seen, ending), name="relist")
-        rights = asyncio.create_task(self._until_others(seen, ending), name="rights")
+        relisting = asyncio.create_task(self._relist_for_ever(view), name="relist")
+        rights = asyncio.create_task(self._until_others(view), name="rights")
         ended = asyncio.create_task(watches.ended.wait(), name="watches ended")
         tasks = {relisting, rights, ended}
         try:
@@ -147,22 +186,26 @@ class Observation:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+            self._unlisted = ""
 
-    async def _relist_for_ever(self, seen: Namespaces, ending: Namespaces) -> None:
+    async def _relist_for_ever(self, view: View) -> None:
         pause_s = SETTLED_S
         while True:
             try:
-                await self._relist(seen, WATCHED)
-                await self._relist(ending, OWN_KINDS)
+                await self._relist(view.seen, WATCHED)
+                await self._relist(view.ending, OWN_KINDS)
             except ClusterFault as fault:
-                self._say(str(fault))
+                if str(fault) != self._unlisted:
+                    _log.warning("cannot list", reason=str(fault))
+                self._unlisted = str(fault)
                 await asyncio.sleep(ASK_AGAIN_S)
                 continue
+            self._unlisted = ""
             self.synced.set()
             self._resynced()
             self._soon.clear()
             try:
-                async with asyncio.timeout(ASK_AGAIN_S if ending else pause_s):
+                async with asyncio.timeout(ASK_AGAIN_S if view.ending else pause_s):
                     await self._soon.wait()
                 pause_s = SETTLED_S
             except TimeoutError:
@@ -176,16 +219,15 @@ class Observation:
                 for change in self._store.relisted(resource, namespace, listed, listed.version):
                     self._changed(change)
 
-    async def _until_others(self, seen: Namespaces, ending: Namespaces) -> None:
+    async def _until_others(self, view: View) -> None:
         """Returns once others can be seen. The canary tells where a right has gone; else nothing is asked of anybody
         while everything is seen.
         """
         while True:
             await asyncio.sleep(RIGHTS_AGAIN_S)
-            if self._canary.problem or len(seen) < len(self._wanted):
-                visible, now_ending, problem = await self._visible()
-                self._say(problem)
-                if (set(visible), set(now_ending)) != (set(seen), set(ending)):
+            if self._canary.problem or len(view.seen) < len(self._wanted):
+                now = await self._look(() if self._canary.problem else view.seen)
+                if (set(now.seen), set(now.ending)) != (set(view.seen), set(view.ending)):
                     return
 
     def _hear(self, resource: Resource, kind: str | None, told: Json) -> None:
@@ -196,6 +238,6 @@ class Observation:
             self._changed(change)
 
     def _say(self, problem: str) -> None:
-        if problem and problem != self.problem:
+        if problem and problem != self._unseen:
             _log.warning("cannot see", reason=problem)
-        self.problem = problem
+        self._unseen = problem

@@ -182,6 +182,7 @@ class Operator:
             "waiting": queue.depth,
             "working": queue.working,
             "cluster": self._observation.problem or self._leadership.problem,
+            "absent": self._observation.absent,
             "canary": self._canary.problem,
             "redis": self._fleet.problem if self._leading else "",
             "outages": {"/".join(venue): outage.text for venue, outage in self._fleet.outages.items()},
@@ -199,7 +200,7 @@ class Operator:
             accounts=len(tuple(self._census.accounts)),
             outages=len(self._fleet.outages),
             redis_problem=self._leading and bool(self._fleet.problem),
-            watch_problem=bool(self._observation.problem),
+            watch_problem=bool(self._observation.problem or self._observation.absent),
             events_dropped=self._events.dropped,
         )
 

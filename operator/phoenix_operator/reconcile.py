@@ -14,7 +14,7 @@ from phoenix_coordination.redis.account import AccountError
 
 from phoenix_operator import switching
 from phoenix_operator.census import Census, account_of
-from phoenix_operator.cluster.access import is_ending
+from phoenix_operator.cluster.access import Presence, presence_of
 from phoenix_operator.cluster.client import ClusterClient
 from phoenix_operator.cluster.events import EventPoster, Regarding, Told
 from phoenix_operator.cluster.faults import ClusterFault, Fault
@@ -86,7 +86,9 @@ class Reconciler:
 
     async def _is_ending(self, namespace: str, refusal: ClusterFault) -> bool:
         """Whether rights are missing because the namespace is being deleted: its Role goes before what we hold."""
-        return refusal.fault is Fault.FORBIDDEN and await is_ending(self._client, namespace)
+        if refusal.fault is not Fault.FORBIDDEN:
+            return False
+        return await presence_of(self._client, namespace) is Presence.ENDING
 
     # -- makers ------------------------------------------------------------------------------------
 

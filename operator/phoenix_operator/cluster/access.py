@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from enum import Enum, auto
 
 from phoenix_operator.cluster.client import ClusterClient
 from phoenix_operator.cluster.faults import ClusterFault
@@ -26,13 +27,25 @@ async def missing_rights(client: ClusterClient, namespace: str | None) -> str:
     return f"RBAC does not let the operator see {where}: grant it {_told(missing)} there (deploy/ has all)"
 
 
-async def is_ending(client: ClusterClient, namespace: str) -> bool:
-    """Whether the namespace is being deleted: then its Role goes before what we hold does. False where nobody says."""
+class Presence(Enum):
+    """What the API server says of a namespace itself."""
+
+    THERE = auto()
+    ENDING = auto()
+    """It is being deleted: its Role goes before what we hold in it does."""
+    ABSENT = auto()
+    UNKNOWN = auto()
+
+
+async def presence_of(client: ClusterClient, namespace: str) -> Presence:
+    """UNKNOWN where nobody says."""
     try:
         found = await client.get(NAMESPACES, None, namespace)
     except ClusterFault:
-        return False
-    return found is not None and "deletionTimestamp" in found["metadata"]
+        return Presence.UNKNOWN
+    if found is None:
+        return Presence.ABSENT
+    return Presence.ENDING if "deletionTimestamp" in found["metadata"] else Presence.THERE
 
 
 async def _may(

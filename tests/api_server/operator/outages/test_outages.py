@@ -148,6 +148,23 @@ def test_without_an_api_server_it_ends_and_with_one_it_goes_on(tmp_path: Path, r
         place.cluster.close()
 
 
+def test_a_list_that_failed_makes_it_unready_until_the_next_one_that_does_not(tmp_path: Path):
+    """One that nothing else of the operator has noticed: neither its canary nor the Lease."""
+    patient = {"leaseName": "patient", "leaseDuration": "90s", "renewDeadline": "60s", "retryPeriod": "500ms"}
+    with ApiServer.started() as server:
+        server.install_crds()
+        namespace = server.namespace("own")
+        grant(server, "operator", [namespace])
+        seldom = {"resyncPeriod": "10s", "canaryPeriod": "10m", "requestTimeout": "1s", "leaderElection": patient}
+        with OperatorProcess(server, tmp_path, [namespace], **seldom) as one:
+            one.start().until_leading()
+            until("ready", lambda: one.get("/readyz")[0] == 200)
+            with server.frozen():
+                until("a list has failed", lambda: any(line["event"] == "cannot list" for line in one.said()))
+                assert one.get("/readyz")[0] == 503
+            until("ready again", lambda: one.get("/readyz")[0] == 200)
+
+
 def test_without_redis_it_reconciles_and_restarts_nobody(own_place, operator):
     process = RedisProcess()
     process.start()

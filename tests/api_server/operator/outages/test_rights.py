@@ -180,6 +180,27 @@ def test_a_namespace_without_rights_is_named_and_the_others_go_on(own_place, api
     assert "list and watch on deployments.apps" in text
 
 
+def test_a_namespace_that_is_not_there_is_told_keeps_nobody_unready_and_is_watched_once_it_comes(
+    own_place, api_server: ApiServer, operator, redis_url: str
+):
+    """As after `kubectl delete namespace`: else no operator could be replaced or drained any more."""
+    coming = f"{own_place.namespace}-coming"
+    one = operator([own_place.namespace, coming]).start().until_leading()
+
+    until("ready", lambda: one.get("/readyz")[0] == 200)
+    assert one.state()["absent"] == [coming]
+    assert "phoenix_operator_watch_problem 1.0" in one.get("/metrics")[1]
+
+    api_server.admin.create("/api/v1/namespaces", {"metadata": {"name": coming}}).expect()
+    grant(api_server, one.user, [coming])
+    place = Place(api_server, coming, one.user, redis_url)
+    place.apply_account()
+    place.apply_maker()
+    until("a Deployment", lambda: place.get("deployment", "btcusdt"))
+    assert one.state()["absent"] == []
+    assert one.get("/readyz")[0] == 200
+
+
 def test_without_our_definitions_it_says_what_to_apply_and_waits(tmp_path: Path):
     with ApiServer.started() as server:
         namespace = server.namespace("own")
