@@ -35,6 +35,7 @@ from phoenix_operator.plan.restarts import (
     plan_restarts,
 )
 from phoenix_operator.plan.restarts_kept import history_of
+from phoenix_operator.plan.workers import UNTIL_MENDED
 from phoenix_operator.queue import Key, Kind
 from phoenix_operator.switching import switch_of
 
@@ -329,6 +330,7 @@ def _gist_of_record(record: StateRecord) -> object:
         record.ready,
         record.reason,
         record.reasons_not_ready,
+        record.detail if record.reason in UNTIL_MENDED else "",
         record.token,
         record.build,
         record.configuration,

@@ -105,6 +105,25 @@ async def test_figures_mark_nobody_and_a_reason_does(fleet, tell, marked):
     assert ACCOUNT not in marked
 
 
+async def test_what_is_said_of_a_key_marks_and_what_is_said_of_a_price_does_not(fleet, tell, marked):
+    stale = {"ready": False, "reason": Reason.PRICE_STALE, "reasons_not_ready": [Reason.PRICE_STALE]}
+    await tell(record(**stale, detail="61 843.9 is 3 s old"))
+    await until(lambda: fleet.records_of(("trading", "btc")))
+    await looks(fleet)
+    marked.clear()
+    await tell(record(**stale, detail="61 843.9 is 4 s old"))
+    await looks(fleet)
+    assert marked == []
+
+    keyless = {"ready": False, "reason": Reason.CREDENTIALS_MISSING, "reasons_not_ready": [Reason.CREDENTIALS_MISSING]}
+    await tell(record(**keyless, detail="apiKey missing (the directory is empty)"))
+    await until(lambda: MAKER in marked)
+    await looks(fleet)
+    marked.clear()
+    await tell(record(**keyless, detail="apiKey missing (there are apiKeys)"))
+    await until(lambda: MAKER in marked)
+
+
 async def test_the_switch_marks_the_account(fleet, tell, marked, redis_url):
     await tell(record())
     await until(lambda: (shared := fleet.seen(("trading", "main")).shared) and shared.identity)

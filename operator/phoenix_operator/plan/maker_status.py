@@ -22,7 +22,7 @@ from phoenix_operator.plan.ramp import Stage
 from phoenix_operator.plan.readiness import Readiness, readiness
 from phoenix_operator.plan.resolved import Resolved
 from phoenix_operator.plan.rollout import Verdict
-from phoenix_operator.plan.workers import Worker
+from phoenix_operator.plan.workers import UNTIL_MENDED, Worker
 
 SETTLED_MS = 15_000
 """A status that has stood for so long may change at once."""
@@ -142,7 +142,7 @@ class _Told:
         wish = Wish(type_, status, reason, message)
         if was is None or was.status == "Unknown" or (was.status == status and was.reason == reason):
             # What a reason says may change at every tick (a price, an age); it is told with the next change.
-            kept = was is not None and was.status == status and was.reason == reason
+            kept = was is not None and was.status == status and was.reason == reason and reason not in UNTIL_MENDED
             return Wish(type_, status, reason, was.message) if was is not None and kept else wish
         age_ms = self._worker.record.ages.reason if self._worker is not None else LASTING_MS
         stood_ms = self._facts.now_ms - (was.last_transition_time.ms if was.last_transition_time is not None else 0)

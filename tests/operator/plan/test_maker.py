@@ -251,6 +251,24 @@ def test_a_word_that_flickers_is_told_once_and_then_when_it_lasts(quoting, platf
     assert condition(plan_maker(lasting, platform), lasting, "Quoting") == ("True", "Quoting")
 
 
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        pytest.param(Reason.CREDENTIALS_MISSING, "there are apiKeys", id="what a person mends is told as it is now"),
+        pytest.param(
+            Reason.GUARD, "the directory is empty", id="what may change at every tick waits for the next change"
+        ),
+    ],
+)
+def test_a_reason_that_stays_is_told_anew_only_where_its_text_is_news(quoting, platform, reason, message):
+    facts = quoting(record=told(reason, "the directory is empty"))
+    facts = carried_out(facts, plan_maker(facts, platform), 60_000)
+    facts = with_record(facts, detail="there are apiKeys")
+    plan = plan_maker(facts, platform)
+    status = plan.status or facts.maker.status
+    assert next(each for each in status.conditions if each.type == "Quoting").message == message
+
+
 def test_a_word_that_is_not_told_yet_is_looked_at_again(quoting, platform):
     facts = quoting()
     facts = carried_out(facts, plan_maker(facts, platform), 1_000)
