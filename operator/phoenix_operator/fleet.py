@@ -42,6 +42,11 @@ from phoenix_operator.switching import switch_of
 _log = structlog.stdlib.get_logger()
 
 LOOK_S = 1.0
+AWAITED_S = 5.0
+"""For so long after its file has changed a worker's report of it is looked for more often than that …"""
+_QUICK_LOOK_S = 0.2
+_SHARE = 4
+"""… but never for more than a quarter of the time."""
 _RETRY_S = (1.0, 15.0)
 NOT_CONFIGURED = "the operator was not told where Redis is: set redisUrlFile in its configuration, or give it --redis"
 
@@ -79,6 +84,7 @@ class Fleet:
         self._judged: dict[str, Judged] = {}
         self._to_restart: dict[str, Judged] = {}
         self._last_look_s: float | None = None
+        self._awaited_until_s = 0.0
         self.looked = asyncio.Event()
         """Redis was read, or it is known why not. Set at once where there is none to be read."""
         if not source:
@@ -139,6 +145,10 @@ class Fleet:
                 by_venue[venue].append(maker)
         self._histories = {venue: history_of(makers) for venue, makers in by_venue.items()}
 
+    def awaits_report(self) -> None:
+        """Workers have just been told to read their files again."""
+        self._awaited_until_s = time.monotonic() + AWAITED_S
+
     def restarted(self, maker: Name) -> None:
         self._to_restart.pop(f"{maker[0]}/{maker[1]}", None)
 
@@ -164,13 +174,20 @@ class Fleet:
                         began_s = time.monotonic()
                         await self._look(tools)
                         pause_s = _RETRY_S[0]
-                        await asyncio.sleep(max(0.0, LOOK_S - (time.monotonic() - began_s)))
+                        await asyncio.sleep(self._pause_s(began_s, time.monotonic()))
             except (AccountError, RedisUrlError) as error:
                 self._failed(str(error))
             finally:
                 self._tools = None
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _RETRY_S[1])
+
+    def _pause_s(self, began_s: float, now_s: float) -> float:
+        took_s = now_s - began_s
+        period_s = LOOK_S
+        if now_s < self._awaited_until_s:
+            period_s = min(LOOK_S, max(_QUICK_LOOK_S, _SHARE * took_s))
+        return max(0.0, period_s - took_s)
 
     async def _look(self, tools: AccountTools) -> None:
         accounts = {name: f"{name[0]}/{name[1]}" for name, _ in self._census.accounts}

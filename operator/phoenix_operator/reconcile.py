@@ -132,6 +132,7 @@ class Reconciler:
             self._restarted(facts.restart.verdict.value)
         for patch in plan.pods:
             await write.patch_pod(meta.namespace, patch)
+            self._fleet.awaits_report()
         self._tell(MARKET_MAKERS, meta, plan.events, post=not facts.namespace_terminating)
         if plan.remove_finalizer is not None:
             await write.remove_finalizer(MARKET_MAKERS, meta, plan.remove_finalizer.finalizer)

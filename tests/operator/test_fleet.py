@@ -124,6 +124,27 @@ async def test_what_is_said_of_a_key_marks_and_what_is_said_of_a_price_does_not(
     await until(lambda: MAKER in marked)
 
 
+@pytest.mark.parametrize(
+    ("since_nudge_s", "took_s", "pause_s"),
+    [
+        pytest.param(None, 0.1, 0.9, id="nobody was told anything: once a second"),
+        pytest.param(0.0, 0.01, 0.19, id="a report is awaited: soon"),
+        pytest.param(0.0, 0.1, 0.3, id="a look that takes long comes again later"),
+        pytest.param(0.0, 0.5, 0.5, id="but never later than else"),
+        pytest.param(5.1, 0.1, 0.9, id="not awaited any more"),
+        pytest.param(None, 1.5, 0.0, id="one that takes longer than a second is followed at once"),
+    ],
+)
+async def test_reports_are_looked_for_more_often_after_a_nudge(census, monkeypatch, since_nudge_s, took_s, pause_s):
+    fleet = Fleet("", census, 0.5, lambda _: None)
+    clock = [1_000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    if since_nudge_s is not None:
+        fleet.awaits_report()
+        clock[0] += since_nudge_s
+    assert fleet._pause_s(clock[0] - took_s, clock[0]) == pytest.approx(pause_s)
+
+
 async def test_the_switch_marks_the_account(fleet, tell, marked, redis_url):
     await tell(record())
     await until(lambda: (shared := fleet.seen(("trading", "main")).shared) and shared.identity)
