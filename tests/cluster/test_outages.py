@@ -24,7 +24,7 @@ WATCHES_END_S = 30.0
 """After so long an operator has noticed that a namespace is gone, and gone on without it."""
 
 
-def test_without_an_operator_trading_goes_on(
+def test_without_an_operator_trading_goes_on_and_can_be_stopped(
     kubectl: Kubectl, makers: Makers, exchange: ExchangeInCluster, observer: Observer
 ):
     makers.apply("alone")
@@ -36,8 +36,13 @@ def test_without_an_operator_trading_goes_on(
         time.sleep(20)
         assert observer.gaps("BTCUSDT", began, observer.now()) == []
         assert exchange.audit()["ordersSeen"] > seen, "it quotes the market as it moves"
+        # What a person is told to do who must stop an account now.
+        kubectl("scale", "deployment", "--selector=phoenix.trading/account=default", "--replicas=0")
+        kubectl.until(lambda: exchange.orders("BTCUSDT") == [], "nothing rests")
+        kubectl.until(lambda: not makers.pods("alone"), "its worker ends")
     finally:
         system("scale", "deployment", "phoenix-operator", "--replicas=2")
+    kubectl.until(lambda: kubectl.read("deployment", "alone")["spec"]["replicas"] == 1, "an operator wants it", 120)
     makers.quoting("alone")
 
 

@@ -174,6 +174,27 @@ def test_why_no_worker_tells_anything_is_read_from_its_pod(quoting, platform, po
     assert (plan.status or facts.maker.status).reason == reason
 
 
+REFUSED = {"type": "ReplicaFailure", "status": "True", "message": 'pods "btcusdt-1" is forbidden: exceeded quota'}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"pods": ()}, "PodsRefused", id="nobody is admitted"),
+        pytest.param({}, "Starting", id="a pod that is there is looked at itself"),
+    ],
+)
+def test_that_no_pod_is_admitted_is_told_with_the_servers_words(quoting, platform, changes, reason):
+    facts = quoting(pod={"running": False, "ready": False}, records=(), **changes)
+    live = {**facts.deployment.manifest, "status": {"conditions": [REFUSED]}}
+    facts = msgspec.structs.replace(facts, deployment=child(live))
+    plan = plan_maker(facts, platform)
+    assert condition(plan, facts, "Ready") == ("False", reason)
+    ready = next(each for each in plan.status.conditions if each.type == "Ready")
+    assert ("exceeded quota" in ready.message) == (reason == "PodsRefused")
+    assert (condition(plan, facts, "Reconciling") is None) == (reason == "PodsRefused")
+
+
 def test_a_crashing_pods_last_words_are_told(quoting, platform):
     pod = {
         "running": False,
@@ -383,9 +404,14 @@ def test_a_stop_an_incident_and_a_ramp(quoting, maker, platform):
     }
     facts = quoting(maker(ramp=stages))
     first = plan_maker(facts, platform)
-    assert (first.status.ramp.stage, first.status.ramp.since.ms) == (0, NOW_MS)
+    assert (first.status.ramp.stage, first.status.ramp.since) == (0, None)
     assert "capital: '500'" in first.apply[0].manifest["data"]["maker.yaml"]
-    later = carried_out(facts, first, 3_600_000)
+    never_read = carried_out(facts, first, 3_600_000)
+    assert plan_maker(never_read, platform).situation is Situation.STEADY
+    assert (plan_maker(never_read, platform).status or first.status).ramp == first.status.ramp
+    runs_with_it = with_record(never_read, configuration=Configuration(hash=first.status.parameters_hash, generation=1))
+    later = carried_out(runs_with_it, plan_maker(runs_with_it, platform), 3_600_000)
+    assert later.maker.status.ramp.since.ms == NOW_MS + 3_600_000
     up = plan_maker(later, platform)
     assert up.status.ramp.stage == 1
     assert "capital: '2000'" in up.apply[0].manifest["data"]["maker.yaml"]
