@@ -21,7 +21,6 @@ from phoenix_crds import Emergency
 
 from phoenix_operator.census import Census, account_of
 from phoenix_operator.cluster.store import Name
-from phoenix_operator.names import RECONCILE_DISABLED, Annotation
 from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource
 from phoenix_operator.plan.observed import older_twin
 from phoenix_operator.plan.restarts import (
@@ -298,11 +297,7 @@ class Fleet:
 
     def _is_served(self, maker: MakerResource) -> bool:
         """A restart that nobody carries out would be counted, and hold the account's others up."""
-        return (
-            not maker.meta.deleting
-            and maker.meta.annotations.get(Annotation.RECONCILE) != RECONCILE_DISABLED
-            and not older_twin(maker, self._census.twins_of(maker))
-        )
+        return not maker.meta.deleting and not maker.is_disabled and not older_twin(maker, self._census.twins_of(maker))
 
     def _is_stale(self, maker: str, holder: str) -> bool:
         """Whether the worker that is to be replaced is still there, and still needs it."""

@@ -11,7 +11,7 @@ import msgspec
 from phoenix_coordination.state import StateRecord
 from phoenix_crds import AccountStatus, Emergency, MakerStatus, MarketMakerSpec, TradingAccountSpec
 
-from phoenix_operator.names import Component
+from phoenix_operator.names import RECONCILE_DISABLED, Annotation, Component
 from phoenix_operator.plan.restarts import Judged, MakerHistory
 
 Manifest = Mapping[str, Any]
@@ -45,6 +45,11 @@ class MakerResource(msgspec.Struct, frozen=True):
     spec: MarketMakerSpec | None
     status: MakerStatus
     problem: str = ""
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether a person has us leave its children as they are."""
+        return self.meta.annotations.get(Annotation.RECONCILE) == RECONCILE_DISABLED
 
 
 class AccountResource(msgspec.Struct, frozen=True):

@@ -86,6 +86,12 @@ def plan_status(facts: MakerFacts, wish: StatusWish) -> StatusPlan:
     return StatusPlan(None if status == before else status, tuple(events), min(waits, default=None))
 
 
+def quotes(facts: MakerFacts, workers: Sequence[Worker]) -> bool:
+    """Whether `Quoting` is going to be true: a break too short to be told is none."""
+    told = _Told(facts.maker.status.conditions, workers[0] if workers else None, facts).of_the_worker()
+    return any(each.type is ConditionType.QUOTING and each.status == "True" for each in told)
+
+
 class _Told:
     """The conditions that come from the worker that counts, settled."""
 

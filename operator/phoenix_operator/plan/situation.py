@@ -5,7 +5,7 @@ from typing import assert_never
 import msgspec
 from phoenix_crds import MarketMakerSpec, conflicts
 
-from phoenix_operator.names import RECONCILE_DISABLED, Annotation
+from phoenix_operator.names import Annotation
 from phoenix_operator.plan import children, deletion, resolved, rollout
 from phoenix_operator.plan.facts import MakerFacts
 from phoenix_operator.plan.outcome import Situation
@@ -34,7 +34,7 @@ def situate(facts: MakerFacts, settings: Settings, stage: Stage) -> Found:
         return Found(Situation.NOTHING_LEFT if gone else Situation.DELETING, stands.text, wanted)
     if facts.namespace_terminating:
         return Found(Situation.NAMESPACE_TERMINATING, "the namespace is being deleted: nothing is made there any more")
-    if maker.meta.annotations.get(Annotation.RECONCILE) == RECONCILE_DISABLED:
+    if maker.is_disabled:
         wanted = _wanted(facts, maker.spec, stage)
         verdict = None if wanted is None else rollout.judge(facts, wanted, settings)
         return Found(

@@ -246,6 +246,72 @@ def test_while_reconcile_is_disabled_nothing_is_changed_and_it_says_so(quoting):
     assert quoting.condition("btcusdt", "Ready") == ("False", "ReconcileDisabled")
 
 
+HOUR_MS = 3_600_000
+RAMP = {"stages": [{"capital": each, "minTime": "1h", "lossMax": "5%"} for each in ("200", "500", "1000", "2000")]}
+
+
+@pytest.fixture
+def ramping(cluster):
+    cluster.put(maker_manifest(ramp=RAMP))
+    cluster.settle()
+    return cluster
+
+
+def capital_of(cluster):
+    (pod,) = cluster.workers_of("btcusdt")
+    return int(pod.reads[0].spec.risk.capital), cluster.status("btcusdt")["ramp"]["stage"]
+
+
+def an_hour_passes(cluster):
+    cluster.step(HOUR_MS)
+    cluster.settle()
+
+
+def test_a_ramp_takes_one_stage_after_the_other_each_once_the_worker_has_had_its_time_in_it(ramping):
+    seen = [capital_of(ramping)]
+    for _ in range(4):
+        an_hour_passes(ramping)
+        seen.append(capital_of(ramping))
+    assert seen == [(200, 0), (500, 1), (1000, 2), (2000, 3), (2000, 3)]
+
+
+def _disabled(cluster, disabled):
+    annotations = {Annotation.RECONCILE.value: "disabled"} if disabled else {}
+    cluster.makers["btcusdt"].ours["metadata"]["annotations"] = annotations
+    cluster.makers["btcusdt"].version += 1
+
+
+def _paused(cluster, paused):
+    cluster.change("MarketMaker", "btcusdt", paused=paused)
+
+
+def _blind(cluster, blind):
+    cluster.fleet_problem = "Redis cannot be reached" if blind else ""
+
+
+@pytest.mark.parametrize("hinder", [_disabled, _paused, _blind], ids=["disabled", "paused", "nothing is known"])
+def test_a_stage_that_is_not_traded_does_not_pass_however_long_it_lasts(ramping, hinder):
+    hinder(ramping, True)
+    ramping.settle()
+    for _ in range(4):
+        an_hour_passes(ramping)
+    assert ramping.status("btcusdt")["ramp"]["stage"] == 0
+    hinder(ramping, False)
+    ramping.settle()
+    assert capital_of(ramping) == (200, 0)
+    an_hour_passes(ramping)
+    assert capital_of(ramping) == (500, 1)
+
+
+def test_a_worker_that_never_reads_a_stage_keeps_the_ramp_where_it_is(ramping):
+    (pod,) = ramping.workers_of("btcusdt")
+    pod.advance = lambda _: False
+    for _ in range(4):
+        ramping.step(HOUR_MS)
+        ramping.round()
+    assert capital_of(ramping) == (200, 1)
+
+
 def test_a_standby_comes_without_a_roll_and_goes_again(quoting):
     (first,) = quoting.workers_of("btcusdt")
     quoting.change("MarketMaker", "btcusdt", standby=True)
