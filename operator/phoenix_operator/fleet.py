@@ -28,8 +28,8 @@ from phoenix_operator.plan.restarts import (
     Judged,
     MakerHistory,
     Outage,
-    Plan,
     Settings,
+    Verdict,
     maker_of,
     plan_restarts,
 )
@@ -134,15 +134,6 @@ class Fleet:
         return self._outages
 
     # -- told by who carries plans out ---------------------------------------------------------------
-
-    def recall(self) -> None:
-        """What the makers' status remembers of their restarts, before the first look."""
-        by_venue: defaultdict[Venue, list[MakerResource]] = defaultdict(list)
-        for _, maker in self._census.makers:
-            venue = self._venue_of(account_of(maker))
-            if venue is not None:
-                by_venue[venue].append(maker)
-        self._histories = {venue: history_of(makers) for venue, makers in by_venue.items()}
 
     def awaits_report(self) -> None:
         """Workers have just been told to read their files again."""
@@ -269,40 +260,53 @@ class Fleet:
 
     def _judge(self) -> None:
         """The verdicts, by venue and environment, on makers for which they would be heeded."""
-        records: defaultdict[Venue, list[StateRecord]] = defaultdict(list)
-        patience: defaultdict[Venue, dict[str, int]] = defaultdict(dict)
-        for name, maker in self._census.makers:
+        members: defaultdict[Venue, list[MakerResource]] = defaultdict(list)
+        for _, maker in self._census.makers:
             venue = self._venue_of(account_of(maker))
-            if venue is None or maker.spec is None or not self._is_served(maker):
-                continue
-            told = f"{name[0]}/{name[1]}"
-            patience[venue][told] = maker.spec.restart_after.ms
-            records[venue] += self._records.get(told, ())
+            if venue is not None and maker.spec is not None:
+                members[venue].append(maker)
         now_ms = time.time_ns() // 1_000_000
         self._judged, outages = {}, {}
-        for venue, restart_after_ms in patience.items():
-            settings = Settings(restart_after_ms, self._outage_threshold)
-            plan = plan_restarts(records[venue], self._histories.get(venue, History()), now_ms, settings)
-            self._histories[venue] = _without_strangers(plan, restart_after_ms)
+        for venue, makers in members.items():
+            served = {_told(maker): maker for maker in makers if self._is_served(maker)}
+            records = [record for name in served for record in self._records.get(name, ())]
+            patience = {name: maker.spec.restart_after.ms for name, maker in served.items() if maker.spec is not None}
+            settings = Settings(patience, self._outage_threshold)
+            plan = plan_restarts(records, self._remembered(venue, makers), now_ms, settings)
+            self._histories[venue] = plan.history
             self._judged |= {each.maker: each for each in plan.judged}
-            self._to_restart |= {each.maker: each for each in plan.restarts}
-            if plan.outage is not None:
+            if plan.outage is None:
+                self._to_restart |= {each.maker: each for each in plan.restarts}
+            else:
                 outages[venue] = plan.outage
         self._to_restart = {
-            maker: judged for maker, judged in self._to_restart.items() if self._is_stale(maker, judged.holder)
+            maker: judged for maker, judged in self._to_restart.items() if self._is_due_still(maker, judged.holder)
         }
         for venue in outages.keys() ^ self._outages.keys():
             _log.warning("venue", venue="/".join(venue), outage=outages[venue].text if venue in outages else "over")
         self._outages = outages
 
+    def _remembered(self, venue: Venue, makers: Sequence[MakerResource]) -> History:
+        """What the status of each remembers, where we do not know better. Makers that have gone are forgotten; one that
+        nobody serves just now is none of them: its back-off is not over.
+        """
+        known = self._histories.get(venue, History())
+        strangers = [maker for maker in makers if _told(maker) not in known.makers]
+        there = {_told(maker) for _, maker in self._census.makers}
+        kept = {name: history for name, history in known.makers.items() if name in there}
+        return History({**kept, **history_of(strangers).makers}, known.stale_since_ms)
+
     def _is_served(self, maker: MakerResource) -> bool:
         """A restart that nobody carries out would be counted, and hold the account's others up."""
         return not maker.meta.deleting and not maker.is_disabled and not older_twin(maker, self._census.twins_of(maker))
 
-    def _is_stale(self, maker: str, holder: str) -> bool:
-        """Whether the worker that is to be replaced is still there, and still needs it."""
-        return maker in self._judged and any(
-            record.holder == holder and not record.ready for record in self._records.get(maker, ())
+    def _is_due_still(self, maker: str, holder: str) -> bool:
+        """Whether the worker that is to be replaced is still there, and still needs it; not during an outage."""
+        judged = self._judged.get(maker)
+        return (
+            judged is not None
+            and judged.verdict is not Verdict.VENUE_OUTAGE
+            and any(record.holder == holder and not record.ready for record in self._records.get(maker, ()))
         )
 
     def _venue_of(self, account: Name) -> Venue | None:
@@ -319,6 +323,11 @@ class Fleet:
             self.outage_of(account_of(known)) != "" if known is not None else None,
             self.seen(account_of(known)).problem if known is not None else None,
         )
+
+
+def _told(maker: MakerResource) -> str:
+    """As its workers call it."""
+    return f"{maker.meta.namespace}/{maker.meta.name}"
 
 
 def _shared(identity: str, glance: Glance) -> AccountShared:
@@ -361,9 +370,3 @@ def _gist_of_account(seen: Seen) -> object:
             for each in sorted(seen.records, key=lambda one: one.holder)
         ]
     return seen.uid, shared, seen.run, seen.problem, left
-
-
-def _without_strangers(plan: Plan, known: Mapping[str, int]) -> History:
-    """Makers that are gone are forgotten."""
-    makers = {maker: history for maker, history in plan.history.makers.items() if maker in known}
-    return History(makers, plan.history.stale_since_ms)

@@ -110,7 +110,6 @@ class Operator:
         await self._observation.synced.wait()  # who does not see the cluster does not act on it
         await self._leadership.campaign()
         self._leading = True
-        self._fleet.recall()
         for key in self._census.keys():  # noqa: SIM118 - a method, of no mapping
             self._mark(key)
         keeping, fleet, posting, working = _begin(

@@ -225,6 +225,55 @@ async def test_a_maker_that_is_left_alone_on_purpose_is_not_judged(fleet, tell, 
     assert fleet.judged(("trading", "btc")) is None
 
 
+LONG_AGO = {"restarts": {"count": 5, "total": 9, "lastTime": "2026-01-01T00:00:00Z", "awaitingReady": False}}
+SPEC = {"accountRef": "main", "symbol": "BTCUSDT", "restartAfter": "10s"}
+
+
+@pytest.mark.parametrize(
+    "left_alone",
+    [
+        {"meta": {"annotations": {"phoenix.trading/reconcile": "disabled"}}},
+        {"spec": SPEC | {"netMax": "none"}},
+        {"spec": SPEC | {"accountRef": "another"}},
+    ],
+    ids=["disabled", "does not validate", "its account is not there"],
+)
+async def test_a_maker_that_is_left_alone_for_a_while_keeps_its_back_off(fleet, tell, put_maker, left_alone):
+    name = ("trading", "btc")
+    put_maker("btc", spec=SPEC, status=LONG_AGO)
+    await tell(record(**STALE))
+    await until(lambda: fleet.judged(name))
+    assert (fleet.history_of(name).restarts, fleet.history_of(name).total) == (5, 9)
+    put_maker("btc", **({"spec": SPEC, "status": LONG_AGO} | left_alone))
+    await looks(fleet)
+    put_maker("btc", spec=SPEC, status=LONG_AGO)
+    await looks(fleet)
+    assert (fleet.history_of(name).restarts, fleet.history_of(name).total) == (5, 9)
+
+
+async def test_a_maker_that_is_seen_later_brings_its_history_with_it(fleet, tell, put_maker):
+    await tell(record())
+    await until(lambda: fleet.records_of(("trading", "btc")))
+    put_maker("late", spec=SPEC | {"symbol": "XRPUSDT"}, status=LONG_AGO)
+    await until(lambda: fleet.history_of(("trading", "late")))
+    assert fleet.history_of(("trading", "late")).total == 9
+
+
+async def test_a_restart_that_was_not_carried_out_before_an_outage_is_not_carried_out_in_it(fleet, tell, monkeypatch):
+    now = [1_000_000_000]
+    monkeypatch.setattr(module.time, "time_ns", lambda: now[0] * 1_000_000)
+    for maker, symbol in (("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
+        await tell(record(maker, symbol))
+    await tell(record(**STALE))
+    await until(lambda: fleet.judged(("trading", "btc")))
+    now[0] += 11_000
+    await until(lambda: fleet.judged(("trading", "btc")).verdict is Verdict.RESTART)
+    for maker, symbol in (("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
+        await tell(record(maker, symbol, **STALE))
+    await until(lambda: fleet.outages)
+    assert fleet.judged(("trading", "btc")).verdict is Verdict.VENUE_OUTAGE
+
+
 async def test_an_account_that_was_made_anew_inherits_nothing_and_is_looked_at(fleet, tell, put_account, marked):
     await tell(record())
     await until(lambda: fleet.seen(("trading", "main")).records)
