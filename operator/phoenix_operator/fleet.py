@@ -305,7 +305,7 @@ class Fleet:
         judged = self._judged.get(maker)
         return (
             judged is not None
-            and judged.verdict is not Verdict.VENUE_OUTAGE
+            and judged.verdict not in {Verdict.VENUE_OUTAGE, Verdict.VENUE_MAINTENANCE}
             and any(record.holder == holder and not record.ready for record in self._records.get(maker, ()))
         )
 
