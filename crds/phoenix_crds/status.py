@@ -89,6 +89,8 @@ class RampProgress(Observed):
     """Steps back so far. Unit: incidents."""
     pnl_at_start: QuoteAmount | None = None
     """PnL when the stage began: a stage's loss is counted from there."""
+    earned_in: Word = ""
+    """Mode and environment in which the stages were passed: in another one the ramp begins anew."""
 
 
 class SymbolHalt(Observed):

@@ -4,7 +4,11 @@ A stage's time is time in which the leader ran with that stage's parameters and 
 worker, a pause, an outage, nobody who leads or reconciles stand still (`since` is absent, `lasted` keeps what was). So
 no stage is ever skipped. An incident (a halt, an emergency, a restart) has the time begin anew when it is over. A loss
 beyond the stage's limit steps back one. A person may hold the present stage; steps back still happen then.
+
+What was earned in a rehearsal, or in another environment, says nothing about this one: there it begins anew.
 """
+
+from decimal import Decimal
 
 import msgspec
 from phoenix_coordination.state import StateRecord
@@ -22,8 +26,15 @@ class Stage(msgspec.Struct, frozen=True):
     again_ms: int | None = None
 
 
-def present_stage(spec: MarketMakerSpec, before: RampProgress | None) -> RampStage | None:
-    """What the status says that the worker shall run with; None without a ramp."""
+def standing(before: RampProgress | None, place: str) -> RampProgress:
+    """Where a ramp stands in `place` (mode and environment; "" while that is not known)."""
+    if before is None or (place and before.earned_in != place):
+        return RampProgress(earned_in=place)
+    return before
+
+
+def present_stage(spec: MarketMakerSpec, before: RampProgress) -> RampStage | None:
+    """What the worker shall run with; None without a ramp."""
     if spec.ramp is None:
         return None
     return spec.ramp.stages[_number(spec.ramp.stages, before)]
@@ -31,7 +42,7 @@ def present_stage(spec: MarketMakerSpec, before: RampProgress | None) -> RampSta
 
 def plan_ramp(
     spec: MarketMakerSpec,
-    before: RampProgress | None,
+    before: RampProgress,
     record: StateRecord | None,
     now_ms: int,
     *,
@@ -48,15 +59,15 @@ def plan_ramp(
     at = _number(stages, before)
     stage = stages[at]
     pnl = pnl_of(record) if record is not None else None
-    before = (before or RampProgress()).model_copy(update={"stage": at})
-    if before.pnl_at_start is None and pnl is not None:
+    before = before.model_copy(update={"stage": at})
+    if before.pnl_at_start is None and pnl is not None and counts:
         before = before.model_copy(update={"pnl_at_start": pnl})
     most = stage.loss_max.of(stage.capital)
     lost = before.pnl_at_start - pnl if before.pnl_at_start is not None and pnl is not None else None
     if lost is not None and most is not None and lost > most:
         back = max(0, at - 1)
         text = f"stage {at} (capital {stage.capital}) has lost {lost.normalize():f}, more than {most.normalize():f}"
-        progress = RampProgress(stage=back, incidents=before.incidents + 1, pnl_at_start=pnl)
+        progress = _begun(back, before, incidents=before.incidents + 1, pnl=pnl)
         return Stage(stages[back], progress, f"{text}: stage {back} (capital {stages[back].capital})")
     if incident:
         return Stage(stage, before.model_copy(update={"since": None, "lasted": None}))
@@ -73,12 +84,17 @@ def plan_ramp(
         return Stage(stage, before, again_ms=max(1000, left_ms))
     after = stages[at + 1]
     text = f"stage {at} has lasted {stage.min_time} without an incident: stage {at + 1} (capital {after.capital})"
-    return Stage(after, RampProgress(stage=at + 1, incidents=before.incidents, pnl_at_start=pnl), text)
+    return Stage(after, _begun(at + 1, before, incidents=before.incidents, pnl=pnl), text)
 
 
-def _number(stages: tuple[RampStage, ...], before: RampProgress | None) -> int:
+def _begun(stage: int, before: RampProgress, *, incidents: int, pnl: Decimal | None) -> RampProgress:
+    """Its time begins once the worker has it."""
+    return RampProgress(stage=stage, incidents=incidents, pnl_at_start=pnl, earned_in=before.earned_in)
+
+
+def _number(stages: tuple[RampStage, ...], before: RampProgress) -> int:
     """A ramp may have been shortened since."""
-    return 0 if before is None else min(before.stage, len(stages) - 1)
+    return min(before.stage, len(stages) - 1)
 
 
 def _lasted_ms(progress: RampProgress, now_ms: int) -> int:

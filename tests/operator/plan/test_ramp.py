@@ -1,7 +1,7 @@
 import pytest
 from phoenix_coordination.state import Pnl
 from phoenix_crds import Instant, RampProgress
-from phoenix_operator.plan.ramp import plan_ramp
+from phoenix_operator.plan.ramp import plan_ramp, standing
 from state_records import leading_record
 
 HOUR = 3_600_000
@@ -73,8 +73,31 @@ def test_a_maker_without_a_ramp_has_no_stage(maker):
 
 def test_a_ramp_begins_at_its_first_stage(maker):
     spec = maker(ramp={"stages": STAGES}).spec
-    found = plan_ramp(spec, None, None, NOW_MS, counts=False, incident=False)
-    assert (found.stage.capital, found.progress) == (200, RampProgress(stage=0))
+    found = plan_ramp(spec, standing(None, "Live Simulator"), None, NOW_MS, counts=False, incident=False)
+    assert (found.stage.capital, found.progress) == (200, RampProgress(stage=0, earned_in="Live Simulator"))
+
+
+EARNED = RampProgress(stage=2, since=Instant(NOW_MS), incidents=1, pnl_at_start=100, earned_in="DryRun Production")
+
+
+@pytest.mark.parametrize(
+    ("place", "stage"),
+    [("DryRun Production", 2), ("Live Production", 0), ("DryRun Testnet", 0), ("", 2)],
+    ids=["the same", "another mode", "another environment", "not known just now"],
+)
+def test_what_was_earned_elsewhere_does_not_count(place, stage):
+    found = standing(EARNED, place)
+    assert found.stage == stage
+    assert stage or found == RampProgress(earned_in=place)
+
+
+def test_a_loss_is_counted_from_when_the_worker_first_quotes_in_the_first_stage(maker):
+    spec = maker(ramp={"stages": STAGES}).spec
+    record = leading_record(pnl=Pnl(realised="-300"))
+    before = plan_ramp(spec, RampProgress(), record, NOW_MS, counts=False, incident=False).progress
+    assert before.pnl_at_start is None
+    begun = plan_ramp(spec, before, record, NOW_MS, counts=True, incident=False).progress
+    assert (begun.stage, begun.pnl_at_start) == (0, -300)
 
 
 def test_time_in_which_the_stage_does_not_count_stands_still_and_is_written_twice_in_all(after):

@@ -303,6 +303,17 @@ def test_a_stage_that_is_not_traded_does_not_pass_however_long_it_lasts(ramping,
     assert capital_of(ramping) == (500, 1)
 
 
+def test_what_a_rehearsal_has_earned_gives_live_trading_no_capital(cluster):
+    cluster.put(maker_manifest(ramp=RAMP, mode="DryRun"))
+    cluster.settle()
+    for _ in range(3):
+        an_hour_passes(cluster)
+    assert capital_of(cluster) == (2000, 3)
+    cluster.change("MarketMaker", "btcusdt", mode="Live")
+    cluster.settle()
+    assert capital_of(cluster) == (200, 0)
+
+
 def test_a_worker_that_never_reads_a_stage_keeps_the_ramp_where_it_is(ramping):
     (pod,) = ramping.workers_of("btcusdt")
     pod.advance = lambda _: False
