@@ -14,7 +14,8 @@ from phoenix_crds.values import BaseQuantity, DnsSubdomain, Duration, Emergency,
 
 MOST_REQUESTS = 32
 """Requests that may wait at once; a switch is one of two words, so more of them say nothing more."""
-MOST_ANSWERS = 10
+MOST_ANSWERS = MOST_REQUESTS
+"""Whoever asked in a burst finds its answer."""
 
 Sentence = Annotated[str, StringConstraints(max_length=32768)]
 Word = Annotated[str, StringConstraints(max_length=316)]

@@ -17,11 +17,11 @@ import structlog
 from phoenix_coordination.redis.account import AccountError, AccountTools, Glance, SwitchState, account_tools
 from phoenix_coordination.redis.client import RedisUrlError, read_url
 from phoenix_coordination.state import TTL_MS, StateRecord
-from phoenix_crds import Emergency
+from phoenix_crds import Emergency, Mode
 
 from phoenix_operator.census import Census, account_of
 from phoenix_operator.cluster.store import Name
-from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource
+from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource, Switch
 from phoenix_operator.plan.observed import older_twin
 from phoenix_operator.plan.restarts import (
     History,
@@ -91,6 +91,11 @@ class Fleet:
         self.problem = "Redis has not been read yet" if source else NOT_CONFIGURED
 
     # -- asked by plans ----------------------------------------------------------------------------
+
+    @property
+    def reads(self) -> bool:
+        """Whether there is a Redis to read: else `run` ends at once."""
+        return bool(self._source)
 
     @property
     def tools(self) -> AccountTools | None:
@@ -205,7 +210,7 @@ class Fleet:
         makers: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
         for name, identity in identities.items():
             if identity:
-                makers[identity] |= {market for maker in self._census.makers_of(name) if (market := _market(maker))}
+                makers[identity] |= {market for maker in self._census.makers_of(name) for market in _markets(maker)}
         found: dict[str, Glance | str] = {}
         failed: AccountError | None = None
         for identity, markets in makers.items():
@@ -263,7 +268,7 @@ class Fleet:
         members: defaultdict[Venue, list[MakerResource]] = defaultdict(list)
         for _, maker in self._census.makers:
             venue = self._venue_of(account_of(maker))
-            if venue is not None and maker.spec is not None:
+            if venue is not None:
                 members[venue].append(maker)
         now_ms = time.time_ns() // 1_000_000
         self._judged, outages = {}, {}
@@ -298,7 +303,9 @@ class Fleet:
 
     def _is_served(self, maker: MakerResource) -> bool:
         """A restart that nobody carries out would be counted, and hold the account's others up."""
-        return not maker.meta.deleting and not maker.is_disabled and not older_twin(maker, self._census.twins_of(maker))
+        if maker.spec is None or maker.meta.deleting or maker.is_disabled:
+            return False
+        return not older_twin(maker, self._census.twins_of(maker))
 
     def _is_due_still(self, maker: str, holder: str) -> bool:
         """Whether the worker that is to be replaced is still there, and still needs it; not during an outage."""
@@ -339,8 +346,11 @@ def _shared(identity: str, glance: Glance) -> AccountShared:
     return AccountShared(identity, switch_of(glance.switch), tuple(sorted(halts)))
 
 
-def _market(maker: MakerResource) -> tuple[str, bool] | None:
-    return None if maker.spec is None else (maker.spec.symbol, maker.spec.mode.value == "DryRun")
+def _markets(maker: MakerResource) -> set[tuple[str, bool]]:
+    """What it may be halted in: symbol, rehearsal."""
+    if maker.spec is None:
+        return {(maker.symbol, False), (maker.symbol, True)} if maker.symbol else set()
+    return {(maker.symbol, maker.spec.mode is Mode.DRY_RUN)}
 
 
 def _gist_of_record(record: StateRecord) -> object:
@@ -360,13 +370,17 @@ def _gist_of_record(record: StateRecord) -> object:
     )
 
 
+def _is_stopped(switch: Switch) -> bool:
+    return switch.level is not Emergency.NONE or switch.declared is not Emergency.NONE
+
+
 def _gist_of_account(seen: Seen) -> object:
-    """While the account is stopped, also what it has left: that ends in the status, too."""
+    """While the account is stopped, also who has heard of it and what it has left: that ends in the status, too."""
     shared = seen.shared
     left: Sequence[object] = ()
-    if shared is not None and shared.switch is not None and shared.switch.level is not Emergency.NONE:
+    if shared is not None and shared.switch is not None and _is_stopped(shared.switch):
         left = [
-            (each.holder, len(each.quotes.bids) + len(each.quotes.asks), each.position.qty, each.emergency.epoch)
+            (each.holder, len(each.quotes.bids) + len(each.quotes.asks), each.position.qty, each.emergency)
             for each in sorted(seen.records, key=lambda one: one.holder)
         ]
     return seen.uid, shared, seen.run, seen.problem, left

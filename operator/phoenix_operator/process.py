@@ -119,8 +119,10 @@ class Operator:
             rounds=self._work(),
         )
         try:
-            # The fleet's reading ends by itself only where there is no Redis to read.
-            done, _ = await asyncio.wait({keeping, posting, working}, return_when=asyncio.FIRST_COMPLETED)
+            lasting = {keeping, posting, working}
+            if self._fleet.reads:
+                lasting.add(fleet)
+            done, _ = await asyncio.wait(lasting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         except asyncio.CancelledError:

@@ -55,7 +55,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 def progress(facts: MakerFacts, wanted: Resolved | None) -> Progress:
-    """How far it has come. `wanted`: what the Job would read, None where there is no account to read it from."""
+    """How far it has come. `wanted`: what the Job would read, None where there is nothing to read it from."""
     meta = facts.maker.meta
     if Finalizer.WITHDRAW not in meta.finalizers:
         return Progress(Stage.GONE, "deleted")
@@ -99,12 +99,12 @@ def plan_deletion(facts: MakerFacts, wanted: Resolved | None, settings: Settings
         case Stage.WITHDRAWN:
             return _let_go(_event(EventReason.WITHDRAWN, found.text, EventAction.WITHDRAW))
         case Stage.NAMESPACE_ENDS:
-            text = found.text + _unkept_wish(facts)
+            text = found.text + _unkept_wish(facts, wanted)
             return _let_go(_event(EventReason.NOT_WITHDRAWN, text, EventAction.WITHDRAW, EventType.WARNING))
         case Stage.FAILED | Stage.TIME_OVER | Stage.NO_JOB_POSSIBLE:
             text = (
                 f"{found.text}; orders may rest until the exchange's countdown of a minute, a position may be open:"
-                f" look at `phoenix orders` and `phoenix positions`{_unkept_wish(facts)}"
+                f" look at `phoenix orders` and `phoenix positions`{_unkept_wish(facts, wanted)}"
             )
             return _let_go(_event(EventReason.NOT_WITHDRAWN, text, EventAction.WITHDRAW, EventType.WARNING))
         case _:
@@ -162,18 +162,19 @@ def _last_words(facts: MakerFacts) -> str:
 
 
 def _why_no_job(facts: MakerFacts) -> str:
-    if facts.maker.spec is None:
-        return f"no withdraw Job: the maker does not validate ({facts.maker.problem})"
-    name = facts.maker.spec.account_ref
+    name = facts.maker.account_ref
     if facts.account is None:
         return f"no withdraw Job: TradingAccount {name}, which has the key, is not there"
     if facts.account.spec is None:
         return f"no withdraw Job: TradingAccount {name} does not validate ({facts.account.problem})"
+    if facts.maker.spec is None:
+        return f"no withdraw Job: the maker does not validate ({facts.maker.problem}), and what it traded with is gone"
     return f"no withdraw Job: a Job {children.job_name(facts.maker.meta.name)} of somebody else is there"
 
 
-def _unkept_wish(facts: MakerFacts) -> str:
-    flatten = facts.maker.spec is not None and facts.maker.spec.on_delete is OnDelete.FLATTEN
+def _unkept_wish(facts: MakerFacts, wanted: Resolved | None) -> str:
+    spec = wanted.maker.spec if wanted is not None else facts.maker.spec
+    flatten = spec is not None and spec.on_delete is OnDelete.FLATTEN
     return "; onDelete: Flatten was not honoured" if flatten else ""
 
 

@@ -28,7 +28,7 @@ def situate(facts: MakerFacts, settings: Settings, stage: Stage) -> Found:
     """The one situation that a maker is in, from what must be heeded first."""
     maker = facts.maker
     if maker.meta.deleting:
-        wanted = _wanted(facts, maker.spec, stage)
+        wanted = _wanted(facts, maker.spec or _last_valid_spec(facts), stage)
         stands = deletion.progress(facts, wanted)
         gone = stands.stage is deletion.Stage.GONE
         return Found(Situation.NOTHING_LEFT if gone else Situation.DELETING, stands.text, wanted)
@@ -106,10 +106,10 @@ def _wanted(facts: MakerFacts, spec: MarketMakerSpec | None, stage: Stage) -> Re
 
 
 def _last_valid_spec(facts: MakerFacts) -> MarketMakerSpec | None:
-    """What the running pods were told last, from their own ConfigMap."""
-    if facts.deployment is None:
-        return None
-    name = children.config_map_name(facts.maker.meta.name, rollout.template_of(facts.deployment))
-    live = next((each for each in facts.config_maps if each.meta.name == name), None)
+    """What its pods were told last, from their own ConfigMap, or from the newest."""
+    there = {each.meta.name: each for each in facts.config_maps}
+    template = "" if facts.deployment is None else rollout.template_of(facts.deployment)
+    own = there.get(children.config_map_name(facts.maker.meta.name, template))
+    live = own or max(there.values(), key=lambda each: (each.meta.created_ms, each.meta.name), default=None)
     pair = None if live is None else resolved.read(live.manifest.get("data") or {})
     return None if pair is None else pair[0].spec

@@ -42,6 +42,18 @@ def test_at_rest_nothing_is_written_however_long_it_lasts(quoting):
     assert quoting.writes == []
 
 
+def test_a_condition_that_somebody_else_keeps_in_the_status_costs_nothing(quoting):
+    audited = {"type": "Audited", "status": "True", "reason": "Fine"}
+    quoting.makers["btcusdt"].status["conditions"].append(audited)
+    quoting.accounts["default"].status["conditions"].append(audited)
+    quoting.writes.clear()
+    for each in (quoting.makers["btcusdt"], quoting.accounts["default"]):
+        each.version += 1
+    for _ in range(3):
+        quoting.round()
+    assert quoting.writes == []
+
+
 def test_a_hot_change_reaches_the_same_pod_by_its_config_map_and_one_nudge(quoting):
     (before,) = quoting.workers_of("btcusdt")
     quoting.writes.clear()
@@ -113,6 +125,63 @@ def test_spec_emergency_reaches_every_pod_at_once_even_of_a_maker_that_is_no_lon
     assert quoting.condition("btcusdt", "Stalled") == ("True", "NotAdmitted")
     assert maker.spec.paused
     assert account.spec.emergency == "Halt"
+
+
+def test_spec_emergency_reaches_the_worker_of_a_maker_that_nobody_reconciles_and_ends_there_too(quoting):
+    _disabled(quoting, True)
+    quoting.settle()
+    for level, reason in (("Flatten", "Emergency"), ("None", "Quoting")):
+        quoting.change("TradingAccount", "default", emergency=level)
+        quoting.settle()
+        (pod,) = quoting.workers_of("btcusdt")
+        assert pod.reads[1].spec.emergency == "None"
+        assert pod.record(quoting).emergency.level == level
+        assert quoting.condition("btcusdt", "Quoting")[1] == reason
+
+
+BETWEEN_DOUBLES = "0.10000000000000000001"
+"""More than a netMax of 0.1, which the API server does not see: CEL compares doubles."""
+
+
+@pytest.fixture
+def invalid(cluster):
+    """A maker that trades, and whose resource does not validate any more."""
+    cluster.put(maker_manifest(onDelete="Flatten"))
+    cluster.settle()
+    cluster.change("MarketMaker", "btcusdt", baseSize=BETWEEN_DOUBLES)
+    cluster.settle()
+    assert cluster.condition("btcusdt", "Ready") == ("False", "ConfigurationInvalid")
+    return cluster
+
+
+def test_spec_emergency_reaches_the_worker_of_a_maker_that_does_not_validate_any_more(invalid):
+    invalid.change("TradingAccount", "default", emergency="Halt")
+    invalid.settle()
+    (pod,) = invalid.workers_of("btcusdt")
+    assert pod.reads[1].spec.emergency == "Halt"
+
+
+def test_a_maker_that_does_not_validate_any_more_is_withdrawn_as_it_said_last(invalid):
+    invalid.delete("TradingAccount", "default")
+    invalid.settle()
+    assert list(invalid.accounts) == ["default"]
+    invalid.delete("MarketMaker", "btcusdt")
+    arguments = []
+    for _ in range(20):
+        invalid.round()
+        job = invalid.objects.get(("Job", "btcusdt-withdraw"))
+        arguments += [] if job is None else [job.live["spec"]["template"]["spec"]["containers"][0]["args"]]
+        invalid.step()
+    assert (invalid.makers, invalid.accounts) == ({}, {})
+    assert {"--withdraw", "--flatten"} <= set(arguments[0])
+    assert ("btcusdt", "Withdrawn", "withdrawn: nothing rests") in invalid.events
+
+
+def test_a_younger_maker_stays_away_from_the_symbol_of_one_that_does_not_validate_any_more(invalid):
+    invalid.step(10_000)
+    invalid.put(maker_manifest("second"))
+    invalid.settle()
+    assert invalid.condition("second", "Ready") == ("False", "SymbolConflict")
 
 
 def test_a_limit_that_is_lowered_below_net_max_is_kept_to_by_the_worker_that_runs(quoting):
