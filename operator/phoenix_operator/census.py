@@ -165,7 +165,8 @@ def account_of(maker: MakerResource) -> Name:
 def _gist(account: AccountResource) -> tuple[object, ...]:
     """What of it plans depend on and we do not write ourselves."""
     meta = account.meta
-    return meta.uid, meta.generation, meta.deleting, meta.finalizers, account.spec, account.status.requests
+    asked = account.status.requests, account.unread
+    return meta.uid, meta.generation, meta.deleting, meta.finalizers, account.spec, asked
 
 
 def _market_of(maker: MakerResource) -> Market:

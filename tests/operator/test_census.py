@@ -66,6 +66,8 @@ def test_a_status_concerns_nobody(put_maker, put_account, populated):
 def test_what_people_ask_of_an_account_concerns_it(put_account):
     asked = {"requests": [{"id": "1", "action": "Stop", "level": "Halt"}]}
     assert account("main") in put_account("main", status=asked)
+    unreadable = {"requests": [{"id": "2", "action": "Resume", "epoch": 1, "at": "yesterday"}]}
+    assert account("main") in put_account("main", status=unreadable)
 
 
 def test_two_accounts_that_turn_out_to_be_one_concern_the_makers_of_both(put_account):
