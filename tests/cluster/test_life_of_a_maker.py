@@ -6,7 +6,7 @@ Most of it also while the operator is killed at random moments: it has no part i
 import time
 
 import pytest
-from installation import SYSTEM, ExchangeInCluster, Makers, Observer, Operators, manifests, words_of
+from installation import ExchangeInCluster, Makers, Observer, Operators, manifests, words_of
 from kubectl import Kubectl, condition_of, says
 
 AIM_HOT_S = 2.0
@@ -220,7 +220,12 @@ def test_a_deleted_maker_leaves_no_order(
 
 def test_the_policies_are_understood_by_the_server(kubectl: Kubectl):
     """The server types every expression against the definitions, and says what it does not understand."""
-    for name in ("phoenix-live-needs-trade", "phoenix-secret-needs-get", "phoenix-limits-need-limit"):
+    for name in (
+        "phoenix-live-needs-trade",
+        "phoenix-secret-needs-get",
+        "phoenix-limits-need-limit",
+        "phoenix-account-needs-trade",
+    ):
         policy = kubectl.until(
             lambda name=name: (
                 found
@@ -235,8 +240,5 @@ def test_the_policies_are_understood_by_the_server(kubectl: Kubectl):
 
 
 def test_two_operators_are_there_and_one_acts(kubectl: Kubectl, operators: Operators):
-    def holder() -> str:
-        return str(kubectl.within(SYSTEM).read("lease", "phoenix-operator")["spec"].get("holderIdentity", ""))
-
     kubectl.until(lambda: len(operators.pods()) == 2, "two operators")
-    kubectl.until(lambda: any(pod in holder() for pod in operators.pods()), "one of them holds the Lease")
+    kubectl.until(operators.leader, "one of them holds the Lease")

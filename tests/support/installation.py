@@ -24,6 +24,9 @@ DEFINITIONS = ("crd/marketmakers.phoenix.trading", "crd/tradingaccounts.phoenix.
 EXCHANGE_URL = f"http://exchange.{TRADING}.svc:9000"
 OPERATOR = "app.kubernetes.io/name=phoenix-operator"
 OVERLAY = ROOT / "build" / "cluster" / "overlay"
+LOOK_S = 0.5
+BOTH = 0.2
+"""How often both operators are killed where one is."""
 
 
 def manifests(*paths: str) -> list[Object]:
@@ -264,19 +267,31 @@ class Operators:
         self._kubectl("apply", "-k", str(OVERLAY))
         self._kubectl("rollout", "status", "deployment/phoenix-operator", "--timeout=120s", timeout_s=130)
 
+    def leader(self) -> str:
+        """The pod that acts; "" while none of those that are there does."""
+        lease = self._kubectl.find("lease", "phoenix-operator") or {}
+        holder = str(lease.get("spec", {}).get("holderIdentity", ""))
+        return next((name for name in self.pods() if holder.startswith(f"{name}_")), "")
+
     @contextmanager
-    def dying(self, seed: int, pause_s: tuple[float, float] = (1.0, 12.0)) -> Iterator[None]:
-        """One of them is killed again and again, at random moments, until the end of the block."""
+    def dying(self, seed: int, acts_s: tuple[float, float] = (0.0, 20.0)) -> Iterator[None]:
+        """Whoever acts is killed at a random moment, and whoever follows too, until the end of the block. Now and then
+        both go at once.
+        """
         over, failures, drawn = threading.Event(), [], random.Random(seed)  # noqa: S311 - moments, no secrets
 
         def kill() -> None:
-            while not over.wait(drawn.uniform(*pause_s)):
-                try:
-                    if pods := self.pods():
-                        self.kill(drawn.choice(pods), told=drawn.random() < 0.5)
-                except Exception as error:  # noqa: BLE001 - told by the test, in whose thread it counts
-                    failures.append(error)
-                    return
+            try:
+                while not over.wait(LOOK_S):
+                    leader = self.leader()
+                    if not leader or over.wait(drawn.uniform(*acts_s)):
+                        continue
+                    victims = self.pods() if drawn.random() < BOTH else [leader]
+                    told = drawn.random() < 0.5
+                    for name in victims:
+                        self.kill(name, told=told)
+            except Exception as error:  # noqa: BLE001 - told by the test, in whose thread it counts
+                failures.append(error)
 
         thread = threading.Thread(target=kill)
         thread.start()
