@@ -55,7 +55,11 @@ class Operator:
         self._client = client
         self._leading = False
         self._leadership = Leadership(
-            LeaseObject(client, client.namespace, settings.leader_election.lease_name),
+            LeaseObject(
+                client,
+                settings.leader_election.lease_namespace or client.namespace,
+                settings.leader_election.lease_name,
+            ),
             f"{instance}_{uuid.uuid4()}",
             settings.leader_election,
             time.monotonic,
