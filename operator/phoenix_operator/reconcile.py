@@ -258,6 +258,16 @@ class Reconciler:
                     await self._writer.write_account_status(account, plan_.status)
         except ClusterFault as fault:
             _log.warning("status not written", resource=str(key), reason=str(fault))
+            self._tell_without_status(key, memory)
+
+    def _tell_without_status(self, key: Key, memory: Memory) -> None:
+        """The right to post Events is another one."""
+        name = (key.namespace, key.name)
+        resource = MARKET_MAKERS if key.kind is Kind.MAKER else TRADING_ACCOUNTS
+        known = self._census.maker(name) if key.kind is Kind.MAKER else self._census.account(name)
+        if known is not None and memory.fault:
+            refused = Event(EventType.WARNING, EventReason.API_REFUSED, memory.fault, EventAction.RECONCILE)
+            self._tell(resource, known.meta, (refused,), post=not memory.terminating)
 
     def _tell(self, resource: Resource, meta: Meta, events: tuple[Event, ...], *, post: bool) -> None:
         regarding = Regarding(resource, meta.namespace, meta.name, meta.uid)

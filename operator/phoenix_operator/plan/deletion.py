@@ -6,6 +6,8 @@
     over        the Job has succeeded; or it has failed, its time has passed, or there can be none: then the Event says
                 what may be left, with the Job's own last words
 
+Where an older maker has the symbol there is no Job: it would wait for that one's lease, and close its position.
+
 In a namespace that ends no Job can be made: SIGTERM withdraws, the exchange's countdown clears the rest. Children are
 never made again but for what the Job needs. A disabled reconcile (annotation) does not hold a deletion up: nobody would
 see why it never ends.
@@ -47,6 +49,7 @@ class Stage(StrEnum):
     NO_JOB_POSSIBLE = "no job possible"
     JOB_RUNS = "job runs"
     JOB_DUE = "job due"
+    NOT_OURS = "not ours"
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -70,6 +73,9 @@ def progress(facts: MakerFacts, wanted: Resolved | None) -> Progress:
     job = _own_job(facts)
     if job is not None:
         return _of_job(job, facts)
+    if facts.older_twin:
+        text = f"its pods have gone; maker {facts.older_twin} trades the symbol, so no Job withdraws beside it"
+        return Progress(Stage.NOT_OURS, text + _unkept_wish(facts, wanted))
     if facts.fault and since_ms >= LONGEST_MS:
         return Progress(Stage.TIME_OVER, f"no withdraw Job could be made: {facts.fault}")
     if wanted is None or f"Job {children.job_name(meta.name)}" in facts.foreign:
@@ -96,7 +102,7 @@ def plan_deletion(facts: MakerFacts, wanted: Resolved | None, settings: Settings
             if wanted is None:
                 raise ValueError("a Job needs parameters")
             return _start_job(facts, wanted, settings)
-        case Stage.WITHDRAWN:
+        case Stage.WITHDRAWN | Stage.NOT_OURS:
             return _let_go(_event(EventReason.WITHDRAWN, found.text, EventAction.WITHDRAW))
         case Stage.NAMESPACE_ENDS:
             text = found.text + _unkept_wish(facts, wanted)

@@ -97,7 +97,8 @@ def _as_rendered_then(live: Child, wanted: Resolved, settings: Settings) -> str:
 
 def _obstacle(facts: MakerFacts, live: Child, wanted: Resolved, settings: Settings) -> str:
     if facts.outage and not _may_heal(facts, live, wanted):
-        return f"waits for the venue: {facts.outage}"
+        # Which symbols it does not serve the account says: that changes all the time.
+        return "waits for the venue, which serves nobody now"
     if facts.siblings_rolling >= settings.max_concurrent_rolls:
         return f"waits its turn: {facts.siblings_rolling} of the account's makers are being replaced"
     return ""

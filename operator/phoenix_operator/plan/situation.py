@@ -50,7 +50,8 @@ def situate(facts: MakerFacts, settings: Settings, stage: Stage) -> Found:
         return Found(Situation.SYMBOL_CONFLICT, text)
     if facts.account is None:
         where = f"namespace {maker.meta.namespace}"
-        text = f"no TradingAccount {maker.spec.account_ref} in {where}: apply it, or mend accountRef"
+        remedy = "apply it (accountRef never changes: for another account make another maker)"
+        text = f"no TradingAccount {maker.spec.account_ref} in {where}: {remedy}"
         return Found(Situation.NO_ACCOUNT, text)
     if facts.account.spec is None:
         text = f"TradingAccount {maker.spec.account_ref} does not validate: {facts.account.problem}"

@@ -378,6 +378,34 @@ def test_a_steady_maker_costs_nothing(quoting, maker, platform):
     assert (again.writes, again.events) == (0, ())
 
 
+OTHER_UID = "0b000000-0000-4000-8000-000000000009"
+
+
+def test_what_names_a_pod_or_an_epoch_is_told_as_it_is(quoting, platform):
+    facts = quoting(record={"halt": Halt(4, "daily loss"), "reason": Reason.RISK_HALTED, "detail": "of epoch 4"})
+    facts = carried_out(facts, plan_maker(facts, platform), 60_000)
+    pod = PodFact("btcusdt-2", OTHER_UID, Component.WORKER, facts.pods[0].template, running=True, ready=True)
+    later = with_record(facts, holder=f"{OTHER_UID}/1", halt=Halt(5, "daily loss; and stop loss"), detail="of epoch 5")
+    later = msgspec.structs.replace(later, pods=(pod,))
+    told = {each.type: each.message for each in plan_maker(later, platform).status.conditions}
+    assert told["LeaseHeld"] == "pod btcusdt-2 leads"
+    assert told["RiskHalted"].endswith("--epoch 5`")
+    assert told["Quoting"] == "of epoch 5"
+
+
+def test_a_roll_that_waits_for_the_venue_is_told_once_whichever_symbols_are_stale(quoting, maker, platform):
+    ours = ["phoenix.trading/withdraw"]
+    facts = quoting(maker(_finalizers=ours))
+    facts = msgspec.structs.replace(facts, maker=maker(mode="DryRun", _finalizers=ours, _generation=2))
+    writes = 0
+    for stale in range(5):
+        facts = msgspec.structs.replace(facts, outage=f"{stale} of 5 symbols are stale")
+        plan = plan_maker(facts, platform)
+        writes += plan.status is not None
+        facts = carried_out(facts, plan, 10_000)
+    assert (plan.situation, writes) == (Situation.ROLL_WAITS, 1)
+
+
 @pytest.mark.parametrize(
     "spoilt",
     [
