@@ -157,8 +157,8 @@ class LeaderElection(Resource):
     lease_name: DnsSubdomain = "phoenix-operator"
     """Name of the Lease."""
     lease_namespace: DnsLabel | None = None
-    """Its namespace: that of the operator's pod, or the kubeconfig's. Operators that watch the same makers must share one
-    Lease, wherever they run."""
+    """Its namespace: that of the operator's pod, or the kubeconfig's. Operators that watch the same makers share one
+    Lease, wherever they run, or two act at once."""
     lease_duration: Annotated[Duration, Between("1s", "10m")] = Duration.parse("15s")
     """A leader that has not renewed for so long is followed by another."""
     renew_deadline: Annotated[Duration, Between("500ms", "10m")] = Duration.parse("10s")
