@@ -26,7 +26,8 @@ from phoenix_operator.cluster.faults import ClusterFault, Fault, fault_of, unrea
 from phoenix_operator.cluster.resources import Json, Resource
 
 TIMEOUT_S = 10.0
-_PAGE = 500
+_PAGE = 100
+"""Objects that are there as Python dictionaries at once: ten times their text."""
 _DEFAULT_KUBECONFIG = "~/.kube/config"
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _APPLY = "application/apply-patch+yaml"
@@ -39,10 +40,11 @@ _close: Callable[[ApiClient], Awaitable[None]] = ApiClient.close
 _JSON_PATCH = "application/json-patch+json"
 
 
-class Listed(list[Json]):
-    """What a list held, and as of which version of the cluster."""
+class Page(msgspec.Struct, frozen=True):
+    """A part of a list. `version`: of the whole list, the same in each part."""
 
-    version: str = ""
+    items: Sequence[Json]
+    version: str
 
 
 class ClusterClient:
@@ -108,21 +110,26 @@ class ClusterClient:
 
     async def list(
         self, resource: Resource, namespace: str | None, label_selector: str = "", field_selector: str = ""
-    ) -> Listed:
-        """Every object, page by page. Items of a list carry neither `kind` nor `apiVersion`."""
-        found = Listed()
+    ) -> list[Json]:
+        """Every object. Items of a list carry neither `kind` nor `apiVersion`."""
+        pages = self.pages(resource, namespace, label_selector, field_selector)
+        return [item async for page in pages for item in page.items]
+
+    async def pages(
+        self, resource: Resource, namespace: str | None, label_selector: str = "", field_selector: str = ""
+    ) -> AsyncIterator[Page]:
+        """Likewise, for those who keep none of it: never all of them are in memory."""
         query = {"limit": str(_PAGE)}
         if label_selector:
             query["labelSelector"] = label_selector
         if field_selector:
             query["fieldSelector"] = field_selector
         while True:
-            page = await self._request("list", "GET", resource, namespace, query=query)
-            found += page.get("items") or []
-            found.version = page["metadata"]["resourceVersion"]
-            following = page["metadata"].get("continue")
+            told = await self._request("list", "GET", resource, namespace, query=query)
+            yield Page(told.get("items") or (), told["metadata"]["resourceVersion"])
+            following = told["metadata"].get("continue")
             if not following:
-                return found
+                return
             query["continue"] = following
 
     async def serves(self, resource: Resource) -> bool:
