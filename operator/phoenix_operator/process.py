@@ -29,7 +29,7 @@ from phoenix_operator.cluster.store import Change, Store
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.leader import Leadership, LeadershipLostError
 from phoenix_operator.metrics import Gauges, Metrics
-from phoenix_operator.observation import Observation
+from phoenix_operator.observation import Namespaces, Observation
 from phoenix_operator.probes import Probes
 from phoenix_operator.queue import Key
 from phoenix_operator.reconcile import Reconciler
@@ -150,19 +150,22 @@ class Operator:
         await self._rounds.run()
 
     def _mark(self, key: Key) -> None:
-        if self._leading:
+        if self._leading and self._observation.knows(key.namespace):
             self._rounds.queue.mark(key)
 
     def _changed(self, change: Change) -> None:
         for key in self._census.observe(change):
             self._mark(key)
 
-    def _resynced(self) -> None:
-        """Everything is looked at once a period, not all of it in one second."""
+    def _resynced(self, news: Namespaces) -> None:
+        """Everything is looked at once a period, not all of it in one second; the first time at once."""
         if self._leading:
             period_s = self._settings.resync_period.seconds
             for key in self._census.keys():  # noqa: SIM118 - a method, of no mapping
-                self._rounds.queue.mark_after(key, random.uniform(0, period_s))  # noqa: S311 - jitter, no secret
+                if key.namespace in news or None in news:
+                    self._mark(key)
+                else:
+                    self._rounds.queue.mark_after(key, random.uniform(0, period_s))  # noqa: S311 - jitter, no secret
 
     def _recovered(self) -> None:
         self._observation.relist_soon()
