@@ -190,7 +190,7 @@ class Operator:
             "waiting": queue.depth,
             "working": queue.working,
             "cluster": self._observation.problem or self._leadership.problem,
-            "absent": self._observation.absent,
+            "absent": ", ".join(self._observation.absent),
             "canary": self._canary.problem,
             "redis": self._fleet.problem if self._leading else "",
             "outages": {"/".join(venue): outage.text for venue, outage in self._fleet.outages.items()},
