@@ -48,7 +48,10 @@ TWO = ("-n", "2")
 THREE = ("-n", "3")
 
 # A scenario mostly waits (for silence to be noticed, for a back-off to pass), so several run side by side on two cores.
-WAITING = ("-n", "3", "--dist", "loadscope")
+WAITING = ("-n", "4", "--dist", "loadscope")
+
+# Cells of a storm hold two cores by themselves.
+STORM = ("-n", "3", "--dist", "loadscope")
 
 SUITES = (
     Suite("core", "the engine: rules, tables, properties", ("tests/worker/core",), CORE_COVERAGE),
@@ -73,7 +76,7 @@ SUITES = (
     Suite("simulator", "the exchange: matching, wire, markets", ("tests/simulator",), TWO),
     Suite("conformance", "the exchange against the venue's documentation", ("tests/conformance",)),
     Suite("scenarios", "whole runs: every fault, over real sockets", ("tests/scenarios",), WAITING),
-    Suite("faults", "many workers in a storm, judged by their history; the judge itself", ("tests/faults",), WAITING),
+    Suite("faults", "many workers in a storm, judged by their history; the judge itself", ("tests/faults",), STORM),
 )
 
 
