@@ -12,7 +12,7 @@ from phoenix_operator.census import Census, account_of
 from phoenix_operator.cluster.resources import CONFIG_MAPS, DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, Json
 from phoenix_operator.cluster.store import Name, Store
 from phoenix_operator.fleet import Fleet
-from phoenix_operator.names import Component, Label
+from phoenix_operator.names import Component, Finalizer, Label
 from phoenix_operator.plan import children
 from phoenix_operator.plan.facts import AccountFacts, AccountResource, Child, MakerFacts, MakerResource
 from phoenix_operator.plan.observed import child, older_account, older_twin, pod_fact
@@ -72,6 +72,7 @@ def account_facts(account: AccountResource, memory: Memory, census: Census, flee
         account=account,
         now_ms=now_ms,
         makers=tuple(maker.meta.name for maker in makers),
+        needed_by=tuple(maker.meta.name for maker in makers if Finalizer.WITHDRAW in maker.meta.finalizers),
         live_makers=tuple(maker.meta.name for maker in makers if _is_live(maker, census)),
         records=seen.records,
         older_twin=conflict_of(account, census),

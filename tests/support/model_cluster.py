@@ -255,6 +255,7 @@ class ModelCluster:
             account=account,
             now_ms=self.now_ms,
             makers=makers,
+            needed_by=tuple(each for each in makers if WITHDRAW_FINALIZER in self.makers[each].finalizers),
             live_makers=tuple(each for each in makers if self.workers_of(each)),
             records=tuple(records),
             shared=shared,

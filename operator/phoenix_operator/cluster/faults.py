@@ -42,18 +42,13 @@ class Fault(StrEnum):
 
 
 class ClusterFault(Exception):  # noqa: N818 - it is what the server says, and no error of ours
-    """`str()` is a sentence for a person. `code`: HTTP status, None without an answer. `lasting`: no retry heals it."""
+    """`str()` is a sentence for a person. `code`: HTTP status, None without an answer."""
 
     def __init__(self, fault: Fault, sentence: str, code: int | None = None, retry_after_s: float = 0.0) -> None:
         super().__init__(sentence)
         self.fault = fault
         self.code = code
         self.retry_after_s = retry_after_s
-
-    @property
-    def lasting(self) -> bool:
-        """Whether a person, not time, mends it."""
-        return self.fault in {Fault.FORBIDDEN, Fault.INVALID, Fault.UNAUTHORIZED}
 
 
 class _Cause(msgspec.Struct, frozen=True):

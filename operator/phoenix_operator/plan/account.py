@@ -49,7 +49,7 @@ def plan_account(facts: AccountFacts) -> AccountPlan:
     guarded = Finalizer.IN_USE in meta.finalizers
     if meta.deleting and not guarded:
         return AccountPlan()
-    if meta.deleting and not facts.makers:
+    if meta.deleting and not facts.needed_by:
         return AccountPlan(remove_finalizer=FinalizerChange(Finalizer.IN_USE))
     status = _status(facts)
     seed = _seed(facts)
@@ -263,7 +263,7 @@ def _status(facts: AccountFacts) -> AccountStatus:
 def _ready(facts: AccountFacts, identity: str) -> Wish:
     account = facts.account
     if account.meta.deleting:
-        text = f"deleted, and kept while makers refer to it: {_named(sorted(facts.makers))}"
+        text = f"deleted, and kept while makers need its key to withdraw: {_named(sorted(facts.needed_by))}"
         return _not_ready(ConditionReason.IN_USE, text)
     if account.spec is None:
         return _not_ready(ConditionReason.CONFIGURATION_INVALID, account.problem)

@@ -43,6 +43,7 @@ def plan_changes(found: Found, facts: MakerFacts, settings: Settings, workers: S
             | Situation.DISABLED
             | Situation.NO_ACCOUNT
             | Situation.ACCOUNT_INVALID
+            | Situation.ACCOUNT_DELETED
         ):
             return Changes()
         case Situation.SYMBOL_CONFLICT:

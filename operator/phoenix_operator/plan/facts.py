@@ -216,6 +216,7 @@ class AccountFacts(msgspec.Struct, frozen=True):
     """All that one account's plan depends on.
 
     makers          names of the makers that refer to it, deleting ones too
+    needed_by       of those the ones that need its key to withdraw: they have been started
     live_makers     of those the ones in mode Live that have a worker
     records         fresh records of the account's workers
     older_twin      name of the older account (`namespace/name`) with the same identity, else ""
@@ -226,6 +227,7 @@ class AccountFacts(msgspec.Struct, frozen=True):
     account: AccountResource
     now_ms: int
     makers: tuple[str, ...] = ()
+    needed_by: tuple[str, ...] = ()
     live_makers: tuple[str, ...] = ()
     records: tuple[StateRecord, ...] = ()
     older_twin: str = ""

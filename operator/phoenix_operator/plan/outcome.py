@@ -27,6 +27,8 @@ class Situation(StrEnum):
     SYMBOL_CONFLICT = "SymbolConflict"
     NO_ACCOUNT = "NoAccount"
     ACCOUNT_INVALID = "AccountInvalid"
+    ACCOUNT_DELETED = "AccountDeleted"
+    """Nothing is started on an account that is on its way out; what was started goes on."""
     CHILD_NOT_OURS = "ChildNotOurs"
     NOT_ADMITTED = "NotAdmitted"
     OCCUPIED = "Occupied"

@@ -41,6 +41,7 @@ _NOT_READY = {
     # An account may come, or be mended, without anybody touching the maker: GitOps applies in any order.
     Situation.NO_ACCOUNT: _Word(ConditionReason.ACCOUNT_NOT_FOUND),
     Situation.ACCOUNT_INVALID: _Word(ConditionReason.ACCOUNT_INVALID),
+    Situation.ACCOUNT_DELETED: _Word(ConditionReason.ACCOUNT_DELETED),
     Situation.NAMESPACE_TERMINATING: _Word(ConditionReason.NAMESPACE_TERMINATING),
     Situation.DELETING: _Word(ConditionReason.WITHDRAWING, reconciling=True),
     Situation.NOTHING_LEFT: _Word(ConditionReason.WITHDRAWING, reconciling=True),

@@ -3,9 +3,9 @@
 from typing import assert_never
 
 import msgspec
-from phoenix_crds import MarketMakerSpec, conflicts
+from phoenix_crds import MarketMakerSpec, TradingAccountSpec, conflicts
 
-from phoenix_operator.names import Annotation
+from phoenix_operator.names import Annotation, Finalizer
 from phoenix_operator.plan import children, deletion, resolved, rollout
 from phoenix_operator.plan.facts import MakerFacts
 from phoenix_operator.plan.outcome import Situation
@@ -48,18 +48,13 @@ def situate(facts: MakerFacts, settings: Settings, stage: Stage) -> Found:
             " one maker a symbol and account; delete one of the two"
         )
         return Found(Situation.SYMBOL_CONFLICT, text)
-    if facts.account is None:
-        where = f"namespace {maker.meta.namespace}"
-        remedy = "apply it (accountRef never changes: for another account make another maker)"
-        text = f"no TradingAccount {maker.spec.account_ref} in {where}: {remedy}"
-        return Found(Situation.NO_ACCOUNT, text)
-    if facts.account.spec is None:
-        text = f"TradingAccount {maker.spec.account_ref} does not validate: {facts.account.problem}"
-        return Found(Situation.ACCOUNT_INVALID, text)
+    account = _account_to_start_on(facts, maker.spec.account_ref)
+    if isinstance(account, Found):
+        return account
     if facts.foreign:
         text = f"{', '.join(facts.foreign)} is there and not ours: rename the maker, or remove it"
         return _standing(Situation.CHILD_NOT_OURS, text, facts, settings, maker.spec, stage)
-    refusals = [f"spec.{each.field} {each.message}: {each.hint}" for each in conflicts(maker.spec, facts.account.spec)]
+    refusals = [f"spec.{each.field} {each.message}: {each.hint}" for each in conflicts(maker.spec, account)]
     if refusals:
         return _standing(Situation.NOT_ADMITTED, "; ".join(refusals), facts, settings, maker.spec, stage)
     return _at_work(facts, settings, maker.spec, stage)
@@ -88,6 +83,22 @@ def _at_work(facts: MakerFacts, settings: Settings, spec: MarketMakerSpec, stage
         case _:
             assert_never(verdict.roll)
     return Found(situation, verdict.text, wanted, verdict)
+
+
+def _account_to_start_on(facts: MakerFacts, name: str) -> TradingAccountSpec | Found:
+    """Or why nothing can be."""
+    account, maker = facts.account, facts.maker
+    if account is None:
+        remedy = "apply it (accountRef never changes: for another account make another maker)"
+        text = f"no TradingAccount {name} in namespace {maker.meta.namespace}: {remedy}"
+        return Found(Situation.NO_ACCOUNT, text)
+    if account.spec is None:
+        return Found(Situation.ACCOUNT_INVALID, f"TradingAccount {name} does not validate: {account.problem}")
+    never_started = facts.deployment is None and Finalizer.WITHDRAW not in maker.meta.finalizers
+    if account.meta.deleting and never_started:
+        text = f"TradingAccount {name} is being deleted, so nothing is started on it: apply it again"
+        return Found(Situation.ACCOUNT_DELETED, text)
+    return account.spec
 
 
 def _standing(

@@ -251,8 +251,13 @@ def test_of_two_accounts_with_one_identity_the_younger_says_so(facts):
 )
 def test_an_account_is_kept_while_makers_need_it(facts, deleting, makers, finalizers, adds, removes):
     meta = {"_finalizers": finalizers} | ({"_deletionTimestamp": NOW} if deleting else {})
-    plan = plan_account(facts(spec=meta, makers=makers))
+    plan = plan_account(facts(spec=meta, makers=makers, needed_by=makers))
     assert (plan.add_finalizer is not None, plan.remove_finalizer is not None) == (adds, removes)
+
+
+def test_a_maker_that_was_never_started_does_not_hold_a_deleted_account(facts):
+    deleted = {"_finalizers": ["phoenix.trading/in-use"], "_deletionTimestamp": NOW}
+    assert plan_account(facts(spec=deleted, makers=("btc",))).remove_finalizer is not None
 
 
 def test_an_outage_is_a_condition_and_does_not_change_ready(facts):

@@ -174,9 +174,10 @@ class AnyHistory(RuleBasedStateMachine):
         cluster.lost_nodes.clear()
         for maker in cluster.makers.values():
             maker.ours["metadata"]["annotations"] = {}
-        if "default" not in cluster.accounts:
-            cluster.put(account_manifest())
-        cluster.settle()
+        for _ in range(2):  # one that was being deleted may go, and is applied again
+            if "default" not in cluster.accounts:
+                cluster.put(account_manifest())
+            cluster.settle()
         if any(maker.deleted_ms is not None for maker in cluster.makers.values()):
             cluster.step(700_000)
             cluster.settle()

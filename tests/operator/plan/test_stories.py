@@ -256,6 +256,21 @@ def test_an_account_is_kept_until_the_makers_that_need_its_key_have_withdrawn(qu
     assert ("btcusdt", "Withdrawn", "withdrawn: nothing rests") in quoting.events
 
 
+def test_on_an_account_that_is_being_deleted_nothing_is_started_and_what_was_not_started_does_not_hold_it(quoting):
+    quoting.delete("TradingAccount", "default")
+    quoting.put(maker_manifest("ethusdt", "ETHUSDT"))
+    quoting.settle()
+    assert quoting.condition("btcusdt", "Quoting") == ("True", "Quoting")
+    assert quoting.condition("ethusdt", "Ready") == ("False", "AccountDeleted")
+    quoting.delete("MarketMaker", "btcusdt")
+    quoting.settle()
+    assert (list(quoting.makers), quoting.accounts) == (["ethusdt"], {})
+    assert quoting.condition("ethusdt", "Ready") == ("False", "AccountNotFound")
+    quoting.put(account_manifest())
+    quoting.settle()
+    assert quoting.condition("ethusdt", "Ready") == ("True", "InForce")
+
+
 def test_what_a_failed_withdraw_job_may_have_left_is_told_and_the_maker_goes(quoting):
     quoting.job_fails = True
     quoting.delete("MarketMaker", "btcusdt")
