@@ -185,19 +185,17 @@ class Reconciler:
         return None if plan.again_ms is None else plan.again_ms / 1000
 
     async def _tell_redis(self, key: Key, plan: AccountPlan) -> AccountError | None:
-        """What is declared first, then the seed, which may end a halt. Its refusal keeps nothing from the status."""
-        tools, account = self._fleet.tools, (key.namespace, key.name)
+        """What Redis refuses keeps nothing from the status."""
+        tools = self._fleet.tools
         if tools is None:
             return None
         try:
-            if plan.declare is not None:
-                self._fleet.switched(account, await switching.declare(tools, plan.declare))
-                self._mark(key)
-            if plan.seed is not None:
-                self._fleet.switched(account, await switching.seed(tools, plan.seed))
-                self._mark(key)
+            switch = await switching.tell(tools, plan.declare, plan.seed)
         except AccountError as error:
             return error
+        if switch is not None:
+            self._fleet.switched((key.namespace, key.name), switch)
+            self._mark(key)
         return None
 
     async def _answer(self, facts: AccountFacts, plan: AccountPlan) -> list[Event]:

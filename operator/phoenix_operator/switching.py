@@ -23,14 +23,19 @@ def switch_of(switch: SwitchState) -> Switch:
     )
 
 
-async def declare(tools: AccountTools, wish: Declare) -> SwitchState:
-    """Raises `AccountError`."""
-    return await tools.account(wish.identity).declare(_LEVELS[wish.level])
+async def tell(tools: AccountTools, declare: Declare | None, seed: Seed | None) -> SwitchState | None:
+    """The switch as it is then; None where there is nothing to tell. Raises `AccountError`.
 
-
-async def seed(tools: AccountTools, wish: Seed) -> SwitchState:
-    """Raises `AccountError`."""
-    return await tools.account(wish.identity).seed(_LEVELS[wish.level], wish.epoch, wish.reason, wish.source)
+    What is declared goes first: a seed ends the halt of a Redis that has come back empty, and a declared stop must not
+    be away in between.
+    """
+    switch = None
+    if declare is not None:
+        switch = await tools.account(declare.identity).declare(_LEVELS[declare.level])
+    if seed is not None:
+        account = tools.account(seed.identity)
+        switch = await account.seed(_LEVELS[seed.level], seed.epoch, seed.reason, seed.source)
+    return switch
 
 
 async def carry_out(tools: AccountTools, identity: str, request: SwitchRequest) -> tuple[str, SwitchState | None]:
