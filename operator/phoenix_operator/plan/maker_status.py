@@ -22,7 +22,7 @@ from phoenix_operator.plan.ramp import Stage
 from phoenix_operator.plan.readiness import Readiness, readiness
 from phoenix_operator.plan.resolved import Resolved
 from phoenix_operator.plan.rollout import Verdict
-from phoenix_operator.plan.workers import UNTIL_MENDED, Worker
+from phoenix_operator.plan.workers import UNTIL_MENDED, YOUNG_MS, Worker
 
 SETTLED_MS = 15_000
 """A status that has stood for so long may change at once."""
@@ -116,10 +116,17 @@ class _Told:
                 )
             ]
         record = worker.record
-        stale = next((reason for reason in record.reasons_not_ready if reason in _STALE), None)
-        starting = not worker.leads and record.reason is Reason.STARTING
-        fresh: Status = "Unknown" if starting else truth(stale is None)
         said = record.detail or record.reason.value
+        if worker.starts:
+            self.again_ms = max(100, YOUNG_MS - record.ages.running) if record.ages.running < YOUNG_MS else None
+            return [
+                Wish(ConditionType.QUOTING, "False", Reason.STARTING, said),
+                Wish(ConditionType.LEASE_HELD, "Unknown", ConditionReason.STARTING, said),
+                Wish(ConditionType.PRICE_FRESH, "Unknown", ConditionReason.STARTING, said),
+                Wish(ConditionType.RISK_HALTED, "Unknown", ConditionReason.STARTING, said),
+            ]
+        stale = next((reason for reason in record.reasons_not_ready if reason in _STALE), None)
+        fresh = truth(stale is None)
         return [
             self._settled(ConditionType.QUOTING, truth(worker.quotes), record.reason.value, said),
             self._settled(

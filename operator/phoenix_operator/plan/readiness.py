@@ -136,6 +136,9 @@ def _of_record(
     situation: Situation, facts: MakerFacts, wanted: Resolved, verdict: Verdict, worker: Worker
 ) -> Readiness:
     record = worker.record
+    if worker.starts:
+        text = f"pod {worker.pod.name} starts" + (f": {record.detail}" if record.detail else "")
+        return Readiness("False", ConditionReason.STARTING, text, reconciling=True)
     against = [reason for reason in record.reasons_not_ready if reason in AGAINST_READY]
     if against:
         first = min(against, key=lambda reason: reason.severity)
@@ -144,7 +147,6 @@ def _of_record(
             "False",
             first.value,
             f"pod {worker.pod.name}{said or f' says {first.value}'}",
-            reconciling=first == "Starting",
         )
     told = record.configuration
     if told.refused:

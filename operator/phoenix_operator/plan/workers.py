@@ -37,6 +37,10 @@ UNTIL_MENDED = frozenset({Reason.CONFIGURATION_INVALID, Reason.CREDENTIALS_MISSI
 """Of those, what stands until a person changes something: what is said of it changes only then, too, and is news."""
 
 
+YOUNG_MS = 10_000
+"""For so long a worker may be without Redis before that is anybody's trouble."""
+
+
 class Worker(msgspec.Struct, frozen=True):
     """A pod that tells what it does."""
 
@@ -46,6 +50,15 @@ class Worker(msgspec.Struct, frozen=True):
     @property
     def leads(self) -> bool:
         return self.record.role is Role.LEADING
+
+    @property
+    def starts(self) -> bool:
+        """Whether it is on its way and nothing is wrong yet: the first thing that any worker says is that it has not
+        reached Redis so far.
+        """
+        record = self.record
+        young = record.reason is Reason.COORDINATION_UNREACHABLE and record.ages.running < YOUNG_MS
+        return not self.leads and (record.reason is Reason.STARTING or young)
 
     @property
     def quotes(self) -> bool:

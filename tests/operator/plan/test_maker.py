@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from phoenix_coordination.state import Configuration, EmergencyState, Halt, Mode, Reason, Role
+from phoenix_coordination.state import Ages, Configuration, EmergencyState, Halt, Mode, Reason, Role
 from phoenix_operator.names import Component
 from phoenix_operator.plan.facts import PodFact
 from phoenix_operator.plan.maker import plan_maker
@@ -133,7 +133,14 @@ RECORDS = [
     pytest.param(told(Reason.CREDENTIALS_MISSING, "no apiKey"), ("False", "CredentialsMissing"), id="no key"),
     pytest.param(told(Reason.CREDENTIALS_REFUSED), ("False", "CredentialsRefused"), id="a key that is refused"),
     pytest.param(told(Reason.PREFLIGHT_REFUSED), ("False", "PreflightRefused"), id="settings of the account"),
-    pytest.param(told(Reason.COORDINATION_UNREACHABLE), ("False", "CoordinationUnreachable"), id="Redis away"),
+    pytest.param(
+        told(Reason.COORDINATION_UNREACHABLE, ages=Ages(running=10_000)),
+        ("False", "CoordinationUnreachable"),
+        id="Redis away",
+    ),
+    pytest.param(
+        told(Reason.COORDINATION_UNREACHABLE, ages=Ages(running=900)), ("False", "Starting"), id="not reached so far"
+    ),
     pytest.param(told(Reason.STARTING), ("False", "Starting"), id="a start"),
     pytest.param(told(Reason.VENUE_UNREACHABLE), ("True", "InForce"), id="the venue away: fails no deploy"),
     pytest.param(told(Reason.VENUE_MAINTENANCE), ("True", "InForce"), id="maintenance of the venue"),
@@ -376,6 +383,20 @@ def test_a_steady_maker_costs_nothing(quoting, maker, platform):
     facts = quoting(maker(_finalizers=["phoenix.trading/withdraw"]))
     again = plan_maker(carried_out(facts, plan_maker(facts, platform), 1_000), platform)
     assert (again.writes, again.events) == (0, ())
+
+
+def test_the_first_second_of_a_worker_is_no_warning_and_what_lasts_is(quoting, platform):
+    young = told(Reason.COORDINATION_UNREACHABLE, "has not been reached yet", ages=Ages(running=900))
+    facts = quoting(record=young)
+    first = plan_maker(facts, platform)
+    assert [event for event in first.events if event.type == "Warning"] == []
+    assert condition(first, facts, "LeaseHeld") == ("Unknown", "Starting")
+    assert condition(first, facts, "Reconciling") == ("True", "Starting")
+    assert first.again_ms <= 9_100
+    lasting = with_record(carried_out(facts, first, 9_100), ages=Ages(running=10_000, reason=10_000))
+    plan = plan_maker(lasting, platform)
+    assert condition(plan, lasting, "Ready") == ("False", "CoordinationUnreachable")
+    assert {"NotReady", "LeaseNotHeld"} <= {event.reason for event in plan.events if event.type == "Warning"}
 
 
 OTHER_UID = "0b000000-0000-4000-8000-000000000009"
