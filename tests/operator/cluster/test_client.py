@@ -75,6 +75,14 @@ async def test_an_apply_is_json_with_our_field_manager_and_the_users_token(serve
     assert server.bodies == [WISHED]
 
 
+async def test_a_deletion_is_of_this_very_object(server: Server, tmp_path: Path):
+    async with connect(kubeconfig(tmp_path, server=server.url)) as client:
+        await client.delete(CONFIG_MAPS, "trading", "btcusdt", "the-uid")
+
+    assert server.asked[0].method == "DELETE"
+    assert server.bodies == [{"preconditions": {"uid": "the-uid"}, "propagationPolicy": "Background"}]
+
+
 async def test_a_proxy_of_the_kubeconfig_is_used(server: Server, tmp_path: Path):
     config = {"server": UNRESOLVABLE, "proxy-url": server.url}
     async with connect(kubeconfig(tmp_path, **config)) as client:
