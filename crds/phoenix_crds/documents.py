@@ -6,9 +6,10 @@ endless nesting, huge numbers) end in a `Problem` like any other mistake.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -51,8 +52,8 @@ else:  # a sixth of the time where PyYAML has libyaml (its wheels have): a thous
     _SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-class _Dumper(_SafeDumper):
-    """Quotes what PyYAML's readers or ours would take for something else than text (`1e3`); no anchors."""
+class _Tags(yaml.resolver.Resolver):
+    """What PyYAML's readers or ours would take a plain scalar for."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {  # noqa: RUF012 - as above
         first: [
@@ -61,6 +62,22 @@ class _Dumper(_SafeDumper):
         ]
         for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
     }
+
+
+_tag: Callable[[type[yaml.Node], Any, Any], str] = _Tags().resolve  # PyYAML leaves it untyped
+
+
+@lru_cache(maxsize=4096)
+def _tag_of_scalar(text: str, implicit: tuple[bool, bool]) -> str:
+    """Asked twice for each scalar that is written; most are names and defaults, ever the same."""
+    return _tag(yaml.ScalarNode, text, implicit)
+
+
+class _Dumper(_SafeDumper):
+    """Quotes what would be taken for something else than text (`1e3`); no anchors."""
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:  # noqa: ANN401 - PyYAML's signature
+        return _tag_of_scalar(value, implicit) if kind is yaml.ScalarNode else _tag(kind, value, implicit)
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
         return True

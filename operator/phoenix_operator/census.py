@@ -94,6 +94,8 @@ class Census:
         before = self._makers.get(name)
         after = self._parse_maker(name)
         concerned = {_maker_key(name)}
+        if _others_heed(before) == _others_heed(after):
+            return concerned
         for each in (before, after):
             if each is not None:
                 concerned.add(_account_key(account_of(each)))
@@ -160,6 +162,11 @@ class Census:
 def account_of(maker: MakerResource) -> Name:
     """The account that a maker names, also one whose spec is not valid."""
     return (maker.meta.namespace, maker.account_ref)
+
+
+def _others_heed(maker: MakerResource | None) -> tuple[object, ...]:
+    """What of it its account and its twins depend on: not our finalizer, nor any other word of its metadata."""
+    return () if maker is None else (maker.meta.uid, maker.meta.generation, maker.meta.deleting)
 
 
 def _gist(account: AccountResource) -> tuple[object, ...]:

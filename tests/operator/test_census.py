@@ -33,6 +33,17 @@ def test_a_maker_concerns_its_account(put_maker):
     }
 
 
+def test_a_finalizer_of_a_maker_concerns_nobody_else(put_maker):
+    """A thousand makers get one at the start, and have twenty siblings each."""
+    guarded = put_maker("btc", spec={"accountRef": "main"}, meta={"finalizers": ["phoenix.trading/withdraw"]})
+    assert guarded == {maker("btc")}
+
+
+def test_a_maker_that_is_deleted_concerns_its_account(put_maker):
+    deleted = {"deletionTimestamp": "2026-01-02T00:00:00Z", "finalizers": ["phoenix.trading/withdraw"]}
+    assert account("main") in put_maker("btc", spec={"accountRef": "main"}, meta=deleted)
+
+
 def test_a_maker_concerns_the_others_of_its_symbol(put_maker):
     assert put_maker("again", spec={"accountRef": "main"}) == {maker("again"), maker("btc"), account("main")}
 

@@ -1,6 +1,7 @@
 """Amounts of CPU and memory in the API server's own spelling, so that what it gives back is no difference."""
 
 from decimal import Decimal
+from functools import cache
 
 _BINARY = {"Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40)}
 _DECIMAL = {"m": Decimal("0.001"), "": Decimal(1), "k": Decimal(10**3), "M": Decimal(10**6)}
@@ -13,6 +14,7 @@ def amount_of(written: str) -> Decimal:
     return Decimal(number) * (_BINARY | _DECIMAL | _LARGE)[unit]
 
 
+@cache
 def canonical_quantity(written: str) -> str:
     """A quantity as the API server writes it: a whole number of the largest unit of its kind that gives one.
 
