@@ -31,7 +31,7 @@ _NOT_YET_PROTECTING = (
     "funding",
     "the account's limits.dailyLoss",
 )
-_NOT_YET_ACTING = ("ramp", "shadow", "standby")
+_NOT_YET_ACTING = ("shadow",)
 _ROOM_TO_SHRINK = Decimal("1.5")  # times the least notional: below, decay and layerDecay have nothing to act on
 
 

@@ -120,6 +120,7 @@ async def up(options: Options, output: Output) -> str:
                     runner.share(fleet, credentials)
                     runner.begin()
                     runner.tell(RUN, f"logs in {directory.root / 'logs'}")
+                    _tell_what_only_a_cluster_does(fleet, runner)
                     await runner.run(beside=[_follow_manifests(options.paths, runner, parameters)])
             unorderly = [f"{maker.symbol}: {maker.stop_problem}" for maker in runner.makers if maker.stop_problem]
             return runner.problem or "; ".join(unorderly)
@@ -203,6 +204,16 @@ async def _set_queue_model(model: str, fleet: Sequence[Assignment], http: aiohtt
     for each in fleet:
         if each.account.spec.endpoints is not None:
             await Control(each.account.spec.endpoints.base_url, http).set_queue_model(each.symbol, model)
+
+
+def _tell_what_only_a_cluster_does(fleet: Sequence[Assignment], runner: Runner) -> None:
+    for spec in (each.maker.spec for each in fleet):
+        if spec.ramp is not None:
+            text = f"spec.ramp is the operator's, in a cluster: here {spec.symbol} begins with its whole risk.capital"
+            runner.tell(RUN, text, Mood.WARNING)
+        if spec.standby:
+            text = f"spec.standby is the operator's, in a cluster: here {spec.symbol} has one worker"
+            runner.tell(RUN, text, Mood.WARNING)
 
 
 async def _follow_manifests(paths: Sequence[str], runner: Runner, parameters: Parameters) -> None:

@@ -80,11 +80,13 @@ def test_live_beyond_the_simulator_names_the_protections_that_are_not_there_yet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "maker.yaml"
-    file.write_text(MAKER + '  mode: Live\n  risk: {capital: "500"}\n  standby: true\n', encoding="utf-8")
+    shadow = '  shadow: {netMax: "0.10", baseSize: "0.002"}\n'
+    file.write_text(MAKER + f'  mode: Live\n  risk: {{capital: "500"}}\n  standby: true\n{shadow}', encoding="utf-8")
     assert check(file) == 0
     said = capsys.readouterr().err
     assert "spec.mode: Live, and this release does not act yet on risk.dailyLossMax, risk.stopLoss" in said
-    assert "spec.standby: comes with a later release" in said
+    assert "spec.shadow: comes with a later release" in said
+    assert "standby" not in said
 
 
 def test_all_files_are_judged_even_when_the_first_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,6 +70,16 @@ async def test_manifests_run_against_a_simulator_with_a_key_made_there(tmp_path,
     assert [body["label"] for path, body in journal() if path == "/sim/account"] == ["default"]
 
 
+async def test_what_only_a_cluster_does_is_said(tmp_path, simulator, options):
+    stages = [{"capital": 200, "minTime": "1h", "lossMax": 10}]
+    spec = {**MAKER["spec"], "standby": True, "risk": {"capital": 500}, "ramp": {"stages": stages}}
+    its_account = account(environment="Simulator", endpoints={"baseUrl": simulator})
+    output = Until("ready, leading")
+    await up(options(written(tmp_path / "m.yaml", {**MAKER, "spec": spec}, its_account)), output)
+    assert output.said("here BTCUSDT begins with its whole risk.capital")
+    assert output.said("here BTCUSDT has one worker")
+
+
 async def test_a_second_run_keeps_the_key_that_the_simulator_still_knows(tmp_path, simulator, options, journal):
     manifest = written(tmp_path / "m.yaml", MAKER, account(environment="Simulator", endpoints={"baseUrl": simulator}))
     for _ in range(2):

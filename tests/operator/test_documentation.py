@@ -1,0 +1,25 @@
+"""Whatever the operator may say is on the page that people look it up on."""
+
+import re
+
+import pytest
+from api_server import ROOT
+from phoenix_operator.names import Annotation, ConditionReason, ConditionType, EventReason, Finalizer
+from phoenix_operator.plan.workers import AGAINST_READY
+
+WORDS = [
+    *(ConditionType, ConditionReason, EventReason, Finalizer),
+    [Annotation.RECONCILE],
+    AGAINST_READY,
+]
+
+
+@pytest.fixture(scope="module")
+def explained() -> set[str]:
+    page = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
+    return set(re.findall(r"[\w./-]+", " ".join(re.findall(r"`([^`]+)`", page))))
+
+
+@pytest.mark.parametrize("word", [pytest.param(word.value, id=word.value) for words in WORDS for word in words])
+def test_each_word_is_explained(explained, word):
+    assert word in explained
