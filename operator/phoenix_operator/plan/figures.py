@@ -14,6 +14,7 @@ MID_SHARE = Decimal("0.005")
 PNL_SHARE = Decimal("0.001")
 """Of the largest position's value: a few basis points on what is at stake."""
 _DIGITS = Decimal("0.00000001")
+_CENT = Decimal("0.01")
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ def _figures(record: StateRecord, now_ms: int) -> Figures | None:
     return Figures(
         position=position,
         mid=_rounded(mid),
-        pnl=_rounded(pnl),
+        pnl=_rounded(pnl, _CENT),
         worst_case=max(abs(longest), abs(shortest)),
         at=Instant(now_ms // 1000 * 1000),
     )
@@ -81,8 +82,8 @@ def _is_news(previous: Figures, present: Figures, record: StateRecord) -> bool:
     )
 
 
-def _rounded(value: Decimal) -> Decimal:
-    return value.quantize(_DIGITS).normalize() + Decimal(0)
+def _rounded(value: Decimal, digits: Decimal = _DIGITS) -> Decimal:
+    return value.quantize(digits).normalize() + Decimal(0)
 
 
 def decimal_of(text: str) -> Decimal | None:

@@ -18,6 +18,11 @@ def test_what_is_told_is_the_leaders_position_and_all_that_it_has_earned():
     assert told.model_dump(mode="json")["mid"] == "60000"
 
 
+def test_money_is_told_in_cents():
+    record = msgspec.structs.replace(RECORD, pnl=Pnl(realised="-2.16671337"))
+    assert str(plan_figures(None, record, NOW_MS, 0).figures.pnl) == "-2.17"
+
+
 @pytest.mark.parametrize(
     ("age_ms", "changes", "is_told"),
     [
