@@ -76,7 +76,8 @@ class Operator:
             self._resynced,
             settings.resync_period.seconds,
         )
-        self._events = EventPoster(fenced, instance, time.monotonic)
+        calm = asyncio.Event()
+        self._events = EventPoster(fenced, instance, time.monotonic, calm)
         self._fleet = Fleet(redis, self._census, float(settings.outage_threshold), self._mark)
         self._metrics = Metrics(self)
         reconciler = Reconciler(
@@ -89,7 +90,7 @@ class Operator:
             self._mark,
             self._metrics.restarted,
         )
-        self._rounds = Rounds(reconciler.reconcile, self._metrics.observe, settings.workers)
+        self._rounds = Rounds(reconciler.reconcile, self._metrics.observe, settings.workers, calm)
         self.probes = Probes(self, self._metrics)
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -16,17 +16,19 @@ FINISHES_WITHIN_S = 5.0
 
 
 class Rounds:
-    """`count` workers. `observe` is told kind, result and seconds of each round."""
+    """`count` workers. `observe` is told kind, result and seconds of each round; `calm` is set while none waits."""
 
     def __init__(
         self,
         reconcile: Callable[[Key], Awaitable[float | None]],
         observe: Callable[[str, str, float], None],
         count: int,
+        calm: asyncio.Event,
     ) -> None:
         self._reconcile = reconcile
         self._observe = observe
         self._count = count
+        self._calm = calm
         self._woken = asyncio.Event()
         self._stopping = False
         self.queue = WorkQueue(time.monotonic, self._woken.set)
@@ -45,8 +47,11 @@ class Rounds:
         while not self._stopping:
             key = self.queue.take()
             if key is not None:
+                if self.queue.depth:
+                    self._calm.clear()
                 await self._round(key)
                 continue
+            self._calm.set()
             self._woken.clear()
             try:
                 async with asyncio.timeout(self.queue.next_due_s()):

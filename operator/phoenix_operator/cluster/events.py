@@ -1,8 +1,8 @@
 """Events of `events.k8s.io/v1`: what happened to a resource, for `kubectl describe`.
 
-They tell and are not relied on: they are posted behind our back, in order, and one that cannot be posted is logged. The
-same thing happening again within some minutes counts up the Event that is there (its series) instead of making another;
-an object that has more to say than anybody reads is cut short.
+They tell and are not relied on: they are posted behind our back, in order, after work that waits, and one that cannot
+be posted is logged. The same thing happening again within some minutes counts up the Event that is there (its series)
+instead of making another; an object that has more to say than anybody reads is cut short.
 """
 
 import asyncio
@@ -27,7 +27,9 @@ SERIES_S = 360.0
 BURST = 25
 REFILL_S = 60.0
 """As client-go's spam filter, refilled faster: of one object 25 Events at once, then one a minute."""
-_QUEUED = 2000
+PATIENCE_S = 10.0
+"""While there is work, so long an Event waits: a thousand makers that are made at once come into force first."""
+_QUEUED = 10_000
 _LONGEST_NOTE = 1024  # bytes: the API server's own limit
 _FORGET_AT = 10_000
 
@@ -56,19 +58,29 @@ class _Posted(msgspec.Struct):
     last_s: float
 
 
+class _Waiting(msgspec.Struct, frozen=True):
+    """An Event that is to be posted; `at`: when it happened, `since_s` the same by the monotonic clock."""
+
+    regarding: Regarding
+    told: Told
+    at: str
+    since_s: float
+
+
 class _Allowance(msgspec.Struct):
     left: float
     at_s: float
 
 
 class EventPoster:
-    """`instance` names this process. `now_s`: monotonic seconds."""
+    """`instance` names this process. `now_s`: monotonic seconds. `calm` is set while no work waits, which comes first."""
 
-    def __init__(self, client: ClusterClient, instance: str, now_s: Callable[[], float]) -> None:
+    def __init__(self, client: ClusterClient, instance: str, now_s: Callable[[], float], calm: asyncio.Event) -> None:
         self._client = client
         self._instance = instance[:128]
         self._now_s = now_s
-        self._queue: asyncio.Queue[tuple[Regarding, Told]] = asyncio.Queue(_QUEUED)
+        self._calm = calm
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(_QUEUED)
         self._posted: dict[tuple[Regarding, Told], _Posted] = {}
         self._allowances: dict[str, _Allowance] = {}
         self.dropped = 0
@@ -89,34 +101,42 @@ class EventPoster:
             self.dropped += 1
             return
         try:
-            self._queue.put_nowait((regarding, told))
+            self._queue.put_nowait(_Waiting(regarding, told, _now(), self._now_s()))
         except asyncio.QueueFull:
             self.dropped += 1
 
     async def run(self) -> None:
         """Posts until it is cancelled."""
         while True:
-            regarding, told = await self._queue.get()
+            event = await self._queue.get()
             try:
-                await self._post(regarding, told)
+                await self._let_work_pass(PATIENCE_S - (self._now_s() - event.since_s))
+                await self._post(event.regarding, event.told, event.at)
             except ClusterFault as fault:
                 if fault.fault is not Fault.NOT_LEADING:
-                    _log.warning("event not posted", name=f"{regarding.namespace}/{regarding.name}", reason=str(fault))
+                    name = f"{event.regarding.namespace}/{event.regarding.name}"
+                    _log.warning("event not posted", name=name, reason=str(fault))
             finally:
                 self._queue.task_done()
 
+    async def _let_work_pass(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._calm.wait()
+
     async def drain(self, seconds: float) -> None:
-        """Waits until all is posted, but not longer than this."""
+        """Waits until all is posted, but not longer than this; nothing comes before it any more."""
+        self._calm.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._queue.join()
 
-    async def _post(self, regarding: Regarding, told: Told) -> None:
+    async def _post(self, regarding: Regarding, told: Told, at: str) -> None:
         now_s = self._now_s()
         known = self._posted.get((regarding, told))
         if known is not None and now_s - known.last_s < SERIES_S:
             known.count, known.last_s = known.count + 1, now_s
-            series = {"count": known.count, "lastObservedTime": _now()}
+            series = {"count": known.count, "lastObservedTime": at}
             try:
                 await self._client.merge_patch(EVENTS, regarding.namespace, known.name, {"series": series})
             except ClusterFault as fault:
@@ -124,13 +144,13 @@ class EventPoster:
                     raise
             else:
                 return
-        event = self._event(regarding, told)
+        event = self._event(regarding, told, at)
         await self._client.create(EVENTS, regarding.namespace, event)
         if len(self._posted) >= _FORGET_AT:
             self._posted.clear()
         self._posted[regarding, told] = _Posted(event["metadata"]["name"], 1, now_s)
 
-    def _event(self, regarding: Regarding, told: Told) -> Json:
+    def _event(self, regarding: Regarding, told: Told, at: str) -> Json:
         note = told.note.encode()[:_LONGEST_NOTE].decode(errors="ignore")
         return {
             "apiVersion": EVENTS.api_version,
@@ -139,7 +159,7 @@ class EventPoster:
                 "name": f"{regarding.name}.{secrets.token_hex(8)}",
                 "namespace": regarding.namespace,
             },
-            "eventTime": _now(),
+            "eventTime": at,
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance,
             "action": told.action.value,

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from phoenix_operator.cluster.events import BURST, REFILL_S, SERIES_S, EventPoster, Regarding, Told
+from phoenix_operator.cluster.events import BURST, PATIENCE_S, REFILL_S, SERIES_S, EventPoster, Regarding, Told
 from phoenix_operator.cluster.faults import ClusterFault, Fault
 from phoenix_operator.cluster.resources import MARKET_MAKERS
 from phoenix_operator.names import EventAction, EventReason, EventType
@@ -22,10 +22,12 @@ class PlayedServer:
         self.created: list[dict[str, Any]] = []
         self.patched: list[tuple[str, dict[str, Any]]] = []
         self.forgets = False
+        self.posted = asyncio.Event()
 
     async def create(self, _resource, namespace, wished) -> dict:
         assert namespace == wished["metadata"]["namespace"]
         self.created.append(wished)
+        self.posted.set()
         return wished
 
     async def merge_patch(self, _resource, _namespace, name, change) -> dict:
@@ -41,8 +43,15 @@ def server() -> PlayedServer:
 
 
 @pytest.fixture
-async def poster(server, clock):
-    poster = EventPoster(server, "us", clock)
+def calm() -> asyncio.Event:
+    calm = asyncio.Event()
+    calm.set()
+    return calm
+
+
+@pytest.fixture
+async def poster(server, clock, calm):
+    poster = EventPoster(server, "us", clock, calm)
     task = asyncio.create_task(poster.run())
     yield poster
     task.cancel()
@@ -122,3 +131,28 @@ async def test_a_note_keeps_to_the_servers_limit_in_bytes(poster, server):
     poster.tell(BTC, told("ü" * 1000))
     await poster.drain(5)
     assert len(server.created[0]["note"].encode()) <= 1024
+
+
+async def test_work_that_waits_comes_before_an_event(poster, server, calm):
+    calm.clear()
+    poster.tell(BTC, told())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert server.created == []
+
+    calm.set()
+    await server.posted.wait()
+
+
+async def test_an_event_is_not_kept_for_ever_by_work(poster, server, calm, clock):
+    calm.clear()
+    poster.tell(BTC, told())
+    clock.now += PATIENCE_S
+    await server.posted.wait()
+
+
+async def test_what_is_left_at_the_end_waits_for_nothing(poster, server, calm):
+    calm.clear()
+    poster.tell(BTC, told())
+    await poster.drain(5)
+    assert len(server.created) == 1
