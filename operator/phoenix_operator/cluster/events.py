@@ -73,7 +73,7 @@ class _Allowance(msgspec.Struct):
 
 
 class EventPoster:
-    """`instance` names this process. `now_s`: monotonic seconds. `calm` is set while no work waits, which comes first."""
+    """`instance` names this process. `now_s`: monotonic seconds. `calm` is set while no work waits, which is first."""
 
     def __init__(self, client: ClusterClient, instance: str, now_s: Callable[[], float], calm: asyncio.Event) -> None:
         self._client = client
