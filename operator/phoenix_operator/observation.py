@@ -13,6 +13,7 @@ absent.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Sequence
 
@@ -102,9 +103,9 @@ class Observation:
 
     async def run(self) -> None:
         """Observes until it is cancelled."""
-        await self._until_served()
         back_off_s = _REWATCH_S[0]
         while True:
+            await self._until_served()
             view = await self._until_visible()
             self._whole &= {*view.seen, *view.ending}
             self._canary.watched([each or self._client.namespace for each in view.seen])
@@ -127,16 +128,24 @@ class Observation:
     # -- steps -------------------------------------------------------------------------------------
 
     async def _until_served(self) -> None:
+        """Who begins to watch before our kinds are served never would: kopf asks for them only once."""
         while True:
             try:
-                absent = [kind for kind in OWN_KINDS if not await self._client.serves(kind)]
+                absent = await self._not_served()
                 if not absent:
                     return
-                told = " and ".join(kind.told for kind in absent)
-                self._say(f"the API server does not know {told}: kubectl apply -f crds/")
+                self._say(absent)
             except ClusterFault as fault:
                 self._say(str(fault))
             await asyncio.sleep(ASK_AGAIN_S)
+
+    async def _not_served(self) -> str:
+        """Which of our kinds the API server does not know, and what to do; "" where it knows them. Raises
+        `ClusterFault`.
+        """
+        absent = [kind for kind in OWN_KINDS if not await self._client.serves(kind)]
+        told = " and ".join(kind.told for kind in absent)
+        return f"the API server does not know {told}: kubectl apply -f crds/" if absent else ""
 
     async def _until_visible(self) -> View:
         """What can be seen, as soon as there is something."""
@@ -236,11 +245,14 @@ class Observation:
                     self._take(change)
 
     async def _until_others(self, view: View) -> None:
-        """Returns once others can be seen. The canary tells where a right has gone; else nothing is asked of anybody
-        while everything is seen.
+        """Returns once others can be seen, or our kinds are served no more: kopf would not hear of their coming back.
+        The canary tells where a right has gone; else nothing more is asked while everything is seen.
         """
         while True:
             await asyncio.sleep(RIGHTS_AGAIN_S)
+            with contextlib.suppress(ClusterFault):  # nobody says
+                if await self._not_served():
+                    return
             if self._canary.problem or len(view.seen) < len(self._wanted):
                 now = await self._look(() if self._canary.problem else view.seen)
                 if (set(now.seen), set(now.ending)) != (set(view.seen), set(view.ending)):

@@ -19,11 +19,12 @@ class Answering:
 
     def __init__(self) -> None:
         self.allowed = {"early"}
+        self.serving = True
         self.gate = asyncio.Event()
         self.asked_for_late = asyncio.Event()
 
     async def serves(self, *_):
-        return True
+        return self.serving
 
     async def create(self, _resource, _namespace, review):
         where = review["spec"]["resourceAttributes"]["namespace"]
@@ -39,19 +40,22 @@ class Answering:
         yield Page((), "1")
 
 
-class NoWatches:
-    """kopf, of which nothing is heard."""
+class SilentWatches:
+    """kopf, of which nothing is heard: `running` counts it."""
 
     problem = ""
+    begun = 0
+    running = 0
 
     def __init__(self, *_: object) -> None:
         self.ended = asyncio.Event()
 
     def start(self) -> None:
-        """Nothing to begin."""
+        SilentWatches.begun += 1
+        SilentWatches.running += 1
 
     async def stop(self) -> None:
-        """Nothing to end."""
+        SilentWatches.running -= 1
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def first_lists() -> list[tuple[str | None, ...]]:
 
 @pytest.fixture
 async def observed(cluster, first_lists, monkeypatch) -> AsyncIterator[Observation]:
-    monkeypatch.setattr(module, "Watches", NoWatches)
+    monkeypatch.setattr(module, "Watches", SilentWatches)
     for name in ("RIGHTS_AGAIN_S", "ASK_AGAIN_S", "SETTLED_S"):
         monkeypatch.setattr(module, name, 0.01)
     monkeypatch.setattr(module, "_REWATCH_S", (0.01, 0.01))
@@ -120,3 +124,17 @@ async def test_a_namespace_that_was_out_of_sight_is_listed_before_it_is_known_ag
     cluster.allowed.add("late")
     await until(lambda: observed.knows("late"))
     await until(lambda: observed.problem == "")
+
+
+async def test_who_watches_kinds_that_are_served_no_more_begins_anew_once_they_are(observed, cluster):
+    """kopf would not hear of them again: the definitions were taken away and applied again."""
+    await until(observed.synced.is_set)
+    begun = SilentWatches.begun
+    cluster.serving = False
+    await until(lambda: SilentWatches.running == 0)
+    await until(lambda: "kubectl apply -f crds/" in observed.problem)
+    assert SilentWatches.begun == begun
+
+    cluster.serving = True
+    await until(lambda: SilentWatches.begun > begun)
+    await until(lambda: "crds/" not in observed.problem)

@@ -217,3 +217,22 @@ def test_without_our_definitions_it_says_what_to_apply_and_waits(tmp_path: Path)
             place.apply_maker()
             until("a Deployment", lambda: place.get("deployment", "btcusdt"))
             place.cluster.close()
+
+
+def test_definitions_that_are_taken_away_and_applied_again_are_watched_again(tmp_path: Path):
+    with ApiServer.started() as server:
+        server.install_crds()
+        namespace = server.namespace("own")
+        grant(server, "operator", [namespace])
+        with OperatorProcess(server, tmp_path, [namespace]) as one:
+            one.start().until_leading()
+            until("ready", lambda: one.get("/readyz")[0] == 200)
+            server.kubectl("delete", "-f", str(ROOT / "crds"), "--timeout=30s")
+            until("it says so", lambda: "kubectl apply -f crds/" in one.get("/readyz")[1])
+            server.install_crds()
+            until("ready again", lambda: one.get("/readyz")[0] == 200)
+            place = Place(server, namespace, "operator", "")
+            time.sleep(15)  # past the list with which every watch begins
+            place.apply_account()
+            place.apply_maker()
+            until("a Deployment", lambda: place.get("deployment", "btcusdt"))
