@@ -231,6 +231,7 @@ class Operators:
     """The operator's pods."""
 
     def __init__(self, kubectl: Kubectl) -> None:
+        self._everywhere = kubectl.within("")
         self._kubectl = kubectl.within(SYSTEM)
 
     def pods(self) -> list[str]:
@@ -264,7 +265,7 @@ class Operators:
 
     def _configure(self, **changes: Any) -> None:
         _write_config(**changes)
-        self._kubectl("apply", "-k", str(OVERLAY))
+        self._everywhere("apply", "-k", str(OVERLAY))
         self._kubectl("rollout", "status", "deployment/phoenix-operator", "--timeout=120s", timeout_s=130)
 
     def leader(self) -> str:
