@@ -28,7 +28,7 @@ def situate(facts: MakerFacts, settings: Settings, stage: Stage) -> Found:
     """The one situation that a maker is in, from what must be heeded first."""
     maker = facts.maker
     if maker.meta.deleting:
-        wanted = _wanted(facts, maker.spec or _last_valid_spec(facts), stage)
+        wanted = _wanted(facts, maker.spec, stage) if maker.spec is not None else _as_it_was(facts, stage)
         stands = deletion.progress(facts, wanted)
         gone = stands.stage is deletion.Stage.GONE
         return Found(Situation.NOTHING_LEFT if gone else Situation.DELETING, stands.text, wanted)
@@ -41,7 +41,7 @@ def situate(facts: MakerFacts, settings: Settings, stage: Stage) -> Found:
             Situation.DISABLED, f"nothing is changed while annotation {Annotation.RECONCILE} stands", wanted, verdict
         )
     if maker.spec is None:
-        return _standing(Situation.INVALID, maker.problem, facts, settings, _last_valid_spec(facts), stage)
+        return _standing(Situation.INVALID, maker.problem, facts, settings, _as_it_was(facts, stage))
     if facts.older_twin:
         text = (
             f"maker {facts.older_twin} is older and trades {maker.spec.symbol} on account {maker.spec.account_ref}:"
@@ -53,10 +53,12 @@ def situate(facts: MakerFacts, settings: Settings, stage: Stage) -> Found:
         return account
     if facts.foreign:
         text = f"{', '.join(facts.foreign)} is there and not ours: rename the maker, or remove it"
-        return _standing(Situation.CHILD_NOT_OURS, text, facts, settings, maker.spec, stage)
+        return _standing(Situation.CHILD_NOT_OURS, text, facts, settings, _wanted(facts, maker.spec, stage))
     refusals = [f"spec.{each.field} {each.message}: {each.hint}" for each in conflicts(maker.spec, account)]
     if refusals:
-        return _standing(Situation.NOT_ADMITTED, "; ".join(refusals), facts, settings, maker.spec, stage)
+        return _standing(
+            Situation.NOT_ADMITTED, "; ".join(refusals), facts, settings, _wanted(facts, maker.spec, stage)
+        )
     return _at_work(facts, settings, maker.spec, stage)
 
 
@@ -101,11 +103,8 @@ def _account_to_start_on(facts: MakerFacts, name: str) -> TradingAccountSpec | F
     return account.spec
 
 
-def _standing(
-    situation: Situation, text: str, facts: MakerFacts, settings: Settings, spec: MarketMakerSpec | None, stage: Stage
-) -> Found:
+def _standing(situation: Situation, text: str, facts: MakerFacts, settings: Settings, wanted: Resolved | None) -> Found:
     """Nothing is made or replaced; what runs goes on to hear of hot values, the account's switch above all."""
-    wanted = _wanted(facts, spec, stage)
     verdict = None if wanted is None else rollout.judge(facts, wanted, settings)
     return Found(situation, text, wanted, verdict)
 
@@ -117,11 +116,17 @@ def _wanted(facts: MakerFacts, spec: MarketMakerSpec | None, stage: Stage) -> Re
     return resolved.resolve(meta, spec, facts.account, stage=stage.stage, withdrawn=conflict)
 
 
-def _last_valid_spec(facts: MakerFacts) -> MarketMakerSpec | None:
-    """What its pods were told last, from their own ConfigMap, or from the newest."""
+def _as_it_was(facts: MakerFacts, stage: Stage) -> Resolved | None:
+    """A maker that does not validate, as its pods were told last, from the ConfigMap of its template or the newest; of
+    that generation: what is not valid is in force nowhere.
+    """
     there = {each.meta.name: each for each in facts.config_maps}
     template = "" if facts.deployment is None else rollout.template_of(facts.deployment)
     own = there.get(children.config_map_name(facts.maker.meta.name, template))
     live = own or max(there.values(), key=lambda each: (each.meta.created_ms, each.meta.name), default=None)
     pair = None if live is None else resolved.read(live.manifest.get("data") or {})
-    return None if pair is None else pair[0].spec
+    if pair is None or facts.account is None:
+        return None
+    meta = msgspec.structs.replace(facts.maker.meta, generation=pair[0].metadata.generation or 0)
+    conflict = bool(facts.account_conflict)
+    return resolved.resolve(meta, pair[0].spec, facts.account, stage=stage.stage, withdrawn=conflict)

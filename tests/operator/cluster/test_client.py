@@ -9,6 +9,7 @@ import yaml
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from phoenix_operator.cluster.client import connect
+from phoenix_operator.cluster.faults import ClusterFault, Fault
 from phoenix_operator.cluster.resources import CONFIG_MAPS
 
 WISHED = {"metadata": {"name": "btcusdt", "namespace": "trading"}, "data": {"maker.yaml": "ä: 1\n"}}
@@ -81,6 +82,23 @@ async def test_a_deletion_is_of_this_very_object(server: Server, tmp_path: Path)
 
     assert server.asked[0].method == "DELETE"
     assert server.bodies == [{"preconditions": {"uid": "the-uid"}, "propagationPolicy": "Background"}]
+
+
+async def test_who_may_not_write_any_more_reads_alone(server: Server, tmp_path: Path):
+    async with connect(kubeconfig(tmp_path, server=server.url)) as client:
+        fenced = client.fenced(lambda: False)
+        await fenced.get(CONFIG_MAPS, "trading", "btcusdt")
+        for write in (
+            lambda: fenced.apply(CONFIG_MAPS, "trading", WISHED),
+            lambda: fenced.merge_patch(CONFIG_MAPS, "trading", "btcusdt", {}),
+            lambda: fenced.json_patch(CONFIG_MAPS, "trading", "btcusdt", []),
+            lambda: fenced.delete(CONFIG_MAPS, "trading", "btcusdt", "the-uid"),
+        ):
+            with pytest.raises(ClusterFault) as refused:
+                await write()
+            assert refused.value.fault is Fault.NOT_LEADING
+
+    assert [asked.method for asked in server.asked] == ["GET"]
 
 
 async def test_a_proxy_of_the_kubeconfig_is_used(server: Server, tmp_path: Path):

@@ -161,6 +161,18 @@ def test_what_still_rests_under_a_stop_is_told_as_far_as_the_makers_say(facts):
     assert [(each.symbol, str(each.position)) for each in left.open] == [("BTCUSDT", "0.5")]
 
 
+def test_what_was_left_under_an_earlier_stop_is_not_what_is_left_now(facts):
+    left = {"orders": 7, "at": "2026-01-31T08:00:00Z"}
+    kept = HALT | {"left": left}
+    switch = Switch(Emergency.HALT, 6, "again", "anna", seeded=True)
+    assert plan_account(facts({"emergency": kept}, switch)).status.emergency.left.orders == 0
+
+
+def test_a_stop_that_was_raised_before_anybody_had_seeded_the_switch_is_in_the_status(facts):
+    plan = plan_account(facts(None, Switch(Emergency.HALT, 1, "second writer", "pod-1")))
+    assert (plan.status.emergency.level, plan.status.emergency.epoch) == ("Halt", 1)
+
+
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(facts):
     switch = Switch(Emergency.FLATTEN, 3, "odd", "anna", 1, seeded=True)
     halts = (Halted("ETHUSDT", False, 2, "daily loss"),)
@@ -193,8 +205,9 @@ def test_what_people_ask_is_carried_out_once(facts, request_, age_ms, identity, 
     assert [type(each) for each in plan.requests] == ([] if what is None else [what])
 
 
-def test_a_stop_that_has_to_wait_is_looked_at_again(facts):
-    given = facts({"requests": [STOP]}, shared=None, fleet_problem="Redis is away")
+@pytest.mark.parametrize("request_", [STOP, RESUME], ids=["a stop", "a resume"])
+def test_what_has_to_wait_for_redis_is_looked_at_again(facts, request_):
+    given = facts({"requests": [request_]}, shared=None, fleet_problem="Redis is away")
     plan = plan_account(given)
     assert plan.requests == ()
     assert plan.again_ms is not None

@@ -3,7 +3,7 @@ import pytest
 from phoenix_crds import Instant
 from phoenix_operator.names import Component
 from phoenix_operator.plan import children
-from phoenix_operator.plan.config_maps import plan_config_maps
+from phoenix_operator.plan.config_maps import in_use, plan_config_maps
 from phoenix_operator.plan.facts import PodFact
 from phoenix_operator.plan.maker import plan_maker
 from phoenix_operator.plan.observed import child
@@ -44,6 +44,13 @@ def planned(quoting, maker, wanted, platform):
 )
 def test_two_config_maps_are_kept_and_every_one_that_is_read(planned, pods, deleted):
     assert planned(pods=pods)[0] == deleted
+
+
+@pytest.mark.parametrize("kind", ["a pod on its way out", "a pod of the withdraw Job"])
+def test_what_any_pod_reads_is_in_use(quoting, kind):
+    pod = PodFact("p", "u", Component.WORKER, "aaaaaaaaaa", running=True, deleting=True)
+    seen = {"pods": (pod,)} if kind == "a pod on its way out" else {"job_pods": (pod,)}
+    assert "aaaaaaaaaa" in in_use(msgspec.structs.replace(quoting(), **seen))
 
 
 def test_a_hot_value_is_written_to_every_config_map_that_stays(planned):

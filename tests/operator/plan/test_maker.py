@@ -399,6 +399,16 @@ def test_the_first_second_of_a_worker_is_no_warning_and_what_lasts_is(quoting, p
     assert {"NotReady", "LeaseNotHeld"} <= {event.reason for event in plan.events if event.type == "Warning"}
 
 
+def test_while_redis_is_away_the_leader_and_the_halt_stay_in_the_status(quoting, platform):
+    facts = quoting(record={"halt": Halt(4, "daily loss"), "reason": Reason.RISK_HALTED})
+    facts = carried_out(facts, plan_maker(facts, platform))
+    blind = msgspec.structs.replace(facts, records=(), fleet_problem="Redis cannot be reached")
+    status = plan_maker(blind, platform).status
+    assert (status.pod, status.halt.epoch) == ("btcusdt-1", 4)
+    gone = plan_maker(msgspec.structs.replace(blind, pods=()), platform).status
+    assert (gone.pod, gone.halt) == ("", None)
+
+
 OTHER_UID = "0b000000-0000-4000-8000-000000000009"
 
 

@@ -183,6 +183,16 @@ def test_the_threshold_is_a_setting(record):
     assert fleet.restarted(MINUTE, *records)
 
 
+def test_what_a_worker_that_is_ready_says_of_its_connection_is_no_outage(fleet, record):
+    assert fleet.at(0, record("btc", silent=True), record("eth")).outage is None
+
+
+def test_a_symbol_whose_only_worker_drains_is_not_counted(fleet, record):
+    drains = [record(f"d{number}", role=Role.DRAINING) for number in range(5)]
+    plan = fleet.at(0, record("btc", stale=True), record("eth", stale=True), record("sol"), *drains)
+    assert (plan.outage.stale_symbols, plan.outage.symbols) == (["BTCUSDT", "ETHUSDT"], 3)
+
+
 def test_a_silent_fresh_connection_is_an_outage_whatever_the_share(fleet, record):
     records = [record("btc", stale=True, silent=True), *(record(f"r{n}") for n in range(9))]
     fleet.at(0, *records)

@@ -154,6 +154,17 @@ def invalid(cluster):
     return cluster
 
 
+def test_what_does_not_validate_is_in_force_nowhere_and_is_written_to_nobody(invalid):
+    (pod,) = invalid.workers_of("btcusdt")
+    invalid.writes.clear()
+    invalid.change("MarketMaker", "btcusdt", baseSize=BETWEEN_DOUBLES, minSpreadBps="9")
+    invalid.settle()
+    assert {each for each in invalid.writes if not each.endswith("status")} == set()
+    status = invalid.status("btcusdt")
+    assert (status["observedGeneration"], status["appliedGeneration"]) == (3, 1)
+    assert (pod.reads[0].metadata.generation, str(pod.reads[0].spec.min_spread_bps)) == (1, "4")
+
+
 def test_spec_emergency_reaches_the_worker_of_a_maker_that_does_not_validate_any_more(invalid):
     invalid.change("TradingAccount", "default", emergency="Halt")
     invalid.settle()
