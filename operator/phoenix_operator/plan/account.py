@@ -282,7 +282,8 @@ def _ready(facts: AccountFacts, identity: str) -> Wish:
         )
         return _not_ready(ConditionReason.ACCOUNT_CONFLICT, text)
     if facts.shared is None:
-        return Wish(ConditionType.READY, "Unknown", ConditionReason.REDIS_UNREACHABLE, facts.fleet_problem)
+        blind = f"; what its makers do is not known: {_named(sorted(facts.makers))}" if facts.makers else ""
+        return Wish(ConditionType.READY, "Unknown", ConditionReason.REDIS_UNREACHABLE, facts.fleet_problem + blind)
     if not identity:
         return Wish(
             ConditionType.READY, "True", ConditionReason.NOT_IDENTIFIED, "valid; no worker has named its identity yet"

@@ -89,6 +89,16 @@ def test_a_redis_that_cannot_be_read_changes_nothing_that_is_remembered(facts):
     assert condition(plan, given, "Ready") == ("Unknown", "RedisUnreachable")
 
 
+def test_a_redis_that_nobody_reaches_is_one_event_of_the_account_that_names_its_makers(facts):
+    """The makers' own conditions say so, too; an Event of each would be a thousand of one cause."""
+    away = {"shared": None, "fleet_problem": "Redis at redis:6379 refuses connections", "makers": ("eth", "btc")}
+    given = facts(**away)
+    (event,) = plan_account(given).events
+    assert (event.type, event.reason) == ("Warning", "NotReady")
+    assert event.message == "Redis at redis:6379 refuses connections; what its makers do is not known: btc, eth"
+    assert plan_account(carried_out(plan_account(given), given)).events == ()
+
+
 def test_nothing_is_seeded_from_a_status_that_cannot_be_read(facts):
     given = facts({"emergency": {"level": "Perhaps"}}, Switch(Emergency.NONE, 0))
     plan = plan_account(given)
