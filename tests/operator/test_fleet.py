@@ -185,6 +185,21 @@ async def test_an_outage_of_the_venue_marks_the_account_when_it_begins_and_ends(
         assert ACCOUNT in marked
 
 
+async def test_workers_that_begin_together_are_no_outage_of_the_venue(fleet, tell):
+    """For a moment each of them has neither reached the others nor a book."""
+    reasons = [Reason.COORDINATION_UNREACHABLE, Reason.BOOK_NOT_SYNCED, Reason.PRICE_STALE]
+    begins = {"ready": False, "reason": reasons[0], "reasons_not_ready": reasons}
+    for name, symbol in (("btc", "BTCUSDT"), ("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
+        await tell(record(name, symbol, **begins))
+    await until(lambda: len(list(fleet.everything)) == 3)
+    await looks(fleet)
+    assert fleet.outage_of(("trading", "main")) == ""
+    assert fleet.judged(("trading", "btc")) is None
+    for name, symbol in (("btc", "BTCUSDT"), ("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
+        await tell(record(name, symbol, **begins | {"reasons_not_ready": reasons[1:]}))
+    await until(lambda: fleet.outage_of(("trading", "main")) != "")
+
+
 async def test_a_restart_stands_until_it_was_carried_out_and_is_counted_once(fleet, tell, monkeypatch):
     now = [1_000_000_000]
     monkeypatch.setattr(module.time, "time_ns", lambda: now[0] * 1_000_000)

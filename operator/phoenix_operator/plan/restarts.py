@@ -147,10 +147,13 @@ def maker_of(record: StateRecord) -> str:
 
 
 def is_stale(record: StateRecord) -> bool:
-    """Whether a worker is unready because of its price; one that drains is on its way out and never is."""
+    """Whether a worker is unready because of its price. One that drains is on its way out and never is, nor is one that
+    has not reached the others: it begins, or has withdrawn for want of them.
+    """
     return (
         not record.ready
         and record.role is not Role.DRAINING
+        and Reason.COORDINATION_UNREACHABLE not in record.reasons_not_ready
         and any(reason in _STALE_REASONS for reason in record.reasons_not_ready)
     )
 
