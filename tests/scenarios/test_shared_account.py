@@ -59,6 +59,29 @@ async def test_a_stop_takes_every_maker_s_quotes_out_and_only_its_epoch_brings_t
     await arena.ends_in_order()
 
 
+async def test_what_the_resource_declares_stops_makers_that_no_file_has_told(open_arena):
+    """As long as it says so: nobody resumes it, and nothing of it sticks."""
+    arena = await open_arena("ETHUSDT", "SOLUSDT")
+    await start(arena, "ETHUSDT", "SOLUSDT")
+    async with arena.shared() as account:
+        await account.declare(EmergencyLevel.HALT)
+        await arena.wait(lambda: not arena.venue.resting(), "nothing rests", 15)
+        out = arena.mark
+        for worker in arena.workers.values():
+            record = await worker.until(lambda record: record.reason is Reason.EMERGENCY, "it is told")
+            assert (record.emergency.level, record.ready) == ("Halt", True)
+            assert "spec.emergency" in record.emergency.reason
+        arena.workers["SOLUSDT"].signal(signal.SIGTERM)
+        assert await arena.workers["SOLUSDT"].ended() == 0
+        await (await arena.start("SOLUSDT")).until(lambda record: record.reason is Reason.EMERGENCY, "so is the next")
+        assert all(not arena.opened_since(out, symbol) for symbol in arena.workers)
+        await account.declare(EmergencyLevel.NONE)
+    for symbol in arena.workers:
+        await arena.quoting(since=out, symbol=symbol)
+        await arena.fill(symbol)
+    await arena.ends_in_order()
+
+
 async def test_what_one_worker_raises_stops_all(open_arena):
     """A key that the exchange denies to one is denied to all."""
     arena = await open_arena("ETHUSDT", "SOLUSDT")
