@@ -128,7 +128,7 @@ def test_a_redis_that_is_gone_stops_quoting_fails_no_deploy_and_heals(
         assert "Redis" in condition_of(told, "Quoting")["message"]
         assert condition_of(told, "Ready")["status"] != "False", "kstatus: in progress, not failed"
         assert condition_of(told, "Stalled") == {}
-        told = [event["message"] for event in makers.events("default") if event["reason"] == "NotReady"]
+        told = [event["message"] for event in makers.events("default", "tradingaccount")]
         assert any("Redis" in message for message in told), "the account tells it for all of them"
     finally:
         system("scale", "statefulset", "phoenix-redis", "--replicas=1")

@@ -386,9 +386,10 @@ class Makers:
         """Of the account at the simulated exchange."""
         return base64.b64decode(self.kubectl.read("secret", "simulator-key")["data"]["apiKey"]).decode("ascii")
 
-    def events(self, name: str) -> list[Object]:
-        events = self.kubectl.list("events")
-        return [event for event in events if event["involvedObject"].get("name") == name]
+    def events(self, name: str, kind: str = "marketmaker") -> list[Object]:
+        """Of this very one: others may have borne its name within the hour."""
+        uid = self.kubectl.read(kind, name)["metadata"]["uid"]
+        return [event for event in self.kubectl.list("events") if event["involvedObject"].get("uid") == uid]
 
     def gone(self, name: str, within_s: float = 240.0) -> None:
         self.kubectl.until(lambda: self.kubectl.find("marketmaker", name) is None, f"{name} is gone", within_s)
