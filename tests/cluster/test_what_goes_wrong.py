@@ -128,8 +128,9 @@ def test_a_redis_that_is_gone_stops_quoting_fails_no_deploy_and_heals(
         assert "Redis" in condition_of(told, "Quoting")["message"]
         assert condition_of(told, "Ready")["status"] != "False", "kstatus: in progress, not failed"
         assert condition_of(told, "Stalled") == {}
-        told = [event["message"] for event in makers.events("default", "tradingaccount")]
-        assert any("Redis" in message for message in told), "the account tells it for all of them"
+        told = makers.events("default", "tradingaccount")
+        unready = [event["message"] for event in told if event["reason"] == "NotReady"]
+        assert any("Redis" in message for message in unready), "the account tells it for all of them"
     finally:
         system("scale", "statefulset", "phoenix-redis", "--replicas=1")
     system("rollout", "status", "statefulset/phoenix-redis", "--timeout=60s")
