@@ -56,8 +56,9 @@ class PlayedCluster:
         self.ready = True
         self.nudges: list[tuple[str, str]] = []
         self._redis_url = redis_url
-        self._client: ApiClient = server.client("player", "system:masters")
-        self._tests_client: ApiClient = server.client("player", "system:masters")
+        # A client is a connection, and a user has one: each thread is a user of its own.
+        self._client: ApiClient = server.client(f"player of {namespace}", "system:masters")
+        self._tests_client: ApiClient = server.client(f"test of {namespace}", "system:masters")
         self._workers: dict[str, Worker] = {}
         self._stop = threading.Event()
         self._paused = threading.Event()
