@@ -126,10 +126,10 @@ def test_a_settlement_that_only_the_standby_heard_is_not_lost(memory, own_ms, re
     fresh = engine()
     if own_ms:
         fresh.on(ev.FundingPaid(fresh.now_ns, own_ms, 70 if own_ms != remembered_ms else -500))
-    pnl = read(memory, "BTCUSDT").pnl
-    pnl.on_funding(remembered_ms, -500)
-    fresh.on(ev.Restored(fresh.now_ns, altered(memory, pnl=pnl), 0))
-    assert fresh.account.pnl.funding == funding
+    remembered = read(memory, "BTCUSDT").funding
+    remembered.on_told(ev.FundingPaid(0, remembered_ms, -500))
+    fresh.on(ev.Restored(fresh.now_ns, altered(memory, funding=remembered), 0))
+    assert fresh.funding.paid == funding
 
 
 def test_statistics_of_its_own_that_are_warm_stay(memory, world):

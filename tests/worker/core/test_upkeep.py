@@ -14,7 +14,7 @@ def test_klines_are_asked_for_until_statistics_are_warm():
     world.start(token=0)
     world.close(Stream.BOOK)
     world.tick(20 * 65)
-    assert len(of_kind(world.done, ac.FetchCloses)) == 3
+    assert len(of_kind(world.done, ac.FetchMinutes)) == 3
 
 
 def test_a_snapshot_that_does_not_come_is_asked_for_every_second():

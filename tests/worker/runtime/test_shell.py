@@ -113,7 +113,7 @@ async def test_actions_are_performed_in_their_order_each_by_whom_it_concerns(ass
 
 
 async def test_what_is_told_during_an_event_is_handled_right_after_it(assembled, venue, clock):
-    shell, engine, _ = assembled(lambda event: [act.FetchTouch()] if type(event) is ev.Tick else [act.FetchCloses()])
+    shell, engine, _ = assembled(lambda event: [act.FetchTouch()] if type(event) is ev.Tick else [act.FetchMinutes()])
 
     def answer_at_once(action):
         if isinstance(action, act.FetchTouch):
@@ -124,7 +124,7 @@ async def test_what_is_told_during_an_event_is_handled_right_after_it(assembled,
     venue.react = answer_at_once
     shell.sink(tick(clock))
     assert [type(event) for event in engine.seen] == [ev.Tick, ev.Canary, ev.TouchAnswer]
-    assert [type(action) for action in venue.performed] == [act.FetchTouch, act.FetchCloses, act.FetchCloses]
+    assert [type(action) for action in venue.performed] == [act.FetchTouch, act.FetchMinutes, act.FetchMinutes]
 
 
 @pytest.mark.parametrize(

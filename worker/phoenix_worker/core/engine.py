@@ -6,16 +6,18 @@ band, when something about us has changed, and otherwise at least every 250 ms.
 
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
 from phoenix_worker.core import events as ev
-from phoenix_worker.core import memory, reconcile, shared
+from phoenix_worker.core import foreign, memory, reckoning, reconcile, shared
 from phoenix_worker.core.account import NEVER_JUDGED, Verdict
 from phoenix_worker.core.actions import AnyAction, Cancel, CancelAll, Exit, Note, NoteKind
 from phoenix_worker.core.book import Applied, Book
 from phoenix_worker.core.decision import changed, consider, decide
 from phoenix_worker.core.events import EmergencyLevel, Stream
+from phoenix_worker.core.foreign import Foreign
 from phoenix_worker.core.freshness import Phase, Staleness
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.orders import RECEIVE_WINDOW_MS, Life
@@ -29,6 +31,12 @@ from phoenix_worker.core.view import View, view
 
 STOOD_STILL_NS = 250_000_000
 """By how much the exchange's clock must have run ahead of ours, beyond all error. Less is within the lease's margin."""
+
+
+CLOSES = 31
+"""Minutes from which the 30-minute deviation starts."""
+FUNDING_SPREAD_MS = 60_000
+"""Over which an account's symbols spread their readings after a settlement, each at its own second."""
 
 
 class Engine(State):
@@ -91,8 +99,18 @@ def _on_depth(state: State, event: ev.Depth, out: Out) -> None:
 
 
 def _on_trade(state: State, event: ev.Trade, out: Out) -> None:
-    """No frame of the book, which may be silent while trades go on: it only tells whether the connection is late."""
+    """No frame of the book, which may be silent while trades go on: it tells whether the connection is late, and from
+    which side the flow comes.
+    """
     _came_in_time(state, event.at, event.event_ms, out)
+    sign = -1 if event.buyer_is_maker else 1
+    if state.vpin.on_trade(event.at, event.trade_id, event.qty, sign, state.parameters.vpin):
+        state.dirty = True
+
+
+def _on_tick(state: State, event: ev.Tick, out: Out) -> None:
+    reckoning.on_time(state, event, out)  # first: what is sent at this tick heeds it
+    on_tick(state, event, out)
 
 
 def _on_snapshot(state: State, event: ev.Snapshot, out: Out) -> None:
@@ -111,8 +129,12 @@ def _on_snapshot(state: State, event: ev.Snapshot, out: Out) -> None:
 
 
 def _on_mark(state: State, event: ev.Mark, _: Out) -> None:
+    if 0 < state.next_funding_ms < event.next_funding_ms and state.session.token and state.reconciliation.reconciled:
+        position = state.account.position.steps * state.instrument.step
+        state.funding.expect(state.next_funding_ms, position, state.mark, state.funding_rate)
     state.mark, state.mark_ns, state.index = event.mark, event.at, event.index
     state.funding_rate, state.next_funding_ms = event.funding_rate, event.next_funding_ms
+    state.prediction.on_rate(event.funding_rate, state.parameters.funding_alpha, event.at)
 
 
 def _on_canary(state: State, event: ev.Canary, _: Out) -> None:
@@ -134,8 +156,9 @@ def _on_touch_answer(state: State, event: ev.TouchAnswer, out: Out) -> None:
             changed(state, out)
 
 
-def _on_closes(state: State, event: ev.Closes, _: Out) -> None:
-    state.statistics.preload(event.closes)
+def _on_minutes(state: State, event: ev.Minutes, _: Out) -> None:
+    state.statistics.preload(event.closes[-CLOSES:])
+    state.vpin.preload(event.at, zip(event.volumes, event.taker_buys, strict=True), state.parameters.vpin)
 
 
 def _on_stream_opened(state: State, event: ev.StreamOpened, out: Out) -> None:
@@ -198,7 +221,7 @@ def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
     state.reconciliation.activity += 1
     state.reconciliation.keep(event)
     known = state.account.orders.get(event.order.client_id) is not None
-    owner = Owner.OURS if known else _judge_owner(state, event.order, out)
+    owner = Owner.OURS if known else _judge_owner(state, event.order, out, filled=event.fill is not None)
     if owner is Owner.OLDER and event.execution is ev.Execution.NEW and _still_writes(state, event):
         _withdraw_from(state, event.order.client_id, out)
     if not state.reconciliation.reconciled:
@@ -211,6 +234,9 @@ def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
     _settle_liquidation(state)
     if event.fill is not None and filled:
         fill = event.fill
+        reckoning.on_booked(state, fill)
+        if known:
+            state.markouts.on_fill(fill, _when(state, fill.time_ms))
         price = state.instrument.price.text(fill.price_ticks)
         qty = state.instrument.quantity.text(fill.qty_steps)
         out.append(Note(NoteKind.FILL, f"{fill.side.name} {qty} @ {price} {event.order.client_id}"))
@@ -227,7 +253,14 @@ def _on_position_report(state: State, event: ev.PositionReport, out: Out) -> Non
 
 
 def _on_funding_paid(state: State, event: ev.FundingPaid, _: Out) -> None:
-    state.account.pnl.on_funding(event.transaction_ms, event.amount)
+    state.funding.on_told(event)
+
+
+def _on_funding_read(state: State, event: ev.FundingRead, out: Out) -> None:
+    """Facts, whoever asked: what is known already is not booked again."""
+    spread_ms = crc32(state.instrument.symbol.encode()) % FUNDING_SPREAD_MS
+    remarks = state.funding.on_read(event, state.accounts_began_ms, spread_ms)
+    out.extend(Note(NoteKind.FUNDING, remark) for remark in remarks)
 
 
 def _on_order_answer(state: State, event: ev.OrderAnswer, out: Out) -> None:
@@ -255,7 +288,8 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
         return
     if path.phase is not reconcile.Phase.READING:
         return  # something was missed while it was being read: the next reading counts
-    state.account.on_truth(event, path.open_when_asked, path.asked_ns, state.instrument)
+    for fill in state.account.on_truth(event, path.open_when_asked, path.asked_ns, state.instrument):
+        reckoning.on_booked(state, fill)
     memory.judge_unremembered(state)
     kept = path.completed(event.at)
     out.append(
@@ -417,7 +451,7 @@ def _take_over(state: State, truth: ev.Truth, out: Out) -> None:
         state.reconciliation.leftovers = 0
 
 
-def _judge_owner(state: State, order: ev.OpenOrder, out: Out) -> Owner:
+def _judge_owner(state: State, order: ev.OpenOrder, out: Out, *, filled: bool = False) -> Owner:
     """Whose it is; a second writer withdraws us and halts the account, a foreign order suspends while it lives."""
     session = state.session
     owner = reconcile.owner_of(order, session.installation, session.token, known=False)
@@ -429,7 +463,25 @@ def _judge_owner(state: State, order: ev.OpenOrder, out: Out) -> Owner:
                 session.foreign[order.client_id] = True
             else:
                 session.foreign.pop(order.client_id, None)
+            if session.token and (order.state.is_open or filled):
+                _heed_foreign(state, order, out)
     return owner
+
+
+def _heed_foreign(state: State, order: ev.OpenOrder, out: Out) -> None:
+    """What others do halts further than their order lives, unless it only gets out. An order that ended without a fill
+    has done nothing, and somebody has looked at it.
+    """
+    kind = foreign.kind_of(order)
+    why = f"{kind}: {state.instrument.symbol} {order.client_id}"
+    match kind:
+        case Foreign.REDUCES:
+            pass
+        case Foreign.OPENS | Foreign.DELEVERAGED | Foreign.SETTLED:
+            shared.halt_symbol(state, why, out)
+        case Foreign.LIQUIDATED:
+            out.append(Note(NoteKind.HALT, why))
+            shared.raise_emergency(state, EmergencyLevel.HALT, why, out)
 
 
 def _is_successor(state: State, order: ev.OpenOrder) -> bool:
@@ -461,6 +513,13 @@ def _withdraw_from(state: State, client_id: str, out: Out) -> None:
     shared.raise_emergency(state, EmergencyLevel.HALT, why, out)
 
 
+def _when(state: State, exchange_ms: int) -> int:
+    """A moment of the exchange by our clock, as far as that is known; never later than now."""
+    if not state.session.clock_known:
+        return state.now_ns
+    return min(state.now_ns, exchange_ms * 1_000_000 - state.session.clock_offset_ns)
+
+
 def _settle_liquidation(state: State) -> None:
     order = state.account.orders.get(state.liquidation.order_id)
     if state.liquidation.order_id and (order is None or order.life is Life.CLOSED):
@@ -471,12 +530,12 @@ _HANDLERS: dict[type, Callable[[State, Any, Out], None]] = {
     ev.Touch: _on_touch,
     ev.Depth: _on_depth,
     ev.Trade: _on_trade,
-    ev.Tick: on_tick,
+    ev.Tick: _on_tick,
     ev.Snapshot: _on_snapshot,
     ev.Mark: _on_mark,
     ev.Canary: _on_canary,
     ev.TouchAnswer: _on_touch_answer,
-    ev.Closes: _on_closes,
+    ev.Minutes: _on_minutes,
     ev.StreamOpened: _on_stream_opened,
     ev.StreamClosed: _on_stream_closed,
     ev.SocketSilent: _on_socket_silent,
@@ -484,8 +543,10 @@ _HANDLERS: dict[type, Callable[[State, Any, Out], None]] = {
     ev.OrderReport: _on_order_report,
     ev.PositionReport: _on_position_report,
     ev.FundingPaid: _on_funding_paid,
+    ev.FundingRead: _on_funding_read,
     ev.OrderAnswer: _on_order_answer,
     ev.Truth: _on_truth,
+    ev.DayRead: reckoning.on_day_read,
     ev.Lease: shared.on_lease,
     ev.Restored: shared.on_restored,
     ev.SymbolHalt: shared.on_symbol_halt,

@@ -34,7 +34,9 @@ from phoenix_worker.core.actions import (
     Cancel,
     CancelAll,
     Exit,
-    FetchCloses,
+    FetchDay,
+    FetchFunding,
+    FetchMinutes,
     FetchSnapshot,
     FetchTouch,
     FetchTruth,
@@ -43,6 +45,7 @@ from phoenix_worker.core.actions import (
     Note,
     NoteKind,
     Place,
+    Purpose,
     QueryOrder,
     RaiseEmergency,
     Reconnect,
@@ -212,6 +215,8 @@ class Shell:
                 self._venue.perform(action)
                 waited_ns = self._clock.monotonic_ns() - approved.trigger_ns
                 self._meters.tick_to_order.observe(int(waited_ns / self._clock.rate))
+                if approved.order.purpose in (Purpose.GRIND, Purpose.REENTRY):
+                    self.save_memory()  # whoever leads next is bound by it, and counts what it brings
             case (
                 Cancel()
                 | CancelAll()
@@ -219,7 +224,9 @@ class Shell:
                 | FetchTruth()
                 | FetchSnapshot()
                 | FetchTouch()
-                | FetchCloses()
+                | FetchMinutes()
+                | FetchFunding()
+                | FetchDay()
                 | Reconnect()
                 | ArmDeadMan()
             ):
