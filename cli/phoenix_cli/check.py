@@ -27,8 +27,6 @@ _NOT_YET_PROTECTING = (
     "risk.dailyLossMax",
     "risk.stopLoss",
     "grinding",
-    "vpin",
-    "funding",
     "the account's limits.dailyLoss",
 )
 _NOT_YET_ACTING = ("ramp", "shadow", "standby")
