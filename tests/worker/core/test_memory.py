@@ -206,5 +206,10 @@ def test_everything_that_is_remembered_comes_back(memory, world):
         halt=Switch(HALT, 3, "losses"),
         second_writer=True,
         max_worst_case_ratio=0.9,
+        halted_day_ms=86_400_000,
+        halted_limit=50,
+        halted_reason="daily loss",
+        stop_base=-30,
+        resumed=True,
     )
     assert restored(left, 0).remember() == left

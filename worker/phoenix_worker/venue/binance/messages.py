@@ -266,6 +266,17 @@ def minutes(body: Frame, at: int, now_ms: int) -> Minutes:
     )
 
 
+def opening_price(body: Frame, open_ms: int) -> float:
+    """Of `GET /fapi/v1/markPriceKlines`: the open of the row that begins at `open_ms`, 0 without one."""
+    try:
+        prices = [float(row[1]) for row in _klines(body) if int(row[0]) == open_ms]
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, IndexError) as error:
+        raise DecodeError("mark price klines", error, body) from error
+    if not all(0 < price < 1e15 for price in prices):
+        raise DecodeError("mark price klines", "an open is no price", body)
+    return prices[0] if prices else 0.0
+
+
 def symbol_status(text: str) -> SymbolStatus:
     """The exchange's status of a symbol. It has no state that only reduces: that is told by error codes alone."""
     return SymbolStatus.TRADING if text == "TRADING" else SymbolStatus.NOT_TRADING
