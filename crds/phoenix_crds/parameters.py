@@ -107,8 +107,7 @@ class Vpin(Resource):
 
     threshold: Ratio = Field(default=Decimal("0.55"), gt=0, lt=1)
     """Spreads widen from this VPIN on. 0.55 is above what a two-sided market shows in buckets of a minute (a recorded
-    BTCUSDT rally shows 0.35 in buckets of 30 s, and at most 0.56 even in those of 7 s, which count more of the
-    noise)."""
+    BTCUSDT rally ends at 0.33 in buckets of 30 s, and at 0.57 only in those of 7 s, which count more of the noise)."""
     resume: Ratio = Field(default=Decimal("0.70"), gt=0, lt=1)
     """Quoting that was halted comes back below this VPIN. 0.70 keeps a noisy reading from toggling the quotes."""
     halt: Ratio = Field(default=Decimal("0.85"), gt=0, le=1)

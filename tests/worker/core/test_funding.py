@@ -252,6 +252,17 @@ def test_what_could_not_be_read_is_asked_again(world):
     assert len(of_kind(world.since(mark), ac.FetchFunding)) == 1, "one at a time"
 
 
+def test_readings_that_fail_again_and_again_are_rarer_and_rarer():
+    funding, waits = Funding(), []
+    for _ in range(9):
+        funding.on_read(FundingRead(0, DAY, problem="no"), BEGAN, 0)
+        waits.append(funding.not_before_ns // SECOND)
+    assert waits == [5, 10, 20, 40, 80, 160, 320, 320, 320]
+    funding.on_read(read(), BEGAN, 0)
+    funding.on_read(FundingRead(0, DAY, problem="no"), BEGAN, 0)
+    assert funding.not_before_ns == 5 * SECOND
+
+
 # -- across leaders ----------------------------------------------------------------------------------
 
 

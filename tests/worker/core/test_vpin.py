@@ -1,6 +1,9 @@
 """Section 1 and 2: toxicity of the flow, from the paper's own definition, with hysteresis and decay."""
 
+import gzip
 import math
+import os
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,6 +16,10 @@ from phoenix_worker.core import events as ev
 from phoenix_worker.core.vpin import WARM_BUCKETS, Vpin
 from samples import MAKER, SECOND, VPIN, changed
 
+RECORDING = Path(
+    os.environ.get("PHOENIX_CAPTURE")
+    or Path(__file__).resolve().parents[4] / "shared/data/binance-usdm/btcusdt_20240808.gz"
+)
 NOW = 1_000 * SECOND
 SIZE = 10.0
 """Base units a bucket."""
@@ -169,6 +176,30 @@ def test_smaller_buckets_end_what_is_fuller_than_they():
     assert vpin.on_trade(NOW, 2, 1.0, -1, finer)
     assert vpin.ring == [1.0]
     assert (vpin.filled, vpin.imbalance) == (1.0, -1.0)
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """(received ns, quantity, sign of the taker) of a BTCUSDT rally of nearly six minutes, and how long it lasts."""
+    if not RECORDING.exists():
+        pytest.skip(f"the recording {RECORDING.name} is not here (PHOENIX_CAPTURE names another place)")
+    trades = []
+    with gzip.open(RECORDING, "rt") as lines:
+        for line in lines:
+            at, _, frame = line.partition(" ")
+            if "@trade" in frame[:40] and (trade := msgspec.json.decode(frame)["data"])["X"] == "MARKET":
+                trades.append((int(at), float(trade["q"]), -1 if trade["m"] else 1))
+    return trades, (trades[-1][0] - trades[0][0]) / SECOND
+
+
+@pytest.mark.parametrize(("bucket_s", "ends_at"), [(7, 0.57), (30, 0.33)])
+def test_8_a_recorded_rally_is_below_the_default_threshold_where_buckets_are_not_noise(recorded, bucket_s, ends_at):
+    trades, seconds = recorded
+    parameters = msgspec.structs.replace(VPIN, buckets_per_day=86_400 // bucket_s)
+    vpin = Vpin(day_volume=sum(qty for _, qty, _ in trades) / seconds * 86_400)
+    for number, (at, qty, sign) in enumerate(trades):
+        vpin.on_trade(at, number + 1, qty, sign, parameters)
+    assert vpin.value(trades[-1][0], parameters) == pytest.approx(ends_at, abs=0.01)
 
 
 # -- in the engine -----------------------------------------------------------------------------------

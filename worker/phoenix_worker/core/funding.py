@@ -28,7 +28,8 @@ LONGEST_MS = 89 * DAY_MS
 CONFIRM_AGAIN_MS = 300_000
 PATIENCE_MS = 900_000
 """So long after it was told, a settlement that no record has is none."""
-RETRY_NS = 5_000_000_000
+FIRST_RETRY_NS = 5_000_000_000
+LAST_RETRY_NS = 320_000_000_000
 ANSWER_LOST_NS = 120_000_000_000
 AGREES_WITHIN = 0.05
 """Mark, rate and position are those of seconds before or after the settlement."""
@@ -92,6 +93,8 @@ class Funding(msgspec.Struct):
     asked_ns: int = 0
     """When the reading that is under way was asked (0: none is)."""
     not_before_ns: int = 0
+    failures: int = 0
+    """Readings in a row that came to nothing: the next one waits twice as long."""
     expected: list[Expected] = []
     differences: int = 0
     """Settlements whose amount is another than position, mark and rate say, or that the stream told and no record."""
@@ -112,7 +115,7 @@ class Funding(msgspec.Struct):
 
     def forget(self) -> None:
         """A new lease: others may have booked meanwhile."""
-        self.since_ms = self.next_read_ms = self.asked_ns = self.not_before_ns = 0
+        self.since_ms = self.next_read_ms = self.asked_ns = self.not_before_ns = self.failures = 0
 
     def due(self, now_ns: int, now_ms: int) -> bool:
         if self.asked_ns and now_ns - self.asked_ns < ANSWER_LOST_NS:
@@ -130,8 +133,10 @@ class Funding(msgspec.Struct):
         """Books what is new; returns what does not agree, a sentence each. `began_ms`: the accounts' beginning."""
         self.asked_ns = 0
         if read.problem:
-            self.not_before_ns = read.at + RETRY_NS
+            self.not_before_ns = read.at + min(FIRST_RETRY_NS << min(self.failures, 6), LAST_RETRY_NS)
+            self.failures += 1
             return [f"income could not be read: {read.problem}"]
+        self.failures = 0
         known = {(record.row.kind, record.row.record_id) for record in self.records}
         for row in read.rows:
             if (row.kind, row.record_id) not in known:

@@ -74,6 +74,13 @@ async def test_a_record_that_cannot_be_read_exactly_is_told(run_venue, exchange,
     assert not told.rows
 
 
+async def test_an_exchange_that_knows_no_special_funding_has_none(run_venue, exchange, refusal):
+    unknown = refusal(400, -1130, "Data sent for parameter 'incomeType' is not valid.")
+    exchange.answers["GET", INCOME] = lambda _, asked: [record(1)] if asked["incomeType"] == REGULAR else unknown
+    told = await read(await run_venue())
+    assert (told.problem, [row.record_id for row in told.rows]) == ("", [1])
+
+
 async def test_a_refusal_is_told(run_venue, exchange, refusal):
     exchange.answers["GET", INCOME] = lambda *_: refusal(400, -1130, "Data sent for parameter is not valid.")
     told = await read(await run_venue())

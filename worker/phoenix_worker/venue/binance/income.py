@@ -15,6 +15,7 @@ from phoenix_worker.venue.binance.rest import Parameters, Reply, Rest, RestError
 
 INCOME_WEIGHT = 30
 PAGE = 1000
+UNKNOWN_VALUE = -1130
 GRANT_ATTEMPTS = 50
 GRANT_PAUSE_S = 0.1
 """A worker that has just come is granted its part of the request weight within seconds."""
@@ -31,11 +32,21 @@ class IncomeReader:
         """One `FundingRead` in any case; `problem` says why it could not be read."""
         asked_ms = self._time.now_ms()
         try:
-            rows = [row for kind in FundingKind for row in await self._all(kind, action.since_ms, asked_ms, instrument)]
+            rows = await self._all(FundingKind.REGULAR, action.since_ms, asked_ms, instrument)
+            rows += await self._special(action.since_ms, asked_ms, instrument)
         except (RestError, DecodeError) as error:
             return FundingRead(self._time.clock.monotonic_ns(), action.since_ms, problem=str(error))
         rows.sort(key=lambda row: row.time_ms)
         return FundingRead(self._time.clock.monotonic_ns(), action.since_ms, asked_ms, rows)
+
+    async def _special(self, since_ms: int, until_ms: int, instrument: Instrument) -> list[FundingRow]:
+        """None where the exchange does not know this kind (it came in September 2026): then there are none."""
+        try:
+            return await self._all(FundingKind.SPECIAL, since_ms, until_ms, instrument)
+        except RestError as error:
+            if error.code == UNKNOWN_VALUE:
+                return []
+            raise
 
     async def _all(self, kind: FundingKind, since_ms: int, until_ms: int, instrument: Instrument) -> list[FundingRow]:
         """Page by page; both ends of the window are inclusive."""
