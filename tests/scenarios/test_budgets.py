@@ -13,8 +13,9 @@ from phoenix_coordination.redis.starts import Start
 from phoenix_coordination.state import Reason
 from phoenix_crds.values import Duration
 from phoenix_simulator.api.limits import LimitSettings
-from phoenix_worker.core.actions import ArmDeadMan, FetchFunding, FetchMinutes, FetchSnapshot, FetchTruth
-from phoenix_worker.core.events import ClockSynced, DeadManArmed, FundingRead, Stream, StreamOpened, Truth
+from phoenix_worker.core.actions import ArmDeadMan, FetchDay, FetchFunding, FetchMinutes, FetchSnapshot, FetchTruth
+from phoenix_worker.core.day import start_of_day
+from phoenix_worker.core.events import ClockSynced, DayRead, DeadManArmed, FundingRead, Stream, StreamOpened, Truth
 from phoenix_worker.runtime.budgets import spent, wait_to_start
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.credentials import read_key
@@ -164,12 +165,14 @@ class Newcomer:
             ArmDeadMan(60_000, deadline_ns),
             FetchTruth(1, 0, an_hour_ago_ms, []),
             FetchFunding(an_hour_ago_ms),
+            FetchDay(1, start_of_day(an_hour_ago_ms + 3_600_000), 0, []),
         ):
             self.venue.perform(action)
         for kind in (
             DeadManArmed,
             Truth,
             FundingRead,
+            DayRead,
             ClockSynced,
         ):  # the others, which nobody asks again here, are sent by then
             await self.heard(kind, 1)

@@ -311,11 +311,11 @@ class Arena:
             )
             await asyncio.sleep(LOOK_S)
 
-    def rest(self, *, resting: bool) -> None:
-        """The market of the symbol rests, or goes on."""
+    def rest(self, *, resting: bool, mark_factor: float = 1.0) -> None:
+        """The market of the symbol rests, with the mark moved, or goes on."""
         source = self.venue.server.player.sources[self.symbol]
         assert isinstance(source, PausableMarket)
-        source.resting = resting
+        source.resting, source.mark_factor = resting, mark_factor
 
     async def spend(self, fault: int, *, gaps: bool = True) -> None:
         """Until a fault has acted as often as it was to: fills and lost diffs make the worker place, amend, cancel."""

@@ -36,9 +36,12 @@ class FaultLine(msgspec.Struct, frozen=True):
 
 
 class PausableMarket(SyntheticSource):
-    """A synthetic market that can rest: then nobody trades and no frame of the book leaves; only the mark goes on."""
+    """A synthetic market that can rest: then nobody trades and no frame of the book leaves; only the mark goes on, at
+    `mark_factor` of what it was.
+    """
 
     resting = False
+    mark_factor = 1.0
 
     def updates(self, background: BackgroundView) -> Iterator[MarketUpdate]:
         rested_ns = 0
@@ -48,7 +51,8 @@ class PausableMarket(SyntheticSource):
             while self.resting:
                 at_ns += _MARK_NS
                 rested_ns += _MARK_NS
-                yield msgspec.structs.replace(mark, time_ns=at_ns)
+                moved_e8 = int(mark.mark_e8 * self.mark_factor)
+                yield msgspec.structs.replace(mark, time_ns=at_ns, mark_e8=moved_e8)
             if isinstance(update, MarkUpdate):
                 mark = update
             yield msgspec.structs.replace(update, time_ns=at_ns)

@@ -17,10 +17,9 @@ from phoenix_worker.core.actions import AnyAction, Cancel, CancelAll, Exit, Note
 from phoenix_worker.core.book import Applied, Book
 from phoenix_worker.core.decision import changed, consider, decide
 from phoenix_worker.core.events import EmergencyLevel, Stream
-from phoenix_worker.core.foreign import Foreign
 from phoenix_worker.core.freshness import Phase, Staleness
 from phoenix_worker.core.instrument import Instrument
-from phoenix_worker.core.orders import RECEIVE_WINDOW_MS, Life
+from phoenix_worker.core.orders import Life
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.core.reconcile import Owner
 from phoenix_worker.core.risk import ORDERS_KEPT_FOR_REDUCING
@@ -221,9 +220,9 @@ def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
     state.reconciliation.activity += 1
     state.reconciliation.keep(event)
     known = state.account.orders.get(event.order.client_id) is not None
-    owner = Owner.OURS if known else _judge_owner(state, event.order, out, filled=event.fill is not None)
-    if owner is Owner.OLDER and event.execution is ev.Execution.NEW and _still_writes(state, event):
-        _withdraw_from(state, event.order.client_id, out)
+    owner = Owner.OURS if known else foreign.judge_owner(state, event.order, out, filled=event.fill is not None)
+    if owner is Owner.OLDER and event.execution is ev.Execution.NEW and foreign.still_writes(state, event):
+        foreign.withdraw_from(state, event.order.client_id, out)
     if not state.reconciliation.reconciled:
         return
     if owner is Owner.OLDER and event.order.state.is_open:
@@ -298,9 +297,10 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
             f"position {event.position_steps} steps, {len(event.open_orders)} open orders: {path.why}",
         )
     )
-    _take_over(state, event, out)
+    foreign.take_over(state, event, out)
     for report in kept:
         _HANDLERS[type(report)](state, msgspec.structs.replace(report, at=event.at), out)
+    reckoning.ask(state, out)
     _settle_liquidation(state)
     changed(state, out)
 
@@ -435,82 +435,6 @@ def _compare(state: State, truth: ev.Truth, out: Out) -> None:
         decide(state, truth.at, out)
     else:
         state.account.position.account_for(truth.last_trade_id)
-
-
-def _take_over(state: State, truth: ev.Truth, out: Out) -> None:
-    """Orders that we did not place: what an older token left is ours to cancel, and then the truth is read again."""
-    state.session.foreign = {}
-    left = 0
-    for order in truth.open_orders:
-        if state.account.orders.get(order.client_id) is None and _judge_owner(state, order, out) is Owner.OLDER:
-            out.append(Cancel(order.client_id, order.venue_id))
-            left += 1
-    if left:
-        state.reconciliation.need_again(left, truth.at)
-    else:
-        state.reconciliation.leftovers = 0
-
-
-def _judge_owner(state: State, order: ev.OpenOrder, out: Out, *, filled: bool = False) -> Owner:
-    """Whose it is; a second writer withdraws us and halts the account, a foreign order suspends while it lives."""
-    session = state.session
-    owner = reconcile.owner_of(order, session.installation, session.token, known=False)
-    match owner:
-        case Owner.SECOND_WRITER if session.token and order.state.is_open and not _is_successor(state, order):
-            _withdraw_from(state, order.client_id, out)
-        case Owner.FOREIGN:
-            if order.state.is_open:
-                session.foreign[order.client_id] = True
-            else:
-                session.foreign.pop(order.client_id, None)
-            if session.token and (order.state.is_open or filled):
-                _heed_foreign(state, order, out)
-    return owner
-
-
-def _heed_foreign(state: State, order: ev.OpenOrder, out: Out) -> None:
-    """What others do halts further than their order lives, unless it only gets out. An order that ended without a fill
-    has done nothing, and somebody has looked at it.
-    """
-    kind = foreign.kind_of(order)
-    why = f"{kind}: {state.instrument.symbol} {order.client_id}"
-    match kind:
-        case Foreign.REDUCES:
-            pass
-        case Foreign.OPENS | Foreign.DELEVERAGED | Foreign.SETTLED:
-            shared.halt_symbol(state, why, out)
-        case Foreign.LIQUIDATED:
-            out.append(Note(NoteKind.HALT, why))
-            shared.raise_emergency(state, EmergencyLevel.HALT, why, out)
-
-
-def _is_successor(state: State, order: ev.OpenOrder) -> bool:
-    """Whether our lease had run out and the order is of who was given it after us: this process slept, and the order
-    reaches it before the loss of the lease does.
-    """
-    session = state.session
-    return state.now_ns >= session.deadline_ns and reconcile.is_of(order.client_id, session.installation)
-
-
-def _still_writes(state: State, event: ev.OrderReport) -> bool:
-    """Whether an order of an older token was accepted when nothing of it could be any more: its receive windows had
-    ended. Its sender does not know of us (another Redis, say), and would place again what we cancel for ever.
-    """
-    session = state.session
-    if not session.clock_known or not reconcile.is_older(event.order.client_id, session.token):
-        return False
-    latest_ns = session.gained_ns + RECEIVE_WINDOW_MS * 1_000_000 + session.clock_error_ns
-    return event.transaction_ms > session.exchange_ms(latest_ns)
-
-
-def _withdraw_from(state: State, client_id: str, out: Out) -> None:
-    """A second writer: we withdraw, and the account halts until a person has looked."""
-    if state.session.second_writer:
-        return
-    state.session.second_writer = True
-    why = f"second writer of {state.instrument.symbol}: order {client_id}"
-    out.append(Note(NoteKind.HALT, why))
-    shared.raise_emergency(state, EmergencyLevel.HALT, why, out)
 
 
 def _when(state: State, exchange_ms: int) -> int:

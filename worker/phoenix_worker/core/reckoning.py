@@ -25,7 +25,7 @@ def on_time(state: State, event: Tick, out: Out) -> None:
     if session.exited or not session.clock_known:
         return
     _turn_day(state, session.exchange_ms(event.at))
-    _ask(state, out)
+    ask(state, out)
     judge(state, out)
 
 
@@ -123,9 +123,12 @@ def _turn_day(state: State, exchange_ms: int) -> None:
     losses.begin(Day(today, open_mark=mark if followed else 0.0), known=followed and mark > 0, read_at_ns=read_at_ns)
 
 
-def _ask(state: State, out: Out) -> None:
+def ask(state: State, out: Out) -> None:
+    """For the day, where it is not known under this lease or has to be looked at again."""
     losses, session, position = state.losses, state.session, state.account.position
-    if not session.token or not state.reconciliation.reconciled or losses.waits(state.now_ns):
+    if not session.token or not state.reconciliation.reconciled or not losses.day.start_ms:
+        return
+    if losses.waits(state.now_ns):
         return
     due = (
         losses.read_token != session.token

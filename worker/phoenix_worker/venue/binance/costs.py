@@ -5,6 +5,7 @@ Tests hold both against what the simulated exchange counts.
 
 import math
 
+from phoenix_worker.core.day import DAY_MS
 from phoenix_worker.core.funding import HOUR_MS
 from phoenix_worker.core.reconcile import IDLE_COMPARE_NS
 from phoenix_worker.core.session import DEAD_MAN_REFRESH_NS
@@ -29,7 +30,9 @@ FUNDING = 2 * INCOME_WEIGHT
 """Regular and special."""
 FIRST_TRUTH = 5 + 5 + 5 + 1 + 5 + 5
 """Trades of the day, or else the last one; position, open orders, position again, and trades since."""
-START = PREFLIGHT + CLOCK + LISTEN_KEY + SNAPSHOT_WEIGHT + MINUTES_WEIGHT + DEAD_MAN + FIRST_TRUTH + FUNDING
+DAY = 1 + 5 + 5
+"""Mark price of 00:00 and the trades since; a thousand trades more cost five more, each other asset of fees one."""
+START = PREFLIGHT + CLOCK + LISTEN_KEY + SNAPSHOT_WEIGHT + MINUTES_WEIGHT + DEAD_MAN + FIRST_TRUTH + FUNDING + DAY
 """Until a worker that leads at once may quote."""
 
 
@@ -43,5 +46,6 @@ def fixed_weight_1m() -> int:
         (LISTEN_KEY, EXTEND_EVERY_S),
         (MINUTES_WEIGHT, MINUTES_EVERY_NS / NS_PER_S),
         (FUNDING, HOUR_MS / 1000),
+        (DAY, DAY_MS / 1000),
     )
     return math.ceil(sum(weight * 60 / seconds for weight, seconds in every_s))
