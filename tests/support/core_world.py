@@ -153,6 +153,18 @@ class World:
             self.tick()
         return self.done[first:]
 
+    def pass_time(self, seconds: float) -> list[AnyAction]:
+        """As `wait`, in steps of half a second: much time in little."""
+        first = len(self.done)
+        for _ in range(max(1, round(2 * seconds))):
+            self.now += SECOND // 2
+            self.exchange.now_ms = max(self.exchange.now_ms, self.exchange_ms)
+            self.tell(ev.Canary(0))
+            self.frame()
+            self.renew()
+            self.tell(ev.Tick(0))
+        return self.done[first:]
+
     def since(self, mark: int) -> list[AnyAction]:
         return self.done[mark:]
 

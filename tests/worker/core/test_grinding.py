@@ -61,7 +61,7 @@ def taken(steps=6, price=600_000, side=Side.SELL, position=90, grinder=None):
     grinder = grinder or Grinder()
     grinder.sent("t", position, NOW)
     grinder.on_fill(fill(side, steps, price), Purpose.GRIND, BTCUSDT)
-    grinder.judge(GRINDING, Mode.PIN, position - steps, OrderBook())
+    grinder.judge(GRINDING, Mode.PIN, position - steps, OrderBook(), BTCUSDT)
     return grinder
 
 
@@ -173,7 +173,7 @@ def test_the_quotes_beside_it_leave_it_room(sizes, room, kept):
 def test_a_taker_is_tracked_to_its_end_and_to_its_last_fill(known, ended):
     grinder = Grinder()
     grinder.sent("id-g", 90, NOW)
-    grinder.judge(GRINDING, Mode.PIN, 90, book_of(known) if known else OrderBook())
+    grinder.judge(GRINDING, Mode.PIN, 90, book_of(known) if known else OrderBook(), BTCUSDT)
     assert (grinder.taker_id == "") is ended
     assert grinder.reentry(OrderBook(), GRINDS, at(90), FEES, BTCUSDT, TOUCH) is None, "nothing of it is confirmed"
 
@@ -182,7 +182,7 @@ def test_a_taker_that_provably_got_nothing_costs_no_grind_of_the_hour_but_its_in
     grinder = Grinder(starts=[NOW - 100 * SECOND])
     grinder.sent("t", 90, NOW)
     assert len(grinder.starts) == 2
-    grinder.judge(GRINDING, Mode.PIN, 90, OrderBook())
+    grinder.judge(GRINDING, Mode.PIN, 90, OrderBook(), BTCUSDT)
     assert (grinder.starts, grinder.tried_ns, grinder.count) == ([NOW - 100 * SECOND], NOW, 0)
     assert not grinder.running
     assert not grinder.due(NOW + 41 * SECOND, GRINDS, Mode.PIN, 90, FLAT)
@@ -203,16 +203,16 @@ def test_a_taker_that_provably_got_nothing_costs_no_grind_of_the_hour_but_its_in
 )
 def test_a_grind_is_over_when_the_position_is_not_stuck_any_more(mode, position, runs):
     grinder = taken()
-    grinder.judge(GRINDING, mode, position, OrderBook())
+    grinder.judge(GRINDING, mode, position, OrderBook(), BTCUSDT)
     assert grinder.running is runs
 
 
 def test_a_grind_is_over_when_all_has_come_back():
     grinder = taken()
     grinder.on_fill(fill(Side.BUY, 12, 599_568), Purpose.REENTRY, BTCUSDT)
-    grinder.judge(GRINDING, Mode.PIN, 90, book_of(order(Purpose.REENTRY, Life.CANCELLING)))
+    grinder.judge(GRINDING, Mode.PIN, 90, book_of(order(Purpose.REENTRY, Life.CANCELLING)), BTCUSDT)
     assert grinder.running, "while anything is left of it"
-    grinder.judge(GRINDING, Mode.PIN, 90, OrderBook())
+    grinder.judge(GRINDING, Mode.PIN, 90, OrderBook(), BTCUSDT)
     assert not grinder.running
 
 
@@ -245,7 +245,7 @@ def test_the_average_is_of_all_fills_of_the_taker():
     grinder.sent("t", 90, NOW)
     for number, (qty, price) in enumerate([(1, 600_000), (2, 599_990), (3, 599_900)]):
         grinder.on_fill(fill(Side.SELL, qty, price, trade_id=number), Purpose.GRIND, BTCUSDT)
-    grinder.judge(GRINDING, Mode.PIN, 84, OrderBook())
+    grinder.judge(GRINDING, Mode.PIN, 84, OrderBook(), BTCUSDT)
     average = Fraction(1 * 600_000 + 2 * 599_990 + 3 * 599_900, 6)
     target = grinder.reentry(OrderBook(), GRINDS, at(84), FEES, BTCUSDT, TOUCH)
     assert target.price_ticks == int(average * (1 - Fraction(72, 100_000)))
@@ -346,7 +346,7 @@ def test_fees_are_kept_by_asset_and_other_orders_are_none_of_it():
 
 def test_a_fill_of_a_re_entry_that_came_when_the_grind_was_over_counts():
     grinder = taken()
-    grinder.judge(GRINDING, Mode.NORMAL, 60, OrderBook())
+    grinder.judge(GRINDING, Mode.NORMAL, 60, OrderBook(), BTCUSDT)
     grinder.on_fill(fill(Side.BUY, 2, 599_568), Purpose.REENTRY, BTCUSDT)
     assert grinder.earned == 2 * BTCUSDT.notional(432, 1)
 

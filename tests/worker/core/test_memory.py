@@ -5,6 +5,7 @@ import pytest
 from core_world import World
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.events import EmergencyLevel
+from phoenix_worker.core.grinding import Grinder
 from phoenix_worker.core.memory import SCHEMA, ForeignMemoryError, read
 from phoenix_worker.core.switch import Switch
 from samples import BTCUSDT, SECOND
@@ -211,5 +212,10 @@ def test_everything_that_is_remembered_comes_back(memory, world):
         halted_reason="daily loss",
         stop_base=-30,
         resumed=True,
+        grinder=Grinder(
+            "g", True, 1, 6, 7, 2, 3, [-9, -5], -5, 0, 11, 12, {"USDT": 13}, {"pxk3f9a0-0mf2x9q1-r1z": 14}
+        ),
     )
-    assert restored(left, 0).remember() == left
+    mine, theirs = read(left, "BTCUSDT"), read(restored(left, 0).remember(), "BTCUSDT")
+    one_more = msgspec.structs.replace(mine.grinder, starts=[-9, -5, 0], tried_ns=0)
+    assert theirs == msgspec.structs.replace(mine, grinder=one_more), "what may have been ground since counts"

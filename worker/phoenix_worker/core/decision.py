@@ -247,7 +247,7 @@ def _change(state: State, at: int, change: Difference, stands: Standing, facts: 
 def _to_grind(state: State, at: int) -> int:
     """Steps that a taker is to take off now; 0: none. Whatever stands against quoting stands against that, too."""
     account, position = state.account, state.account.position
-    account.grinder.judge(state.parameters.grinding, state.mode, position.steps, account.orders)
+    account.grinder.judge(state.parameters.grinding, state.mode, position.steps, account.orders, state.instrument)
     if state.mode is Mode.NORMAL or state.reasons or position.by_account != position.by_fills:
         return 0
     if not account.grinder.due(at, state.parameters, state.mode, position.steps, state.statistics.stddev_30m):

@@ -69,7 +69,9 @@ class Grinder(msgspec.Struct):
 
     # -- when --------------------------------------------------------------------------------------
 
-    def judge(self, settings: Grinding, mode: Mode, position_steps: int, orders: OrderBook) -> None:
+    def judge(
+        self, settings: Grinding, mode: Mode, position_steps: int, orders: OrderBook, instrument: Instrument
+    ) -> None:
         """The taker's end, and that of the grind: nothing is regained for a position that is not stuck any more."""
         if not self.running:
             return
@@ -80,8 +82,13 @@ class Grinder(msgspec.Struct):
             self.taker_id = ""
             if not self.taken_steps and self.starts:
                 self.starts.pop()
-        stuck = mode in _STUCK and self.side * position_steps > 0
-        self.running = stuck and (self.left_steps(settings) > 0 or bool(reentries(orders)))
+        stuck = settings.enabled and mode in _STUCK and self.side * position_steps > 0
+        self.running = stuck and (self._is_worth_an_order(settings, instrument) or bool(reentries(orders)))
+
+    def _is_worth_an_order(self, settings: Grinding, instrument: Instrument) -> bool:
+        """Whether what is still to be regained is as much as the exchange takes."""
+        left = self.left_steps(settings)
+        return left > 0 and left >= instrument.min_steps_at(round(self.average_ticks(instrument)))
 
     def due(
         self, now_ns: int, parameters: Parameters, mode: Mode, position_steps: int, deviation: float | None
@@ -178,9 +185,13 @@ class Grinder(msgspec.Struct):
         """What is still to be regained."""
         return int(settings.reentry * self.taken_steps + 1e-9) - self.regained_steps
 
+    def average_ticks(self, instrument: Instrument) -> float:
+        """At which the taker has traded."""
+        return self.taken_money / self.taken_steps / instrument.notional(1, 1)
+
     def reentry_ticks(self, settings: Grinding, fees: Fees, instrument: Instrument, touch: tuple[int, int]) -> int:
         """Better than the taker's average price by the offset, or by what both fees cost and a little; never taking."""
-        average = self.taken_money / self.taken_steps / instrument.notional(1, 1)
+        average = self.average_ticks(instrument)
         better = BPS * max(settings.offset_bps, fees.taker_bps + fees.maker_bps + MARGIN_BPS)
         bid, ask = touch
         if self.side > 0:

@@ -22,7 +22,7 @@ class Guards(msgspec.Struct, frozen=True):
 
 
 class Grinding(msgspec.Struct, frozen=True):
-    """From `ratio` of |q| / netMax on, while the 30-minute deviation (relative to the mean) is below `deviation`: takers
+    """From `ratio` of |q| / netMax on, while the 30-minute deviation relative to the mean is below `deviation`: takers
     of `size` of the position (times `boost` where it pays funding), `interval_ns` apart and `per_hour` at most; then
     re-entries of `reentry` times what was taken, `offset_bps` better at least.
     """
