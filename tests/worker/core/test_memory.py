@@ -212,9 +212,7 @@ def test_everything_that_is_remembered_comes_back(memory, world):
         halted_reason="daily loss",
         stop_base=-30,
         resumed=True,
-        grinder=Grinder(
-            "g", True, 1, 6, 7, 2, 3, [-9, -5], -5, 0, 11, 12, {"USDT": 13}, {"pxk3f9a0-0mf2x9q1-r1z": 14}
-        ),
+        grinder=Grinder("g", True, 1, 6, 7, 2, 3, [-9, -5], -5, 0, 11, 12, {"USDT": 13}, {"pxk3f9a0-0mf2x9q1-r1z": 14}),
     )
     mine, theirs = read(left, "BTCUSDT"), read(restored(left, 0).remember(), "BTCUSDT")
     one_more = msgspec.structs.replace(mine.grinder, starts=[-9, -5, 0], tried_ns=0)
