@@ -63,10 +63,12 @@ async def resume(target: Target, name: str, symbol: str, epoch: int) -> Resumed:
     """Raises `Refused` where the epoch is not the present one, or nothing is stopped."""
     async with opened(target, name) as (resource, account):
         if symbol:
-            switch = await _resume_symbol(account, symbol, epoch)
+            lowered = await _resume_symbol(account, symbol, epoch)
+            declared = (await account.switch()).declared
         else:
-            switch = await account.resume(epoch, whoami())
-        return Resumed(resource, symbol, switch.epoch)
+            lowered = await account.resume(epoch, whoami())
+            declared = lowered.declared
+        return Resumed(resource, symbol, lowered.epoch, LEVELS[declared])
 
 
 async def _resume_symbol(account: Account, symbol: str, epoch: int) -> SwitchState:

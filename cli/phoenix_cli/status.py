@@ -62,8 +62,9 @@ class AccountStatus(msgspec.Struct, frozen=True):
     where its workers do not know it yet: then nothing else is known but what they tell.
 
     `emergency` is empty, and `exposure` None, where it cannot be read. `seeded` false: every worker halts, whatever
-    `emergency` says. `makers`: the records of all workers, as published. `problems`: records that cannot be read;
-    `unread`: which of the other parts, each in a sentence that names the key.
+    `emergency` says; `declared`: what the account's resource says (`spec.emergency`), which counts beside it. `makers`:
+    the records of all workers, as published. `problems`: records that cannot be read; `unread`: which of the other
+    parts, each in a sentence that names the key.
     """
 
     account: str
@@ -73,6 +74,7 @@ class AccountStatus(msgspec.Struct, frozen=True):
     reason: str
     source: str
     seeded: bool
+    declared: str
     halts: list[Halted]
     exposure: Exposure | None
     net_limit: Decimal | None
@@ -151,6 +153,7 @@ def _unidentified(resource: str, starting: Published) -> AccountStatus:
         reason="",
         source="",
         seeded=False,
+        declared="",
         halts=[],
         exposure=None,
         net_limit=None,
@@ -179,6 +182,7 @@ async def _read(name: AccountName, account: Account) -> AccountStatus:
         reason=switch.reason if switch else "",
         source=switch.source if switch else "",
         seeded=switch is not None and switch.seeded,
+        declared=LEVELS[switch.declared] if switch else "",
         halts=[
             Halted(halt.symbol, halt.switch.epoch, halt.switch.reason, halt.switch.source, halt.dry_run)
             for halt in halts
@@ -258,7 +262,7 @@ def _account_text(account: AccountStatus) -> str:
 
 
 def _shared_lines(account: AccountStatus) -> Iterator[str]:
-    yield f"  {emergency_line(account)}"
+    yield from _switch_lines(account)
     name = short_name(account.account)
     for halt in account.halts:
         resume = f"phoenix resume {name} --symbol {halt.symbol} --epoch {halt.epoch}"
@@ -270,6 +274,12 @@ def _shared_lines(account: AccountStatus) -> Iterator[str]:
         yield f"  steward {report.holder}: {report.problem or margin}"
     for problem in account.problems:
         yield f"  not readable: {problem}"
+
+
+def _switch_lines(account: AccountStatus) -> Iterator[str]:
+    yield f"  {emergency_line(account)}"
+    if account.declared not in {"", LEVELS[EmergencyLevel.NONE]}:
+        yield f"  spec.emergency is {account.declared}: in force until the resource says None"
 
 
 def _exposure(account: AccountStatus) -> str:
@@ -338,7 +348,7 @@ def worker_lines(record: StateRecord) -> Iterator[str]:
 def _remedies(account: AccountStatus, record: StateRecord) -> Iterator[str]:
     """What stands against quoting that a person can change."""
     if account.identity and (account.emergency != LEVELS[EmergencyLevel.NONE] or not account.seeded):
-        yield f"  {emergency_line(account)}"
+        yield from _switch_lines(account)
     elif record.emergency.level != LEVELS[EmergencyLevel.NONE]:
         yield f"  emergency {record.emergency.level}: {record.emergency.reason}"
     for halt in account.halts:

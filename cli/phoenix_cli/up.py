@@ -223,6 +223,7 @@ async def _follow_manifests(paths: Sequence[str], runner: Runner, parameters: Pa
         for assignment in fleet:
             if assignment.maker.metadata.name in makers:
                 parameters.put(assignment.maker, assignment.account)
+        runner.declare(fleet)
         if makers != {assignment.maker.metadata.name for assignment in fleet}:
             runner.tell(RUN, "makers were added or removed: start `phoenix up` again to run them", Mood.WARNING)
         runner.tell(RUN, "changed manifests are handed to the workers", Mood.GOOD)

@@ -31,6 +31,7 @@ from phoenix_crds.resolved import (
     write_resolved,
 )
 from phoenix_crds.status import (
+    MOST_ANSWERS,
     AccountStatus,
     Action,
     Answer,
@@ -52,6 +53,7 @@ __all__ = [
     "ACCOUNT_FILE",
     "API_VERSION",
     "MAKER_FILE",
+    "MOST_ANSWERS",
     "AccountStatus",
     "Action",
     "Answer",

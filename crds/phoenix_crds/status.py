@@ -10,11 +10,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from phoenix_crds.rules import Resource, Rule
-from phoenix_crds.values import BaseQuantity, DnsSubdomain, Emergency, Instant, MapKeys, QuoteAmount, Symbol
+from phoenix_crds.values import BaseQuantity, DnsSubdomain, Duration, Emergency, Instant, MapKeys, QuoteAmount, Symbol
 
 MOST_REQUESTS = 32
 """Requests that may wait at once; a switch is one of two words, so more of them say nothing more."""
-MOST_ANSWERS = 10
+MOST_ANSWERS = MOST_REQUESTS
+"""Whoever asked in a burst finds its answer."""
 
 Sentence = Annotated[str, StringConstraints(max_length=32768)]
 Word = Annotated[str, StringConstraints(max_length=316)]
@@ -82,11 +83,15 @@ class RampProgress(Observed):
     stage: Annotated[int, Field(ge=0, strict=True)] = 0
     """The stage in force, counted from 0."""
     since: Instant | None = None
-    """Since when without an incident."""
+    """Since when the worker runs with it and quotes, without an incident. Absent: the stage's time stands still."""
+    lasted: Duration | None = None
+    """How long it did so before that. An incident has it begin anew."""
     incidents: Annotated[int, Field(ge=0, strict=True)] = 0
     """Steps back so far. Unit: incidents."""
     pnl_at_start: QuoteAmount | None = None
     """PnL when the stage began: a stage's loss is counted from there."""
+    earned_in: Word = ""
+    """Mode and environment in which the stages were passed: in another one the ramp begins anew."""
 
 
 class SymbolHalt(Observed):

@@ -174,9 +174,9 @@ class Instant:
         """RFC 3339 (or an Instant) → Instant, to the millisecond; raises PydanticCustomError otherwise."""
         if isinstance(value, cls):
             return value
-        if isinstance(value, str) and len(value) <= 40 and "T" in value:
+        if isinstance(value, str) and len(value) <= 40 and "T" in value.upper():
             try:
-                moment = datetime.fromisoformat(value)
+                moment = datetime.fromisoformat(value.upper())
             except ValueError:
                 moment = None
             if moment is not None and moment.tzinfo is not None:

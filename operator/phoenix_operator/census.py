@@ -95,8 +95,8 @@ class Census:
         after = self._parse_maker(name)
         concerned = {_maker_key(name)}
         for each in (before, after):
-            if each is not None and each.spec is not None:
-                concerned.add(_account_key((name[0], each.spec.account_ref)))
+            if each is not None:
+                concerned.add(_account_key(account_of(each)))
                 concerned |= {_maker_key(twin) for twin in self._twins_of(each)}
         if before is None or after is None:
             self._observe_rolling(name)
@@ -104,7 +104,7 @@ class Census:
 
     def _parse_maker(self, name: Name) -> MakerResource | None:
         before = self._makers.pop(name, None)
-        if before is not None and before.spec is not None:
+        if before is not None:
             leave(self._by_account, account_of(before), name)
             leave(self._by_market, _market_of(before), name)
         manifest = self._store.get(MARKET_MAKERS, *name)
@@ -112,9 +112,8 @@ class Census:
             return None
         maker = maker_resource(manifest, before)
         self._makers[name] = maker
-        if maker.spec is not None:
-            self._by_account.setdefault(account_of(maker), set()).add(name)
-            self._by_market.setdefault(_market_of(maker), set()).add(name)
+        self._by_account.setdefault(account_of(maker), set()).add(name)
+        self._by_market.setdefault(_market_of(maker), set()).add(name)
         return maker
 
     def _observe_account(self, name: Name) -> set[Key]:
@@ -149,30 +148,29 @@ class Census:
         known = self._makers.get(maker)
         deployment = self._store.get(DEPLOYMENTS, *maker)
         self._rolling.pop(maker, None)
-        if known is None or known.spec is None or deployment is None:
+        if known is None or deployment is None:
             return
         if is_rolling(child(deployment), self.pods(maker)):
             self._rolling[maker] = account_of(known)
 
     def _twins_of(self, maker: MakerResource) -> set[Name]:
-        if maker.spec is None:
-            return set()
         return self._by_market.get(_market_of(maker), set()) - {(maker.meta.namespace, maker.meta.name)}
 
 
 def account_of(maker: MakerResource) -> Name:
-    """The account that a maker with a valid spec names."""
-    return (maker.meta.namespace, maker.spec.account_ref if maker.spec is not None else "")
+    """The account that a maker names, also one whose spec is not valid."""
+    return (maker.meta.namespace, maker.account_ref)
 
 
 def _gist(account: AccountResource) -> tuple[object, ...]:
     """What of it plans depend on and we do not write ourselves."""
     meta = account.meta
-    return meta.uid, meta.generation, meta.deleting, meta.finalizers, account.spec, account.status.requests
+    asked = account.status.requests, account.unread
+    return meta.uid, meta.generation, meta.deleting, meta.finalizers, account.spec, asked
 
 
 def _market_of(maker: MakerResource) -> Market:
-    return (*account_of(maker), maker.spec.symbol if maker.spec is not None else "")
+    return (*account_of(maker), maker.symbol)
 
 
 def _maker_key(name: Name) -> Key:

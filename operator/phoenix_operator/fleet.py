@@ -17,30 +17,35 @@ import structlog
 from phoenix_coordination.redis.account import AccountError, AccountTools, Glance, SwitchState, account_tools
 from phoenix_coordination.redis.client import RedisUrlError, read_url
 from phoenix_coordination.state import TTL_MS, StateRecord
-from phoenix_crds import Emergency
+from phoenix_crds import Emergency, Mode
 
 from phoenix_operator.census import Census, account_of
 from phoenix_operator.cluster.store import Name
-from phoenix_operator.names import RECONCILE_DISABLED, Annotation
-from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource
+from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource, Switch
 from phoenix_operator.plan.observed import older_twin
 from phoenix_operator.plan.restarts import (
     History,
     Judged,
     MakerHistory,
     Outage,
-    Plan,
     Settings,
+    Verdict,
     maker_of,
     plan_restarts,
 )
 from phoenix_operator.plan.restarts_kept import history_of
+from phoenix_operator.plan.workers import UNTIL_MENDED
 from phoenix_operator.queue import Key, Kind
 from phoenix_operator.switching import switch_of
 
 _log = structlog.stdlib.get_logger()
 
 LOOK_S = 1.0
+AWAITED_S = 5.0
+"""For so long after its file has changed a worker's report of it is looked for more often than that …"""
+_QUICK_LOOK_S = 0.2
+_SHARE = 4
+"""… but never for more than a quarter of the time."""
 _RETRY_S = (1.0, 15.0)
 NOT_CONFIGURED = "the operator was not told where Redis is: set redisUrlFile in its configuration, or give it --redis"
 
@@ -78,6 +83,7 @@ class Fleet:
         self._judged: dict[str, Judged] = {}
         self._to_restart: dict[str, Judged] = {}
         self._last_look_s: float | None = None
+        self._awaited_until_s = 0.0
         self.looked = asyncio.Event()
         """Redis was read, or it is known why not. Set at once where there is none to be read."""
         if not source:
@@ -85,6 +91,11 @@ class Fleet:
         self.problem = "Redis has not been read yet" if source else NOT_CONFIGURED
 
     # -- asked by plans ----------------------------------------------------------------------------
+
+    @property
+    def reads(self) -> bool:
+        """Whether there is a Redis to read: else `run` ends at once."""
+        return bool(self._source)
 
     @property
     def tools(self) -> AccountTools | None:
@@ -129,14 +140,9 @@ class Fleet:
 
     # -- told by who carries plans out ---------------------------------------------------------------
 
-    def recall(self) -> None:
-        """What the makers' status remembers of their restarts, before the first look."""
-        by_venue: defaultdict[Venue, list[MakerResource]] = defaultdict(list)
-        for _, maker in self._census.makers:
-            venue = self._venue_of(account_of(maker))
-            if venue is not None:
-                by_venue[venue].append(maker)
-        self._histories = {venue: history_of(makers) for venue, makers in by_venue.items()}
+    def awaits_report(self) -> None:
+        """Workers have just been told to read their files again."""
+        self._awaited_until_s = time.monotonic() + AWAITED_S
 
     def restarted(self, maker: Name) -> None:
         self._to_restart.pop(f"{maker[0]}/{maker[1]}", None)
@@ -163,13 +169,20 @@ class Fleet:
                         began_s = time.monotonic()
                         await self._look(tools)
                         pause_s = _RETRY_S[0]
-                        await asyncio.sleep(max(0.0, LOOK_S - (time.monotonic() - began_s)))
+                        await asyncio.sleep(self._pause_s(began_s, time.monotonic()))
             except (AccountError, RedisUrlError) as error:
                 self._failed(str(error))
             finally:
                 self._tools = None
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _RETRY_S[1])
+
+    def _pause_s(self, began_s: float, now_s: float) -> float:
+        took_s = now_s - began_s
+        period_s = LOOK_S
+        if now_s < self._awaited_until_s:
+            period_s = min(LOOK_S, max(_QUICK_LOOK_S, _SHARE * took_s))
+        return max(0.0, period_s - took_s)
 
     async def _look(self, tools: AccountTools) -> None:
         accounts = {name: f"{name[0]}/{name[1]}" for name, _ in self._census.accounts}
@@ -197,7 +210,7 @@ class Fleet:
         makers: defaultdict[str, set[tuple[str, bool]]] = defaultdict(set)
         for name, identity in identities.items():
             if identity:
-                makers[identity] |= {market for maker in self._census.makers_of(name) if (market := _market(maker))}
+                makers[identity] |= {market for maker in self._census.makers_of(name) for market in _markets(maker)}
         found: dict[str, Glance | str] = {}
         failed: AccountError | None = None
         for identity, markets in makers.items():
@@ -252,44 +265,55 @@ class Fleet:
 
     def _judge(self) -> None:
         """The verdicts, by venue and environment, on makers for which they would be heeded."""
-        records: defaultdict[Venue, list[StateRecord]] = defaultdict(list)
-        patience: defaultdict[Venue, dict[str, int]] = defaultdict(dict)
-        for name, maker in self._census.makers:
+        members: defaultdict[Venue, list[MakerResource]] = defaultdict(list)
+        for _, maker in self._census.makers:
             venue = self._venue_of(account_of(maker))
-            if venue is None or maker.spec is None or not self._is_served(maker):
-                continue
-            told = f"{name[0]}/{name[1]}"
-            patience[venue][told] = maker.spec.restart_after.ms
-            records[venue] += self._records.get(told, ())
+            if venue is not None:
+                members[venue].append(maker)
         now_ms = time.time_ns() // 1_000_000
         self._judged, outages = {}, {}
-        for venue, restart_after_ms in patience.items():
-            settings = Settings(restart_after_ms, self._outage_threshold)
-            plan = plan_restarts(records[venue], self._histories.get(venue, History()), now_ms, settings)
-            self._histories[venue] = _without_strangers(plan, restart_after_ms)
+        for venue, makers in members.items():
+            served = {_told(maker): maker for maker in makers if self._is_served(maker)}
+            records = [record for name in served for record in self._records.get(name, ())]
+            patience = {name: maker.spec.restart_after.ms for name, maker in served.items() if maker.spec is not None}
+            settings = Settings(patience, self._outage_threshold)
+            plan = plan_restarts(records, self._remembered(venue, makers), now_ms, settings)
+            self._histories[venue] = plan.history
             self._judged |= {each.maker: each for each in plan.judged}
-            self._to_restart |= {each.maker: each for each in plan.restarts}
-            if plan.outage is not None:
+            if plan.outage is None:
+                self._to_restart |= {each.maker: each for each in plan.restarts}
+            else:
                 outages[venue] = plan.outage
         self._to_restart = {
-            maker: judged for maker, judged in self._to_restart.items() if self._is_stale(maker, judged.holder)
+            maker: judged for maker, judged in self._to_restart.items() if self._is_due_still(maker, judged.holder)
         }
         for venue in outages.keys() ^ self._outages.keys():
             _log.warning("venue", venue="/".join(venue), outage=outages[venue].text if venue in outages else "over")
         self._outages = outages
 
+    def _remembered(self, venue: Venue, makers: Sequence[MakerResource]) -> History:
+        """What the status of each remembers, where we do not know better. Makers that have gone are forgotten; one that
+        nobody serves just now is none of them: its back-off is not over.
+        """
+        known = self._histories.get(venue, History())
+        strangers = [maker for maker in makers if _told(maker) not in known.makers]
+        there = {_told(maker) for _, maker in self._census.makers}
+        kept = {name: history for name, history in known.makers.items() if name in there}
+        return History({**kept, **history_of(strangers).makers}, known.stale_since_ms)
+
     def _is_served(self, maker: MakerResource) -> bool:
         """A restart that nobody carries out would be counted, and hold the account's others up."""
-        return (
-            not maker.meta.deleting
-            and maker.meta.annotations.get(Annotation.RECONCILE) != RECONCILE_DISABLED
-            and not older_twin(maker, self._census.twins_of(maker))
-        )
+        if maker.spec is None or maker.meta.deleting or maker.is_disabled:
+            return False
+        return not older_twin(maker, self._census.twins_of(maker))
 
-    def _is_stale(self, maker: str, holder: str) -> bool:
-        """Whether the worker that is to be replaced is still there, and still needs it."""
-        return maker in self._judged and any(
-            record.holder == holder and not record.ready for record in self._records.get(maker, ())
+    def _is_due_still(self, maker: str, holder: str) -> bool:
+        """Whether the worker that is to be replaced is still there, and still needs it; not during an outage."""
+        judged = self._judged.get(maker)
+        return (
+            judged is not None
+            and judged.verdict not in {Verdict.VENUE_OUTAGE, Verdict.VENUE_MAINTENANCE}
+            and any(record.holder == holder and not record.ready for record in self._records.get(maker, ()))
         )
 
     def _venue_of(self, account: Name) -> Venue | None:
@@ -308,6 +332,11 @@ class Fleet:
         )
 
 
+def _told(maker: MakerResource) -> str:
+    """As its workers call it."""
+    return f"{maker.meta.namespace}/{maker.meta.name}"
+
+
 def _shared(identity: str, glance: Glance) -> AccountShared:
     halts = (
         Halted(halt.symbol, halt.dry_run, halt.switch.epoch, halt.switch.reason)
@@ -317,8 +346,11 @@ def _shared(identity: str, glance: Glance) -> AccountShared:
     return AccountShared(identity, switch_of(glance.switch), tuple(sorted(halts)))
 
 
-def _market(maker: MakerResource) -> tuple[str, bool] | None:
-    return None if maker.spec is None else (maker.spec.symbol, maker.spec.mode.value == "DryRun")
+def _markets(maker: MakerResource) -> set[tuple[str, bool]]:
+    """What it may be halted in: symbol, rehearsal."""
+    if maker.spec is None:
+        return {(maker.symbol, False), (maker.symbol, True)} if maker.symbol else set()
+    return {(maker.symbol, maker.spec.mode is Mode.DRY_RUN)}
 
 
 def _gist_of_record(record: StateRecord) -> object:
@@ -329,6 +361,7 @@ def _gist_of_record(record: StateRecord) -> object:
         record.ready,
         record.reason,
         record.reasons_not_ready,
+        record.detail if record.reason in UNTIL_MENDED else "",
         record.token,
         record.build,
         record.configuration,
@@ -337,19 +370,17 @@ def _gist_of_record(record: StateRecord) -> object:
     )
 
 
+def _is_stopped(switch: Switch) -> bool:
+    return switch.level is not Emergency.NONE or switch.declared is not Emergency.NONE
+
+
 def _gist_of_account(seen: Seen) -> object:
-    """While the account is stopped, also what it has left: that ends in the status, too."""
+    """While the account is stopped, also who has heard of it and what it has left: that ends in the status, too."""
     shared = seen.shared
     left: Sequence[object] = ()
-    if shared is not None and shared.switch is not None and shared.switch.level is not Emergency.NONE:
+    if shared is not None and shared.switch is not None and _is_stopped(shared.switch):
         left = [
-            (each.holder, len(each.quotes.bids) + len(each.quotes.asks), each.position.qty, each.emergency.epoch)
+            (each.holder, len(each.quotes.bids) + len(each.quotes.asks), each.position.qty, each.emergency)
             for each in sorted(seen.records, key=lambda one: one.holder)
         ]
     return seen.uid, shared, seen.run, seen.problem, left
-
-
-def _without_strangers(plan: Plan, known: Mapping[str, int]) -> History:
-    """Makers that are gone are forgotten."""
-    makers = {maker: history for maker, history in plan.history.makers.items() if maker in known}
-    return History(makers, plan.history.stale_since_ms)

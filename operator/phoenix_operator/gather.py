@@ -88,16 +88,14 @@ def conflict_of(account: AccountResource, census: Census) -> str:
 
 
 def _is_live(maker: MakerResource, census: Census) -> bool:
-    if maker.spec is None or maker.spec.mode is not Mode.LIVE:
+    if maker.spec is not None and maker.spec.mode is not Mode.LIVE:
         return False
     name: Name = (maker.meta.namespace, maker.meta.name)
     return any(pod.component is Component.WORKER and not pod.finished for pod in census.pods(name))
 
 
 def _rivals(maker: MakerResource, store: Store) -> tuple[str, ...]:
-    if maker.spec is None:
-        return ()
-    pods = store.pods_of((*account_of(maker), maker.spec.symbol))
+    pods = store.pods_of((*account_of(maker), maker.symbol))
     others = (pod for pod in pods if pod["metadata"]["labels"].get(Label.MAKER) != maker.meta.name)
     return tuple(fact.name for fact in map(pod_fact, others) if not fact.finished)
 

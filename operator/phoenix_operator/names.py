@@ -114,6 +114,7 @@ class ConditionReason(StrEnum):
     CRASHING = "Crashing"
     UNSCHEDULABLE = "Unschedulable"
     CONTAINER_NOT_CREATED = "ContainerNotCreated"
+    PODS_REFUSED = "PodsRefused"
     RECORDS_UNKNOWN = "RecordsUnknown"
     NO_RECORD = "NoRecord"
     NAMESPACE_TERMINATING = "NamespaceTerminating"

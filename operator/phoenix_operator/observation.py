@@ -8,7 +8,8 @@
              have gone, so that no finalizer of ours keeps it
     absent   a namespace that is not there has no makers: that is told, and stands against nobody's readiness
 
-Nothing is planned before the first relist is through: an object that has not been told of yet is not absent.
+Nothing is planned in a namespace before its first relist is through: an object that has not been told of yet is not
+absent.
 """
 
 import asyncio
@@ -55,7 +56,8 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Observation:
-    """`changed` is called with each change; `resynced` after each list of everything.
+    """`changed` is called with each change; `resynced` after each list of everything, with the namespaces of which that
+    was the first.
 
     `synced`: the first list is through.
     """
@@ -67,7 +69,7 @@ class Observation:
         canary: Canary,
         namespaces: Sequence[str],
         changed: Callable[[Change], None],
-        resynced: Callable[[], None],
+        resynced: Callable[[Namespaces], None],
         period_s: float,
     ) -> None:
         self._client = client
@@ -80,6 +82,7 @@ class Observation:
         self._soon = asyncio.Event()
         self._unseen = "has not seen the cluster yet"
         self._unlisted = ""
+        self._whole: set[str | None] = set()
         self.synced = asyncio.Event()
         self.absent: tuple[str, ...] = ()
         """Namespaces that are to be watched and are not there."""
@@ -88,6 +91,10 @@ class Observation:
     def problem(self) -> str:
         """Why something that is there cannot be seen right now, "" while all can."""
         return self._unseen or self._unlisted
+
+    def knows(self, namespace: str) -> bool:
+        """Whether all that is there has been told of: before that nothing can be said to be missing."""
+        return namespace in self._whole or None in self._whole
 
     def relist_soon(self) -> None:
         """Something may have been missed."""
@@ -99,6 +106,7 @@ class Observation:
         back_off_s = _REWATCH_S[0]
         while True:
             view = await self._until_visible()
+            self._whole &= {*view.seen, *view.ending}
             self._canary.watched([each or self._client.namespace for each in view.seen])
             namespaces = None if None in view.seen else [each for each in view.seen if each]
             watches = Watches(self._client, namespaces, self._hear)
@@ -201,8 +209,10 @@ class Observation:
                 await asyncio.sleep(ASK_AGAIN_S)
                 continue
             self._unlisted = ""
+            news = tuple({*view.seen, *view.ending} - self._whole)
+            self._whole.update(news)
             self.synced.set()
-            self._resynced()
+            self._resynced(news)
             self._soon.clear()
             try:
                 async with asyncio.timeout(ASK_AGAIN_S if view.ending else pause_s):
@@ -215,9 +225,15 @@ class Observation:
         for namespace in namespaces:
             for resource in resources:
                 selector = "" if resource in OWN_KINDS else SELECTOR
-                listed = await self._client.list(resource, namespace, selector)
-                for change in self._store.relisted(resource, namespace, listed, listed.version):
-                    self._changed(change)
+                there: set[str] = set()
+                version = ""
+                async for page in self._client.pages(resource, namespace, selector):
+                    version = page.version
+                    for told in page.items:
+                        there.add(told["metadata"]["uid"])
+                        self._take(self._store.observe(resource, told))
+                for change in self._store.relisted(resource, namespace, there, version):
+                    self._take(change)
 
     async def _until_others(self, view: View) -> None:
         """Returns once others can be seen. The canary tells where a right has gone; else nothing is asked of anybody
@@ -233,7 +249,9 @@ class Observation:
     def _hear(self, resource: Resource, kind: str | None, told: Json) -> None:
         if resource == CONFIG_MAPS:
             self._canary.seen(told)
-        change = self._store.forget(resource, told) if kind == "DELETED" else self._store.observe(resource, told)
+        self._take(self._store.forget(resource, told) if kind == "DELETED" else self._store.observe(resource, told))
+
+    def _take(self, change: Change | None) -> None:
         if change is not None:
             self._changed(change)
 

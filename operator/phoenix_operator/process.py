@@ -29,7 +29,7 @@ from phoenix_operator.cluster.store import Change, Store
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.leader import Leadership, LeadershipLostError
 from phoenix_operator.metrics import Gauges, Metrics
-from phoenix_operator.observation import Observation
+from phoenix_operator.observation import Namespaces, Observation
 from phoenix_operator.probes import Probes
 from phoenix_operator.queue import Key
 from phoenix_operator.reconcile import Reconciler
@@ -55,7 +55,11 @@ class Operator:
         self._client = client
         self._leading = False
         self._leadership = Leadership(
-            LeaseObject(client, client.namespace, settings.leader_election.lease_name),
+            LeaseObject(
+                client,
+                settings.leader_election.lease_namespace or client.namespace,
+                settings.leader_election.lease_name,
+            ),
             f"{instance}_{uuid.uuid4()}",
             settings.leader_election,
             time.monotonic,
@@ -110,7 +114,6 @@ class Operator:
         await self._observation.synced.wait()  # who does not see the cluster does not act on it
         await self._leadership.campaign()
         self._leading = True
-        self._fleet.recall()
         for key in self._census.keys():  # noqa: SIM118 - a method, of no mapping
             self._mark(key)
         keeping, fleet, posting, working = _begin(
@@ -120,8 +123,10 @@ class Operator:
             rounds=self._work(),
         )
         try:
-            # The fleet's reading ends by itself only where there is no Redis to read.
-            done, _ = await asyncio.wait({keeping, posting, working}, return_when=asyncio.FIRST_COMPLETED)
+            lasting = {keeping, posting, working}
+            if self._fleet.reads:
+                lasting.add(fleet)
+            done, _ = await asyncio.wait(lasting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         except asyncio.CancelledError:
@@ -145,19 +150,22 @@ class Operator:
         await self._rounds.run()
 
     def _mark(self, key: Key) -> None:
-        if self._leading:
+        if self._leading and self._observation.knows(key.namespace):
             self._rounds.queue.mark(key)
 
     def _changed(self, change: Change) -> None:
         for key in self._census.observe(change):
             self._mark(key)
 
-    def _resynced(self) -> None:
-        """Everything is looked at once a period, not all of it in one second."""
+    def _resynced(self, news: Namespaces) -> None:
+        """Everything is looked at once a period, not all of it in one second; the first time at once."""
         if self._leading:
             period_s = self._settings.resync_period.seconds
             for key in self._census.keys():  # noqa: SIM118 - a method, of no mapping
-                self._rounds.queue.mark_after(key, random.uniform(0, period_s))  # noqa: S311 - jitter, no secret
+                if key.namespace in news or None in news:
+                    self._mark(key)
+                else:
+                    self._rounds.queue.mark_after(key, random.uniform(0, period_s))  # noqa: S311 - jitter, no secret
 
     def _recovered(self) -> None:
         self._observation.relist_soon()

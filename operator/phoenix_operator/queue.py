@@ -1,8 +1,8 @@
 """Which resources are to be looked at, each at most once at a time, and when again.
 
 A key that is marked while it waits is looked at once; one that is marked while it is being looked at, is looked at
-again. What failed comes again later, and ever later. Nothing here awaits, and the clock is an argument: each rule is a
-table test.
+again. What failed comes again later, and ever later. Accounts come before makers: a stop waits behind no thousand
+starts. Nothing here awaits, and the clock is an argument: each rule is a table test.
 """
 
 import heapq
@@ -45,7 +45,7 @@ class WorkQueue:
         self._now_s = now_s
         self._wake = wake
         self._random = random.Random(seed or None)  # noqa: S311 - jitter, no secret
-        self._ready: deque[Key] = deque()
+        self._ready: dict[Kind, deque[Key]] = {Kind.ACCOUNT: deque(), Kind.MAKER: deque()}
         self._since: dict[Key, float] = {}
         self._working: set[Key] = set()
         self._marked: set[Key] = set()
@@ -64,7 +64,7 @@ class WorkQueue:
             self._marked.add(key)
             return
         self._since[key] = self._now_s()
-        self._ready.append(key)
+        self._ready[key.kind].append(key)
         self._wake()
 
     def mark_after(self, key: Key, seconds: float) -> None:
@@ -81,11 +81,14 @@ class WorkQueue:
     # -- working -----------------------------------------------------------------------------------
 
     def take(self) -> Key | None:
-        """The one that has waited longest; None while nothing is ready. Who takes it says `done` or `failed`."""
+        """The account that has waited longest, else the maker; None while nothing is ready. Who takes it says
+        `done` or `failed`.
+        """
         self._keep_appointments()
-        if not self._ready:
+        waiting = next(filter(None, self._ready.values()), None)
+        if waiting is None:
             return None
-        key = self._ready.popleft()
+        key = waiting.popleft()
         del self._since[key]
         self._working.add(key)
         return key
@@ -119,7 +122,7 @@ class WorkQueue:
 
     @property
     def depth(self) -> int:
-        return len(self._ready)
+        return len(self._since)
 
     @property
     def working(self) -> int:
@@ -127,8 +130,9 @@ class WorkQueue:
 
     @property
     def age_s(self) -> float:
-        """For how long the one that is next has waited."""
-        return self._now_s() - self._since[self._ready[0]] if self._ready else 0.0
+        """For how long the one that has waited longest has."""
+        first = min((self._since[waiting[0]] for waiting in self._ready.values() if waiting), default=None)
+        return 0.0 if first is None else self._now_s() - first
 
     # -- helpers -----------------------------------------------------------------------------------
 

@@ -132,6 +132,7 @@ class Reconciler:
             self._restarted(facts.restart.verdict.value)
         for patch in plan.pods:
             await write.patch_pod(meta.namespace, patch)
+            self._fleet.awaits_report()
         self._tell(MARKET_MAKERS, meta, plan.events, post=not facts.namespace_terminating)
         if plan.remove_finalizer is not None:
             await write.remove_finalizer(MARKET_MAKERS, meta, plan.remove_finalizer.finalizer)
@@ -173,29 +174,43 @@ class Reconciler:
         meta = account.meta
         if plan.add_finalizer is not None:
             await self._writer.add_finalizer(TRADING_ACCOUNTS, meta, plan.add_finalizer.finalizer)
-        if plan.seed is not None and self._fleet.tools is not None:
-            switch = await switching.seed(self._fleet.tools, plan.seed)
-            self._fleet.switched((key.namespace, key.name), switch)
-            self._mark(key)
+        refused = await self._tell_redis(key, plan)
         events = await self._answer(facts, plan)
-        self._tell(TRADING_ACCOUNTS, meta, (*plan.events, *events), post=True)
+        told = tuple(event for event in plan.events if refused is None or event.action is not EventAction.SEED)
+        self._tell(TRADING_ACCOUNTS, meta, (*told, *events), post=True)
         if plan.remove_finalizer is not None:
             await self._writer.remove_finalizer(TRADING_ACCOUNTS, meta, plan.remove_finalizer.finalizer)
+        if refused is not None:
+            raise refused
         return None if plan.again_ms is None else plan.again_ms / 1000
 
+    async def _tell_redis(self, key: Key, plan: AccountPlan) -> AccountError | None:
+        """What is declared first, then the seed, which may end a halt. Its refusal keeps nothing from the status."""
+        tools, account = self._fleet.tools, (key.namespace, key.name)
+        if tools is None:
+            return None
+        try:
+            if plan.declare is not None:
+                self._fleet.switched(account, await switching.declare(tools, plan.declare))
+                self._mark(key)
+            if plan.seed is not None:
+                self._fleet.switched(account, await switching.seed(tools, plan.seed))
+                self._mark(key)
+        except AccountError as error:
+            return error
+        return None
+
     async def _answer(self, facts: AccountFacts, plan: AccountPlan) -> list[Event]:
-        """Requests one after the other, each answered before the next is begun; then the status where none was."""
+        """Requests one after the other, each answered and forgotten before the next is begun: nobody carries one out
+        again whose answer has been pushed out by later ones. Then the status where none was.
+        """
         account, events = facts.account, []
         status = plan.status or account.status
         is_written = plan.status is None
         for request in plan.requests:
             match request:
                 case Forget(id):
-                    waiting = [each.id for each in status.requests]
-                    if id in waiting:
-                        await self._writer.forget_request(account.meta, waiting.index(id), id)
-                        left = tuple(each for each in status.requests if each.id != id)
-                        status = status.model_copy(update={"requests": left})
+                    await self._writer.forget_request(account.meta, id)
                     continue
                 case Refuse(asked, message):
                     ok, switch = False, None
@@ -212,12 +227,13 @@ class Reconciler:
                 self._fleet.switched((account.meta.namespace, account.meta.name), switch)
             told = None if switch is None else switching.switch_of(switch)
             status = answered(status, asked, ok=ok, message=message, now_ms=_now_ms(), switch=told)
-            await self._writer.write_account_status(account.meta, status)
+            await self._writer.write_account_status(account, status)
             is_written = True
+            await self._writer.forget_request(account.meta, asked.id)
             events.append(answer_event(asked, ok=ok, message=message))
             self._mark(Key(Kind.ACCOUNT, account.meta.namespace, account.meta.name))
         if not is_written:
-            await self._writer.write_account_status(account.meta, status)
+            await self._writer.write_account_status(account, status)
         return events
 
     # -- both --------------------------------------------------------------------------------------
@@ -239,9 +255,19 @@ class Reconciler:
                 facts = account_facts(account, memory, self._census, self._fleet, _now_ms())
                 plan_ = plan_account(facts)
                 if plan_.status is not None:
-                    await self._writer.write_account_status(account.meta, plan_.status)
+                    await self._writer.write_account_status(account, plan_.status)
         except ClusterFault as fault:
             _log.warning("status not written", resource=str(key), reason=str(fault))
+            self._tell_without_status(key, memory)
+
+    def _tell_without_status(self, key: Key, memory: Memory) -> None:
+        """The right to post Events is another one."""
+        name = (key.namespace, key.name)
+        resource = MARKET_MAKERS if key.kind is Kind.MAKER else TRADING_ACCOUNTS
+        known = self._census.maker(name) if key.kind is Kind.MAKER else self._census.account(name)
+        if known is not None and memory.fault:
+            refused = Event(EventType.WARNING, EventReason.API_REFUSED, memory.fault, EventAction.RECONCILE)
+            self._tell(resource, known.meta, (refused,), post=not memory.terminating)
 
     def _tell(self, resource: Resource, meta: Meta, events: tuple[Event, ...], *, post: bool) -> None:
         regarding = Regarding(resource, meta.namespace, meta.name, meta.uid)

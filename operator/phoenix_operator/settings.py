@@ -15,10 +15,12 @@ from phoenix_crds.validation import validate
 from phoenix_crds.values import Between, DnsLabel, DnsSubdomain, Duration, Flag, Ratio
 from pydantic import Field, StringConstraints
 
+from phoenix_operator.plan.quantities import amount_of
+
 _NO_CEL = ""
 """No API server reads this file."""
 
-Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|[KMGT]i?)?$", max_length=20)]
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|[MGT]|[KMGT]i)?$", max_length=20)]
 """An amount of CPU or memory as Kubernetes writes it: `250m`, `1`, `256Mi`."""
 LabelKey = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9][-a-z0-9.]*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=317)
@@ -110,6 +112,14 @@ class WorkerResources(Resource):
                 given.preset is not ResourcePreset.DEDICATED or given.cpu is None or given.cpu.isdecimal()
             ),
         ),
+        Rule["WorkerResources"](
+            fields=("cpu", "memory"),
+            cel=_NO_CEL,
+            message="the API server counts CPU in whole thousandths and memory in whole bytes, more than none of each",
+            holds=lambda given: (
+                _is_whole(amount_of(given.cpu_quantity) * 1000) and _is_whole(amount_of(given.memory_quantity))
+            ),
+        ),
     )
 
     @property
@@ -124,6 +134,10 @@ class WorkerResources(Resource):
     def cpu_is_limited(self) -> bool:
         """A shared worker has no CPU limit: being throttled in the middle of a burst costs quotes."""
         return self.preset is ResourcePreset.DEDICATED
+
+
+def _is_whole(amount: Decimal) -> bool:
+    return amount > 0 and amount == amount.to_integral_value()
 
 
 class PodSecurity(Resource):
@@ -142,6 +156,9 @@ class LeaderElection(Resource):
 
     lease_name: DnsSubdomain = "phoenix-operator"
     """Name of the Lease."""
+    lease_namespace: DnsLabel | None = None
+    """Its namespace: that of the operator's pod, or the kubeconfig's. Operators that watch the same makers share one
+    Lease, wherever they run, or two act at once."""
     lease_duration: Annotated[Duration, Between("1s", "10m")] = Duration.parse("15s")
     """A leader that has not renewed for so long is followed by another."""
     renew_deadline: Annotated[Duration, Between("500ms", "10m")] = Duration.parse("10s")

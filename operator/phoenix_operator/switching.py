@@ -5,7 +5,7 @@ from phoenix_coordination.redis.account import AccountError, AccountTools, Switc
 from phoenix_crds import Action, Emergency, SwitchRequest
 
 from phoenix_operator.plan.facts import Switch
-from phoenix_operator.plan.outcome import Seed
+from phoenix_operator.plan.outcome import Declare, Seed
 
 _LEVELS = {
     Emergency.NONE: EmergencyLevel.NONE,
@@ -18,7 +18,14 @@ _EMERGENCIES = {level: emergency for emergency, level in _LEVELS.items()}
 def switch_of(switch: SwitchState) -> Switch:
     """As a plan has it."""
     level = _EMERGENCIES[switch.level]
-    return Switch(level, switch.epoch, switch.reason, switch.source, switch.at_ms, switch.seeded)
+    return Switch(
+        level, switch.epoch, switch.reason, switch.source, switch.at_ms, switch.seeded, _EMERGENCIES[switch.declared]
+    )
+
+
+async def declare(tools: AccountTools, wish: Declare) -> SwitchState:
+    """Raises `AccountError`."""
+    return await tools.account(wish.identity).declare(_LEVELS[wish.level])
 
 
 async def seed(tools: AccountTools, wish: Seed) -> SwitchState:

@@ -22,7 +22,7 @@ from phoenix_operator.cluster.resources import (
 )
 from phoenix_operator.cluster.store import Store
 from phoenix_operator.names import Finalizer
-from phoenix_operator.plan.facts import Meta
+from phoenix_operator.plan.facts import AccountResource, Meta
 from phoenix_operator.plan.observed import meta_of
 from phoenix_operator.plan.outcome import Apply, Delete, PodPatch, Scale
 from phoenix_operator.queue import Key
@@ -90,14 +90,18 @@ class Writer:
     async def write_maker_status(self, meta: Meta, status: MakerStatus) -> None:
         await self._write_status(MARKET_MAKERS, meta, status.model_dump(mode="json", by_alias=True, exclude_none=True))
 
-    async def write_account_status(self, meta: Meta, status: AccountStatus) -> None:
-        """All of it that is the operator's: what people ask for (`requests`) is theirs."""
+    async def write_account_status(self, account: AccountResource, status: AccountStatus) -> None:
+        """All of it that is the operator's: what people ask for (`requests`) is theirs. What cannot be read stays."""
         written = status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"requests"})
-        await self._write_status(TRADING_ACCOUNTS, meta, written)
+        await self._write_status(TRADING_ACCOUNTS, account.meta, {**written, **account.kept})
 
-    async def forget_request(self, meta: Meta, index: int, request: str) -> None:
-        """Removes what is at that place of `status.requests`, if it is still the one of that id."""
-        path = f"/status/requests/{index}"
+    async def forget_request(self, meta: Meta, request: str) -> None:
+        """Removes the one of that id from `status.requests`, where it waits there still."""
+        live = self._store.get(TRADING_ACCOUNTS, meta.namespace, meta.name)
+        waiting = [each.get("id") for each in ((live or {}).get("status") or {}).get("requests") or ()]
+        if request not in waiting:
+            return
+        path = f"/status/requests/{waiting.index(request)}"
         operations = [{"op": "test", "path": f"{path}/id", "value": request}, {"op": "remove", "path": path}]
         await self._json_patch(TRADING_ACCOUNTS, meta, operations, "status")
 

@@ -80,6 +80,11 @@ def test_an_account_its_switch_its_sums_and_its_makers_are_told(status, publish,
             "emergency Flatten, epoch 5, by anna@here: looked odd; to lift it: phoenix resume default --epoch 5",
             id="stopped",
         ),
+        pytest.param(
+            {"level": 2, "epoch": 5, "declared": 1},
+            "spec.emergency is Halt: in force until the resource says None",
+            id="declared-too",
+        ),
         pytest.param({"level": 0, "epoch": 0, "seeded": ""}, "emergency not seeded, everybody halts", id="not-seeded"),
         pytest.param(
             {"level": 0, "epoch": 0, "seeded": "another run"},

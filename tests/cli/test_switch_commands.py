@@ -182,6 +182,17 @@ def test_a_symbols_halt_is_resumed_by_its_own_epoch_and_the_switch_stays(phoenix
     assert switch(redis)[0] == "1"
 
 
+def test_a_resume_says_what_the_resource_still_declares(phoenix, redis):
+    redis.hset(KEYS.halt("BTCUSDT"), mapping={"level": 1, "epoch": 2, "reason": "daily loss", "seeded": ""})
+    redis.hset(KEYS.emergency, "declared", 2)
+    phoenix("stop", "default", "--reason", "spreads look wrong")
+    stays = "and stays stopped: its resource says emergency Flatten\n"
+    assert phoenix("resume", "default", "--epoch", "5")[1] == f"default is resumed, epoch 6, {stays}"
+    symbol = phoenix("resume", "default", "--symbol", "BTCUSDT", "--epoch", "2")[1]
+    assert symbol == f"default BTCUSDT is resumed, epoch 3, {stays}"
+    assert int(redis.hget(KEYS.emergency, "declared")) == 2
+
+
 def test_the_halt_of_a_maker_that_only_rehearses_is_found(phoenix, redis):
     rehearsed = AccountKeys(KEYS.account, dry_run=True).halt("BTCUSDT")
     redis.hset(rehearsed, mapping={"level": 1, "epoch": 2, "reason": "stop loss", "seeded": ""})

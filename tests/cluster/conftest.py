@@ -1,6 +1,7 @@
 """What every test of this folder stands on. `make test-cluster` runs them; by themselves they touch no cluster."""
 
 import os
+import random
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from installation import (
     TRADING,
     ExchangeInCluster,
     Makers,
+    Meanwhile,
     Observer,
     Operators,
     install,
@@ -79,11 +81,13 @@ def makers(kubectl: Kubectl, exchange: ExchangeInCluster) -> Iterator[Makers]:
 def account(kubectl: Kubectl) -> Iterator[Callable[..., None]]:
     """Changes fields of the account's spec, which is as it was at the end."""
 
+    before = kubectl.read("tradingaccount", "default")
+
     def change(**spec: object) -> None:
         kubectl.patch("tradingaccount", "default", {"spec": spec})
 
     yield change
-    kubectl.apply(*manifests("configs/cluster/account.yaml"))
+    kubectl.put_back(before)
 
 
 @pytest.fixture
@@ -91,6 +95,14 @@ def figures(request: pytest.FixtureRequest) -> list[str]:
     """Lines for the end of the run: what was measured, beside what was aimed at."""
     lines: list[str] = request.config.stash.setdefault(FIGURES, [])
     return lines
+
+
+@pytest.fixture(params=["while the operator lives", "while the operator is killed"])
+def meanwhile(request: pytest.FixtureRequest, operators: Operators) -> Meanwhile:
+    """A block in which the operator lives on, or dies again and again."""
+    if request.param == "while the operator lives":
+        return Meanwhile.living()
+    return Meanwhile.dying(operators, random.SystemRandom().randrange(10_000))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

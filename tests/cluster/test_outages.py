@@ -6,13 +6,25 @@ import subprocess
 import time
 
 import pytest
-from installation import ENDING, EXCHANGE_URL, SYSTEM, ExchangeInCluster, Makers, Observer, manifests
+from installation import (
+    ENDING,
+    EXCHANGE_URL,
+    SYSTEM,
+    ExchangeInCluster,
+    Makers,
+    Observer,
+    Operators,
+    install_ending,
+    manifests,
+)
 from kubectl import Kubectl, KubectlError
 
 AWAY_S = 60.0
+WATCHES_END_S = 30.0
+"""After so long an operator has noticed that a namespace is gone, and gone on without it."""
 
 
-def test_without_an_operator_trading_goes_on(
+def test_without_an_operator_trading_goes_on_and_can_be_stopped(
     kubectl: Kubectl, makers: Makers, exchange: ExchangeInCluster, observer: Observer
 ):
     makers.apply("alone")
@@ -24,8 +36,13 @@ def test_without_an_operator_trading_goes_on(
         time.sleep(20)
         assert observer.gaps("BTCUSDT", began, observer.now()) == []
         assert exchange.audit()["ordersSeen"] > seen, "it quotes the market as it moves"
+        # What a person is told to do who must stop an account now.
+        kubectl("scale", "deployment", "--selector=phoenix.trading/account=default", "--replicas=0")
+        kubectl.until(lambda: exchange.orders("BTCUSDT") == [], "nothing rests")
+        kubectl.until(lambda: not makers.pods("alone"), "its worker ends")
     finally:
         system("scale", "deployment", "phoenix-operator", "--replicas=2")
+    kubectl.until(lambda: kubectl.read("deployment", "alone")["spec"]["replicas"] == 1, "an operator wants it", 120)
     makers.quoting("alone")
 
 
@@ -66,9 +83,10 @@ def answers(kubectl: Kubectl) -> bool:
 
 
 def test_a_namespace_that_is_deleted_ends_and_leaves_no_order(
-    cluster: Kubectl, exchange: ExchangeInCluster, makers: Makers, figures
+    cluster: Kubectl, exchange: ExchangeInCluster, makers: Makers, operators: Operators, figures, meanwhile
 ):
     """Another namespace with an account of its own; the exchange stays and says what rests at the end."""
+    install_ending(cluster)
     ending = cluster.within(ENDING)
     key = exchange.open_account()
     account = manifests("configs/cluster/account.yaml")[0]
@@ -83,8 +101,14 @@ def test_a_namespace_that_is_deleted_ends_and_leaves_no_order(
         maker,
     )
     Makers(ending, exchange).quoting("ending")
-    began = time.monotonic()
-    cluster("delete", "namespace", ENDING, "--timeout=180s", timeout_s=200)
-    figures.append(f"namespace with a maker that quotes: gone after {time.monotonic() - began:.1f} s")
+    restarts = operators.restarts()
+    with meanwhile.block:
+        began = time.monotonic()
+        cluster("delete", "namespace", ENDING, "--timeout=180s", timeout_s=200)
+        took = time.monotonic() - began
+    figures.append(f"namespace with a maker that quotes: gone after {took:.1f} s{meanwhile.note}")
     # Jobs are forbidden where a namespace ends: the stopped worker withdraws, the exchange's timer clears the rest.
     ending.until(lambda: exchange.orders("BTCUSDT") == [], "nothing rests", 90)
+    if meanwhile.operator_lives:
+        time.sleep(WATCHES_END_S)
+        assert operators.restarts() == restarts, "a namespace less costs the others no operator"

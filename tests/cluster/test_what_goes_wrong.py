@@ -52,8 +52,13 @@ def test_a_secret_that_is_not_there_is_named_and_its_coming_heals(
         assert "apiKey" in condition_of(told, "Quoting")["message"]
         pod = makers.pod("late")["metadata"]["uid"]
         kubectl.apply(secret_named("late-key", apiKeys="a mistake"))
-        time.sleep(5)
-        makers.saying("late", "Quoting", "False", "CredentialsMissing")
+        # Within a minute or two; at once where somebody touches the pod.
+        kubectl("annotate", "pod", makers.pod("late")["metadata"]["name"], "example.com/look=again")
+        kubectl.until(
+            lambda: "there are apiKeys" in condition_of(kubectl.read("marketmaker", "late"), "Quoting")["message"],
+            "what the Secret has instead is named",
+            180,
+        )
         key = exchange.open_account()
         kubectl.apply(secret_named("late-key", apiKey=key["apiKey"], apiSecret=key["apiSecret"]))
         makers.quoting("late", within_s=180)
@@ -118,7 +123,12 @@ def test_a_redis_that_is_gone_stops_quoting_fails_no_deploy_and_heals(
     system("scale", "statefulset", "phoenix-redis", "--replicas=0")
     try:
         kubectl.until(lambda: exchange.orders("BTCUSDT") == [], "nothing rests without what is shared", 60)
-        makers.saying("shared", "Quoting", "False", within_s=60)
+        told = makers.saying("shared", "Quoting", "Unknown", "RecordsUnknown")
+        assert "Redis" in condition_of(told, "Quoting")["message"]
+        assert condition_of(told, "Ready")["status"] != "False", "kstatus: in progress, not failed"
+        assert condition_of(told, "Stalled") == {}
+        told = [event["message"] for event in makers.events("default") if event["reason"] == "NotReady"]
+        assert any("Redis" in message for message in told), "the account tells it for all of them"
     finally:
         system("scale", "statefulset", "phoenix-redis", "--replicas=1")
     system("rollout", "status", "statefulset/phoenix-redis", "--timeout=60s")

@@ -14,6 +14,7 @@ from phoenix_coordination.port import (
     Reserved,
     Unreachable,
 )
+from phoenix_coordination.redis.account import account_tools
 
 ACCOUNT = "binance-usdm:simulator:abc"
 
@@ -180,6 +181,41 @@ async def test_the_accounts_own_switch_is_in_force_as_long_as_it_says_so(redis_w
     heard = member.count
     member.coordinator.configure(AccountTerms(10**12, 10**12, EmergencyLevel.NONE))
     assert (await member.hears(EmergencyChanged, after=heard)).level is EmergencyLevel.NONE
+
+
+async def test_what_the_resource_declares_reaches_a_worker_that_its_own_files_do_not_tell(redis_world):
+    member = await leading(redis_world)
+    async with account_tools(redis_world.server.url) as tools:
+        for level in (EmergencyLevel.HALT, EmergencyLevel.FLATTEN, EmergencyLevel.NONE):
+            heard = member.count
+            await tools.account(ACCOUNT).declare(level)
+            assert (await member.hears(EmergencyChanged, after=heard)).level is level
+
+
+async def test_of_what_a_file_and_redis_declare_the_higher_is_in_force(redis_world):
+    member = await leading(redis_world)
+    async with account_tools(redis_world.server.url) as tools:
+        heard = member.count
+        await tools.account(ACCOUNT).declare(EmergencyLevel.FLATTEN)
+        assert (await member.hears(EmergencyChanged, after=heard)).level is EmergencyLevel.FLATTEN
+        heard = member.count
+        member.coordinator.configure(AccountTerms(10**12, 10**12, EmergencyLevel.HALT))
+        await member.hears(LeaseRenewed, after=heard)
+        assert not any(isinstance(message, EmergencyChanged) for message in member.told[heard:])
+        await tools.account(ACCOUNT).declare(EmergencyLevel.NONE)
+        assert (await member.hears(EmergencyChanged, after=heard)).level is EmergencyLevel.HALT
+
+
+async def test_what_was_declared_is_in_force_while_redis_is_away(redis_world):
+    member = await leading(redis_world)
+    async with account_tools(redis_world.server.url) as tools:
+        heard = member.count
+        await tools.account(ACCOUNT).declare(EmergencyLevel.HALT)
+        await member.hears(EmergencyChanged, after=heard)
+    heard = member.count
+    redis_world.cut()
+    await member.hears(LeaseLost, after=heard)
+    assert not any(isinstance(message, EmergencyChanged) for message in member.told[heard:])
 
 
 async def test_a_reservation_is_answered_with_its_sequence_and_never_more_than_asked(redis_world):

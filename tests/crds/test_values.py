@@ -78,6 +78,7 @@ def test_a_spec_prints_its_decimals_as_text_and_never_as_floats() -> None:
         pytest.param("2026-01-31T08:00:00.25Z", 1_769_846_400_250, "2026-01-31T08:00:00.250Z", id="milliseconds"),
         pytest.param("2026-01-31T09:00:00+01:00", 1_769_846_400_000, "2026-01-31T08:00:00Z", id="another zone"),
         pytest.param("2026-01-31T08:00:00.123456Z", 1_769_846_400_123, "2026-01-31T08:00:00.123Z", id="microseconds"),
+        pytest.param("2026-01-31t08:00:00z", 1_769_846_400_000, "2026-01-31T08:00:00Z", id="small letters"),
     ],
 )
 def test_an_instant_is_read_as_the_api_server_writes_it(text: str, ms: int, written: str) -> None:

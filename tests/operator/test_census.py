@@ -49,6 +49,14 @@ def test_an_account_concerns_all_its_makers_where_its_spec_has_changed(put_accou
     assert changed == {account("main"), maker("btc"), maker("eth")}
 
 
+def test_a_maker_that_does_not_validate_any_more_is_still_its_accounts(put_maker, populated):
+    wrong = {"accountRef": "main", "netMax": "0.1", "baseSize": "0.10000000000000000001"}
+    changed = put_maker("btc", spec=wrong, meta={"generation": 2})
+    assert changed == {maker("btc"), account("main")}
+    assert populated.maker(("trading", "btc")).spec is None
+    assert [each.meta.name for each in populated.makers_of(("trading", "main"))] == ["btc", "eth"]
+
+
 def test_a_status_concerns_nobody(put_maker, put_account, populated):
     assert put_maker("btc", spec={"accountRef": "main"}, status={"reason": "Quoting"}) == set()
     assert put_account("main", status={"makers": 2}) == set()
@@ -58,6 +66,8 @@ def test_a_status_concerns_nobody(put_maker, put_account, populated):
 def test_what_people_ask_of_an_account_concerns_it(put_account):
     asked = {"requests": [{"id": "1", "action": "Stop", "level": "Halt"}]}
     assert account("main") in put_account("main", status=asked)
+    unreadable = {"requests": [{"id": "2", "action": "Resume", "epoch": 1, "at": "yesterday"}]}
+    assert account("main") in put_account("main", status=unreadable)
 
 
 def test_two_accounts_that_turn_out_to_be_one_concern_the_makers_of_both(put_account):

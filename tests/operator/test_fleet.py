@@ -105,6 +105,46 @@ async def test_figures_mark_nobody_and_a_reason_does(fleet, tell, marked):
     assert ACCOUNT not in marked
 
 
+async def test_what_is_said_of_a_key_marks_and_what_is_said_of_a_price_does_not(fleet, tell, marked):
+    stale = {"ready": False, "reason": Reason.PRICE_STALE, "reasons_not_ready": [Reason.PRICE_STALE]}
+    await tell(record(**stale, detail="61 843.9 is 3 s old"))
+    await until(lambda: fleet.records_of(("trading", "btc")))
+    await looks(fleet)
+    marked.clear()
+    await tell(record(**stale, detail="61 843.9 is 4 s old"))
+    await looks(fleet)
+    assert marked == []
+
+    keyless = {"ready": False, "reason": Reason.CREDENTIALS_MISSING, "reasons_not_ready": [Reason.CREDENTIALS_MISSING]}
+    await tell(record(**keyless, detail="apiKey missing (the directory is empty)"))
+    await until(lambda: MAKER in marked)
+    await looks(fleet)
+    marked.clear()
+    await tell(record(**keyless, detail="apiKey missing (there are apiKeys)"))
+    await until(lambda: MAKER in marked)
+
+
+@pytest.mark.parametrize(
+    ("since_nudge_s", "took_s", "pause_s"),
+    [
+        pytest.param(None, 0.1, 0.9, id="nobody was told anything: once a second"),
+        pytest.param(0.0, 0.01, 0.19, id="a report is awaited: soon"),
+        pytest.param(0.0, 0.1, 0.3, id="a look that takes long comes again later"),
+        pytest.param(0.0, 0.5, 0.5, id="but never later than else"),
+        pytest.param(5.1, 0.1, 0.9, id="not awaited any more"),
+        pytest.param(None, 1.5, 0.0, id="one that takes longer than a second is followed at once"),
+    ],
+)
+async def test_reports_are_looked_for_more_often_after_a_nudge(census, monkeypatch, since_nudge_s, took_s, pause_s):
+    fleet = Fleet("", census, 0.5, lambda _: None)
+    clock = [1_000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    if since_nudge_s is not None:
+        fleet.awaits_report()
+        clock[0] += since_nudge_s
+    assert fleet._pause_s(clock[0] - took_s, clock[0]) == pytest.approx(pause_s)
+
+
 async def test_the_switch_marks_the_account(fleet, tell, marked, redis_url):
     await tell(record())
     await until(lambda: (shared := fleet.seen(("trading", "main")).shared) and shared.identity)
@@ -183,6 +223,55 @@ async def test_a_maker_that_is_left_alone_on_purpose_is_not_judged(fleet, tell, 
     await tell(record(**STALE))
     await until(lambda: fleet.records_of(("trading", "btc")))
     assert fleet.judged(("trading", "btc")) is None
+
+
+LONG_AGO = {"restarts": {"count": 5, "total": 9, "lastTime": "2026-01-01T00:00:00Z", "awaitingReady": False}}
+SPEC = {"accountRef": "main", "symbol": "BTCUSDT", "restartAfter": "10s"}
+
+
+@pytest.mark.parametrize(
+    "left_alone",
+    [
+        {"meta": {"annotations": {"phoenix.trading/reconcile": "disabled"}}},
+        {"spec": SPEC | {"netMax": "none"}},
+        {"spec": SPEC | {"accountRef": "another"}},
+    ],
+    ids=["disabled", "does not validate", "its account is not there"],
+)
+async def test_a_maker_that_is_left_alone_for_a_while_keeps_its_back_off(fleet, tell, put_maker, left_alone):
+    name = ("trading", "btc")
+    put_maker("btc", spec=SPEC, status=LONG_AGO)
+    await tell(record(**STALE))
+    await until(lambda: fleet.judged(name))
+    assert (fleet.history_of(name).restarts, fleet.history_of(name).total) == (5, 9)
+    put_maker("btc", **({"spec": SPEC, "status": LONG_AGO} | left_alone))
+    await looks(fleet)
+    put_maker("btc", spec=SPEC, status=LONG_AGO)
+    await looks(fleet)
+    assert (fleet.history_of(name).restarts, fleet.history_of(name).total) == (5, 9)
+
+
+async def test_a_maker_that_is_seen_later_brings_its_history_with_it(fleet, tell, put_maker):
+    await tell(record())
+    await until(lambda: fleet.records_of(("trading", "btc")))
+    put_maker("late", spec=SPEC | {"symbol": "XRPUSDT"}, status=LONG_AGO)
+    await until(lambda: fleet.history_of(("trading", "late")))
+    assert fleet.history_of(("trading", "late")).total == 9
+
+
+async def test_a_restart_that_was_not_carried_out_before_an_outage_is_not_carried_out_in_it(fleet, tell, monkeypatch):
+    now = [1_000_000_000]
+    monkeypatch.setattr(module.time, "time_ns", lambda: now[0] * 1_000_000)
+    for maker, symbol in (("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
+        await tell(record(maker, symbol))
+    await tell(record(**STALE))
+    await until(lambda: fleet.judged(("trading", "btc")))
+    now[0] += 11_000
+    await until(lambda: fleet.judged(("trading", "btc")).verdict is Verdict.RESTART)
+    for maker, symbol in (("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
+        await tell(record(maker, symbol, **STALE))
+    await until(lambda: fleet.outages)
+    assert fleet.judged(("trading", "btc")).verdict is Verdict.VENUE_OUTAGE
 
 
 async def test_an_account_that_was_made_anew_inherits_nothing_and_is_looked_at(fleet, tell, put_account, marked):

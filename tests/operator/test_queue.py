@@ -27,6 +27,16 @@ def test_who_has_waited_longest_is_first(queue):
     assert taken(queue) == [B, A, C]
 
 
+def test_an_account_goes_before_makers_that_have_waited_longer(queue, clock):
+    account = Key(Kind.ACCOUNT, "trading", "main")
+    queue.mark(B)
+    clock.now += 5
+    for key in (A, account):
+        queue.mark(key)
+    assert (queue.age_s, queue.depth) == (5, 3)
+    assert taken(queue) == [account, B, A]
+
+
 def test_marks_of_one_that_waits_collapse(queue):
     for _ in range(3):
         queue.mark(A)

@@ -19,13 +19,19 @@ def test_an_image_is_enough():
         (b"image: x\nworker: 3\n", "operator.yaml:2: error: worker: unknown field (did you mean workers?)"),
         (b"image: x\nworkers: 0\n", "workers: must be at least 1"),
         (b"image: x\nresources: {preset: Dedicated, cpu: 200m}\n", "gets whole CPUs"),
+        (b"image: x\nresources: {memory: 500K}\n", "resources.memory"),
+        (b"image: x\nresources: {cpu: 12.5m}\n", "whole thousandths"),
+        (b"image: x\nresources: {memory: 0Mi}\n", "more than none"),
         (b"image: x\nleaderElection: {renewDeadline: 20s}\n", "two operators would act at once"),
         (b"image: x\noutageThreshold: 0.5\n", "put it in quotes"),
         (b"image: x\nnamespaces: [Trading]\n", "namespaces[0]"),
         (b"image: x\nresyncPeriod: 1s\n", "resyncPeriod: 1s is outside 10s"),
         (b"image: x\n---\nimage: y\n", "holds 2 documents"),
     ],
-    ids=["empty", "no image", "unknown", "too few", "half a CPU", "election", "float", "name", "duration", "twice"],
+    ids=[
+        *("empty", "no image", "unknown", "too few", "half a CPU", "no unit", "half a thousandth", "none"),
+        *("election", "float", "name", "duration", "twice"),
+    ],
 )
 def test_a_mistake_is_named_with_what_to_do(content, told):
     with pytest.raises(InvalidResourceError) as refused:

@@ -1,5 +1,7 @@
 """What the market's streams can do to a worker: it never quotes on a book that it cannot believe, and comes back."""
 
+from decimal import Decimal
+
 import pytest
 from arena import Arena
 from phoenix_coordination.state import Reason
@@ -153,11 +155,20 @@ async def test_an_outage_of_the_venue_is_waited_out_and_its_fills_are_found_afte
 
 async def test_a_market_that_leaps_during_silence_meets_no_old_quote(arena):
     """The adverse case that staleness exists for: blind, and the price goes away meanwhile."""
-    await arena.venue.control("POST", "/sim/market", {"symbol": "ETHUSDT", "regime": "jump"})
-    await arena.venue.fault("silence", symbol="ETHUSDT", route="public", durationSeconds=6)
-    out = await arena.quotes_out()
+    mark = arena.mark
+    await arena.venue.fault("silence", symbol="ETHUSDT", route="public")
+    # A touch that rested for as long would be asked for, found equal, and rightly be believed.
+    await arena.venue.fault("price-jump", symbol="ETHUSDT", bps=5)
     await arena.unready(*BLIND)
-    await arena.quoting(since=out)
+    out = await arena.quotes_out()
+    fills = arena.venue.fills("ETHUSDT")
+    bid = Decimal(arena.venue.touch("ETHUSDT")[0])
+    await arena.venue.fault("price-jump", symbol="ETHUSDT", bps=100)
+    await arena.wait(lambda: Decimal(arena.venue.touch("ETHUSDT")[0]) > bid * Decimal("1.005"), "the price leaps", 10)
+    assert arena.opened_since(out) == []
+    assert arena.venue.fills("ETHUSDT") == fills
+    await arena.venue.heal()
+    await arena.quoting(since=mark)
     await arena.fill()
     await arena.ends_in_order()
 

@@ -19,6 +19,7 @@ from phoenix_worker.core.events import EmergencyLevel, Request, Side, Stream
 from phoenix_worker.core.instrument import Instrument, SymbolStatus
 from phoenix_worker.core.orders import Life
 from phoenix_worker.core.parameters import Parameters
+from phoenix_worker.core.reconcile import is_older
 from samples import BTCUSDT, MAKER, MS, SECOND
 
 INSTALLATION = "k3f9a0"
@@ -478,6 +479,8 @@ class World:
         assert self.emergency is EmergencyLevel.NONE, "no quote under an emergency"
         assert self.book_known, "no quote on a broken book"
         assert self.user_known, "no quote with the user stream out of sync"
+        left = [each.client_id for each in self.exchange.open_orders if is_older(each.client_id, self.token)]
+        assert not left, "no quote beside what an older token left"
         self._audit_crossing(order)
         for side, worst in ((Side.BUY, self.engine.account.worst_long), (Side.SELL, self.engine.account.worst_short)):
             assert worst >= self.exchange.worst(side), f"{side.name}: something that rests or was filled is not known"

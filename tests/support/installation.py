@@ -7,7 +7,7 @@ import random
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,9 @@ DEFINITIONS = ("crd/marketmakers.phoenix.trading", "crd/tradingaccounts.phoenix.
 EXCHANGE_URL = f"http://exchange.{TRADING}.svc:9000"
 OPERATOR = "app.kubernetes.io/name=phoenix-operator"
 OVERLAY = ROOT / "build" / "cluster" / "overlay"
+LOOK_S = 0.5
+BOTH = 0.2
+"""How often both operators are killed where one is."""
 
 
 def manifests(*paths: str) -> list[Object]:
@@ -37,20 +40,25 @@ def install(kubectl: Kubectl, redis_image: str | None) -> None:
     kubectl("wait", "--for=condition=Established", *DEFINITIONS)
     _write_overlay(redis_image)
     kubectl("apply", "-k", str(OVERLAY))
-    kubectl("apply", "-k", str(OVERLAY / ENDING))
     if kubectl.within(SYSTEM).find("secret", "phoenix-redis") is None:  # a kept installation goes on
         secrets = subprocess.run([NEW_SECRETS], capture_output=True, text=True, check=True).stdout
         kubectl("create", "-f", "-", stdin=secrets)
-    url = kubectl.within(TRADING).read("secret", "phoenix-redis")["data"]["url"]
-    kubectl.within(ENDING).apply(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "phoenix-redis"}, "data": {"url": url}}
-    )
+    install_ending(kubectl)
     for namespace, workload in (
         (SYSTEM, "statefulset/phoenix-redis"),
         (TRADING, "deployment/exchange"),
         (SYSTEM, "deployment/phoenix-operator"),
     ):
         kubectl.within(namespace)("rollout", "status", workload, "--timeout=180s", timeout_s=200)
+
+
+def install_ending(kubectl: Kubectl) -> None:
+    """The second namespace of makers, which a test deletes; it may be made again."""
+    kubectl("apply", "-k", str(OVERLAY / ENDING))
+    url = kubectl.within(TRADING).read("secret", "phoenix-redis")["data"]["url"]
+    kubectl.within(ENDING).apply(
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "phoenix-redis"}, "data": {"url": url}}
+    )
 
 
 def _write_overlay(redis_image: str | None) -> None:
@@ -226,11 +234,24 @@ class Operators:
         self._kubectl = kubectl.within(SYSTEM)
 
     def pods(self) -> list[str]:
-        return [pod["metadata"]["name"] for pod in self._kubectl.list("pods", OPERATOR)]
+        """Those that are not on their way out."""
+        pods = self._kubectl.list("pods", OPERATOR)
+        return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
-    def kill(self, name: str) -> None:
-        """As a node that dies: no goodbye."""
-        self._kubectl("delete", "pod", name, "--grace-period=0", "--force", "--ignore-not-found", "--wait=false")
+    def kill(self, name: str, *, told: bool) -> None:
+        """`told`: it is asked to end, and killed a second later, in the midst of its farewell. Else the API server
+        forgets it at once, while it still runs for as long as its kubelet takes to notice.
+        """
+        how = ("--grace-period=1",) if told else ("--grace-period=0", "--force")
+        self._kubectl("delete", "pod", name, *how, "--ignore-not-found", "--wait=false")
+
+    def restarts(self) -> int:
+        """How often their kubelets have begun them anew."""
+        return sum(
+            status["restartCount"]
+            for pod in self._kubectl.list("pods", OPERATOR)
+            for status in pod["status"].get("containerStatuses", ())
+        )
 
     @contextmanager
     def configured(self, **changes: Any) -> Iterator[None]:
@@ -246,18 +267,31 @@ class Operators:
         self._kubectl("apply", "-k", str(OVERLAY))
         self._kubectl("rollout", "status", "deployment/phoenix-operator", "--timeout=120s", timeout_s=130)
 
+    def leader(self) -> str:
+        """The pod that acts; "" while none of those that are there does."""
+        lease = self._kubectl.find("lease", "phoenix-operator") or {}
+        holder = str(lease.get("spec", {}).get("holderIdentity", ""))
+        return next((name for name in self.pods() if holder.startswith(f"{name}_")), "")
+
     @contextmanager
-    def dying(self, seed: int, pause_s: tuple[float, float] = (1.0, 12.0)) -> Iterator[None]:
-        """One of them is killed again and again, at random moments, until the end of the block."""
+    def dying(self, seed: int, acts_s: tuple[float, float] = (0.0, 20.0)) -> Iterator[None]:
+        """Whoever acts is killed at a random moment, and whoever follows too, until the end of the block. Now and then
+        both go at once.
+        """
         over, failures, drawn = threading.Event(), [], random.Random(seed)  # noqa: S311 - moments, no secrets
 
         def kill() -> None:
-            while not over.wait(drawn.uniform(*pause_s)):
-                try:
-                    self.kill(drawn.choice(self.pods()))
-                except Exception as error:  # noqa: BLE001 - told by the test, in whose thread it counts
-                    failures.append(error)
-                    return
+            try:
+                while not over.wait(LOOK_S):
+                    leader = self.leader()
+                    if not leader or over.wait(drawn.uniform(*acts_s)):
+                        continue
+                    victims = self.pods() if drawn.random() < BOTH else [leader]
+                    told = drawn.random() < 0.5
+                    for name in victims:
+                        self.kill(name, told=told)
+            except Exception as error:  # noqa: BLE001 - told by the test, in whose thread it counts
+                failures.append(error)
 
         thread = threading.Thread(target=kill)
         thread.start()
@@ -268,6 +302,24 @@ class Operators:
             thread.join()
             assert not failures, failures
             self._kubectl("rollout", "status", "deployment/phoenix-operator", "--timeout=120s", timeout_s=130)
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """What becomes of the operator during `block`. `note`: for the figures that are measured then."""
+
+    block: AbstractContextManager[None]
+    note: str
+    operator_lives: bool
+
+    @classmethod
+    def living(cls) -> "Meanwhile":
+        return cls(nullcontext(), "", operator_lives=True)
+
+    @classmethod
+    def dying(cls, operators: Operators, seed: int) -> "Meanwhile":
+        """Each block of code it is in has instants of its own; the seed is told, to see them again."""
+        return cls(operators.dying(seed), f", the operator killed at random (seed {seed})", operator_lives=False)
 
 
 class Makers:
@@ -298,7 +350,7 @@ class Makers:
         return self.kubectl.until(look, f"{name} is ready and quotes", within_s)
 
     def saying(
-        self, name: str, kind: str, status: str = "True", reason: str | None = None, within_s: float = 60.0
+        self, name: str, kind: str, status: str = "True", reason: str | None = None, within_s: float = 120.0
     ) -> Object:
         def look() -> Object | None:
             maker = self.kubectl.read("marketmaker", name)
@@ -337,7 +389,7 @@ class Makers:
         events = self.kubectl.list("events")
         return [event for event in events if event["involvedObject"].get("name") == name]
 
-    def gone(self, name: str, within_s: float = 120.0) -> None:
+    def gone(self, name: str, within_s: float = 240.0) -> None:
         self.kubectl.until(lambda: self.kubectl.find("marketmaker", name) is None, f"{name} is gone", within_s)
 
 

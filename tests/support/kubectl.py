@@ -76,6 +76,11 @@ class Kubectl:
     def patch(self, kind: str, name: str, change: Mapping[str, Any]) -> str:
         return self("patch", kind, name, "--type=merge", f"--patch={json.dumps(change)}")
 
+    def put_back(self, before: Object) -> None:
+        """The spec as it was, without what has been added since, which an apply would leave."""
+        change = json.dumps([{"op": "replace", "path": "/spec", "value": before["spec"]}])
+        self("patch", before["kind"], before["metadata"]["name"], "--type=json", f"--patch={change}")
+
     def ask(self, path: str) -> Any:
         """GET through the API server."""
         return json.loads(self("get", f"--raw={path}"))

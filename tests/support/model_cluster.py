@@ -10,8 +10,9 @@ import itertools
 import uuid
 from dataclasses import dataclass, field
 
+from msgspec import structs
 from phoenix_coordination.state import Configuration, EmergencyState, Reason, Role
-from phoenix_crds import Instant, resolved_hash
+from phoenix_crds import Emergency, Instant, resolved_hash
 from phoenix_operator.names import Annotation, Component, Finalizer, Label
 from phoenix_operator.plan import resolved, rollout
 from phoenix_operator.plan.account import answered, plan_account
@@ -24,6 +25,7 @@ from state_records import leading_record
 
 NAMESPACE = "trading"
 COLD = ("symbol", "account_ref", "mode"), ("venue", "environment", "endpoints", "egress", "settings", "budgets")
+LEVELS = tuple(Emergency)
 CHILDREN = ("Deployment", "ConfigMap", "PodDisruptionBudget", "Job", "Pod")
 
 
@@ -114,7 +116,7 @@ class ModelCluster:
         self.accounts: dict[str, Object] = {}
         self.pods: dict[str, Pod] = {}
         self.foreign: dict[str, tuple[str, ...]] = {}
-        self.switch = Switch(level="None", epoch=0)
+        self.switch = Switch(Emergency.NONE, 0)
         self.outage = ""
         self.namespace_terminating = False
         self.fleet_problem = ""
@@ -174,15 +176,15 @@ class ModelCluster:
         maker = self._seen(name)
         meta = maker.meta
         account = None
-        if maker.spec is not None and maker.spec.account_ref in self.accounts:
-            account = self._seen_account(maker.spec.account_ref)
+        if maker.account_ref in self.accounts:
+            account = self._seen_account(maker.account_ref)
         own = [pod for pod in self.pods.values() if pod.maker == name]
         maps = [
             each for (kind, _), each in self.objects.items() if kind == "ConfigMap" and self._maker_of(each) == name
         ]
         siblings = 0
         for other in self.makers:
-            if other != name and maker.spec is not None and self._account_of(other) == maker.spec.account_ref:
+            if other != name and self._account_of(other) == maker.account_ref:
                 siblings += self.is_rolling(other)
         return (
             MakerFacts(
@@ -253,6 +255,7 @@ class ModelCluster:
             account=account,
             now_ms=self.now_ms,
             makers=makers,
+            live_makers=tuple(each for each in makers if self.workers_of(each)),
             records=tuple(records),
             shared=shared,
             fleet_problem=self.fleet_problem,
@@ -264,8 +267,11 @@ class ModelCluster:
             self._write(f"account {name} +finalizer")
             there.finalizers.append(plan.add_finalizer.finalizer.value)
             there.version += 1
-        if plan.seed is not None:
-            self.switch = Switch(plan.seed.level, plan.seed.epoch, plan.seed.reason, plan.seed.source, 0, seeded=True)
+        if plan.declare is not None:
+            self.switch = structs.replace(self.switch, declared=plan.declare.level)
+        if (seed := plan.seed) is not None:
+            told = {"level": seed.level, "epoch": seed.epoch, "reason": seed.reason, "source": seed.source}
+            self.switch = structs.replace(self.switch, **told, seeded=True)
         status = plan.status or account.status
         for request in plan.requests:
             match request:
@@ -610,11 +616,12 @@ class Pod:
     def record(self, cluster: ModelCluster):
         if self.phase not in ("starting", "running") or self.component is not Component.WORKER or cluster.fleet_problem:
             return None
-        maker, _ = self.reads
+        maker, account = self.reads
         running = self.phase == "running"
         leads = running and self._leads(cluster)
-        paused = maker.spec.paused
-        reason = Reason.QUOTING if leads and not paused else Reason.PAUSED if leads else Reason.STANDBY
+        level = max((account.spec.emergency, cluster.switch.declared, cluster.switch.level), key=LEVELS.index)
+        stopped = Reason.EMERGENCY if level != "None" else Reason.PAUSED if maker.spec.paused else None
+        reason = (stopped or Reason.QUOTING) if leads else Reason.STANDBY
         return leading_record(
             symbol=self.market[1],
             holder=f"{self.uid}/0badcafe",
@@ -626,7 +633,7 @@ class Pod:
             reason=reason if running else Reason.STARTING,
             reasons_not_ready=[] if running else [Reason.STARTING],
             configuration=Configuration(hash=self._hash(), generation=maker.metadata.generation or 0),
-            emergency=EmergencyState(),
+            emergency=EmergencyState(str(level), cluster.switch.epoch),
         )
 
     def _hash(self) -> str:

@@ -16,7 +16,7 @@ from phoenix_coordination.redis.account import Account, AccountError, AccountToo
 from phoenix_coordination.redis.client import RedisUrlError, read_url
 from phoenix_coordination.redis.keys import OFFICE
 from phoenix_coordination.redis.ledger import Entry, LedgerView
-from phoenix_crds import TradingAccount
+from phoenix_crds import Emergency, TradingAccount
 
 from phoenix_cli.local.layout import NAMESPACE, write_private
 from phoenix_cli.local.maker import Tell
@@ -27,6 +27,12 @@ _LOOK_S = 0.25
 _ANSWER_S = 1.0
 _NOT_REBUILT = "its ledger is not rebuilt yet: nothing that opens risk is granted"
 MICRO = Decimal("0.000001")
+_DECLARES = "its manifest says so (spec.emergency)"
+_DECLARED = {
+    Emergency.NONE: EmergencyLevel.NONE,
+    Emergency.HALT: EmergencyLevel.HALT,
+    Emergency.FLATTEN: EmergencyLevel.FLATTEN,
+}
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -89,6 +95,7 @@ class AccountWatch:
         self._maker_of = maker_of
         self._rehearses = rehearses
         self._told = (EmergencyLevel.NONE, 0)
+        self.declare(account)
         self.peak = Exposure(Decimal(0), Decimal(0), Decimal(0))
         """The largest of each sum that was seen."""
         self._view = AccountView(
@@ -97,6 +104,10 @@ class AccountWatch:
             net_limit=account.spec.limits.net_notional,
             gross_limit=account.spec.limits.gross_notional,
         )
+
+    def declare(self, account: TradingAccount) -> None:
+        """What its manifest says of the switch, now and whenever it has changed."""
+        self._declared = _DECLARED[account.spec.emergency]
 
     def view(self) -> AccountView:
         return self._view
@@ -136,12 +147,13 @@ class AccountWatch:
         ledger, office = await account.ledger(dry_run=self._rehearses), (OFFICE, self._rehearses)
         exposure = exposure_of(ledger)
         self.peak = larger_of(self.peak, exposure)
+        is_declared = switch.declared > switch.level
         self._view = msgspec.structs.replace(
             self._view,
             trouble=tools.unfit or ("" if ledger.rebuilt else _NOT_REBUILT),
-            level=LEVELS[switch.level],
+            level=LEVELS[max(switch.level, switch.declared)],
             epoch=switch.epoch,
-            reason=switch.reason,
+            reason=_DECLARES if is_declared else switch.reason,
             halts=tuple(HaltView(halt.symbol, halt.switch.epoch, halt.switch.reason) for halt in halts),
             steward=next(
                 (
@@ -171,8 +183,12 @@ class AccountWatch:
             self._view = msgspec.structs.replace(self._view, trouble=trouble)
 
     async def _settled(self, account: Account) -> SwitchState:
-        """What Redis holds, once it knows what the state directory remembers; which from then on remembers that."""
+        """What Redis holds, once it knows what the manifest declares and what the state directory remembers; which from
+        then on remembers that.
+        """
         switch, known = await account.switch(), self._memory.read(self.identity)
+        if switch.declared is not self._declared:
+            switch = await account.declare(self._declared)
         if not switch.seeded or (switch.epoch, switch.level) < (known.epoch, known.level):
             switch = await account.seed(known.level, known.epoch, known.reason, known.source)
         self._memory.write(self.identity, Remembered(switch.level, switch.epoch, switch.reason, switch.source))

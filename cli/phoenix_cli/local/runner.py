@@ -104,6 +104,13 @@ class Runner:
             place = self.directory.parameters(its[0].maker.metadata.name)
             self.account_files.append(AccountFiles(name, str(place), str(credentials[name])))
 
+    def declare(self, fleet: Sequence[Assignment]) -> None:
+        """What the accounts' changed manifests say of their switches."""
+        changed = {assignment.account.metadata.name: assignment.account for assignment in fleet}
+        for watch in self.accounts:
+            if watch.name in changed:
+                watch.declare(changed[watch.name])
+
     def _maker_of(self, holder: str) -> str | None:
         """The name of the maker whose worker this is or was, in whatever office; None: no worker of this run."""
         return next(

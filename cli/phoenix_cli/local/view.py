@@ -78,7 +78,7 @@ class HaltView(msgspec.Struct, frozen=True):
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """What the makers of one account share, as last read. None: not known.
 
-    `level` is the switch's, `None`, `Halt` or `Flatten`, and empty while it cannot be read; `trouble` says why.
+    `level` is what is in force, `None`, `Halt` or `Flatten`, and empty while it cannot be read; `trouble` says why.
     `steward` is the maker whose worker looks after what belongs to no symbol.
     """
 

@@ -26,7 +26,7 @@ from phoenix_coordination.redis.switches import UNNAMED
 
 TIMEOUT_S = 5.0
 _SCAN_COUNT = 1000
-_SWITCH_FIELDS = ("level", "epoch", "reason", "source", "at_ms", "seeded")
+_SWITCH_FIELDS = ("level", "epoch", "reason", "source", "at_ms", "seeded", "declared")
 
 
 class AccountError(Exception):
@@ -36,7 +36,8 @@ class AccountError(Exception):
 class SwitchState(msgspec.Struct, frozen=True):
     """A sticky switch as it lies in Redis. `at_ms`: wall time of its last change, 0 where nobody has touched it.
 
-    `seeded` false (the account's alone): every worker reads it as a halt, whatever `level` says.
+    `seeded` false (the account's alone): every worker reads it as a halt, whatever `level` says. `declared` (likewise):
+    what its resource says of it, which counts beside it and is not sticky.
     """
 
     level: EmergencyLevel
@@ -45,6 +46,7 @@ class SwitchState(msgspec.Struct, frozen=True):
     source: str
     at_ms: int
     seeded: bool
+    declared: EmergencyLevel = EmergencyLevel.NONE
 
 
 class HaltState(msgspec.Struct, frozen=True):
@@ -99,7 +101,7 @@ class Account:
     # -- the switch --------------------------------------------------------------------------------
 
     async def switch(self) -> SwitchState:
-        """The account's sticky switch. What the resource declares (`spec.emergency`) is not in it."""
+        """The account's switch: the sticky one, and what was last declared beside it."""
         (switch,) = await self._read_switches([self._live.emergency])
         return switch
 
@@ -111,6 +113,15 @@ class Account:
         told = [level.value, epoch, reason, source, _now_ms(), 1, self._live.emergency_changed]
         async with _faults(key):
             await call(self._client, Script.MERGE, [key], told)
+        return await self.switch()
+
+    async def declare(self, level: EmergencyLevel) -> SwitchState:
+        """Has every worker heed what the account's resource says (`spec.emergency`), also one that its own files do not
+        reach; until something else is declared. The sticky switch stays as it is.
+        """
+        key = self._live.emergency
+        async with _faults(key):
+            await call(self._client, Script.DECLARE, [key], [level.value, self._live.emergency_changed])
         return await self.switch()
 
     async def stop(self, level: EmergencyLevel, reason: str, source: str) -> SwitchState:
@@ -204,7 +215,7 @@ class Account:
 
     @staticmethod
     def _switch_of(key: str, row: Sequence[bytes | None], run: str) -> SwitchState:
-        level, epoch, reason, source, at_ms, seeded = (field or b"" for field in row)
+        level, epoch, reason, source, at_ms, seeded, declared = (field or b"" for field in row)
         try:
             return SwitchState(
                 EmergencyLevel(int(level or 0)),
@@ -213,6 +224,7 @@ class Account:
                 source.decode(errors="replace"),
                 int(at_ms or 0),
                 bool(run) and seeded.decode(errors="replace") == run,
+                EmergencyLevel(int(declared or 0)),
             )
         except ValueError:
             raise AccountError(f"{key} in Redis holds no switch: move it away, it is not ours") from None

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from phoenix_coordination.order_id import MAX_TOKEN
-from phoenix_coordination.port import Snapshot
+from phoenix_coordination.port import EmergencyLevel, Snapshot
 from phoenix_coordination.redis.client import Redis
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.lease import Asked
@@ -19,7 +19,8 @@ class Beat(msgspec.Struct, frozen=True):
     """One instant at the server, in the life that `run` names.
 
     `standby`: another candidate is warm; `memory`: only with a lease that was taken. `saved`: which memory is kept (its
-    token, and the wall time at which it was saved, in ns); nothing with a lease that is held.
+    token, and the wall time at which it was saved, in ns); nothing with a lease that is held. `declared`: what the
+    account's resource says, beside the sticky `emergency`.
     """
 
     status: str
@@ -34,6 +35,7 @@ class Beat(msgspec.Struct, frozen=True):
     memory: Snapshot | None
     saved: tuple[str, str] | None
     run: str
+    declared: EmergencyLevel
 
 
 async def beat(
@@ -64,7 +66,7 @@ async def beat(
             *(int(warm), courtesy_ms, symbol),
         ],
     )
-    status, token, fingerprint, standby, emergency, halt, (generation, rebuilt, epoch), memory, run = told
+    status, token, fingerprint, standby, emergency, halt, (generation, rebuilt, epoch), memory, run, declared = told
     return Beat(
         status.decode(),
         int(token),
@@ -78,4 +80,5 @@ async def beat(
         snapshot_of(symbol, *memory) if status == b"taken" else None,
         (memory[1].decode(errors="replace"), memory[2].decode(errors="replace")) if memory else None,
         run.decode(),
+        EmergencyLevel(int(declared)),
     )

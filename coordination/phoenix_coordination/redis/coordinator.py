@@ -83,6 +83,8 @@ class RedisCoordinator:
         self._sink: Sink | None = None
         self._emergency = SwitchMemory()
         self._halt = SwitchMemory()
+        self._declared = EmergencyLevel.NONE
+        """What Redis says that the account's resource declares; the last word counts while Redis is away."""
         self._emergency_told: EmergencyChanged | None = None
         self._halt_told: HaltChanged | None = None
         self._reachability = Reachability(self._tell)
@@ -272,6 +274,7 @@ class RedisCoordinator:
             (keys.halt(self._symbol), keys.halt_changed(self._symbol), self._halt, beat.halt),
         ):
             await settle(self._client, key, channel, memory, stored, self._holder, now_ms)
+        self._declared = beat.declared
         self._request_ended(BEAT, None)
         self._tell_switches()
         reservations.saw(beat.generation, rebuilt=beat.rebuilt, epoch=beat.ledger_epoch)
@@ -300,7 +303,9 @@ class RedisCoordinator:
         self._tell(message)
 
     def _tell_switches(self) -> None:
-        emergency, halt = emergency_of(self._emergency, self._terms), halt_of(self._halt)
+        # By the worker's own files or through Redis, whichever has not heard yet that it is over.
+        declared = max(self._terms.emergency, self._declared)
+        emergency, halt = emergency_of(self._emergency, declared), halt_of(self._halt)
         if emergency is not None and emergency != self._emergency_told:
             self._emergency_told = emergency
             self._tell(emergency)

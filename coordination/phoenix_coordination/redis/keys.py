@@ -3,7 +3,8 @@
 mm:account:<namespace>/<name>                 identity of the account that the resource names
 mm:starting:<namespace>/<name>                sorted set like `records`: workers that do not know the identity yet
 mm:starting:<namespace>/<name>:<symbol>:<holder>  string like a record
-mm:{<account>}:emergency                      hash: level, epoch, reason, source, at_ms, seeded (run_id)
+mm:{<account>}:emergency                      hash: level, epoch, reason, source, at_ms, seeded (run_id),
+                                              declared
 mm:{<account>}:emergency:changed              channel
 mm:{<account>}:[dry:]lease:<symbol>           hash: holder, token, beat, released, run; or vacant (the office: steward)
 mm:{<account>}:[dry:]lease:<symbol>:freed     channel

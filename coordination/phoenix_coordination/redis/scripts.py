@@ -29,6 +29,7 @@ class Script(Enum):
     RAISE = "raise"
     MERGE = "merge"
     RESUME = "resume"
+    DECLARE = "declare"
     SNAPSHOT = "snapshot"
     NAME = "name"
     ADMIT = "admit"

@@ -6,7 +6,7 @@ that a Redis that comes back empty is told again; what it raises is in force her
 
 import msgspec
 
-from phoenix_coordination.port import AccountTerms, EmergencyChanged, EmergencyLevel, HaltChanged
+from phoenix_coordination.port import EmergencyChanged, EmergencyLevel, HaltChanged
 from phoenix_coordination.redis.client import Redis, RedisFaultError
 from phoenix_coordination.redis.scripts import Script, call
 
@@ -86,8 +86,9 @@ async def settle(
     memory.seen = stored
 
 
-def emergency_of(memory: SwitchMemory, terms: AccountTerms) -> EmergencyChanged | None:
-    """What counts for the account now: the highest source, and what is not seeded is a halt.
+def emergency_of(memory: SwitchMemory, declared: EmergencyLevel) -> EmergencyChanged | None:
+    """What counts for the account now: the highest source, and what is not seeded is a halt. `declared`: by its
+    resource, which is no part of the sticky switch.
 
     `None` while nothing is known, which reads as halt at the worker's own side.
     """
@@ -97,8 +98,8 @@ def emergency_of(memory: SwitchMemory, terms: AccountTerms) -> EmergencyChanged 
     level, reason = told.level, told.reason
     if not told.seeded and level < EmergencyLevel.HALT:
         level, reason = EmergencyLevel.HALT, UNSEEDED
-    if terms.emergency > level:
-        level, reason = terms.emergency, "the account resource says so (spec.emergency)"
+    if declared > level:
+        level, reason = declared, "the account resource says so (spec.emergency)"
     return EmergencyChanged(level, max(0, told.epoch), reason)
 
 

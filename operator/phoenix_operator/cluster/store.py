@@ -6,7 +6,7 @@ undoes what an answer has said, and what was deleted does not come back.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -92,10 +92,9 @@ class Store:
         self._drop(resource, name, known)
         return Change(resource, *name, known.maker, gone=True)
 
-    def relisted(self, resource: Resource, namespace: str | None, listed: Sequence[Json], version: str) -> list[Change]:
-        """Everything that is there as of `version`, of one namespace or (None) of all: what is not listed is gone."""
-        changes = [change for told in listed if (change := self.observe(resource, told)) is not None]
-        there = {told["metadata"]["uid"] for told in listed}
+    def relisted(self, resource: Resource, namespace: str | None, there: Collection[str], version: str) -> list[Change]:
+        """A list as of `version`, of one namespace or (None) of all, is through: whose UID is not `there` is gone."""
+        changes = []
         until = _order(version)
         for name, entry in list(self._entries[resource].items()):
             if namespace in {None, name[0]} and entry.uid not in there and entry.version <= until:

@@ -1,17 +1,19 @@
 """What is to be done for one account: its identity, its switch both ways, what people ask of it.
 
-    spec.emergency   reaches the workers in `account.yaml` and is not touched here
+    spec.emergency   reaches the workers in `account.yaml`, and through Redis (`Declare`) those that no file reaches
     sticky switch    Redis → status whenever Redis is later; status → Redis (`Seed`) where Redis has not been told, or
                      has come back with less. Neither is ever lowered by the other
     requests         carried out on Redis in their order, answered in the status, then removed
 
-Nothing is seeded from a status that cannot be read: the workers stay stopped, and the condition says why.
+Nothing is seeded from a status that cannot be read: the workers stay stopped, and the condition says why. An account
+that is gone leaves in Redis what it declared last: whoever looks after it next says anew what holds.
 """
 
 from collections.abc import Sequence
 
 from phoenix_coordination.state import Mode, StateRecord
 from phoenix_crds import (
+    MOST_ANSWERS,
     AccountStatus,
     Action,
     Answer,
@@ -30,13 +32,13 @@ from phoenix_operator.plan import conditions
 from phoenix_operator.plan.conditions import Status, Wish, shortened
 from phoenix_operator.plan.facts import AccountFacts, Switch
 from phoenix_operator.plan.figures import decimal_of
-from phoenix_operator.plan.outcome import AccountPlan, CarryOut, Event, FinalizerChange, Forget, Refuse, Seed
+from phoenix_operator.plan.outcome import AccountPlan, CarryOut, Declare, Event, FinalizerChange, Forget, Refuse, Seed
 
 STALE_REQUEST_MS = 60_000
 """A Resume that has waited for longer is refused: who asked for it no longer looks, and much may have happened. A Stop
 is carried out however old it is."""
-MOST_ANSWERS = 10
 REFUSAL_PATIENCE_MS = 5_000
+_MOST_NAMED = 10
 _LEVELS = tuple(Emergency)
 """From none to closing everything, as they are declared."""
 
@@ -56,6 +58,7 @@ def plan_account(facts: AccountFacts) -> AccountPlan:
     requests = _requests(facts)
     return AccountPlan(
         add_finalizer=FinalizerChange(Finalizer.IN_USE) if facts.makers and not guarded and not meta.deleting else None,
+        declare=_declare(facts),
         seed=seed,
         requests=requests,
         status=None if status == before else status,
@@ -94,10 +97,18 @@ def answer_event(request: SwitchRequest, *, ok: bool, message: str) -> Event:
 # -- the switch --------------------------------------------------------------------------------------
 
 
+def _declare(facts: AccountFacts) -> Declare | None:
+    """Before the seed, which may end a halt. Of two accounts that are one at the exchange the older has the say."""
+    spec, shared = facts.account.spec, facts.shared
+    if spec is None or facts.older_twin or shared is None or not shared.identity or shared.switch is None:
+        return None
+    return None if shared.switch.declared is spec.emergency else Declare(shared.identity, spec.emergency)
+
+
 def _seed(facts: AccountFacts) -> Seed | None:
     """Where Redis has not been told under its present run, or knows less than the status."""
     shared, kept = facts.shared, facts.account.status.emergency
-    if facts.account.status_problem or shared is None or not shared.identity or shared.switch is None:
+    if facts.account.switch_problem or shared is None or not shared.identity or shared.switch is None:
         return None
     switch = shared.switch
     if switch.seeded and (kept is None or not _is_later(kept, switch)):
@@ -166,6 +177,16 @@ def _left(facts: AccountFacts, kept: EmergencySwitch | None, level: Emergency, e
     return found
 
 
+def _unheard(facts: AccountFacts, declared: Emergency) -> list[str]:
+    """Live makers whose worker tells nothing, or less than what is declared."""
+    heard = {
+        record.maker
+        for record in _leading(facts.records)
+        if record.emergency.level in {level.value for level in _LEVELS[_LEVELS.index(declared) :]}
+    }
+    return sorted(set(facts.live_makers) - heard)
+
+
 def _leading(records: Sequence[StateRecord]) -> list[StateRecord]:
     """Of each live maker's workers the one that leads, or any: by token, the newest."""
     return sorted(
@@ -181,7 +202,10 @@ def _requests(facts: AccountFacts) -> tuple[CarryOut | Refuse | Forget, ...]:
     status = facts.account.status
     known = {answer.id for answer in status.answers}
     identity = facts.shared.identity if facts.shared is not None else ""
-    planned: list[CarryOut | Refuse | Forget] = []
+    planned: list[CarryOut | Refuse | Forget] = [
+        Forget(id_) if id_ in known else Refuse(_as_it_seems(facts, id_), f"it cannot be read ({problem}): ask again")
+        for id_, problem in facts.account.unreadable_requests.items()
+    ]
     for request in status.requests:
         asked_ms = request.at.ms if request.at is not None else facts.now_ms
         waited_ms = facts.now_ms - asked_ms
@@ -196,6 +220,15 @@ def _requests(facts: AccountFacts) -> tuple[CarryOut | Refuse | Forget, ...]:
             planned.append(Refuse(request, "no worker has registered the account yet, so there is nothing to resume"))
         # A Stop waits until Redis can be read and a worker has said which account it is.
     return tuple(planned)
+
+
+def _as_it_seems(facts: AccountFacts, id_: str) -> SwitchRequest:
+    """A request that cannot be read, as far as its answer needs it."""
+    for each in facts.account.unread:
+        if each.field == "requests" and each.value.get("id") == id_:
+            source, reason = (str(each.value.get(name) or "") for name in ("source", "reason"))
+            return SwitchRequest.model_construct(id=id_, action=Action.RESUME, source=source, reason=reason)
+    raise ValueError(f"no request {id_} that cannot be read")
 
 
 # -- status ------------------------------------------------------------------------------------------
@@ -222,7 +255,7 @@ def _status(facts: AccountFacts) -> AccountStatus:
             "conditions": conditions.conditions(before.conditions, wishes, meta.generation, facts.now_ms),
             "identity": identity,
             "makers": len(facts.makers),
-            "emergency": switch,
+            "emergency": None if facts.account.switch_problem else switch,
         }
     )
 
@@ -230,13 +263,13 @@ def _status(facts: AccountFacts) -> AccountStatus:
 def _ready(facts: AccountFacts, identity: str) -> Wish:
     account = facts.account
     if account.meta.deleting:
-        text = f"deleted, and kept while makers refer to it: {', '.join(sorted(facts.makers)[:10])}"
+        text = f"deleted, and kept while makers refer to it: {_named(sorted(facts.makers))}"
         return _not_ready(ConditionReason.IN_USE, text)
     if account.spec is None:
         return _not_ready(ConditionReason.CONFIGURATION_INVALID, account.problem)
-    if account.status_problem:
+    if account.switch_problem:
         text = (
-            f"{account.status_problem}: the switch is not seeded from it, so workers stay stopped;"
+            f"{account.switch_problem}: the switch is not seeded from it, so workers stay stopped;"
             " mend the status (kubectl edit --subresource=status)"
         )
         return _not_ready(ConditionReason.STATUS_UNREADABLE, text)
@@ -257,6 +290,12 @@ def _ready(facts: AccountFacts, identity: str) -> Wish:
     return Wish(ConditionType.READY, "True", ConditionReason.IDENTIFIED, f"the exchange calls it {identity}")
 
 
+def _named(makers: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    rest = len(makers) - _MOST_NAMED
+    return ", ".join(makers[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def _not_ready(reason: ConditionReason, message: str) -> Wish:
     return Wish(ConditionType.READY, "False", reason, message)
 
@@ -274,7 +313,8 @@ def _emergency(facts: AccountFacts, switch: EmergencySwitch | None) -> Wish:
         )
         return Wish(ConditionType.EMERGENCY, "True", ConditionReason.STICKY, text)
     if declared is not Emergency.NONE:
-        text = f"spec.emergency is {declared.value}"
+        unheard = _unheard(facts, declared)
+        text = f"spec.emergency is {declared.value}" + (f"; not heard yet by {_named(unheard)}" if unheard else "")
         return Wish(ConditionType.EMERGENCY, "True", ConditionReason.DECLARED, text)
     status: Status = "Unknown" if switch is None else "False"
     reason = ConditionReason.REDIS_UNREACHABLE if facts.shared is None else ConditionReason.NOT_STOPPED

@@ -89,7 +89,9 @@ def config_map(maker: MakerResource, template: str, data: Mapping[str, str], set
 
 def deployment(maker: MakerResource, wanted: Resolved, template: str, settings: Settings) -> dict[str, Any]:
     """One pod, two with a standby. A roll adds a pod first and takes the old one away once the new one is ready."""
-    meta = _metadata(maker, maker.meta.name, settings, {Label.TEMPLATE.value: template})
+    # By account they are scaled to zero, by a person who has to stop one where no operator is.
+    labels = {Label.ACCOUNT.value: wanted.account.metadata.name, Label.TEMPLATE.value: template}
+    meta = _metadata(maker, maker.meta.name, settings, labels)
     meta["annotations"] = {
         Annotation.REVISION.value: str(TEMPLATE_REVISION),
         Annotation.CONNECTION.value: connection_digest(wanted),

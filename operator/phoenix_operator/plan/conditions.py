@@ -11,7 +11,7 @@ import msgspec
 from phoenix_coordination.state import Reason
 from phoenix_crds import Condition, Instant
 
-from phoenix_operator.names import ConditionType, EventAction, EventReason, EventType
+from phoenix_operator.names import ConditionReason, ConditionType, EventAction, EventReason, EventType
 from phoenix_operator.plan.outcome import Event
 
 Status = Literal["True", "False", "Unknown"]
@@ -78,13 +78,17 @@ _TOLD: dict[ConditionType, tuple[EventReason, EventReason, bool]] = {
 _NO_WARNING = frozenset({Reason.PAUSED, Reason.STARTING, Reason.STANDBY, Reason.DRAINING, Reason.STATISTICS_WARMING})
 """Why a maker does not quote without anything being wrong."""
 
+_UNKNOWN_IS_NEWS = frozenset({ConditionReason.REDIS_UNREACHABLE})
+"""Of an account, which tells it for all its makers: their own conditions say so, too."""
+
 
 def transitions(previous: Sequence[Condition], present: Sequence[Condition]) -> tuple[Event, ...]:
     """An Event for each condition that changed its status, or (where it is not as it should be) its reason.
 
-    A condition that appears as it should be is none: nothing has happened yet. Nor is one that was never ready and is
-    on its way: what was made for it is told already. `Reconciling` and `Stalled` say again what `Ready` says; not to be
-    ready while something is on its way is no warning, and neither is a pause.
+    A condition that appears as it should be is none: nothing has happened yet. Neither is one that is not known any
+    more, but for a Redis that nobody reaches. Nor is one that was never ready and is on its way: what was made for it
+    is told already. `Reconciling` and `Stalled` say again what `Ready` says; not to be ready while something is on its
+    way is no warning, and neither is a pause.
     """
     before = {each.type: each for each in previous}
     after = {each.type: each for each in present}
@@ -109,10 +113,14 @@ def _transition(
     status_before = was.status if was is not None else "Unknown"
     status_now = now.status if now is not None else ("False" if not good_when_true else "Unknown")
     good = "True" if good_when_true else "False"
-    if status_now == "Unknown" or (status_before == "Unknown" and status_now == good and not good_when_true):
-        return None
     same_reason = was is not None and now is not None and was.reason == now.reason
-    if status_now == status_before and (status_now == good or same_reason):
+    if status_now == "Unknown":
+        is_news = good_when_true and now is not None and now.reason in _UNKNOWN_IS_NEWS and not same_reason
+    elif status_now == good:
+        is_news = status_before not in ({good} if good_when_true else {good, "Unknown"})
+    else:
+        is_news = status_now != status_before or not same_reason
+    if not is_news:
         return None
     text = now.message or now.reason if now is not None else "it is over"
     kind = EventType.NORMAL if status_now == good else EventType.WARNING

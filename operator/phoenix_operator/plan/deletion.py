@@ -6,6 +6,8 @@
     over        the Job has succeeded; or it has failed, its time has passed, or there can be none: then the Event says
                 what may be left, with the Job's own last words
 
+Where an older maker has the symbol there is no Job: it would wait for that one's lease, and close its position.
+
 In a namespace that ends no Job can be made: SIGTERM withdraws, the exchange's countdown clears the rest. Children are
 never made again but for what the Job needs. A disabled reconcile (annotation) does not hold a deletion up: nobody would
 see why it never ends.
@@ -47,6 +49,7 @@ class Stage(StrEnum):
     NO_JOB_POSSIBLE = "no job possible"
     JOB_RUNS = "job runs"
     JOB_DUE = "job due"
+    NOT_OURS = "not ours"
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -55,7 +58,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 def progress(facts: MakerFacts, wanted: Resolved | None) -> Progress:
-    """How far it has come. `wanted`: what the Job would read, None where there is no account to read it from."""
+    """How far it has come. `wanted`: what the Job would read, None where there is nothing to read it from."""
     meta = facts.maker.meta
     if Finalizer.WITHDRAW not in meta.finalizers:
         return Progress(Stage.GONE, "deleted")
@@ -70,6 +73,9 @@ def progress(facts: MakerFacts, wanted: Resolved | None) -> Progress:
     job = _own_job(facts)
     if job is not None:
         return _of_job(job, facts)
+    if facts.older_twin:
+        text = f"its pods have gone; maker {facts.older_twin} trades the symbol, so no Job withdraws beside it"
+        return Progress(Stage.NOT_OURS, text + _unkept_wish(facts, wanted))
     if facts.fault and since_ms >= LONGEST_MS:
         return Progress(Stage.TIME_OVER, f"no withdraw Job could be made: {facts.fault}")
     if wanted is None or f"Job {children.job_name(meta.name)}" in facts.foreign:
@@ -96,15 +102,15 @@ def plan_deletion(facts: MakerFacts, wanted: Resolved | None, settings: Settings
             if wanted is None:
                 raise ValueError("a Job needs parameters")
             return _start_job(facts, wanted, settings)
-        case Stage.WITHDRAWN:
+        case Stage.WITHDRAWN | Stage.NOT_OURS:
             return _let_go(_event(EventReason.WITHDRAWN, found.text, EventAction.WITHDRAW))
         case Stage.NAMESPACE_ENDS:
-            text = found.text + _unkept_wish(facts)
+            text = found.text + _unkept_wish(facts, wanted)
             return _let_go(_event(EventReason.NOT_WITHDRAWN, text, EventAction.WITHDRAW, EventType.WARNING))
         case Stage.FAILED | Stage.TIME_OVER | Stage.NO_JOB_POSSIBLE:
             text = (
                 f"{found.text}; orders may rest until the exchange's countdown of a minute, a position may be open:"
-                f" look at `phoenix orders` and `phoenix positions`{_unkept_wish(facts)}"
+                f" look at `phoenix orders` and `phoenix positions`{_unkept_wish(facts, wanted)}"
             )
             return _let_go(_event(EventReason.NOT_WITHDRAWN, text, EventAction.WITHDRAW, EventType.WARNING))
         case _:
@@ -162,18 +168,19 @@ def _last_words(facts: MakerFacts) -> str:
 
 
 def _why_no_job(facts: MakerFacts) -> str:
-    if facts.maker.spec is None:
-        return f"no withdraw Job: the maker does not validate ({facts.maker.problem})"
-    name = facts.maker.spec.account_ref
+    name = facts.maker.account_ref
     if facts.account is None:
         return f"no withdraw Job: TradingAccount {name}, which has the key, is not there"
     if facts.account.spec is None:
         return f"no withdraw Job: TradingAccount {name} does not validate ({facts.account.problem})"
+    if facts.maker.spec is None:
+        return f"no withdraw Job: the maker does not validate ({facts.maker.problem}), and what it traded with is gone"
     return f"no withdraw Job: a Job {children.job_name(facts.maker.meta.name)} of somebody else is there"
 
 
-def _unkept_wish(facts: MakerFacts) -> str:
-    flatten = facts.maker.spec is not None and facts.maker.spec.on_delete is OnDelete.FLATTEN
+def _unkept_wish(facts: MakerFacts, wanted: Resolved | None) -> str:
+    spec = wanted.maker.spec if wanted is not None else facts.maker.spec
+    flatten = spec is not None and spec.on_delete is OnDelete.FLATTEN
     return "; onDelete: Flatten was not honoured" if flatten else ""
 
 

@@ -11,7 +11,7 @@ import msgspec
 from phoenix_coordination.state import StateRecord
 from phoenix_crds import AccountStatus, Emergency, MakerStatus, MarketMakerSpec, TradingAccountSpec
 
-from phoenix_operator.names import Component
+from phoenix_operator.names import RECONCILE_DISABLED, Annotation, Component
 from phoenix_operator.plan.restarts import Judged, MakerHistory
 
 Manifest = Mapping[str, Any]
@@ -39,22 +39,64 @@ class Meta(msgspec.Struct, frozen=True):
 
 
 class MakerResource(msgspec.Struct, frozen=True):
-    """A maker, parsed once for each resourceVersion. `spec` is None where it does not validate, `problem` says why."""
+    """A maker, parsed once for each resourceVersion. `spec` is None where it does not validate, `problem` says why.
+
+    `account_ref` and `symbol` never change, so they are known all the same: whose it is, and what its worker trades.
+    """
 
     meta: Meta
     spec: MarketMakerSpec | None
     status: MakerStatus
     problem: str = ""
+    account_ref: str = ""
+    symbol: str = ""
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether a person has us leave its children as they are."""
+        return self.meta.annotations.get(Annotation.RECONCILE) == RECONCILE_DISABLED
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """A part of a status (of a list an item) that cannot be read, as it is there. `field`: "" for all of it."""
+
+    field: str
+    value: Any
+    problem: str
 
 
 class AccountResource(msgspec.Struct, frozen=True):
-    """An account, likewise. `status_problem`: why its status cannot be read; then no switch is seeded from it."""
+    """An account, likewise. `unread`: what of its status cannot be read."""
 
     meta: Meta
     spec: TradingAccountSpec | None
     status: AccountStatus
     problem: str = ""
-    status_problem: str = ""
+    unread: tuple[Unread, ...] = ()
+
+    @property
+    def switch_problem(self) -> str:
+        """Why what the status remembers of the switch cannot be read: then none is seeded from it. "" where it can."""
+        return next((each.problem for each in self.unread if each.field in {"", "emergency"}), "")
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """What the status has to go on saying though nobody can read it: a person has to."""
+        for each in self.unread:
+            if each.field == "emergency":
+                return {each.field: each.value}
+            if not each.field and isinstance(each.value, Mapping) and "emergency" in each.value:
+                return {"emergency": each.value["emergency"]}
+        return {}
+
+    @property
+    def unreadable_requests(self) -> Mapping[str, str]:
+        """Why each cannot be read, by id."""
+        return {
+            str(each.value["id"]): each.problem
+            for each in self.unread
+            if each.field == "requests" and isinstance(each.value, Mapping) and "id" in each.value
+        }
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -138,7 +180,9 @@ class MakerFacts(msgspec.Struct, frozen=True):
 
 
 class Switch(msgspec.Struct, frozen=True):
-    """An account's sticky switch as Redis holds it. `seeded` false: every worker reads it as a halt."""
+    """An account's sticky switch as Redis holds it. `seeded` false: every worker reads it as a halt. `declared`: what
+    Redis was told of `spec.emergency`, beside it.
+    """
 
     level: Emergency
     epoch: int
@@ -146,6 +190,7 @@ class Switch(msgspec.Struct, frozen=True):
     source: str = ""
     at_ms: int = 0
     seeded: bool = False
+    declared: Emergency = Emergency.NONE
 
 
 class Halted(msgspec.Struct, frozen=True, order=True):

@@ -6,14 +6,16 @@ The same facts give the same plan, and a plan that was carried out gives an empt
 from collections.abc import Sequence
 
 import msgspec
+from phoenix_coordination.state import StateRecord
+from phoenix_crds import MarketMakerSpec, RampProgress
 
 from phoenix_operator.names import Finalizer
-from phoenix_operator.plan import deletion
+from phoenix_operator.plan import deletion, resolved
 from phoenix_operator.plan.changes import plan_changes
 from phoenix_operator.plan.facts import MakerFacts
-from phoenix_operator.plan.maker_status import StatusWish, plan_status
+from phoenix_operator.plan.maker_status import StatusWish, plan_status, quotes
 from phoenix_operator.plan.outcome import FinalizerChange, MakerPlan, Situation
-from phoenix_operator.plan.ramp import Stage, plan_ramp
+from phoenix_operator.plan.ramp import Stage, plan_ramp, present_stage, standing
 from phoenix_operator.plan.situation import situate
 from phoenix_operator.plan.workers import Worker, workers_of
 from phoenix_operator.settings import Settings
@@ -60,10 +62,28 @@ def _guard(situation: Situation, facts: MakerFacts, *, started: bool) -> Finaliz
 
 
 def _stage(facts: MakerFacts, workers: Sequence[Worker]) -> Stage:
-    spec = facts.maker.spec
+    maker = facts.maker
+    spec, before = maker.spec, maker.status.ramp
     if spec is None:
-        return Stage(None, facts.maker.status.ramp)
+        return Stage(None, before)
     leader = next((worker.record for worker in workers if worker.leads), None)
     awaited = facts.history is not None and facts.history.awaiting_ready
     stopped = leader is not None and bool(leader.halt.reason or leader.emergency.level != "None")
-    return plan_ramp(spec, facts.maker.status.ramp, leader, facts.now_ms, incident=awaited or stopped)
+    stands = standing(before, _place(facts, spec))
+    counts = leader is not None and _is_in_force(facts, spec, stands, leader) and quotes(facts, workers)
+    return plan_ramp(spec, stands, leader, facts.now_ms, counts=counts, incident=awaited or stopped)
+
+
+def _place(facts: MakerFacts, spec: MarketMakerSpec) -> str:
+    account = facts.account.spec if facts.account is not None else None
+    return "" if account is None else f"{spec.mode.value} {account.environment}"
+
+
+def _is_in_force(facts: MakerFacts, spec: MarketMakerSpec, stands: RampProgress, leader: StateRecord) -> bool:
+    """Whether the leader runs with the ramp's present stage. Nobody's work counts while reconciling is disabled."""
+    stage = present_stage(spec, stands)
+    if stage is None or facts.account is None or facts.maker.is_disabled:
+        return False
+    conflict = bool(facts.account_conflict)
+    wanted = resolved.resolve(facts.maker.meta, spec, facts.account, stage=stage, withdrawn=conflict)
+    return wanted is not None and leader.configuration.hash == wanted.hash

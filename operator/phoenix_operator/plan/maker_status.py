@@ -22,12 +22,14 @@ from phoenix_operator.plan.ramp import Stage
 from phoenix_operator.plan.readiness import Readiness, readiness
 from phoenix_operator.plan.resolved import Resolved
 from phoenix_operator.plan.rollout import Verdict
-from phoenix_operator.plan.workers import Worker
+from phoenix_operator.plan.workers import UNTIL_MENDED, Worker
 
 SETTLED_MS = 15_000
 """A status that has stood for so long may change at once."""
 LASTING_MS = 5_000
 """Otherwise what the worker tells must have lasted so long."""
+_OF_THE_TICK = frozenset({ConditionType.QUOTING, ConditionType.PRICE_FRESH})
+_TOLD_AS_IT_IS = UNTIL_MENDED | {Reason.EMERGENCY, Reason.RISK_HALTED}
 _STALE = frozenset({Reason.PRICE_STALE, Reason.BOOK_NOT_SYNCED})
 
 
@@ -86,6 +88,12 @@ def plan_status(facts: MakerFacts, wish: StatusWish) -> StatusPlan:
     return StatusPlan(None if status == before else status, tuple(events), min(waits, default=None))
 
 
+def quotes(facts: MakerFacts, workers: Sequence[Worker]) -> bool:
+    """Whether `Quoting` is going to be true: a break too short to be told is none."""
+    told = _Told(facts.maker.status.conditions, workers[0] if workers else None, facts).of_the_worker()
+    return any(each.type is ConditionType.QUOTING and each.status == "True" for each in told)
+
+
 class _Told:
     """The conditions that come from the worker that counts, settled."""
 
@@ -141,8 +149,10 @@ class _Told:
         was = conditions.find(self._before, type_)
         wish = Wish(type_, status, reason, message)
         if was is None or was.status == "Unknown" or (was.status == status and was.reason == reason):
-            # What a reason says may change at every tick (a price, an age); it is told with the next change.
-            kept = was is not None and was.status == status and was.reason == reason
+            # What a reason says may change at every tick (a price, an age); it is told with the next change. What names
+            # a pod, or an epoch that a person is to write, is told as it is.
+            ticks = type_ in _OF_THE_TICK and reason not in _TOLD_AS_IT_IS
+            kept = was is not None and was.status == status and was.reason == reason and ticks
             return Wish(type_, status, reason, was.message) if was is not None and kept else wish
         age_ms = self._worker.record.ages.reason if self._worker is not None else LASTING_MS
         stood_ms = self._facts.now_ms - (was.last_transition_time.ms if was.last_transition_time is not None else 0)

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 from phoenix_crds import AccountStatus, Instant, MakerStatus, MarketMaker, TradingAccount
 from phoenix_crds.documents import Document
 from phoenix_crds.validation import validate
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from phoenix_operator.names import CONTAINER, Annotation, Component, Label
 from phoenix_operator.plan.facts import AccountResource, Child, JobState, MakerResource, Manifest, Meta, PodFact
+from phoenix_operator.plan.remembered import read_status, rescued
 
 _LONGEST_PROBLEM = 1000
 Model = TypeVar("Model", bound=BaseModel)
@@ -40,21 +42,28 @@ def maker_resource(manifest: Manifest, previous: MakerResource | None = None) ->
     (same UID and generation), because validating costs ten times what the rest does.
     """
     meta = meta_of(manifest)
-    status, _ = _status(MakerStatus, manifest)
+    status, _ = read_status(MakerStatus, manifest.get("status"))
     if previous is not None and _same_spec(previous.meta, meta):
-        return MakerResource(meta, previous.spec, status, previous.problem)
+        return msgspec.structs.replace(previous, meta=meta, status=status)
     maker, problem = _validated(MarketMaker, manifest)
-    return MakerResource(meta, None if maker is None else maker.spec, status, problem)
+    if maker is None:
+        return MakerResource(meta, None, status, problem, _said(manifest, "accountRef"), _said(manifest, "symbol"))
+    return MakerResource(meta, maker.spec, status, problem, maker.spec.account_ref, maker.spec.symbol)
 
 
 def account_resource(manifest: Manifest, previous: AccountResource | None = None) -> AccountResource:
     """An account, likewise."""
     meta = meta_of(manifest)
-    status, status_problem = _status(AccountStatus, manifest)
+    status, unread = read_status(AccountStatus, manifest.get("status"))
+    if stops := [request for each in unread if (request := rescued(each)) is not None]:
+        # They come last: a stop that follows a resume stops, whichever was asked first.
+        status = status.model_copy(update={"requests": (*status.requests, *stops)})
+        saved = {request.id for request in stops}
+        unread = tuple(each for each in unread if each.field != "requests" or each.value.get("id") not in saved)
     if previous is not None and _same_spec(previous.meta, meta):
-        return AccountResource(meta, previous.spec, status, previous.problem, status_problem)
+        return AccountResource(meta, previous.spec, status, previous.problem, unread)
     account, problem = _validated(TradingAccount, manifest)
-    return AccountResource(meta, None if account is None else account.spec, status, problem, status_problem)
+    return AccountResource(meta, None if account is None else account.spec, status, problem, unread)
 
 
 def child(manifest: Manifest) -> Child:
@@ -106,7 +115,8 @@ def job_state(job: Child) -> JobState:
 
 def older_twin(maker: MakerResource, makers: Iterable[MakerResource]) -> str:
     """The oldest maker that trades the same symbol on the same account and is older than this one, by name; "" where
-    there is none. Age is the server's creation time, and the UID where two are of the same second.
+    there is none. Age is the server's creation time, and the UID where two are of the same second. One that does not
+    validate any more may have a worker that trades on.
     """
     if maker.spec is None:
         return ""
@@ -114,10 +124,7 @@ def older_twin(maker: MakerResource, makers: Iterable[MakerResource]) -> str:
     older = [
         other
         for other in makers
-        if other.meta.uid != maker.meta.uid
-        and other.spec is not None
-        and _age(other) < mine
-        and _same_market(other, maker)
+        if other.meta.uid != maker.meta.uid and _age(other) < mine and _same_market(other, maker)
     ]
     return min(older, key=_age).meta.name if older else ""
 
@@ -143,9 +150,15 @@ def _age(maker: MakerResource) -> tuple[int, str]:
 
 
 def _same_market(one: MakerResource, other: MakerResource) -> bool:
-    if one.spec is None or other.spec is None or one.meta.namespace != other.meta.namespace:
-        return False
-    return (one.spec.symbol, one.spec.account_ref) == (other.spec.symbol, other.spec.account_ref)
+    market = one.meta.namespace, one.symbol, one.account_ref
+    return all(market) and market == (other.meta.namespace, other.symbol, other.account_ref)
+
+
+def _said(manifest: Manifest, field: str) -> str:
+    """A word of the spec as it was written."""
+    spec = manifest.get("spec")
+    word = spec.get(field) if isinstance(spec, Mapping) else None
+    return word if isinstance(word, str) else ""
 
 
 def _same_spec(one: Meta, other: Meta) -> bool:
@@ -170,17 +183,6 @@ def _validated(model: type[Model], manifest: Manifest) -> tuple[Model | None, st
 
 def _distinct(problems: Sequence[Any]) -> Sequence[Any]:
     return list(dict.fromkeys(problems))
-
-
-def _status(model: type[Model], manifest: Manifest) -> tuple[Model, str]:
-    """What the operator has written before; nothing, and why, where that cannot be read."""
-    written: Mapping[str, Any] = manifest.get("status") or {}
-    try:
-        return model.model_validate(written), ""
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(step) for step in first["loc"])
-        return model(), f"status.{field}: {first['msg']}"
 
 
 def _ms(written: str | None) -> int:

@@ -130,6 +130,13 @@ class MakerPlan(msgspec.Struct, frozen=True):
         )
 
 
+class Declare(msgspec.Struct, frozen=True):
+    """Has Redis tell every worker what `spec.emergency` says, also those that their own files do not reach."""
+
+    identity: str
+    level: Emergency
+
+
 class Seed(msgspec.Struct, frozen=True):
     """Has Redis know what the status remembers of the switch (`Account.seed`)."""
 
@@ -164,6 +171,7 @@ class AccountPlan(msgspec.Struct, frozen=True):
     """What is to be done for one account, in this order; `requests` in theirs, one after the other."""
 
     add_finalizer: FinalizerChange | None = None
+    declare: Declare | None = None
     seed: Seed | None = None
     requests: tuple[CarryOut | Refuse | Forget, ...] = ()
     status: AccountStatus | None = None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from phoenix_operator.names import ConditionReason
+from phoenix_operator.plan import rollout
 from phoenix_operator.plan.conditions import Status
 from phoenix_operator.plan.facts import MakerFacts
 from phoenix_operator.plan.outcome import Situation
@@ -119,6 +120,9 @@ def _nobody_tells(situation: Situation, facts: MakerFacts, verdict: Verdict) -> 
     if trouble is not None:
         return Readiness("False", trouble.reason, trouble.text, reconciling=situation is Situation.ROLLING)
     own = [pod for pod in facts.pods if pod.template == verdict.target and not pod.deleting]
+    refused = rollout.refused_pods(facts.deployment)
+    if refused and not own:
+        return Readiness("False", ConditionReason.PODS_REFUSED, f"no pod is admitted: {refused}")
     if situation in {Situation.ROLLING, Situation.ROLL_DUE}:
         return Readiness("False", ConditionReason.ROLLING_OUT, "a pod of the new template comes up", reconciling=True)
     if any(pod.running for pod in own):

@@ -9,7 +9,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, Decimal, localcontext
 from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -49,6 +49,8 @@ Source = TypeVar("Source")
 Value = TypeVar("Value")
 
 _DIGITS = Decimal("0.00000001")
+_PRECISION = 120
+"""Digits: more than two of the longest numbers that a resource may hold have together, and their product's decimals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,8 @@ def at_stage(spec: MarketMakerSpec, stage: RampStage) -> MarketMakerSpec:
     whole = spec.risk.capital
     if whole is None or stage.capital >= whole:
         return spec.model_copy(update={"ramp": None})
-    net_max = (spec.net_max * stage.capital / whole).quantize(_DIGITS, ROUND_DOWN)
+    with localcontext(prec=_PRECISION):
+        net_max = (spec.net_max * stage.capital / whole).quantize(_DIGITS, ROUND_DOWN)
     risk = spec.risk.model_copy(update={"capital": stage.capital})
     return _limited(spec.model_copy(update={"risk": risk, "ramp": None}), max(net_max, _DIGITS))
 

@@ -24,6 +24,8 @@ FORGIVEN_AFTER_MS = 600_000
 """A maker that has been ready for ten minutes starts again with the shortest back-off."""
 LEAST_STALE_FOR_OUTAGE = 2
 _STALE_REASONS = frozenset({Reason.PRICE_STALE, Reason.BOOK_NOT_SYNCED})
+_OF_THE_VENUE = frozenset({Reason.VENUE_MAINTENANCE, Reason.VENUE_UNREACHABLE})
+"""Why a price is stale though another process would have none either."""
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -48,7 +50,9 @@ class MakerHistory(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """By maker, and since when each holder has been stale without a break (or without an outage, if that is later)."""
+    """By maker, and since when each holder has been stale without a break (or without an outage or maintenance, if
+    that is later).
+    """
 
     makers: Mapping[str, MakerHistory] = {}
     stale_since_ms: Mapping[str, int] = {}
@@ -62,6 +66,7 @@ class Verdict(StrEnum):
     BACKING_OFF = "BackingOff"
     ACCOUNT_BUSY = "AccountBusy"
     VENUE_OUTAGE = "VenueOutage"
+    VENUE_MAINTENANCE = "VenueMaintenance"
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -117,6 +122,7 @@ def plan_restarts(records: Sequence[StateRecord], history: History, now_ms: int,
             restart_after_ms=settings.restart_after(maker),
             outage=outage,
             account_busy=record.account in busy,
+            of_the_venue=_is_of_the_venue(record),
         )
         judged.append(
             Judged(maker, record.account, record.symbol, record.holder, verdict, now_ms - since[record.holder], text)
@@ -128,7 +134,10 @@ def plan_restarts(records: Sequence[StateRecord], history: History, now_ms: int,
                 record.account, before.restarts + 1, now_ms, awaiting_ready=True, total=before.total + 1
             )
     restarts = [one for one in judged if one.verdict is Verdict.RESTART]
-    counted_from = since if outage is None else dict.fromkeys(since, now_ms)
+    counted_from = {
+        record.holder: now_ms if outage is not None or _is_of_the_venue(record) else since[record.holder]
+        for record in stale
+    }
     return Plan(restarts, judged, outage, History(makers, counted_from))
 
 
@@ -146,6 +155,10 @@ def is_stale(record: StateRecord) -> bool:
     )
 
 
+def _is_of_the_venue(record: StateRecord) -> bool:
+    return any(reason in _OF_THE_VENUE for reason in record.reasons_not_ready)
+
+
 def back_off_ms(restarts: int, restart_after_ms: int) -> int:
     """How long after the last of `restarts` restarts the next one may come."""
     if restarts == 0:
@@ -161,9 +174,12 @@ def _judge(
     restart_after_ms: int,
     outage: Outage | None,
     account_busy: bool,
+    of_the_venue: bool,
 ) -> tuple[Verdict, str]:
     if outage is not None:
         return Verdict.VENUE_OUTAGE, f"not restarted: {outage.text}"
+    if of_the_venue:
+        return Verdict.VENUE_MAINTENANCE, "not restarted: the exchange is in maintenance, or cannot be reached"
     if stale_ms < restart_after_ms:
         return Verdict.WAITING, f"stale for {_seconds(stale_ms)}, restarted after {_seconds(restart_after_ms)}"
     wait_ms = back_off_ms(maker.restarts, restart_after_ms) - (now_ms - maker.restarted_at_ms)

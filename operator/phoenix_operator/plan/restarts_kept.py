@@ -11,10 +11,10 @@ def history_of(makers: Iterable[MakerResource]) -> History:
     kept = {}
     for maker in makers:
         known = maker.status.restarts
-        if maker.spec is None or not known.total:
+        if not known.total:
             continue
         kept[f"{maker.meta.namespace}/{maker.meta.name}"] = MakerHistory(
-            account=f"{maker.meta.namespace}/{maker.spec.account_ref}",
+            account=f"{maker.meta.namespace}/{maker.account_ref}",
             restarts=known.count,
             restarted_at_ms=known.last_time.ms if known.last_time is not None else 0,
             awaiting_ready=known.awaiting_ready,

@@ -6,8 +6,9 @@ waiting once its Deployment has given up, and in an outage a maker that is not r
 exchange, because that may be the very cure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -79,6 +80,13 @@ def replicas_of(deployment: Child) -> int:
     return int(deployment.manifest.get("spec", {}).get("replicas", 1))
 
 
+def refused_pods(deployment: Child | None) -> str:
+    """Why the API server admits no pod of it (quota, pod security, no such service account); "" where it does."""
+    conditions = {} if deployment is None else {each["type"]: each for each in _conditions(deployment)}
+    failure = conditions.get("ReplicaFailure", {})
+    return str(failure.get("message") or failure.get("reason") or "") if failure.get("status") == "True" else ""
+
+
 def _as_rendered_then(live: Child, wanted: Resolved, settings: Settings) -> str:
     """The hash that the present wish had under the revision that made the live template."""
     written = live.meta.annotations.get(Annotation.REVISION, "")
@@ -89,7 +97,8 @@ def _as_rendered_then(live: Child, wanted: Resolved, settings: Settings) -> str:
 
 def _obstacle(facts: MakerFacts, live: Child, wanted: Resolved, settings: Settings) -> str:
     if facts.outage and not _may_heal(facts, live, wanted):
-        return f"waits for the venue: {facts.outage}"
+        # Which symbols it does not serve the account says: that changes all the time.
+        return "waits for the venue, which serves nobody now"
     if facts.siblings_rolling >= settings.max_concurrent_rolls:
         return f"waits its turn: {facts.siblings_rolling} of the account's makers are being replaced"
     return ""
@@ -107,5 +116,8 @@ def _is_unseen(deployment: Child) -> bool:
 
 
 def _has_given_up(deployment: Child) -> bool:
-    conditions = (deployment.manifest.get("status") or {}).get("conditions") or ()
-    return any(each["type"] == "Progressing" and each.get("status") == "False" for each in conditions)
+    return any(each["type"] == "Progressing" and each.get("status") == "False" for each in _conditions(deployment))
+
+
+def _conditions(deployment: Child) -> Sequence[Mapping[str, Any]]:
+    return (deployment.manifest.get("status") or {}).get("conditions") or ()

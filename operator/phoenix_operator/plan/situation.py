@@ -5,7 +5,7 @@ from typing import assert_never
 import msgspec
 from phoenix_crds import MarketMakerSpec, conflicts
 
-from phoenix_operator.names import RECONCILE_DISABLED, Annotation
+from phoenix_operator.names import Annotation
 from phoenix_operator.plan import children, deletion, resolved, rollout
 from phoenix_operator.plan.facts import MakerFacts
 from phoenix_operator.plan.outcome import Situation
@@ -28,13 +28,13 @@ def situate(facts: MakerFacts, settings: Settings, stage: Stage) -> Found:
     """The one situation that a maker is in, from what must be heeded first."""
     maker = facts.maker
     if maker.meta.deleting:
-        wanted = _wanted(facts, maker.spec, stage)
+        wanted = _wanted(facts, maker.spec or _last_valid_spec(facts), stage)
         stands = deletion.progress(facts, wanted)
         gone = stands.stage is deletion.Stage.GONE
         return Found(Situation.NOTHING_LEFT if gone else Situation.DELETING, stands.text, wanted)
     if facts.namespace_terminating:
         return Found(Situation.NAMESPACE_TERMINATING, "the namespace is being deleted: nothing is made there any more")
-    if maker.meta.annotations.get(Annotation.RECONCILE) == RECONCILE_DISABLED:
+    if maker.is_disabled:
         wanted = _wanted(facts, maker.spec, stage)
         verdict = None if wanted is None else rollout.judge(facts, wanted, settings)
         return Found(
@@ -50,7 +50,8 @@ def situate(facts: MakerFacts, settings: Settings, stage: Stage) -> Found:
         return Found(Situation.SYMBOL_CONFLICT, text)
     if facts.account is None:
         where = f"namespace {maker.meta.namespace}"
-        text = f"no TradingAccount {maker.spec.account_ref} in {where}: apply it, or mend accountRef"
+        remedy = "apply it (accountRef never changes: for another account make another maker)"
+        text = f"no TradingAccount {maker.spec.account_ref} in {where}: {remedy}"
         return Found(Situation.NO_ACCOUNT, text)
     if facts.account.spec is None:
         text = f"TradingAccount {maker.spec.account_ref} does not validate: {facts.account.problem}"
@@ -106,10 +107,10 @@ def _wanted(facts: MakerFacts, spec: MarketMakerSpec | None, stage: Stage) -> Re
 
 
 def _last_valid_spec(facts: MakerFacts) -> MarketMakerSpec | None:
-    """What the running pods were told last, from their own ConfigMap."""
-    if facts.deployment is None:
-        return None
-    name = children.config_map_name(facts.maker.meta.name, rollout.template_of(facts.deployment))
-    live = next((each for each in facts.config_maps if each.meta.name == name), None)
+    """What its pods were told last, from their own ConfigMap, or from the newest."""
+    there = {each.meta.name: each for each in facts.config_maps}
+    template = "" if facts.deployment is None else rollout.template_of(facts.deployment)
+    own = there.get(children.config_map_name(facts.maker.meta.name, template))
+    live = own or max(there.values(), key=lambda each: (each.meta.created_ms, each.meta.name), default=None)
     pair = None if live is None else resolved.read(live.manifest.get("data") or {})
     return None if pair is None else pair[0].spec

@@ -33,6 +33,9 @@ AGAINST_READY = frozenset(
 )
 """A worker's reasons of configuration or infrastructure; those of market, venue and risk never fail a deploy."""
 
+UNTIL_MENDED = frozenset({Reason.CONFIGURATION_INVALID, Reason.CREDENTIALS_MISSING, Reason.CREDENTIALS_REFUSED})
+"""Of those, what stands until a person changes something: what is said of it changes only then, too, and is news."""
+
 
 class Worker(msgspec.Struct, frozen=True):
     """A pod that tells what it does."""

@@ -270,7 +270,8 @@ class SyntheticSource:
 
     def _frame(self, view: BackgroundView) -> Iterator[MarketUpdate]:
         bid, ask = self._touch(view)
-        changes = self._regime.changes_scale * (0.5 + 0.5 * min(2.0, self._activity()))
+        usual = self._scale.activity
+        changes = self._regime.changes_scale * usual * (0.5 + 0.5 * min(2.0, self._activity() / usual))
         bids, asks = self._ladder.churn(view, bid[0], ask[0], changes)
         if bids or asks:
             yield DepthUpdate(self._time_ns(), bids, asks)

@@ -7,6 +7,7 @@ import redis
 from operator_process import until
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.account import SwitchState, account_tools
+from phoenix_coordination.state import EmergencyState
 
 pytestmark = pytest.mark.timeout(240)  # the first test starts the API server
 
@@ -59,6 +60,37 @@ def test_a_stop_in_redis_is_in_the_status_and_survives_a_redis_that_forgets(stop
     assert place.condition("maker", "btcusdt", "Ready")["status"] == "True"
 
 
+def test_what_the_resource_declares_is_told_to_redis_also_for_a_maker_that_is_left_alone(stopped_by_nobody, redis_url):
+    place = stopped_by_nobody
+    place.patch("maker", "btcusdt", {"metadata": {"annotations": {"phoenix.trading/reconcile": "disabled"}}}).expect()
+    place.until_condition("maker", "btcusdt", "Ready", "ReconcileDisabled")
+    place.patch("account", "default", {"spec": {"emergency": "Flatten"}}).expect()
+
+    def declares(level: EmergencyLevel) -> bool:
+        switch = _switch(redis_url, place.cluster.identity)
+        return (switch.declared, switch.level, switch.seeded) == (level, EmergencyLevel.NONE, True)
+
+    until("Redis tells what is declared", lambda: declares(EmergencyLevel.FLATTEN))
+    until(
+        "who has not heard it is named",
+        lambda: _declared(place) == "spec.emergency is Flatten; not heard yet by btcusdt",
+    )
+    place.cluster.told["btcusdt"] = {"emergency": EmergencyState("Flatten")}
+    until("everybody has heard it", lambda: _declared(place) == "spec.emergency is Flatten")
+
+    client = redis.Redis.from_url(redis_url)
+    client.flushall()
+    client.close()
+    until("a Redis that forgets is told again", lambda: declares(EmergencyLevel.FLATTEN))
+    place.patch("account", "default", {"spec": {"emergency": "None"}}).expect()
+    until("it is taken back", lambda: declares(EmergencyLevel.NONE))
+
+
+def _declared(place) -> str:
+    told = place.condition("account", "default", "Emergency")
+    return told["message"] if told["reason"] == "Declared" else ""
+
+
 def _ask(place, request: dict) -> dict:
     """As `phoenix stop` does: appends to the status; the answer that comes."""
     path = f"{place.path('account', 'default')}/status"
@@ -74,6 +106,35 @@ def _ask(place, request: dict) -> dict:
     found = until("an answer", answer)
     until("the request is gone", lambda: not place.get("account", "default")["status"].get("requests"))
     return found
+
+
+def _ask_at_once(place, *requests: dict) -> None:
+    path = f"{place.path('account', 'default')}/status"
+    operations = [{"op": "add", "path": "/status/requests", "value": list(requests)}]
+    place.server.admin.request("PATCH", path, operations, "application/json-patch+json").expect()
+    until("all requests are gone", lambda: not place.get("account", "default")["status"].get("requests"))
+
+
+def test_a_burst_of_requests_is_carried_out_once_each_and_answered(stopped_by_nobody, redis_url):
+    place = stopped_by_nobody
+    before = _switch(redis_url, place.cluster.identity).epoch
+    stops = [{"id": f"r{number}", "action": "Stop", "level": "Halt", "reason": f"{number}"} for number in range(14)]
+    _ask_at_once(place, *stops)
+    assert _switch(redis_url, place.cluster.identity).epoch == before + 14
+    answers = place.get("account", "default")["status"]["answers"]
+    assert [each["id"] for each in answers if each["ok"]] == [each["id"] for each in stops]
+
+
+def test_a_request_that_cannot_be_read_hides_no_stop(stopped_by_nobody, redis_url):
+    place = stopped_by_nobody
+    epoch = _stop(redis_url, place.cluster.identity, "drawdown").epoch
+    until("the status says Halt", lambda: _emergency(place).get("level") == "Halt")
+    no_time = "2026-01-31T08:00:00.123456789012345678901234567890Z"
+    _ask_at_once(place, {"id": "odd", "action": "Resume", "epoch": epoch, "at": no_time})
+    (answer,) = place.get("account", "default")["status"]["answers"]
+    assert (answer["id"], answer["ok"]) == ("odd", False)
+    assert "cannot be read" in answer["message"]
+    assert (_emergency(place)["level"], _emergency(place)["epoch"]) == ("Halt", epoch)
 
 
 def test_what_people_ask_is_carried_out_once_answered_and_removed(stopped_by_nobody, redis_url):

@@ -107,8 +107,8 @@ class Desk:
         return self.client(user).merge(path, {"spec": spec})
 
 
-def _refuses(client: ApiClient, path: str, manifest: Object, policy: str) -> bool:
-    return policy in client.create(path, manifest, dryRun="All").message
+def _refuses(write: Callable[..., Answer], path: str, written: Object, policy: str) -> bool:
+    return policy in write(path, written, dryRun="All").message
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +127,12 @@ def policed(api_server: ApiServer) -> ApiServer:
         ("risky-probe", account(), "phoenix-secret-needs-get"),
     ):
         client, path = probe.client(user), probe.path(manifest)
-        in_force = partial(_refuses, client, path, manifest, policy)
+        in_force = partial(_refuses, client.create, path, manifest, policy)
         until(in_force, f"{policy} is in force")
+    api_server.admin.create(probe.path(account()), account()).expect()
+    path, milder = f"{probe.path(account())}/default", {"spec": {"settings": {"leverage": 5}}}
+    in_force = partial(_refuses, probe.client("probe").merge, path, milder, "phoenix-account-needs-trade")
+    until(in_force, "phoenix-account-needs-trade is in force")
     probe.close()
     return api_server
 
@@ -248,7 +252,7 @@ def test_a_secret_is_named_by_who_may_read_it(desk: Desk):
         pytest.param({"endpoints": {"baseUrl": "http://elsewhere:9000"}}, False, id="another address for its key"),
         pytest.param({"credentialsSecretRef": None}, True, id="no Secret any more"),
         pytest.param({"emergency": "Halt"}, True, id="a stop"),
-        pytest.param({"settings": {"leverage": 5}}, True, id="what is not the key's"),
+        pytest.param({"limits": {"dailyLoss": 400}}, True, id="what is not the key's"),
     ],
 )
 def test_an_account_that_names_a_secret_is_changed_beside_it(desk: Desk, change, allowed):
@@ -258,6 +262,37 @@ def test_an_account_that_names_a_secret_is_changed_beside_it(desk: Desk, change,
         answer.expect()
     else:
         refused(answer, 'needs the verb "get"')
+
+
+# ---- what live makers trade by ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        pytest.param({"emergency": "None"}, "emergency", id="a stop lifted"),
+        pytest.param({"emergency": None}, "emergency", id="a stop left out"),
+        pytest.param({"emergency": "Halt"}, "emergency", id="a stop made milder"),
+        pytest.param({"settings": {"leverage": 5}}, "settings", id="settings at the exchange"),
+        pytest.param({"budgets": {"orderShare": "0.1"}}, "budgets", id="a share of the budgets"),
+        pytest.param({"egress": "another"}, "egress", id="the address it sends from"),
+        pytest.param(
+            {"emergency": "None", "settings": {"apply": False}}, "emergency, settings", id="each of them is named"
+        ),
+    ],
+)
+def test_what_live_makers_trade_by_is_changed_by_who_may_trade(desk: Desk, change, changed):
+    desk.create("keeper", account(emergency="Flatten")).expect()
+    told = desk.change("editor", account(), **change)
+    refused(told, f"changing {changed} of an account", 'the verb "trade"', "phoenix-trader", "editor")
+    desk.change("trader", account(), **change).expect()
+
+
+@pytest.mark.parametrize("level", ["Halt", "Flatten"])
+def test_an_account_is_stopped_by_whoever_may_write_it(desk: Desk, level):
+    desk.create("keeper", account()).expect()
+    desk.change("editor", account(), emergency=level).expect()
+    desk.change("editor", account(), emergency="Flatten").expect()
 
 
 # ---- the limits ----------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from phoenix_coordination.redis import records
 from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.keys import AccountKeys, identity_of
 from phoenix_coordination.redis.tasks import end
+from phoenix_crds import Emergency
 
 IDENTITY = "binance-usdm:simulator:abc"
 KEYS = AccountKeys(IDENTITY)
@@ -149,6 +150,20 @@ async def test_a_switch_that_nobody_has_seeded_is_seeded_with_none(watching):
         await it.until(lambda: it.view.level == "None")
         run = it.redis.info("server")["run_id"]
         assert (it.switch()["seeded"], it.switch()["level"], it.switch()["source"]) == (run, "0", "local runner")
+        assert it.told == []
+
+
+async def test_what_the_manifest_declares_is_told_to_redis_and_taken_back_when_it_changes(watching, account):
+    halting = account.model_copy(update={"spec": account.spec.model_copy(update={"emergency": Emergency.HALT})})
+    async with watching() as it:
+        await it.until(lambda: it.view.level == "None")
+        it.watch.declare(halting)
+        await it.until(lambda: it.view.level == "Halt")
+        assert (it.switch()["declared"], it.switch()["level"]) == ("1", "0")
+        assert it.view.reason == "its manifest says so (spec.emergency)"
+        it.watch.declare(account)
+        await it.until(lambda: it.view.level == "None")
+        assert "declared" not in it.switch()
         assert it.told == []
 
 

@@ -58,6 +58,22 @@ async def test_a_name_in_two_namespaces_needs_the_namespace(redis_world, tools):
     assert await tools.open("b/main")
 
 
+async def test_what_is_declared_stands_beside_the_switch_and_a_resume_leaves_it(account):
+    await account.seed(NONE, 3, "", "runner")
+    assert (await account.declare(FLATTEN)).declared is FLATTEN
+    stopped = await account.stop(HALT, "odd", "anna")
+    resumed = await account.resume(stopped.epoch, "anna")
+    assert (resumed.level, resumed.declared) == (NONE, FLATTEN)
+    assert (await account.glance([])).switch == resumed
+    assert (await account.declare(NONE)).declared is NONE
+
+
+async def test_nothing_is_declared_over_a_foreign_value(redis_world, account):
+    await redis_world.client.execute_command("SET", f"{PREFIX}emergency", "mine")
+    with pytest.raises(AccountError, match="foreign value"):
+        await account.declare(HALT)
+
+
 @pytest.fixture
 async def announcements(redis_world):
     announcements = Announcements(redis_world.server.url, redis_world.clock.rate)

@@ -15,6 +15,7 @@ FIELDS = {
     "the lease's beat": (LEASE, "beat"),
     "the emergency's epoch": (KEYS.emergency, "epoch"),
     "the emergency's level": (KEYS.emergency, "level"),
+    "what is declared": (KEYS.emergency, "declared"),
     "the halt's epoch": (HALT, "epoch"),
     "the halt's level": (HALT, "level"),
     "the ledger's entry": (KEYS.ledger, "e:BTCUSDT"),
@@ -71,14 +72,24 @@ def test_without_it_the_lease_is_taken(account):
         (Script.RAISE, [2, 0, "odd", "anna", 0, "changed", 1]),
         (Script.MERGE, [2, 9, "odd", "pod/1", 0, 1, "changed"]),
         (Script.RESUME, [4, "looked at it", "anna", 0, "changed", 0]),
+        (Script.DECLARE, [2, "changed"]),
     ],
-    ids=["raise", "merge", "resume"],
+    ids=["raise", "merge", "resume", "declare"],
 )
 def test_a_switch_is_neither_raised_nor_lowered_nor_merged_over_it(account, script, arguments, field, written):
     account.client.hset(KEYS.emergency, mapping={"level": 1, "epoch": 4, field: written})
     before = account.save()
     with pytest.raises(redis.exceptions.ResponseError, match=f"FOREIGN {KEYS.emergency} holds no switch"):
         account.call(script, [KEYS.emergency], arguments)
+    assert account.save() == before
+
+
+@pytest.mark.parametrize("written", NO_INTEGERS)
+def test_nothing_is_declared_over_what_was_not_declared_by_us(account, written):
+    account.client.hset(KEYS.emergency, "declared", written)
+    before = account.save()
+    with pytest.raises(redis.exceptions.ResponseError, match=f"FOREIGN {KEYS.emergency} holds no switch"):
+        account.call(Script.DECLARE, [KEYS.emergency], [2, "changed"])
     assert account.save() == before
 
 

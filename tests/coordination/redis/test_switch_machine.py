@@ -47,7 +47,7 @@ class SwitchMachine(RuleBasedStateMachine):
         for worker in self.workers:
             worker.memory = memory_type()
         self.resumed = -1
-        self.there = NONE
+        self.there = self.declared = NONE
         self.saved = server.save()
 
     @rule(number=WORKERS)
@@ -87,6 +87,11 @@ class SwitchMachine(RuleBasedStateMachine):
     def somebody_seeds_it_with_nothing(self):
         self.server.call(Script.MERGE, [self.key], [0, 0, "", "runner", 0, 1, self.channel])
 
+    @rule(level=st.sampled_from(list(EmergencyLevel)))
+    def the_resource_declares(self, level):
+        self.server.call(Script.DECLARE, [self.key], [level.value, self.channel])
+        self.declared = level
+
     @rule(number=WORKERS)
     def a_worker_is_replaced(self, number):
         """Who comes next knows what Redis tells it, and no more."""
@@ -95,7 +100,7 @@ class SwitchMachine(RuleBasedStateMachine):
     @rule()
     def everything_is_flushed(self):
         self.server.client.flushall()
-        self.there = NONE
+        self.there = self.declared = NONE
 
     @rule()
     def disk_is_written(self):
@@ -104,15 +109,19 @@ class SwitchMachine(RuleBasedStateMachine):
     @rule()
     def the_server_restarts_with_what_was_on_disk(self):
         self.server.restart(self.saved)
-        self.there = self.level()
+        self.there, self.declared = self.level(), self.level("declared")
 
-    def level(self):
-        return EmergencyLevel(int(self.server.client.hget(self.key, "level") or 0))
+    def level(self, field="level"):
+        return EmergencyLevel(int(self.server.client.hget(self.key, field) or 0))
 
     @invariant()
     def nothing_but_a_resume_or_a_loss_lowers_it(self):
         assert self.level() >= self.there
         self.there = self.level()
+
+    @invariant()
+    def what_is_declared_stands_until_something_else_is(self):
+        assert self.level("declared") is self.declared
 
     @invariant()
     def what_a_worker_has_raised_holds_at_once(self):

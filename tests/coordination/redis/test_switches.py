@@ -3,13 +3,12 @@
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
-from phoenix_coordination.port import AccountTerms, EmergencyChanged, EmergencyLevel, HaltChanged
+from phoenix_coordination.port import EmergencyChanged, EmergencyLevel, HaltChanged
 from phoenix_coordination.redis.scripts import Script
 from phoenix_coordination.redis.switches import UNSEEDED, Switch, SwitchMemory, emergency_of, halt_of
 
 NONE, HALT, FLATTEN = EmergencyLevel
 WHATS = st.sampled_from(["raise", "merge", "seed"])
-TERMS = AccountTerms(1, 1, NONE)
 
 
 @pytest.fixture
@@ -24,6 +23,9 @@ def switch(lua):
         def resumed(self, epoch, *, unseeded=False):
             arguments = [epoch, "looked at", "person", 0, lua.keys.emergency_changed, int(not unseeded)]
             return bool(lua.call(Script.RESUME, [lua.keys.emergency], arguments)[0])
+
+        def declared(self, level):
+            return lua.call(Script.DECLARE, [lua.keys.emergency], [level.value, lua.keys.emergency_changed])
 
         def _call(self, script, arguments):
             answer = lua.call(script, [lua.keys.emergency], [*arguments, lua.keys.emergency_changed])
@@ -66,6 +68,25 @@ def test_a_seed_counts_for_one_run_of_the_server(lua, switch, level):
     assert not switch.resumed(4)
     assert switch.merged(NONE, 0) == (level, 4, False)
     assert switch.merged(level, 4, seeds=True) == (level, 4, True)
+
+
+@pytest.mark.parametrize("before", [None, HALT], ids=["nothing there", "a stop"])
+def test_what_is_declared_stands_beside_the_sticky_switch_and_changes_nothing_of_it(lua, switch, before):
+    if before is not None:
+        switch.merged(before, 4, seeds=True)
+    there = lua.client.hgetall(lua.keys.emergency)
+    assert [switch.declared(level) for level in (FLATTEN, FLATTEN, HALT)] == [1, 0, 1]
+    assert lua.client.hgetall(lua.keys.emergency) == there | {b"declared": b"1"}
+    assert switch.declared(NONE) == 1
+    assert lua.client.hgetall(lua.keys.emergency) == there
+
+
+def test_neither_a_stop_nor_a_resume_nor_a_seed_takes_back_what_is_declared(lua, switch):
+    switch.declared(HALT)
+    assert switch.merged(NONE, 3, seeds=True) == (NONE, 3, True)
+    switch.raised(FLATTEN)
+    assert switch.resumed(4)
+    assert lua.client.hget(lua.keys.emergency, "declared") == b"1"
 
 
 def test_a_symbols_halt_needs_no_seed_to_be_resumed(switch):
@@ -155,33 +176,41 @@ def test_everyone_hears_of_a_change_and_of_nothing_else(lua, switch):
         switch.raised(HALT)
         switch.raised(HALT)
         switch.merged(NONE, 0)
+        switch.declared(NONE)
         assert pubsub.get_message(timeout=1)["data"] == b"1"
         assert pubsub.get_message(timeout=0.05) is None
+        switch.declared(HALT)
+        assert pubsub.get_message(timeout=1)["data"] == b"declared"
 
 
 @pytest.mark.parametrize(
-    ("memory", "terms", "told"),
+    ("memory", "declared", "told"),
     [
-        (SwitchMemory(), TERMS, None),
-        (SwitchMemory(Switch(NONE, -1, "", seeded=False)), TERMS, EmergencyChanged(HALT, 0, UNSEEDED)),
-        (SwitchMemory(Switch(FLATTEN, 2, "x", seeded=False)), TERMS, EmergencyChanged(FLATTEN, 2, "x")),
-        (SwitchMemory(Switch(NONE, 2, "", seeded=True)), TERMS, EmergencyChanged(NONE, 2, "")),
+        (SwitchMemory(), NONE, None),
+        (SwitchMemory(Switch(NONE, -1, "", seeded=False)), NONE, EmergencyChanged(HALT, 0, UNSEEDED)),
+        (SwitchMemory(Switch(FLATTEN, 2, "x", seeded=False)), NONE, EmergencyChanged(FLATTEN, 2, "x")),
+        (SwitchMemory(Switch(NONE, 2, "", seeded=True)), NONE, EmergencyChanged(NONE, 2, "")),
         (
             SwitchMemory(Switch(NONE, 2, "", seeded=True), Switch(HALT, 3, "mine", seeded=True)),
-            TERMS,
+            NONE,
             EmergencyChanged(HALT, 3, "mine"),
         ),
-        (SwitchMemory(None, Switch(HALT, 1, "mine", seeded=True)), TERMS, EmergencyChanged(HALT, 1, "mine")),
+        (SwitchMemory(None, Switch(HALT, 1, "mine", seeded=True)), NONE, EmergencyChanged(HALT, 1, "mine")),
+        (SwitchMemory(Switch(FLATTEN, 2, "x", seeded=True)), HALT, EmergencyChanged(FLATTEN, 2, "x")),
+        (SwitchMemory(), FLATTEN, None),
         (
             SwitchMemory(Switch(HALT, 2, "x", seeded=True)),
-            AccountTerms(1, 1, FLATTEN),
+            FLATTEN,
             EmergencyChanged(FLATTEN, 2, "the account resource says so (spec.emergency)"),
         ),
     ],
-    ids=["unread", "missing", "unseeded", "off", "raising", "raising before reading", "declared"],
+    ids=[
+        *("unread", "missing", "unseeded", "off", "raising", "raising before reading"),
+        *("declared less", "declared, and unread", "declared"),
+    ],
 )
-def test_the_highest_source_is_in_force_and_what_is_missing_is_a_halt(memory, terms, told):
-    assert emergency_of(memory, terms) == told
+def test_the_highest_source_is_in_force_and_what_is_missing_is_a_halt(memory, declared, told):
+    assert emergency_of(memory, declared) == told
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_list_finds_what_is_gone_and_leaves_what_is_younger_than_it(store):
     store.observe(PODS, object_of("there", 2, maker="m"))
     store.observe(PODS, object_of("younger", 9, maker="m"))
 
-    changes = store.relisted(PODS, None, [object_of("there", 2, maker="m")], "5")
+    changes = store.relisted(PODS, None, {"uid-there"}, "5")
 
     assert [(change.name, change.gone) for change in changes] == [("gone", True)]
     assert [each["metadata"]["name"] for each in store.children(PODS, "trading", "m")] == ["there", "younger"]
@@ -55,7 +55,7 @@ def test_a_list_of_one_namespace_says_nothing_of_another(store):
     elsewhere = object_of("a", 1)
     elsewhere["metadata"]["namespace"] = "other"
     store.observe(PODS, elsewhere)
-    assert store.relisted(PODS, "trading", [], "5") == []
+    assert store.relisted(PODS, "trading", set(), "5") == []
     assert store.get(PODS, "other", "a") is not None
 
 

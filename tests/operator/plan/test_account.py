@@ -2,6 +2,7 @@ import msgspec
 import pytest
 from phoenix_coordination.state import EmergencyState, Mode, Position, Quote, Quotes
 from phoenix_crds import AccountStatus, Action, Emergency, SwitchRequest
+from phoenix_crds.status import MOST_REQUESTS
 from phoenix_operator.names import EventReason, Finalizer
 from phoenix_operator.plan.account import STALE_REQUEST_MS, answered, plan_account
 from phoenix_operator.plan.facts import AccountFacts, AccountShared, Halted, Switch
@@ -110,6 +111,42 @@ def test_of_the_declared_and_the_sticky_stop_the_higher_is_told(facts, declared,
     assert condition(plan_account(given), given, "Emergency") == told
 
 
+TOLD_HALT = msgspec.structs.replace(SEEDED, declared=Emergency.HALT)
+
+
+@pytest.mark.parametrize(
+    ("declared", "changes", "tells"),
+    [
+        pytest.param("None", {"switch": SEEDED}, None, id="nothing declared, nothing told"),
+        pytest.param("Halt", {"switch": SEEDED}, Emergency.HALT, id="a stop"),
+        pytest.param("Halt", {"switch": TOLD_HALT}, None, id="Redis knows"),
+        pytest.param("Flatten", {"switch": TOLD_HALT}, Emergency.FLATTEN, id="more"),
+        pytest.param("None", {"switch": TOLD_HALT}, Emergency.NONE, id="taken back"),
+        pytest.param("Halt", {"switch": Switch(Emergency.NONE, 0)}, Emergency.HALT, id="a Redis that came back empty"),
+        pytest.param("Halt", {"switch": SEEDED, "older_twin": "desk/main"}, None, id="the older account has the say"),
+        pytest.param("Halt", {"shared": AccountShared()}, None, id="no worker has named the account"),
+        pytest.param("Halt", {"shared": None, "fleet_problem": "no Redis"}, None, id="Redis is away"),
+        pytest.param("often", {"switch": TOLD_HALT}, None, id="a resource that does not validate leaves what it said"),
+    ],
+)
+def test_redis_is_told_what_the_resource_declares(facts, declared, changes, tells):
+    declare = plan_account(facts(spec={"emergency": declared}, **changes)).declare
+    assert (None if declare is None else (declare.identity, declare.level)) == (tells and ("usdm/sim/x", tells))
+
+
+def test_live_makers_that_have_not_heard_a_declared_stop_are_named(facts):
+    records = tuple(
+        leading_record(maker=maker, mode=Mode.LIVE, emergency=EmergencyState(level))
+        for maker, level in (("btc", "Flatten"), ("eth", "Halt"), ("xrp", "None"))
+    )
+    given = facts(records=records, live_makers=("btc", "eth", "sol", "xrp"), spec={"emergency": "Flatten"})
+    message = plan_account(given).status.conditions[1].message
+    assert message == "spec.emergency is Flatten; not heard yet by eth, sol, xrp"
+    many = tuple(f"maker-{number:02}" for number in range(13))
+    told = plan_account(facts(live_makers=many, spec={"emergency": "Halt"})).status.conditions[1].message
+    assert told.endswith("maker-09 and 3 more")
+
+
 def test_what_still_rests_under_a_stop_is_told_as_far_as_the_makers_say(facts):
     stopped = EmergencyState("Flatten", 3, "odd")
     rests = Quotes(bids=[Quote("100", "1", "q")], asks=[])
@@ -170,14 +207,14 @@ def test_a_request_that_was_answered_is_only_removed(facts):
     assert isinstance(second, CarryOut)
 
 
-def test_the_last_ten_answers_are_kept_and_say_what_is_so_now():
+def test_as_many_answers_are_kept_as_requests_may_wait_and_they_say_what_is_so_now():
     status = AccountStatus()
-    for at in range(12):
+    for at in range(MOST_REQUESTS + 2):
         asked = SwitchRequest(id=f"r{at}", action=Action.RESUME, epoch=1)
         after = Switch(Emergency.NONE, at, seeded=True)
         status = answered(status, asked, ok=True, message="done", now_ms=NOW_MS, switch=after)
-    assert [each.id for each in status.answers] == [f"r{at}" for at in range(2, 12)]
-    assert (status.answers[-1].level, status.answers[-1].epoch) == (Emergency.NONE, 11)
+    assert [each.id for each in status.answers] == [f"r{at}" for at in range(2, MOST_REQUESTS + 2)]
+    assert (status.answers[-1].level, status.answers[-1].epoch) == (Emergency.NONE, MOST_REQUESTS + 1)
 
 
 # -- identity, conflict, life ------------------------------------------------------------------------

@@ -63,6 +63,24 @@ def test_a_maker_that_was_just_made_and_is_on_its_way_is_no_news():
         pytest.param(("Ready", "False", "A"), ("Ready", "False", "A"), None, id="for the same reason: nothing new"),
         pytest.param(("Ready", "True", "InForce"), ("Ready", "True", "HeldByPolicy"), None, id="ready is ready"),
         pytest.param(("Quoting", "True", "Quoting"), ("Quoting", "Unknown", "NoRecord"), None, id="unknown is no news"),
+        pytest.param(
+            ("Ready", "True", "Identified"),
+            ("Ready", "Unknown", "RedisUnreachable"),
+            ("Warning", "NotReady"),
+            id="that nobody reaches Redis is news",
+        ),
+        pytest.param(
+            ("Ready", "Unknown", "RedisUnreachable"),
+            ("Ready", "Unknown", "RedisUnreachable"),
+            None,
+            id="which is told once",
+        ),
+        pytest.param(
+            ("Emergency", "False", "NotStopped"),
+            ("Emergency", "Unknown", "RedisUnreachable"),
+            None,
+            id="and by Ready alone",
+        ),
         pytest.param(None, ("RiskHalted", "False", "NotHalted"), None, id="nothing has happened yet"),
         pytest.param(("RiskHalted", "False", "N"), ("RiskHalted", "True", "R"), ("Warning", "RiskHalted"), id="halted"),
         pytest.param(

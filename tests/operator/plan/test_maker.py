@@ -174,6 +174,27 @@ def test_why_no_worker_tells_anything_is_read_from_its_pod(quoting, platform, po
     assert (plan.status or facts.maker.status).reason == reason
 
 
+REFUSED = {"type": "ReplicaFailure", "status": "True", "message": 'pods "btcusdt-1" is forbidden: exceeded quota'}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"pods": ()}, "PodsRefused", id="nobody is admitted"),
+        pytest.param({}, "Starting", id="a pod that is there is looked at itself"),
+    ],
+)
+def test_that_no_pod_is_admitted_is_told_with_the_servers_words(quoting, platform, changes, reason):
+    facts = quoting(pod={"running": False, "ready": False}, records=(), **changes)
+    live = {**facts.deployment.manifest, "status": {"conditions": [REFUSED]}}
+    facts = msgspec.structs.replace(facts, deployment=child(live))
+    plan = plan_maker(facts, platform)
+    assert condition(plan, facts, "Ready") == ("False", reason)
+    ready = next(each for each in plan.status.conditions if each.type == "Ready")
+    assert ("exceeded quota" in ready.message) == (reason == "PodsRefused")
+    assert (condition(plan, facts, "Reconciling") is None) == (reason == "PodsRefused")
+
+
 def test_a_crashing_pods_last_words_are_told(quoting, platform):
     pod = {
         "running": False,
@@ -249,6 +270,24 @@ def test_a_word_that_flickers_is_told_once_and_then_when_it_lasts(quoting, platf
     assert writes == 0
     lasting = with_record(cooling, reason=Reason.QUOTING, ages=msgspec.structs.replace(ages, reason=5_000))
     assert condition(plan_maker(lasting, platform), lasting, "Quoting") == ("True", "Quoting")
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        pytest.param(Reason.CREDENTIALS_MISSING, "there are apiKeys", id="what a person mends is told as it is now"),
+        pytest.param(
+            Reason.GUARD, "the directory is empty", id="what may change at every tick waits for the next change"
+        ),
+    ],
+)
+def test_a_reason_that_stays_is_told_anew_only_where_its_text_is_news(quoting, platform, reason, message):
+    facts = quoting(record=told(reason, "the directory is empty"))
+    facts = carried_out(facts, plan_maker(facts, platform), 60_000)
+    facts = with_record(facts, detail="there are apiKeys")
+    plan = plan_maker(facts, platform)
+    status = plan.status or facts.maker.status
+    assert next(each for each in status.conditions if each.type == "Quoting").message == message
 
 
 def test_a_word_that_is_not_told_yet_is_looked_at_again(quoting, platform):
@@ -339,6 +378,34 @@ def test_a_steady_maker_costs_nothing(quoting, maker, platform):
     assert (again.writes, again.events) == (0, ())
 
 
+OTHER_UID = "0b000000-0000-4000-8000-000000000009"
+
+
+def test_what_names_a_pod_or_an_epoch_is_told_as_it_is(quoting, platform):
+    facts = quoting(record={"halt": Halt(4, "daily loss"), "reason": Reason.RISK_HALTED, "detail": "of epoch 4"})
+    facts = carried_out(facts, plan_maker(facts, platform), 60_000)
+    pod = PodFact("btcusdt-2", OTHER_UID, Component.WORKER, facts.pods[0].template, running=True, ready=True)
+    later = with_record(facts, holder=f"{OTHER_UID}/1", halt=Halt(5, "daily loss; and stop loss"), detail="of epoch 5")
+    later = msgspec.structs.replace(later, pods=(pod,))
+    told = {each.type: each.message for each in plan_maker(later, platform).status.conditions}
+    assert told["LeaseHeld"] == "pod btcusdt-2 leads"
+    assert told["RiskHalted"].endswith("--epoch 5`")
+    assert told["Quoting"] == "of epoch 5"
+
+
+def test_a_roll_that_waits_for_the_venue_is_told_once_whichever_symbols_are_stale(quoting, maker, platform):
+    ours = ["phoenix.trading/withdraw"]
+    facts = quoting(maker(_finalizers=ours))
+    facts = msgspec.structs.replace(facts, maker=maker(mode="DryRun", _finalizers=ours, _generation=2))
+    writes = 0
+    for stale in range(5):
+        facts = msgspec.structs.replace(facts, outage=f"{stale} of 5 symbols are stale")
+        plan = plan_maker(facts, platform)
+        writes += plan.status is not None
+        facts = carried_out(facts, plan, 10_000)
+    assert (plan.situation, writes) == (Situation.ROLL_WAITS, 1)
+
+
 @pytest.mark.parametrize(
     "spoilt",
     [
@@ -365,9 +432,14 @@ def test_a_stop_an_incident_and_a_ramp(quoting, maker, platform):
     }
     facts = quoting(maker(ramp=stages))
     first = plan_maker(facts, platform)
-    assert (first.status.ramp.stage, first.status.ramp.since.ms) == (0, NOW_MS)
+    assert (first.status.ramp.stage, first.status.ramp.since) == (0, None)
     assert "capital: '500'" in first.apply[0].manifest["data"]["maker.yaml"]
-    later = carried_out(facts, first, 3_600_000)
+    never_read = carried_out(facts, first, 3_600_000)
+    assert plan_maker(never_read, platform).situation is Situation.STEADY
+    assert (plan_maker(never_read, platform).status or first.status).ramp == first.status.ramp
+    runs_with_it = with_record(never_read, configuration=Configuration(hash=first.status.parameters_hash, generation=1))
+    later = carried_out(runs_with_it, plan_maker(runs_with_it, platform), 3_600_000)
+    assert later.maker.status.ramp.since.ms == NOW_MS + 3_600_000
     up = plan_maker(later, platform)
     assert up.status.ramp.stage == 1
     assert "capital: '2000'" in up.apply[0].manifest["data"]["maker.yaml"]

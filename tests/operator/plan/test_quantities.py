@@ -19,6 +19,7 @@ from phoenix_operator.plan.quantities import canonical_quantity
         ("1Ki", "1Ki"),
         ("1000M", "1G"),
         ("500M", "500M"),
+        ("256k", "256k"),
     ],
 )
 def test_a_quantity_is_written_as_the_api_server_writes_it_back(written, canonical):

@@ -1,7 +1,7 @@
 import pytest
 from phoenix_coordination.state import Pnl
 from phoenix_crds import Instant, RampProgress
-from phoenix_operator.plan.ramp import plan_ramp
+from phoenix_operator.plan.ramp import plan_ramp, standing
 from state_records import leading_record
 
 HOUR = 3_600_000
@@ -17,12 +17,12 @@ STAGES = [
 def after(maker):
     """Where a maker's ramp stands: `after(stage, hours in it, PnL since its start)`."""
 
-    def make(stage, hours, pnl="0", hold=False, incident=False, leads=True, incidents=0):
+    def make(stage, hours, pnl="0", hold=False, incident=False, leads=True, counts=True, incidents=0, lasted=None):
         spec = maker(ramp={"stages": STAGES, "hold": hold}).spec
         since = Instant(NOW_MS - int(hours * HOUR)) if hours is not None else None
-        before = RampProgress(stage=stage, since=since, incidents=incidents, pnl_at_start=100)
+        before = RampProgress(stage=stage, since=since, lasted=lasted, incidents=incidents, pnl_at_start=100)
         record = leading_record(pnl=Pnl(realised=str(100 + float(pnl)))) if leads else None
-        return plan_ramp(spec, before, record, NOW_MS, incident=incident)
+        return plan_ramp(spec, before, record, NOW_MS, counts=counts and leads, incident=incident)
 
     return make
 
@@ -37,6 +37,10 @@ def after(maker):
         pytest.param({"stage": 0, "hours": 5, "hold": True}, 0, id="a person holds it"),
         pytest.param({"stage": 0, "hours": 5, "incident": True}, 0, id="not during an incident"),
         pytest.param({"stage": 0, "hours": 5, "leads": False}, 0, id="not while nobody leads"),
+        pytest.param({"stage": 0, "hours": 5, "counts": False}, 0, id="not while the leader runs with something else"),
+        pytest.param({"stage": 0, "hours": 0.5, "lasted": "29m"}, 0, id="not before both stretches are its time"),
+        pytest.param({"stage": 0, "hours": 0.5, "lasted": "30m"}, 1, id="what it lasted before a break counts"),
+        pytest.param({"stage": 0, "hours": None, "lasted": "2h"}, 1, id="a stage that was held, after a break"),
         pytest.param({"stage": 1, "hours": 1, "pnl": "-25"}, 1, id="a loss at its limit"),
         pytest.param({"stage": 1, "hours": 1, "pnl": "-25.01"}, 0, id="a loss beyond its limit: one back"),
         pytest.param({"stage": 1, "hours": 9, "pnl": "-25.01", "hold": True}, 0, id="also while it is held"),
@@ -50,24 +54,60 @@ def test_a_stage_lasts_its_time_within_its_loss(after, given, stage):
 
 def test_a_step_back_is_an_incident_and_counts_its_loss_from_then_on(after):
     found = after(2, 0.5, "-51", incidents=3)
-    assert (found.progress.stage, found.progress.incidents, found.progress.since.ms) == (1, 4, NOW_MS)
+    assert (found.progress.stage, found.progress.incidents, found.progress.since) == (1, 4, None)
     assert str(found.progress.pnl_at_start) == "49.0"
     assert found.text == "stage 2 (capital 1000) has lost 51, more than 50: stage 1 (capital 500)"
 
 
 def test_an_incident_has_the_time_begin_anew_once_it_is_over_and_is_written_twice_in_all(after):
-    during = after(0, 0.9, incident=True)
-    assert during.progress.since is None
+    during = after(0, 0.9, incident=True, lasted="1h")
+    assert (during.progress.since, during.progress.lasted) == (None, None)
     assert after(0, None, incident=True).progress == during.progress
     assert after(0, None).progress.since.ms == NOW_MS
 
 
 def test_a_maker_without_a_ramp_has_no_stage(maker):
-    found = plan_ramp(maker().spec, RampProgress(stage=1), None, NOW_MS, incident=False)
+    found = plan_ramp(maker().spec, RampProgress(stage=1), None, NOW_MS, counts=False, incident=False)
     assert (found.stage, found.progress) == (None, None)
 
 
 def test_a_ramp_begins_at_its_first_stage(maker):
     spec = maker(ramp={"stages": STAGES}).spec
-    found = plan_ramp(spec, None, None, NOW_MS, incident=False)
-    assert (found.stage.capital, found.progress.stage, found.progress.since.ms) == (200, 0, NOW_MS)
+    found = plan_ramp(spec, standing(None, "Live Simulator"), None, NOW_MS, counts=False, incident=False)
+    assert (found.stage.capital, found.progress) == (200, RampProgress(stage=0, earned_in="Live Simulator"))
+
+
+EARNED = RampProgress(stage=2, since=Instant(NOW_MS), incidents=1, pnl_at_start=100, earned_in="DryRun Production")
+
+
+@pytest.mark.parametrize(
+    ("place", "stage"),
+    [("DryRun Production", 2), ("Live Production", 0), ("DryRun Testnet", 0), ("", 2)],
+    ids=["the same", "another mode", "another environment", "not known just now"],
+)
+def test_what_was_earned_elsewhere_does_not_count(place, stage):
+    found = standing(EARNED, place)
+    assert found.stage == stage
+    assert stage or found == RampProgress(earned_in=place)
+
+
+def test_a_loss_is_counted_from_when_the_worker_first_quotes_in_the_first_stage(maker):
+    spec = maker(ramp={"stages": STAGES}).spec
+    record = leading_record(pnl=Pnl(realised="-300"))
+    before = plan_ramp(spec, RampProgress(), record, NOW_MS, counts=False, incident=False).progress
+    assert before.pnl_at_start is None
+    begun = plan_ramp(spec, before, record, NOW_MS, counts=True, incident=False).progress
+    assert (begun.stage, begun.pnl_at_start) == (0, -300)
+
+
+def test_time_in_which_the_stage_does_not_count_stands_still_and_is_written_twice_in_all(after):
+    during = after(0, 0.5, counts=False, lasted="10m").progress
+    assert (during.since, str(during.lasted)) == (None, "40m")
+    assert after(0, None, counts=False, lasted="40m").progress == during
+    again = after(0, None, lasted="40m").progress
+    assert (again.since.ms, str(again.lasted)) == (NOW_MS, "40m")
+
+
+def test_the_next_stage_begins_when_the_worker_has_it_so_that_none_is_skipped(after):
+    found = after(0, 99)
+    assert (found.progress.stage, found.progress.since) == (1, None)

@@ -22,6 +22,11 @@ def test_what_a_worker_reads_is_the_two_resources_with_name_uid_and_generation(w
     assert resolved_hash(maker.spec, account.spec) == content.hash
 
 
+def test_a_stage_of_the_longest_number_is_its_share_too(maker):
+    one = maker(ramp=STAGES, netMax="9" * 31, baseSize="1", risk={"capital": "3" + "0" * 22})
+    assert resolved.at_stage(one.spec, one.spec.ramp.stages[0]).net_max > 0
+
+
 def test_a_stage_of_the_ramp_is_its_capital_and_its_share_of_net_max(maker, account):
     one = maker(ramp=STAGES, netMax="0.10", risk={"capital": "2000"})
     stage = one.spec.ramp.stages[0]

@@ -70,7 +70,8 @@ def test_a_lone_worker_is_restarted_too(fleet, record):
         pytest.param([Reason.BOOK_NOT_SYNCED], True, id="a book that never comes"),
         pytest.param([Reason.USER_STREAM_OUT_OF_SYNC], False, id="not the user stream"),
         pytest.param([Reason.COORDINATION_UNREACHABLE], False, id="not lost coordination"),
-        pytest.param([Reason.VENUE_MAINTENANCE], False, id="not the venue's maintenance"),
+        pytest.param([Reason.VENUE_MAINTENANCE, Reason.PRICE_STALE], False, id="not the venue's maintenance"),
+        pytest.param([Reason.VENUE_UNREACHABLE, Reason.PRICE_STALE], False, id="not a venue that nobody reaches"),
         pytest.param([Reason.CREDENTIALS_MISSING], False, id="not a missing key"),
     ],
 )
@@ -78,6 +79,14 @@ def test_only_a_stale_price_leads_to_a_restart(fleet, record, reasons, restarted
     unready = record("btc", reasons=reasons)
     fleet.at(0, unready, record("eth"))
     assert bool(fleet.restarted(10 * MINUTE, unready, record("eth"))) is restarted
+
+
+def test_after_a_maintenance_a_worker_has_its_whole_time_to_heal(fleet, record):
+    reasons = [Reason.VENUE_MAINTENANCE, Reason.BOOK_NOT_SYNCED, Reason.PRICE_STALE]
+    for minute in range(60):
+        assert fleet.restarted(minute * MINUTE, record("btc", reasons=reasons)) == []
+    assert fleet.restarted(60 * MINUTE - 1, record("btc", stale=True)) == []
+    assert fleet.restarted(60 * MINUTE, record("btc", stale=True)) == ["btc-1"]
 
 
 def test_a_worker_that_drains_is_left_alone(fleet, record):

@@ -82,7 +82,14 @@ def test_a_cold_change_replaces_pods_of_an_older_rendering_too(quoting, wanted, 
         pytest.param(
             {"siblings_rolling": 1}, True, {"egress": "b"}, Roll.WAITS, "waits its turn", id="a sibling rolls"
         ),
-        pytest.param({"outage": "silent"}, True, {"egress": "b"}, Roll.WAITS, "waits for the venue", id="an outage"),
+        pytest.param(
+            {"outage": "2 of 3 symbols are stale"},
+            True,
+            {"egress": "b"},
+            Roll.WAITS,
+            "waits for the venue, which serves nobody now",
+            id="an outage",
+        ),
         pytest.param(
             {"outage": "silent"}, False, {"egress": "b"}, Roll.WAITS, "waits for", id="an outage, nothing ready"
         ),

@@ -42,6 +42,18 @@ def test_at_rest_nothing_is_written_however_long_it_lasts(quoting):
     assert quoting.writes == []
 
 
+def test_a_condition_that_somebody_else_keeps_in_the_status_costs_nothing(quoting):
+    audited = {"type": "Audited", "status": "True", "reason": "Fine"}
+    quoting.makers["btcusdt"].status["conditions"].append(audited)
+    quoting.accounts["default"].status["conditions"].append(audited)
+    quoting.writes.clear()
+    for each in (quoting.makers["btcusdt"], quoting.accounts["default"]):
+        each.version += 1
+    for _ in range(3):
+        quoting.round()
+    assert quoting.writes == []
+
+
 def test_a_hot_change_reaches_the_same_pod_by_its_config_map_and_one_nudge(quoting):
     (before,) = quoting.workers_of("btcusdt")
     quoting.writes.clear()
@@ -113,6 +125,63 @@ def test_spec_emergency_reaches_every_pod_at_once_even_of_a_maker_that_is_no_lon
     assert quoting.condition("btcusdt", "Stalled") == ("True", "NotAdmitted")
     assert maker.spec.paused
     assert account.spec.emergency == "Halt"
+
+
+def test_spec_emergency_reaches_the_worker_of_a_maker_that_nobody_reconciles_and_ends_there_too(quoting):
+    _disabled(quoting, True)
+    quoting.settle()
+    for level, reason in (("Flatten", "Emergency"), ("None", "Quoting")):
+        quoting.change("TradingAccount", "default", emergency=level)
+        quoting.settle()
+        (pod,) = quoting.workers_of("btcusdt")
+        assert pod.reads[1].spec.emergency == "None"
+        assert pod.record(quoting).emergency.level == level
+        assert quoting.condition("btcusdt", "Quoting")[1] == reason
+
+
+BETWEEN_DOUBLES = "0.10000000000000000001"
+"""More than a netMax of 0.1, which the API server does not see: CEL compares doubles."""
+
+
+@pytest.fixture
+def invalid(cluster):
+    """A maker that trades, and whose resource does not validate any more."""
+    cluster.put(maker_manifest(onDelete="Flatten"))
+    cluster.settle()
+    cluster.change("MarketMaker", "btcusdt", baseSize=BETWEEN_DOUBLES)
+    cluster.settle()
+    assert cluster.condition("btcusdt", "Ready") == ("False", "ConfigurationInvalid")
+    return cluster
+
+
+def test_spec_emergency_reaches_the_worker_of_a_maker_that_does_not_validate_any_more(invalid):
+    invalid.change("TradingAccount", "default", emergency="Halt")
+    invalid.settle()
+    (pod,) = invalid.workers_of("btcusdt")
+    assert pod.reads[1].spec.emergency == "Halt"
+
+
+def test_a_maker_that_does_not_validate_any_more_is_withdrawn_as_it_said_last(invalid):
+    invalid.delete("TradingAccount", "default")
+    invalid.settle()
+    assert list(invalid.accounts) == ["default"]
+    invalid.delete("MarketMaker", "btcusdt")
+    arguments = []
+    for _ in range(20):
+        invalid.round()
+        job = invalid.objects.get(("Job", "btcusdt-withdraw"))
+        arguments += [] if job is None else [job.live["spec"]["template"]["spec"]["containers"][0]["args"]]
+        invalid.step()
+    assert (invalid.makers, invalid.accounts) == ({}, {})
+    assert {"--withdraw", "--flatten"} <= set(arguments[0])
+    assert ("btcusdt", "Withdrawn", "withdrawn: nothing rests") in invalid.events
+
+
+def test_a_younger_maker_stays_away_from_the_symbol_of_one_that_does_not_validate_any_more(invalid):
+    invalid.step(10_000)
+    invalid.put(maker_manifest("second"))
+    invalid.settle()
+    assert invalid.condition("second", "Ready") == ("False", "SymbolConflict")
 
 
 def test_a_limit_that_is_lowered_below_net_max_is_kept_to_by_the_worker_that_runs(quoting):
@@ -244,6 +313,83 @@ def test_while_reconcile_is_disabled_nothing_is_changed_and_it_says_so(quoting):
     quoting.settle()
     assert {each for each in quoting.writes if not each.endswith("status")} == set()
     assert quoting.condition("btcusdt", "Ready") == ("False", "ReconcileDisabled")
+
+
+HOUR_MS = 3_600_000
+RAMP = {"stages": [{"capital": each, "minTime": "1h", "lossMax": "5%"} for each in ("200", "500", "1000", "2000")]}
+
+
+@pytest.fixture
+def ramping(cluster):
+    cluster.put(maker_manifest(ramp=RAMP))
+    cluster.settle()
+    return cluster
+
+
+def capital_of(cluster):
+    (pod,) = cluster.workers_of("btcusdt")
+    return int(pod.reads[0].spec.risk.capital), cluster.status("btcusdt")["ramp"]["stage"]
+
+
+def an_hour_passes(cluster):
+    cluster.step(HOUR_MS)
+    cluster.settle()
+
+
+def test_a_ramp_takes_one_stage_after_the_other_each_once_the_worker_has_had_its_time_in_it(ramping):
+    seen = [capital_of(ramping)]
+    for _ in range(4):
+        an_hour_passes(ramping)
+        seen.append(capital_of(ramping))
+    assert seen == [(200, 0), (500, 1), (1000, 2), (2000, 3), (2000, 3)]
+
+
+def _disabled(cluster, disabled):
+    annotations = {Annotation.RECONCILE.value: "disabled"} if disabled else {}
+    cluster.makers["btcusdt"].ours["metadata"]["annotations"] = annotations
+    cluster.makers["btcusdt"].version += 1
+
+
+def _paused(cluster, paused):
+    cluster.change("MarketMaker", "btcusdt", paused=paused)
+
+
+def _blind(cluster, blind):
+    cluster.fleet_problem = "Redis cannot be reached" if blind else ""
+
+
+@pytest.mark.parametrize("hinder", [_disabled, _paused, _blind], ids=["disabled", "paused", "nothing is known"])
+def test_a_stage_that_is_not_traded_does_not_pass_however_long_it_lasts(ramping, hinder):
+    hinder(ramping, True)
+    ramping.settle()
+    for _ in range(4):
+        an_hour_passes(ramping)
+    assert ramping.status("btcusdt")["ramp"]["stage"] == 0
+    hinder(ramping, False)
+    ramping.settle()
+    assert capital_of(ramping) == (200, 0)
+    an_hour_passes(ramping)
+    assert capital_of(ramping) == (500, 1)
+
+
+def test_what_a_rehearsal_has_earned_gives_live_trading_no_capital(cluster):
+    cluster.put(maker_manifest(ramp=RAMP, mode="DryRun"))
+    cluster.settle()
+    for _ in range(3):
+        an_hour_passes(cluster)
+    assert capital_of(cluster) == (2000, 3)
+    cluster.change("MarketMaker", "btcusdt", mode="Live")
+    cluster.settle()
+    assert capital_of(cluster) == (200, 0)
+
+
+def test_a_worker_that_never_reads_a_stage_keeps_the_ramp_where_it_is(ramping):
+    (pod,) = ramping.workers_of("btcusdt")
+    pod.advance = lambda _: False
+    for _ in range(4):
+        ramping.step(HOUR_MS)
+        ramping.round()
+    assert capital_of(ramping) == (200, 1)
 
 
 def test_a_standby_comes_without_a_roll_and_goes_again(quoting):

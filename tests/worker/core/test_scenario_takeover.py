@@ -82,6 +82,24 @@ def test_an_order_of_ours_under_an_older_token_is_never_amended_but_goes():
     assert len(world.ours()) == 10
 
 
+def test_nothing_is_quoted_beside_an_order_of_ours_under_an_older_token_whose_cancel_nobody_has_answered():
+    """A worker that was frozen, and then not heard: it leads again while what it left may rest or not."""
+    world = World(changed(MAKER, failure_window=1_000)).start()
+    world.wait(1.0)
+    older = [order.client_id for order in world.ours()]
+    world.hold_requests = True
+    world.lease(0)
+    mark = len(world.done)
+    world.lease(TOKEN + 1)
+    world.wait(1.0)
+    assert {order.client_id for order in world.ours()} == set(older)
+    assert of_kind(world.since(mark), ac.Place) == []
+    world.hold_requests = False
+    world.wait(2.0)
+    assert {order_id.parse(order.client_id).token for order in world.ours()} == {TOKEN + 1}
+    assert len(world.ours()) == 10
+
+
 @pytest.mark.parametrize(
     ("token", "after_s", "writes"),
     [(TOKEN - 5, 1.0, False), (TOKEN - 5, 3.0, True), (TOKEN, 3.0, False)],

@@ -1,7 +1,9 @@
 import pickle
+from contextlib import suppress
 
 import pytest
-from phoenix_worker.runtime.credentials import CredentialsError, read_key
+from phoenix_worker.runtime.credentials import CredentialsError, MountedKey, read_key
+from phoenix_worker.runtime.redaction import Redactor
 
 
 def write(directory, **files):
@@ -53,3 +55,21 @@ def test_a_key_is_neither_shown_nor_copied_out(tmp_path):
     assert "the-" not in f"{key!r} {key} {[key]}"
     with pytest.raises(TypeError, match="not copied"):
         pickle.dumps(key)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "news"),
+    [
+        pytest.param({}, {"apiKeys": "x"}, True, id="a Secret that comes under another name"),
+        pytest.param({"apiKey": "k"}, {"apiSecret": "s"}, True, id="what was missing"),
+        pytest.param({"apiKey": "k", "apiSecret": "s"}, {"notes": "x"}, False, id="something beside a whole key"),
+    ],
+)
+def test_a_key_has_changed_where_what_people_are_told_of_it_would(tmp_path, before, after, news):
+    write(tmp_path, **before)
+    mounted = MountedKey(tmp_path, Redactor())
+    with suppress(CredentialsError):
+        mounted.read()
+    assert not mounted.changed
+    write(tmp_path, **after)
+    assert mounted.changed is news

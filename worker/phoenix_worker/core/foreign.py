@@ -43,9 +43,10 @@ def kind_of(order: OpenOrder) -> Foreign:
 
 
 def take_over(state: State, truth: Truth, out: Out) -> None:
-    """Orders that we did not place: what an older token left is ours to cancel, and then the truth is read again."""
+    """What an older token left is ours to cancel, also where that was ours, and then the truth is read again."""
     state.session.foreign = {}
-    left = 0
+    # Of those that we placed ourselves a cancel may be unanswered: they are counted, but quotes come after them.
+    left = sum(is_older(order.client_id, state.session.token) for order in state.account.orders.live())
     for order in truth.open_orders:
         if state.account.orders.get(order.client_id) is None and judge_owner(state, order, out) is Owner.OLDER:
             out.append(Cancel(order.client_id, order.venue_id))

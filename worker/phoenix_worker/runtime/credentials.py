@@ -64,7 +64,7 @@ class MountedKey:
     def __init__(self, directory: Path, redact: Redactor) -> None:
         self.directory = directory
         self._redact = redact
-        self._seen: Look | None = None
+        self._seen: tuple[Look, str] | None = None
 
     @property
     def changed(self) -> bool:
@@ -78,8 +78,11 @@ class MountedKey:
         self._redact.hide(key.secrets)
         return key
 
-    def _look(self) -> Look:
-        return look(self.directory / name for name in (API_KEY, API_SECRET, PRIVATE_KEY))
+    def _look(self) -> tuple[Look, str]:
+        """Where there is no key yet, also what lies there instead: people are told that, too."""
+        seen = look(self.directory / name for name in (API_KEY, API_SECRET, PRIVATE_KEY))
+        api_key, *secrets = seen
+        return seen, "" if api_key and any(secrets) else _found(self.directory)
 
 
 def _found(directory: Path) -> str:

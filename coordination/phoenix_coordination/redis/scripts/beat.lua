@@ -7,6 +7,7 @@
 --     under this run), or watched by the candidate for its ttl (`watched` names exactly what is still there).
 --   * A candidate that could not quote at once leaves a released lease to another that could and has lately said so.
 --     That is a courtesy of `courtesy` ms of the server's clock; what has been watched for a ttl is taken all the same.
+--   * What the resource declares is told beside the sticky switch, and is none of it.
 --   * A switch that was seeded under another run of the server counts as not seeded: what came back may be older.
 --   * A missing record becomes a vacant one with a nonce, so that a second loss is seen as another vacancy; so does the
 --     ledger's missing `rebuilt` mark. A mark of another run counts as missing.
@@ -23,7 +24,7 @@
 -- gives {'held'|'taken'|'lost'|'watch', token, fingerprint, another warm candidate (1 or 0),
 --        {level, epoch, reason, seeded} of the account, the same of the symbol,
 --        {generation, rebuilt (1 or 0), epoch} of the ledger, {schema, token, saved_wall_ns} with 'watch', with 'taken'
---        {schema, token, saved_wall_ns, memory}, else {}, run}
+--        {schema, token, saved_wall_ns, memory}, else {}, run, level that the account's resource declares}
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 if not run then
   return redis.error_reply('FOREIGN INFO server names no run_id')
@@ -52,10 +53,10 @@ local function integer_of(key, field, text, most)
   return value or 0
 end
 local function read_switch(key)
-  local found = read(key, 'level', 'epoch', 'reason', 'seeded')
+  local found = read(key, 'level', 'epoch', 'reason', 'seeded', 'declared')
   local level, epoch = switch_of(found[1], found[2])
-  if not level or not epoch then
-    foreign(key, 'holds no switch (' .. (level and 'epoch' or 'level') .. ')')
+  if not level or not epoch or not integer(found[5] or '0', 0, 2) then
+    foreign(key, 'holds no switch (' .. (not level and 'level' or not epoch and 'epoch' or 'declared') .. ')')
   end
   return found
 end
@@ -162,4 +163,4 @@ end
 return {status, string.format('%.0f', token), fingerprint, standby,
   {switch[1] or '', switch[2] or '', switch[3] or '', switch[4] == run and '1' or ''},
   {halt[1] or '', halt[2] or '', halt[3] or '', halt[4] == run and '1' or ''},
-  {generation, rebuilt and 1 or 0, string.format('%.0f', ledger_epoch)}, memory, run}
+  {generation, rebuilt and 1 or 0, string.format('%.0f', ledger_epoch)}, memory, run, switch[5] or '0'}

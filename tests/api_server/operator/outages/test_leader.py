@@ -2,9 +2,11 @@
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
-from operator_process import OperatorProcess, until
+import yaml
+from operator_process import OWN_NAMESPACE, OperatorProcess, until
 
 pytestmark = pytest.mark.timeout(240)  # the first test starts the API server
 
@@ -66,3 +68,19 @@ def test_a_leader_that_was_paused_ends_itself_without_a_write(two):
     assert place.writes() == before
     assert any("not leading any more" in line["event"] for line in first.said())
     assert _leads(second)
+
+
+def test_one_that_runs_elsewhere_follows_where_it_is_told_of_the_lease(own_place, operator, tmp_path: Path):
+    """As from a laptop whose kubeconfig is at the makers' namespace, beside those in the cluster."""
+    first = operator([own_place.namespace]).start().until_leading()
+    config = yaml.safe_load(own_place.server.kubeconfig_for(first.user).read_text())
+    config["contexts"][0]["context"]["namespace"] = own_place.namespace
+    elsewhere = tmp_path / "elsewhere.kubeconfig"
+    elsewhere.write_text(yaml.safe_dump(config))
+    election = {"leaseName": first.lease, "leaseNamespace": OWN_NAMESPACE}
+
+    second = operator([own_place.namespace], kubeconfig=elsewhere, leaderElection=election).start()
+
+    until("it is ready", lambda: second.get("/readyz")[0] == 200)
+    assert second.state()["leader"] == first.state()["leader"] != ""
+    assert not _leads(second)
