@@ -51,6 +51,7 @@ from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
 CONFIGS = Path(__file__).parents[2] / "configs"
 _BALANCE = "100000"
 _STIR_S = 0.25
+_DAY_NS = 86_400 * 10**9
 
 
 @dataclass(slots=True)
@@ -311,11 +312,24 @@ class Arena:
             )
             await asyncio.sleep(LOOK_S)
 
-    def rest(self, *, resting: bool, mark_factor: float = 1.0) -> None:
-        """The market of the symbol rests, with the mark moved, or goes on."""
+    def rest(self, *, resting: bool) -> None:
+        """The market of the symbol rests, or goes on."""
+        self._market.resting = resting
+
+    def forward_to_midnight(self, within_s: float) -> None:
+        """The exchange's clock jumps, and that of all who start from now on; nobody else may run."""
+        left_ns = _DAY_NS - self.clock.now_ns() % _DAY_NS
+        self.clock.origin_wall_ns += max(0, left_ns - int(within_s * 1e9))
+
+    def move_mark(self, factor: float) -> None:
+        """From now on the symbol's mark price is this much of what it would be; the book stays where it is."""
+        self._market.mark_factor = factor
+
+    @property
+    def _market(self) -> PausableMarket:
         source = self.venue.server.player.sources[self.symbol]
         assert isinstance(source, PausableMarket)
-        source.resting, source.mark_factor = resting, mark_factor
+        return source
 
     async def spend(self, fault: int, *, gaps: bool = True) -> None:
         """Until a fault has acted as often as it was to: fills and lost diffs make the worker place, amend, cancel."""
