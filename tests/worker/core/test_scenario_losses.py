@@ -120,6 +120,23 @@ def test_an_answer_to_another_question_says_nothing(wrong_id):
     assert Reason.LOSS_UNKNOWN in reasons(world)
 
 
+def test_what_another_lease_has_asked_for_is_not_believed():
+    """Whoever led meanwhile may have traded."""
+    world = World(LIMITED)
+    world.day_answered = False
+    world.start()
+    world.wait(0.5)
+    (asked,) = of_kind(world.done, ac.FetchDay)
+    world.lease(0)
+    world.tell(world.exchange.day(asked))
+    world.lease(TOKEN + 1)
+    world.wait(0.5)
+    assert Reason.LOSS_UNKNOWN in reasons(world)
+    assert len(of_kind(world.done, ac.FetchDay)) == 2
+    world.tell(world.exchange.day(asked))
+    assert Reason.LOSS_UNKNOWN in reasons(world)
+
+
 def test_fills_before_during_and_after_the_reading_count_once():
     world = World(MAKER)
     world.day_answered = False

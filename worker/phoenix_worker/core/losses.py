@@ -76,8 +76,8 @@ class Losses(msgspec.Struct):
         self.next_ask_ns = now_ns + min(FIRST_RETRY_NS << min(self.failures, 10), LAST_RETRY_NS)
         self.failures += 1
 
-    def waits(self, now_ns: int) -> bool:
-        """Whether a question is on its way, or the last one failed a moment ago."""
+    def waits(self, now_ns: int, token: int) -> bool:
+        """Whether a question is on its way under this lease, or the last one failed a moment ago."""
         if self.reading is not None:
-            return now_ns - self.asked_ns <= ANSWER_WITHIN_NS
+            return self.asked_token == token and now_ns - self.asked_ns <= ANSWER_WITHIN_NS
         return now_ns < self.next_ask_ns

@@ -128,7 +128,7 @@ def ask(state: State, out: Out) -> None:
     losses, session, position = state.losses, state.session, state.account.position
     if not session.token or not state.reconciliation.reconciled or not losses.day.start_ms:
         return
-    if losses.waits(state.now_ns):
+    if losses.waits(state.now_ns, session.token):
         return
     due = (
         losses.read_token != session.token
