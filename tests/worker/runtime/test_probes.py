@@ -189,7 +189,7 @@ async def test_grinding_is_told(served):
         _, text, _ = await get("/metrics")
         value = {s.name: s.value for family in text_string_to_metric_families(text) for s in family.samples}
         figures = (value["mm_grind_count_total"], value["mm_grind_active"], value["mm_grind_cost_saved"])
-        assert figures == pytest.approx((7, active, saved), nan_ok=True)
+        assert figures == pytest.approx((7.0, float(active), saved), nan_ok=True)
 
 
 async def test_livez_is_about_the_process_and_never_about_the_world(served):
