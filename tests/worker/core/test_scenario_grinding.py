@@ -294,7 +294,10 @@ def test_an_emergency_overtakes_a_taker_that_is_on_its_way():
 def test_quotes_that_cover_the_whole_position_leave_room_for_the_taker():
     world = stuck(parameters=msgspec.structs.replace(GRINDS, base_size_steps=60))
     assert sum(order.leaves for order in world.ours(Side.SELL)) == 90
-    world.wait(3.0)
+    world.exchange.refuse = {Request.CANCEL: [(Refusal.RATE_LIMIT, -1)]}
+    world.wait(1.5)
+    assert takers(world.done) == [], "the venue would refuse it: together they are more than the position"
+    world.wait(2.0)
     assert world.exchange.position == 84
     assert sum(order.leaves for order in world.ours(Side.SELL)) == 84, "and are whole again afterwards"
 
