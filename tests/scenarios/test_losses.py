@@ -8,7 +8,7 @@ from decimal import Decimal
 from phoenix_coordination.state import Reason
 from phoenix_crds.parameters import Risk
 
-SPEED = 8.0
+SPEED = 4.0
 CLOSE = Decimal(2)
 """The mark goes on while two are asked; the loss is seven times as much."""
 PIECES = ("realised", "unrealised", "funding", "fees")
@@ -53,7 +53,7 @@ async def test_a_daily_loss_outlives_a_restart_and_ends_at_midnight(open_arena):
     await asyncio.sleep(0.5)
     assert arena.opened_since(mark) == []
     await killed(arena)
-    arena.forward_to_midnight(within_s=30)
+    arena.forward_to_midnight(within_s=15)
     await arena.start()
     await arena.quoting(since=arena.mark)
     record = await arena.worker.until(lambda record: record.pnl.day is not None, "the new day is known")

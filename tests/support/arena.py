@@ -317,9 +317,12 @@ class Arena:
         self._market.resting = resting
 
     def forward_to_midnight(self, within_s: float) -> None:
-        """The exchange's clock jumps, and that of all who start from now on; nobody else may run."""
-        left_ns = _DAY_NS - self.clock.now_ns() % _DAY_NS
-        self.clock.origin_wall_ns += max(0, left_ns - int(within_s * 1e9))
+        """The exchange's clock jumps, and that of all who start from now on; nobody else may run. The market goes on
+        where it was, as if nothing had been traded meanwhile.
+        """
+        jump_ns = max(0, _DAY_NS - self.clock.now_ns() % _DAY_NS - int(within_s * 1e9))
+        self.clock.origin_wall_ns += jump_ns
+        self.venue.server.player._origin_ns += jump_ns
 
     def move_mark(self, factor: float) -> None:
         """From now on the symbol's mark price is this much of what it would be; the book stays where it is."""

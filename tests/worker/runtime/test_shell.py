@@ -314,6 +314,14 @@ async def test_memory_is_saved_with_each_halt(assembled, clock, what):
     assert ("snapshot", 5, engine.remember()) in peers.asked
 
 
+async def test_memory_is_saved_with_a_halt_that_is_shared_with_nobody(assembled, clock):
+    """One for the day's loss: whoever leads next is bound by it, though the loss were less by then."""
+    shell, engine, peers = assembled(lambda _: [act.Note(act.NoteKind.HALT, "daily loss")])
+    engine.session.token = 5
+    shell.sink(tick(clock))
+    assert peers.asked == [("snapshot", 5, engine.remember())]
+
+
 async def test_memory_is_saved_with_each_order_of_a_grind(assembled, venue, clock):
     """Whoever leads next is bound by it, and counts what it brings."""
     world = World(msgspec.structs.replace(MAKER, grinding=GRINDING))

@@ -271,6 +271,8 @@ class Shell:
         fields = {"text": note.text}
         if note.kind not in _NEVER_SAMPLED:
             fields[SAMPLED] = note.kind.value
+        if note.kind is NoteKind.HALT:
+            self.save_memory()  # a loss that has halted the day is known to nobody else
         if note.kind in (NoteKind.HALT, NoteKind.REFUSED):
             self._log.warning(note.kind.value, **fields)
         else:
