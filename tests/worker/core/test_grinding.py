@@ -5,6 +5,7 @@ from fractions import Fraction
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import settings as bounded
 from hypothesis import strategies as st
 from phoenix_worker.core.actions import Purpose, TimeInForce
 from phoenix_worker.core.events import Fill, Side
@@ -309,6 +310,7 @@ def test_block_is_where_the_guard_is():
 LEGS = st.lists(st.tuples(st.integers(1, 9), st.integers(590_000, 610_000), st.integers(-900, 9_000)), max_size=6)
 
 
+@bounded(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from([90, -90]), LEGS, LEGS), max_size=5))
 def test_saved_is_the_sum_over_the_fills_to_the_last_digit(runs):
     grinder, earned, fees, count = Grinder(), Fraction(0), 0, 0

@@ -158,6 +158,16 @@ def test_only_a_fill_that_is_told_is_regained():
     assert len(reentries(world.done)) == 1
 
 
+def test_nothing_is_taken_while_fills_and_account_tell_different_positions():
+    world = stuck()
+    world.wait(0.6)
+    world.tell(ev.PositionReport(0, world.exchange_ms, world.exchange_ms, 92, 60_000.0, "ORDER"))
+    world.wait(0.9)
+    assert takers(world.done) == []
+    world.wait(3.0)
+    assert len(takers(world.done)) == 1, "the truth has been read"
+
+
 @pytest.mark.parametrize("executed", [True, False], ids=["it had arrived", "it never arrived"])
 def test_a_taker_whose_end_nobody_knows_counts_as_alive_until_it_is_known(executed):
     world = stuck()
