@@ -261,7 +261,7 @@ def _overlaid(state: State, targets: list[quoting.Target], mask: Mask, taken: in
     account, book = state.account, state.book
     if taken:
         return grinding.beside(targets, abs(account.position.steps) - taken)
-    if not account.grinder.running or state.mode is not Mode.PIN or not mask.reentry:
+    if not account.grinder.running or not mask.reentry:
         return targets
     if not grinding.is_flat(state.parameters.grinding, state.statistics.stddev_30m):
         return targets
