@@ -59,8 +59,8 @@ def on_day_read(state: State, event: DayRead, out: Out) -> None:
         losses.failed(event.at)
     judge(state, out)
     result = day_result(state)
-    told = "not known" if result is None else text(result, state)
-    out.append(Note(NoteKind.TRUTH, f"the day has been read: its result is {told}"))
+    told = f"and yet {losses.unknown}" if result is None else f"its result is {text(result, state)}"
+    out.append(Note(NoteKind.TRUTH, f"the day has been read, {told}"))
     changed(state, out)
 
 
