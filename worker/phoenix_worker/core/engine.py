@@ -260,6 +260,7 @@ def _on_funding_read(state: State, event: ev.FundingRead, out: Out) -> None:
     spread_ms = crc32(state.instrument.symbol.encode()) % FUNDING_SPREAD_MS
     remarks = state.funding.on_read(event, state.accounts_began_ms, spread_ms)
     out.extend(Note(NoteKind.FUNDING, remark) for remark in remarks)
+    state.dirty = True  # the day's result may be known now
 
 
 def _on_order_answer(state: State, event: ev.OrderAnswer, out: Out) -> None:
