@@ -9,7 +9,7 @@ from phoenix_worker.core import events as ev
 from phoenix_worker.core.actions import Amend, AnyAction, ArmDeadMan, Cancel, FetchSnapshot, FetchTruth, Place, Reserve
 from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.instrument import MONEY, Grid, Instrument
-from phoenix_worker.core.parameters import Guards, Parameters, Risk
+from phoenix_worker.core.parameters import Grinding, Guards, Parameters, Risk, Vpin
 from phoenix_worker.venue.binance import messages
 
 BTCUSDT = Instrument(
@@ -57,6 +57,8 @@ PARAMETERS = Parameters(
     funding_sensitivity=2.2,
     funding_alpha=0.3,
     guards=Guards(0.70, 0.95, 1.00, 1.10, 0.02, 0.05, 1.0, 60 * SECOND, 4.0),
+    grinding=Grinding(True, 0.87, 0.0038, 42 * SECOND, 18, 0.075, 2.1, 4.2, 1.4),
+    vpin=Vpin(0.55, 0.70, 0.85, 2.5, 50, 1440, 60 * SECOND),
     risk=Risk(0.05, 50, 200.0),
 )
 
@@ -90,7 +92,7 @@ class QuotingEngine:
             ev.FeesSet(at, 2.0, 5.0),
             ev.Coordination(at, True),
             ev.Emergency(at, ev.EmergencyLevel.NONE, 0, ""),
-            ev.Closes(at, 0, [61_800.0 + 10 * (minute % 3) for minute in range(30)]),
+            ev.Minutes(at, 0, [61_800.0 + 10 * (minute % 3) for minute in range(30)]),
             ev.StreamOpened(at, ev.Stream.USER),
             ev.Lease(at, 1_723_161_255_000, at + 3_600 * SECOND, "bench0"),
             ev.StreamOpened(at, ev.Stream.BOOK),

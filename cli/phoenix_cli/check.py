@@ -23,14 +23,7 @@ from phoenix_crds.problems import Problem, Severity
 
 _CAPTURE_SUFFIX = ".gz"
 # Read and validated, so that manifests need not change when the parts arrive; each leaves these lists with its part.
-_NOT_YET_PROTECTING = (
-    "risk.dailyLossMax",
-    "risk.stopLoss",
-    "grinding",
-    "vpin",
-    "funding",
-    "the account's limits.dailyLoss",
-)
+_NOT_YET_PROTECTING = ("the account's limits.dailyLoss",)
 _NOT_YET_ACTING = ("shadow",)
 _ROOM_TO_SHRINK = Decimal("1.5")  # times the least notional: below, decay and layerDecay have nothing to act on
 
@@ -106,6 +99,7 @@ def check(paths: Sequence[str]) -> Report:
     report.problems += check_together(loaded)
     report.problems += _check_others(loaded, report)
     report.problems += _check_sizes(loaded)
+    report.problems += _check_limits(loaded)
     report.problems += _check_release(loaded)
     for capture in captures:
         report.problems += _check_capture(capture, report)
@@ -240,6 +234,21 @@ def _check_release(loaded: Loaded) -> Iterator[Problem]:
             if ("spec", name) in manifest.document.lines:
                 hint = "remove it, or know that it changes nothing until then"
                 yield manifest.problem(f"spec.{name}", "comes with a later release", hint, Severity.WARNING)
+
+
+def _check_limits(loaded: Loaded) -> Iterator[Problem]:
+    """Says where a loss limit is a share of nothing: Live needs a capital, a rehearsal goes on without."""
+    for manifest, maker in loaded.makers:
+        risk = maker.spec.risk
+        limits = {"dailyLossMax": risk.daily_loss_max, "stopLoss": risk.stop_loss}
+        shares = [f"{name} of {limit}" for name, limit in limits.items() if limit.of(risk.capital) is None]
+        if shares:
+            yield manifest.problem(
+                "spec.risk.capital",
+                f"not set: {' and '.join(shares)} would be a share of it, and halt nothing in this rehearsal",
+                "write the capital that Live will have, or the limits in the quote asset",
+                Severity.WARNING,
+            )
 
 
 def _check_capture(path: Path, report: Report) -> Iterator[Problem]:

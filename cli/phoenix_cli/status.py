@@ -341,7 +341,8 @@ def worker_lines(record: StateRecord) -> Iterator[str]:
         f"position {position.qty} of {position.net_max}, worst case long {position.worst_case_long}"
         f" short {position.worst_case_short}, guard {record.guard or 'none'}"
     )
-    yield f"pnl {pnl_total(record):+.4f} (fees {Decimal(record.pnl.fees):.4f}), {record.activity.fills} fills"
+    day = "" if record.pnl.day is None else f", {Decimal(record.pnl.day):+.4f} since 00:00 UTC"
+    yield f"pnl {pnl_total(record):+.4f} (fees {Decimal(record.pnl.fees):.4f}){day}, {record.activity.fills} fills"
 
 
 def _remedies(account: AccountStatus, record: StateRecord) -> Iterator[str]:

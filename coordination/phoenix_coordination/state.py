@@ -58,11 +58,13 @@ class Reason(StrEnum):
     EMERGENCY = "Emergency"
     SECOND_WRITER = "SecondWriter"
     RISK_HALTED = "RiskHalted"
+    LOSS_UNKNOWN = "LossUnknown"
     FOREIGN_ACTIVITY = "ForeignActivity"
     SYMBOL_NOT_TRADING = "SymbolNotTrading"
     REDUCE_ONLY = "ReduceOnly"
     RATE_LIMITED = "RateLimited"
     COOLDOWN = "Cooldown"
+    TOXIC_FLOW = "ToxicFlow"
     GUARD = "Guard"
     PAUSED = "Paused"
     NOT_RESERVED = "NotReserved"
@@ -128,12 +130,16 @@ class Position(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Pnl(msgspec.Struct, frozen=True, rename="camel"):
-    """Quote units since the worker's accounts began. `fees` positive = paid; `funding` negative = paid."""
+    """Quote units since the worker's accounts began. `fees` positive = paid; `funding` negative = paid.
+
+    `day`: the result since 00:00 UTC, all of it; `None` while it is not known.
+    """
 
     realised: str = "0"
     unrealised: str = "0"
     fees: str = "0"
     funding: str = "0"
+    day: str | None = None
 
 
 class Ages(msgspec.Struct, frozen=True, rename="camel"):

@@ -107,7 +107,7 @@ class Vpin(Resource):
 
     threshold: Ratio = Field(default=Decimal("0.55"), gt=0, lt=1)
     """Spreads widen from this VPIN on. 0.55 is above what a two-sided market shows in buckets of a minute (a recorded
-    BTCUSDT rally shows 0.57 even in buckets of 7 s, which count more of the noise)."""
+    BTCUSDT rally ends at 0.33 in buckets of 30 s, and at 0.57 only in those of 7 s, which count more of the noise)."""
     resume: Ratio = Field(default=Decimal("0.70"), gt=0, lt=1)
     """Quoting that was halted comes back below this VPIN. 0.70 keeps a noisy reading from toggling the quotes."""
     halt: Ratio = Field(default=Decimal("0.85"), gt=0, le=1)
@@ -123,7 +123,8 @@ class Vpin(Resource):
     average minute, so that 50 of them react within the hour; the paper's 50 a day is too slow for a market that never
     closes."""
     half_life: Annotated[Duration, Between("1s", "24h")] = Duration.parse("1m")
-    """VPIN halves in this time while no trade arrives. 1 m: what was toxic before a silence says little after it."""
+    """VPIN halves in this time while no trade arrives, once a bucket's usual time has passed without one. 1 m: what
+    was toxic before a silence says little after it."""
 
     rules: ClassVar[tuple[Rule[Any], ...]] = (
         Rule["Vpin"](

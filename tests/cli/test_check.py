@@ -84,9 +84,30 @@ def test_live_beyond_the_simulator_names_the_protections_that_are_not_there_yet(
     file.write_text(MAKER + f'  mode: Live\n  risk: {{capital: "500"}}\n  standby: true\n{shadow}', encoding="utf-8")
     assert check(file) == 0
     said = capsys.readouterr().err
-    assert "spec.mode: Live, and this release does not act yet on risk.dailyLossMax, risk.stopLoss" in said
+    assert "spec.mode: Live, and this release does not act yet on the account's limits.dailyLoss" in said
     assert "spec.shadow: comes with a later release" in said
     assert "standby" not in said
+
+
+@pytest.mark.parametrize(
+    ("risk", "shares"),
+    [
+        ("{}", "dailyLossMax of 5% and stopLoss of 10%"),
+        ('{stopLoss: "50"}', "dailyLossMax of 5%"),
+        ('{dailyLossMax: "20", stopLoss: "50"}', ""),
+        ('{capital: "500"}', ""),
+    ],
+    ids=["both are shares", "one is", "amounts", "a capital"],
+)
+def test_a_loss_limit_that_is_a_share_of_nothing_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], risk: str, shares: str
+) -> None:
+    file = tmp_path / "maker.yaml"
+    file.write_text(MAKER + f"  risk: {risk}\n", encoding="utf-8")
+    assert check(file) == 0
+    said = capsys.readouterr().err
+    assert (f"spec.risk.capital: not set: {shares} would be a share of it" in said) is bool(shares)
+    assert ("spec.risk.capital" in said) is bool(shares)
 
 
 def test_all_files_are_judged_even_when_the_first_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

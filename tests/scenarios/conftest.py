@@ -1,5 +1,6 @@
 """What every scenario stands on: an exchange and a Redis of its own, an account, and the way to start workers."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -48,12 +49,15 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
 
 @pytest.fixture
 async def open_arena(tmp_path: Path) -> AsyncIterator[OpenArena]:
-    """Opens an exchange with an account; `speed` is the clock of all its processes. No worker runs yet."""
+    """Opens an exchange with an account; `speed` is the clock of all its processes, which may say that it is shortly
+    before 00:00 UTC. No worker runs yet.
+    """
     async with AsyncExitStack() as stack:
 
         async def opened(
             *symbols: str,
             speed: float = 1.0,
+            midnight_in_s: float | None = None,
             seed: int = 7,
             net_and_gross: tuple[int, int] | None = None,
             limits: LimitSettings | None = None,
@@ -62,7 +66,8 @@ async def open_arena(tmp_path: Path) -> AsyncIterator[OpenArena]:
             choices = VenueChoices(limits=limits or LimitSettings())
             config = ServerConfig(symbols=symbols, seed=seed, scenario=Scenario(venue=choices))
             sources = {symbol: PausableMarket(BUILT_IN[symbol], seed) for symbol in (*symbols, CANARY_SYMBOL)}
-            url, server = await stack.enter_async_context(run_server(config, Clock(speed), sources))
+            clock = Clock(speed, None if midnight_in_s is None else _before_midnight_ns(midnight_in_s))
+            url, server = await stack.enter_async_context(run_server(config, clock, sources))
             http = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)))
             redis = await stack.enter_async_context(redis_server())
             arena = await Arena.open(
@@ -72,6 +77,11 @@ async def open_arena(tmp_path: Path) -> AsyncIterator[OpenArena]:
             return arena
 
         yield opened
+
+
+def _before_midnight_ns(seconds: float) -> int:
+    day_ns = 86_400 * 10**9
+    return (time.time_ns() // day_ns + 1) * day_ns - int(seconds * 1e9)
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from phoenix_coordination.redis.starts import Start
 from phoenix_coordination.state import Reason
 from phoenix_crds.values import Duration
 from phoenix_simulator.api.limits import LimitSettings
-from phoenix_worker.core.actions import ArmDeadMan, FetchCloses, FetchSnapshot, FetchTruth
-from phoenix_worker.core.events import ClockSynced, DeadManArmed, Stream, StreamOpened, Truth
+from phoenix_worker.core.actions import ArmDeadMan, FetchDay, FetchFunding, FetchMinutes, FetchSnapshot, FetchTruth
+from phoenix_worker.core.day import start_of_day
+from phoenix_worker.core.events import ClockSynced, DayRead, DeadManArmed, FundingRead, Stream, StreamOpened, Truth
 from phoenix_worker.runtime.budgets import spent, wait_to_start
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.credentials import read_key
@@ -23,6 +24,7 @@ from phoenix_worker.runtime.resolved import load
 from phoenix_worker.runtime.steward import WEIGHT_1M
 from phoenix_worker.venue.binance.costs import CLOCK, DEAD_MAN, START, TRUTH, fixed_weight_1m
 from phoenix_worker.venue.binance.endpoints import Endpoints
+from phoenix_worker.venue.binance.income import INCOME_WEIGHT
 from phoenix_worker.venue.binance.reads import SNAPSHOT_WEIGHT
 
 SYMBOLS = ("ETHUSDT", "BTCUSDT", "SOLUSDT", "ETHUSDC")
@@ -120,7 +122,7 @@ async def test_an_idle_maker_costs_what_it_is_admitted_with(open_arena, figure):
     charge = limits.charge_weight
 
     def counted(ip, weight, now_ms):
-        if weight != SNAPSHOT_WEIGHT:  # a book that a busy machine was too late for
+        if weight not in (SNAPSHOT_WEIGHT, INCOME_WEIGHT):  # a book that a busy machine was too late for; once an hour
             weights.append((now_ms, weight))
         charge(ip, weight, now_ms)
 
@@ -159,12 +161,20 @@ class Newcomer:
         deadline_ns, an_hour_ago_ms = self.clock.monotonic_ns() + 4 * NS, self.clock.wall_ns() // 1_000_000 - 3_600_000
         for action in (
             FetchSnapshot(),
-            FetchCloses(),
+            FetchMinutes(),
             ArmDeadMan(60_000, deadline_ns),
             FetchTruth(1, 0, an_hour_ago_ms, []),
+            FetchFunding(an_hour_ago_ms),
+            FetchDay(1, start_of_day(an_hour_ago_ms + 3_600_000), 0, []),
         ):
             self.venue.perform(action)
-        for kind in (DeadManArmed, Truth, ClockSynced):  # the others, which nobody asks again here, are sent by then
+        for kind in (
+            DeadManArmed,
+            Truth,
+            FundingRead,
+            DayRead,
+            ClockSynced,
+        ):  # the others, which nobody asks again here, are sent by then
             await self.heard(kind, 1)
 
     def hear(self, event):

@@ -51,6 +51,7 @@ from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
 CONFIGS = Path(__file__).parents[2] / "configs"
 _BALANCE = "100000"
 _STIR_S = 0.25
+_DAY_NS = 86_400 * 10**9
 
 
 @dataclass(slots=True)
@@ -313,9 +314,25 @@ class Arena:
 
     def rest(self, *, resting: bool) -> None:
         """The market of the symbol rests, or goes on."""
+        self._market.resting = resting
+
+    def forward_to_midnight(self, within_s: float) -> None:
+        """The exchange's clock jumps, and that of all who start from now on; nobody else may run. The market goes on
+        where it was, as if nothing had been traded meanwhile.
+        """
+        jump_ns = max(0, _DAY_NS - self.clock.now_ns() % _DAY_NS - int(within_s * 1e9))
+        self.clock.origin_wall_ns += jump_ns
+        self.venue.server.player._origin_ns += jump_ns
+
+    def move_mark(self, factor: float) -> None:
+        """From now on the symbol's mark price is this much of what it would be; the book stays where it is."""
+        self._market.mark_factor = factor
+
+    @property
+    def _market(self) -> PausableMarket:
         source = self.venue.server.player.sources[self.symbol]
         assert isinstance(source, PausableMarket)
-        source.resting = resting
+        return source
 
     async def spend(self, fault: int, *, gaps: bool = True) -> None:
         """Until a fault has acted as often as it was to: fills and lost diffs make the worker place, amend, cancel."""

@@ -36,9 +36,12 @@ class FaultLine(msgspec.Struct, frozen=True):
 
 
 class PausableMarket(SyntheticSource):
-    """A synthetic market that can rest: then nobody trades and no frame of the book leaves; only the mark goes on."""
+    """A synthetic market that can rest: then nobody trades and no frame of the book leaves; only the mark goes on. The
+    mark is told at `mark_factor` of what it would be.
+    """
 
     resting = False
+    mark_factor = 1.0
 
     def updates(self, background: BackgroundView) -> Iterator[MarketUpdate]:
         rested_ns = 0
@@ -48,10 +51,14 @@ class PausableMarket(SyntheticSource):
             while self.resting:
                 at_ns += _MARK_NS
                 rested_ns += _MARK_NS
-                yield msgspec.structs.replace(mark, time_ns=at_ns)
+                yield msgspec.structs.replace(self._moved(mark), time_ns=at_ns)
             if isinstance(update, MarkUpdate):
                 mark = update
-            yield msgspec.structs.replace(update, time_ns=at_ns)
+            shown = self._moved(update) if isinstance(update, MarkUpdate) else update
+            yield msgspec.structs.replace(shown, time_ns=at_ns)
+
+    def _moved(self, mark: MarkUpdate) -> MarkUpdate:
+        return msgspec.structs.replace(mark, mark_e8=int(mark.mark_e8 * self.mark_factor))
 
 
 @dataclass(frozen=True, slots=True)

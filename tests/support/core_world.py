@@ -96,7 +96,9 @@ class World:
         # how the world answers
         self.grant: Callable[[ac.Reserve], tuple[int, int]] = lambda asked: (asked.buy_steps, asked.sell_steps)
         self.arms = self.snapshots_answered = self.truths_answered = self.touch_answered = self.reconnects = True
-        self.closes_answered = True
+        self.closes_answered = self.income_answered = self.day_answered = True
+        self.income: list[ev.FundingRow] = []
+        """What the exchange has booked as funding."""
         self.hold_requests = False
         """Automatic, but for requests about orders: they stay on their way."""
         self.pending: list[ac.Action] = []
@@ -150,6 +152,18 @@ class World:
                     self.frame()
                 self.renew()
             self.tick()
+        return self.done[first:]
+
+    def pass_time(self, seconds: float) -> list[AnyAction]:
+        """As `wait`, in steps of half a second: much time in little."""
+        first = len(self.done)
+        for _ in range(max(1, round(2 * seconds))):
+            self.now += SECOND // 2
+            self.exchange.now_ms = max(self.exchange.now_ms, self.exchange_ms)
+            self.tell(ev.Canary(0))
+            self.frame()
+            self.renew()
+            self.tell(ev.Tick(0))
         return self.done[first:]
 
     def since(self, mark: int) -> list[AnyAction]:
@@ -310,10 +324,16 @@ class World:
             case ac.FetchTouch() if self.touch_answered:
                 touch = ev.TouchAnswer(0, self.now, self.price(self.exchange.bid), self.price(self.exchange.ask))
                 self._quietly(touch)
-            case ac.FetchCloses() if self.closes_answered:
-                self._quietly(ev.Closes(0, 0, [60_000.0 + 10.0 * (i % 2) for i in range(31)]))
+            case ac.FetchMinutes() if self.closes_answered:
+                closes = [60_000.0 + 10.0 * (i % 2) for i in range(31)]
+                self._quietly(ev.Minutes(0, 0, closes, [10.0] * 31, [5.0] * 31))
+            case ac.FetchFunding(since_ms=since_ms) if self.income_answered:
+                rows = [row for row in self.income if row.time_ms >= since_ms]
+                self._quietly(ev.FundingRead(0, since_ms, self.exchange_ms, rows))
             case ac.FetchTruth() if self.truths_answered:
                 self._quietly(self.exchange.truth(action.request_id, action.from_trade_id, action.in_flight))
+            case ac.FetchDay() if self.day_answered:
+                self._quietly(self.exchange.day(action))
             case ac.QueryOrder():
                 self._quietly(self.exchange.query(action.client_id))
             case _:
@@ -433,7 +453,11 @@ class World:
             case ac.Reserve():
                 self.asked = action
                 for side, live in ((Side.BUY, action.buy_live_steps), (Side.SELL, action.sell_live_steps)):
-                    assert live >= self.exchange.pending(side), "what may rest is told with each reservation"
+                    others = sum(
+                        o.leaves for o in self.exchange.open_orders if o.side is side and not is_of_a_worker(o)
+                    )
+                    ours = self.exchange.pending(side) - others
+                    assert live >= ours, "what may rest is told with each reservation"
                 self.pending.append(action)
             case _:
                 self.pending.append(action)
@@ -504,6 +528,10 @@ class World:
             resting = [o for o in self.engine.account.orders.live() if o.side is side and o.life is Life.OPEN]
             beyond = sum(o.exposure_steps for o in resting if not o.reduce_only and o.next_cancel_ns <= self.now)
             assert beyond <= granted, f"{beyond} of {side.name} rest, {granted} are granted"
+
+
+def is_of_a_worker(order: Order) -> bool:
+    return order_id.parse(order.client_id) is not None
 
 
 def kind_of(request: ac.Place | ac.Amend | ac.Cancel) -> Request:

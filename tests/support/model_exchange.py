@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from phoenix_worker.core import events as ev
-from phoenix_worker.core.actions import Amend, Cancel, Place, TimeInForce, WantedOrder
+from phoenix_worker.core.actions import Amend, Cancel, FetchDay, Place, TimeInForce, WantedOrder
 from phoenix_worker.core.events import Execution, OpenOrder, OrderState, Outcome, Refusal, Request, Side
 from phoenix_worker.core.instrument import Instrument
 
@@ -66,6 +66,14 @@ class ModelExchange:
     """Refusals for the next requests of a kind, whatever they ask."""
     taker_share: float = 1.0
     """How much of a taking order finds somebody."""
+    maker_bps: float = 0.0
+    taker_bps: float = 0.0
+    """What a fill costs of its notional, where `commission` says nothing else."""
+    open_mark: float = 60_000.0
+    rates: dict[str, float] = field(default_factory=dict)
+    """Quote per unit of other assets."""
+    commission: tuple[int, str] | None = None
+    """Of each fill, and in what; none where nothing is said."""
     next_venue_id: int = 8_000
     next_trade_id: int = 500
 
@@ -184,10 +192,11 @@ class ModelExchange:
         order.filled += qty
         order.state = OrderState.FILLED if order.filled == order.qty else OrderState.PARTIALLY_FILLED
         order.update_ms = self.now_ms
+        charged = round(self.instrument.notional(price, qty) * (self.maker_bps if maker else self.taker_bps) * 1e-4)
+        commission, asset = self.commission or (charged, self.instrument.quote_asset)
         fill = ev.Fill(
-            self.next_trade_id, order.venue_id, order.side, price, qty, 0, self.instrument.quote_asset, 0, maker,
-            self.now_ms,
-        )  # fmt: skip
+            self.next_trade_id, order.venue_id, order.side, price, qty, commission, asset, 0, maker, self.now_ms
+        )
         self.fills.append(fill)
         self._move(order.side * qty, price * self.instrument.tick)
         self._report(order, Execution.TRADE, fill)
@@ -238,6 +247,23 @@ class ModelExchange:
             fills,
             self.fills[-1].trade_id if self.fills else from_trade_id and from_trade_id - 1,
             [order.told() for order in known if not order.state.is_open],
+        )
+
+    def day(self, asked: FetchDay) -> ev.DayRead:
+        """What it lists of the day: it had the `open_mark` at 00:00."""
+        fills = [f for f in self.fills if f.time_ms >= asked.start_ms and f.trade_id <= asked.until_trade_id]
+        fees: dict[str, int] = {}
+        for fill in fills:
+            fees[fill.commission_asset] = fees.get(fill.commission_asset, 0) + fill.commission
+        assets = {*fees, *asked.fee_assets}
+        return ev.DayRead(
+            0,
+            asked.request_id,
+            self.open_mark,
+            sum(fill.side * fill.qty_steps for fill in fills),
+            sum(fill.side * self.instrument.notional(fill.price_ticks, fill.qty_steps) for fill in fills),
+            {asset: amount for asset, amount in fees.items() if amount},
+            {asset: rate for asset, rate in self.rates.items() if asset in assets},
         )
 
     def query(self, client_id: str) -> ev.OrderAnswer:

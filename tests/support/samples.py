@@ -2,7 +2,7 @@
 
 import msgspec
 from phoenix_worker.core.instrument import MONEY, Grid, Instrument
-from phoenix_worker.core.parameters import Guards, Parameters, Risk
+from phoenix_worker.core.parameters import Grinding, Guards, Parameters, Risk, Vpin
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -53,6 +53,27 @@ GUARDS = Guards(
     cooldown_ns=60 * SECOND,
     flatten_widen_bps=2.0,
 )
+GRINDING = Grinding(
+    enabled=True,
+    ratio=0.87,
+    deviation=0.0038,
+    interval_ns=42 * SECOND,
+    per_hour=18,
+    size=0.075,
+    reentry=2.1,
+    offset_bps=4.2,
+    boost=1.4,
+)
+NO_GRINDING = msgspec.structs.replace(GRINDING, enabled=False)
+VPIN = Vpin(
+    threshold=0.55,
+    resume=0.70,
+    halt=0.85,
+    max_widen=2.5,
+    buckets=50,
+    buckets_per_day=1440,
+    half_life_ns=60 * SECOND,
+)
 RISK = Risk(failure_ratio=0.05, failure_window=50, sane_band_bps=200.0)
 
 MAKER = Parameters(
@@ -81,9 +102,11 @@ MAKER = Parameters(
     funding_sensitivity=2.2,
     funding_alpha=0.3,
     guards=GUARDS,
+    grinding=NO_GRINDING,
+    vpin=VPIN,
     risk=RISK,
 )
-"""0.1 BTC at most, 0.008 a quote: the outer layers still clear the minimum notional at 60 000."""
+"""0.1 BTC at most, 0.008 a quote: the outer layers still clear the minimum notional at 60 000. It does not grind."""
 
 ETH_MAKER = msgspec.structs.replace(
     MAKER,
@@ -97,7 +120,7 @@ ETH_MAKER = msgspec.structs.replace(
 
 
 def changed(parameters: Parameters, **fields: object) -> Parameters:
-    """Parameters with some fields replaced; those of guards and risk by their own names."""
+    """Parameters with some fields replaced; those of guards and risk, and of grinding, by their own names."""
     guards = {key: fields.pop(key) for key in list(fields) if key in Guards.__struct_fields__}
     risk = {key: fields.pop(key) for key in list(fields) if key in Risk.__struct_fields__}
     return msgspec.structs.replace(

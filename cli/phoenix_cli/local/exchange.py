@@ -34,6 +34,8 @@ class Books(msgspec.Struct, frozen=True, rename="camel"):
     """Base units, both sides."""
     fees: Decimal = Decimal(0)
     """Commission paid, in the quote asset."""
+    funding: Decimal = Decimal(0)
+    """Received, less what was paid."""
     open_orders: int = 0
 
 

@@ -121,18 +121,20 @@ class Told(msgspec.Struct, frozen=True):
     fills: int
     filled: Decimal
     fees: Decimal
+    funding: Decimal
 
 
 def told(records: Sequence[StateRecord]) -> Told:
     """The comparable figures of a maker's workers, oldest first."""
     if not records:
-        return Told(Decimal(0), 0, Decimal(0), Decimal(0))
+        return Told(Decimal(0), 0, Decimal(0), Decimal(0), Decimal(0))
     last = records[-1]
     return Told(
         position=Decimal(last.position.qty),
         fills=last.activity.fills,
         filled=Decimal(last.activity.bought) + Decimal(last.activity.sold),
         fees=Decimal(last.pnl.fees),
+        funding=Decimal(last.pnl.funding),
     )
 
 
@@ -143,6 +145,7 @@ def disagreements(symbol: str, worker: Told, exchange: Books) -> Iterable[str]:
         ("fills", worker.fills, exchange.fills),
         ("filled quantity", worker.filled, exchange.filled),
         ("fees", worker.fees, exchange.fees),
+        ("funding", worker.funding, exchange.funding),
     ):
         if ours != theirs:
             yield f"{symbol} {name}: the worker says {ours}, the exchange {theirs}"

@@ -2,6 +2,7 @@ import json
 import re
 from decimal import Decimal
 
+import msgspec
 import pytest
 from phoenix_cli.local.exchange import Audit, Books, Verdict
 from phoenix_cli.local.report import account_report, build_report
@@ -10,7 +11,13 @@ from phoenix_cli.plain import summary
 from phoenix_cli.printing import as_json
 from phoenix_coordination.state import Latency
 
-AGREED = Books(position=Decimal("0.004"), fills=3, filled=Decimal("0.012"), fees=Decimal("0.12345678"))
+AGREED = Books(
+    position=Decimal("0.004"),
+    fills=3,
+    filled=Decimal("0.012"),
+    fees=Decimal("0.12345678"),
+    funding=Decimal("-0.01"),
+)
 PEAK = Exposure(Decimal("1234.567890"), Decimal("-5.000000"), Decimal(2000))
 ACCOUNT = AccountView(
     name="default", level="Halt", epoch=3, reason="looked odd", net_limit=Decimal(25000), gross_limit=Decimal(50000)
@@ -107,11 +114,11 @@ def test_the_report_has_every_field_that_others_rely_on(worker_record):
         pytest.param(
             {"fees": Decimal("0.12345679")}, "fees: .* 0.12345678, the exchange 0.12345679", id="last-decimal"
         ),
+        pytest.param({"funding": Decimal("-0.02")}, "funding: the worker says -0.01, the exchange -0.02", id="funding"),
     ],
 )
 def test_any_difference_to_the_last_decimal_is_a_disagreement(worker_record, books, said):
-    fields = {"position": AGREED.position, "fills": 3, "filled": AGREED.filled, "fees": AGREED.fees, **books}
-    found = report([worker_record], Books(**fields))
+    found = report([worker_record], msgspec.structs.replace(AGREED, **books))
     assert not found.agreement
     assert len(found.faults) == 1
     assert re.search(said, found.faults[0])
@@ -139,8 +146,7 @@ def test_a_maker_of_which_nothing_was_heard_agrees_with_empty_books():
     ],
 )
 def test_orders_left_and_violations_make_a_bad_run(worker_record, books, violations, said):
-    fields = {"position": AGREED.position, "fills": 3, "filled": AGREED.filled, "fees": AGREED.fees, **books}
-    assert report([worker_record], Books(**fields), violations).faults == [said]
+    assert report([worker_record], msgspec.structs.replace(AGREED, **books), violations).faults == [said]
 
 
 @pytest.mark.parametrize("state", ["broken", "open"])

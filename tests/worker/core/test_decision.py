@@ -99,7 +99,7 @@ def test_an_order_carries_the_receipt_of_the_event_that_led_to_it(world):
 
 @pytest.mark.parametrize(
     ("position", "purpose"),
-    [(0, Purpose.QUOTE), (75, Purpose.PIN), (96, Purpose.PIN), (103, Purpose.FLATTEN), (112, Purpose.LIQUIDATE)],
+    [(0, Purpose.QUOTE), (75, Purpose.PIN), (96, Purpose.BLOCK), (103, Purpose.FLATTEN), (112, Purpose.LIQUIDATE)],
 )
 def test_every_order_names_the_rule_that_sent_it(position, purpose):
     world = World()

@@ -132,7 +132,7 @@ def test_an_answer_for_the_touch_that_nobody_asked_for_changes_nothing(world):
 
 def test_late_klines_change_nothing(world):
     sigma = world.engine.view().sigma_1s
-    world.tell(ev.Closes(0, 0, [1.0, 2.0, 3.0]))
+    world.tell(ev.Minutes(0, 0, [1.0, 2.0, 3.0]))
     assert world.engine.view().sigma_1s == sigma
 
 

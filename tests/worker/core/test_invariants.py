@@ -20,17 +20,20 @@ from phoenix_worker.core import actions as ac
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.events import EmergencyLevel, Refusal, Request, Side, Stream, SymbolStatus
 from phoenix_worker.core.orders import Life
-from samples import MAKER, SECOND, changed
+from samples import GRINDING, MAKER, SECOND, changed
 
 RECEIVE_WINDOW_NS = 2 * SECOND
 PICK = st.integers(0, 30)
 QUICK = changed(MAKER, vol_multiplier=0.0, cooldown_ns=SECOND, give_up_after_ns=600 * SECOND, failure_window=10_000)
+GRINDS = msgspec.structs.replace(
+    QUICK, grinding=msgspec.structs.replace(GRINDING, ratio=0.75, interval_ns=SECOND, per_hour=10_000)
+)
 
 
 class Interleavings(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
-        self.world = World(QUICK)
+        self.world = World(GRINDS)
         self.sent_at: dict[int, int] = {}
         self.zombies: set[int] = set()
         """Requests that were reported as unanswered, and may still arrive within their receive window."""
@@ -280,7 +283,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule(near=st.integers(0, 4), far=st.integers(1, 3), paused=st.sampled_from([False, False, True]))
     def people_change_parameters(self, near, far, paused):
-        parameters = msgspec.structs.replace(QUICK, near_layers=near, far_layers=far, paused=paused)
+        parameters = msgspec.structs.replace(GRINDS, near_layers=near, far_layers=far, paused=paused)
         self.world.tell(ev.ParametersSet(0, parameters, "changed"))
 
     # -- what holds -----------------------------------------------------------------------------------------

@@ -70,6 +70,13 @@ def test_pin_and_block_stand_at_the_touch_and_flatten_two_layers_wider():
     assert (flatten.at_touch, flatten.max_layers, flatten.widen_bps) == (False, 2, 2.0)
 
 
+@pytest.mark.parametrize("mode", [Mode.PIN, Mode.BLOCK, Mode.FLATTEN, Mode.LIQUIDATE])
+def test_only_pinning_admits_a_re_entry_and_no_halt_does(mode):
+    mask = mask_of(mode, 5, GUARDS)
+    assert mask.reentry is (mode is Mode.PIN)
+    assert not strictest(mask, reducing_only(5)).reentry
+
+
 def test_liquidate_quotes_nothing():
     assert mask_of(Mode.LIQUIDATE, 5, GUARDS) == NOTHING
 
@@ -91,7 +98,7 @@ def test_a_halt_leaves_what_reduces(position, allowed):
 
 MASKS = st.builds(
     Mask, buys=st.booleans(), sells=st.booleans(), reduce_only=st.booleans(), at_touch=st.booleans(),
-    max_layers=st.integers(0, 9), widen_bps=st.floats(0, 9),
+    max_layers=st.integers(0, 9), widen_bps=st.floats(0, 9), reentry=st.booleans(),
 )  # fmt: skip
 
 
@@ -102,6 +109,7 @@ def test_the_strictest_of_two_masks_forbids_what_either_forbids(one, other):
     for side in Side:
         assert both.allows(side) == (one.allows(side) and other.allows(side))
     assert both.reduce_only == (one.reduce_only or other.reduce_only)
+    assert both.reentry == (one.reentry and other.reentry)
     assert both.max_layers == min(one.max_layers, other.max_layers)
     assert both.widen_bps == max(one.widen_bps, other.widen_bps)
     assert strictest(one, EVERYTHING).allows(Side.BUY) == one.buys

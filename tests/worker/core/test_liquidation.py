@@ -76,8 +76,16 @@ def test_the_limit_reaches_through_the_touch_but_not_beyond_the_band(position, t
 
 
 @pytest.mark.parametrize("touch", [(0, 0), (600_001, 600_000)], ids=["no touch", "crossed"])
-def test_without_a_touch_there_is_no_limit(touch):
-    assert slice_of(Liquidation(market_refused=True), touch=touch) is None
+@pytest.mark.parametrize(
+    ("position", "mark", "price"),
+    [(100, 600_500.5, 597_498), (-100, 600_500.5, 603_502), (100, 0.0, 0), (-100, 0.0, 0)],
+    ids=["sell", "buy", "sell, mark unknown", "buy, mark unknown"],
+)
+def test_without_a_book_the_limit_reaches_through_the_mark_and_without_that_a_market_order_is_tried_again(
+    touch, position, mark, price
+):
+    order = slice_of(Liquidation(market_refused=True), position, touch=touch, mark=mark)
+    assert (order.price_ticks, order.reduce_only, order.qty_steps) == (price, True, 100)
 
 
 def test_the_limit_stays_inside_the_price_filter():

@@ -5,6 +5,7 @@ import pytest
 from core_world import World
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.events import EmergencyLevel
+from phoenix_worker.core.grinding import Grinder
 from phoenix_worker.core.memory import SCHEMA, ForeignMemoryError, read
 from phoenix_worker.core.switch import Switch
 from samples import BTCUSDT, SECOND
@@ -126,10 +127,10 @@ def test_a_settlement_that_only_the_standby_heard_is_not_lost(memory, own_ms, re
     fresh = engine()
     if own_ms:
         fresh.on(ev.FundingPaid(fresh.now_ns, own_ms, 70 if own_ms != remembered_ms else -500))
-    pnl = read(memory, "BTCUSDT").pnl
-    pnl.on_funding(remembered_ms, -500)
-    fresh.on(ev.Restored(fresh.now_ns, altered(memory, pnl=pnl), 0))
-    assert fresh.account.pnl.funding == funding
+    remembered = read(memory, "BTCUSDT").funding
+    remembered.on_told(ev.FundingPaid(0, remembered_ms, -500))
+    fresh.on(ev.Restored(fresh.now_ns, altered(memory, funding=remembered), 0))
+    assert fresh.funding.paid == funding
 
 
 def test_statistics_of_its_own_that_are_warm_stay(memory, world):
@@ -206,5 +207,13 @@ def test_everything_that_is_remembered_comes_back(memory, world):
         halt=Switch(HALT, 3, "losses"),
         second_writer=True,
         max_worst_case_ratio=0.9,
+        halted_day_ms=86_400_000,
+        halted_limit=50,
+        halted_reason="daily loss",
+        stop_base=-30,
+        resumed=True,
+        grinder=Grinder("g", True, 1, 6, 7, 2, 3, [-9, -5], -5, 0, 11, 12, {"USDT": 13}, {"pxk3f9a0-0mf2x9q1-r1z": 14}),
     )
-    assert restored(left, 0).remember() == left
+    mine, theirs = read(left, "BTCUSDT"), read(restored(left, 0).remember(), "BTCUSDT")
+    one_more = msgspec.structs.replace(mine.grinder, starts=[-9, -5, 0], tried_ns=0)
+    assert theirs == msgspec.structs.replace(mine, grinder=one_more), "what may have been ground since counts"

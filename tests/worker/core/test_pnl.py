@@ -27,13 +27,6 @@ def test_fees_in_another_asset_are_kept_apart():
     assert (pnl.fees, pnl.other_fees) == (0, {"BNB": 12})
 
 
-def test_a_settlement_is_booked_once():
-    pnl = Pnl()
-    for settled_ms in (1_000, 1_000, 2_000, 1_000):
-        pnl.on_funding(settled_ms, -5)
-    assert (pnl.funding, pnl.last_funding_ms) == (-10, 2_000)
-
-
 @pytest.mark.parametrize(
     ("steps", "entry", "mark", "money"),
     [

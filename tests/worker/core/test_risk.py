@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from phoenix_worker.core.actions import ApprovedOrder, Purpose, WantedOrder
 from phoenix_worker.core.events import EmergencyLevel, Request, Side
 from phoenix_worker.core.instrument import SymbolStatus
-from phoenix_worker.core.inventory import EVERYTHING, NOTHING, Mask
+from phoenix_worker.core.inventory import EVERYTHING, NOTHING, Mask, Mode, mask_of, reducing_only, strictest
 from phoenix_worker.core.risk import ORDERS_KEPT_FOR_REDUCING, Denial, Pass, approve
-from samples import BTCUSDT
+from samples import BTCUSDT, GUARDS
 
 BID, ASK = 600_000, 600_001
 REDUCE_SELLS = Mask(buys=False, sells=True, reduce_only=True)
@@ -109,6 +109,51 @@ DENIALS = [
 )
 def test_the_gate_refuses(denial, order, situation):
     assert verdict(order, **situation) is denial
+
+
+def admitted(mode, halted, order):
+    """Section 3, in plain words; the position is long."""
+    if order.purpose is Purpose.LIQUIDATE and order.reduce_only:
+        return True
+    if mode is Mode.LIQUIDATE:
+        return False
+    if mode is Mode.NORMAL and not halted:
+        return True
+    if order.side is Side.SELL:
+        return order.reduce_only
+    return order.purpose is Purpose.REENTRY and mode is Mode.PIN and not halted
+
+
+@pytest.mark.parametrize("reduce_only", [True, False], ids=["reduce-only", "opening"])
+@pytest.mark.parametrize("side", list(Side), ids=lambda side: side.name.lower())
+@pytest.mark.parametrize("purpose", list(Purpose), ids=lambda purpose: purpose.name.lower())
+@pytest.mark.parametrize("halted", [False, True], ids=["", "halted"])
+@pytest.mark.parametrize("mode", list(Mode), ids=lambda mode: mode.name.lower())
+def test_what_each_guard_admits(mode, halted, purpose, side, reduce_only):
+    mask = mask_of(mode, 50, GUARDS)
+    if halted:
+        mask = strictest(mask, reducing_only(50))
+    order = wanted(side, purpose=purpose, reduce_only=reduce_only)
+    judged = verdict(order, mask=mask, longest=50, shortest=50)
+    assert (judged is not Denial.MASK) is admitted(mode, halted, order)
+    assert isinstance(judged, ApprovedOrder) is admitted(mode, halted, order), "nothing else stands against it"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "reduce_only", "takes"),
+    [(purpose, reduce_only, purpose in (Purpose.GRIND, Purpose.LIQUIDATE) and reduce_only)
+     for purpose in Purpose for reduce_only in (True, False)],
+    ids=lambda value: value.name.lower() if isinstance(value, Purpose) else "",
+)  # fmt: skip
+def test_only_what_takes_a_position_off_may_take(purpose, reduce_only, takes):
+    judged = verdict(wanted(Side.SELL, BID, purpose=purpose, reduce_only=reduce_only), longest=50, shortest=50)
+    assert (judged is not Denial.WOULD_TAKE) is takes
+
+
+def test_a_taker_never_crosses_an_order_of_our_own():
+    order = wanted(Side.SELL, BID - 20, purpose=Purpose.GRIND, reduce_only=True)
+    assert verdict(order, longest=50, shortest=50, highest_own_buy=BID - 20) is Denial.OWN_CROSS
+    assert isinstance(verdict(order, longest=50, shortest=50, highest_own_buy=BID - 21), ApprovedOrder)
 
 
 def test_every_reason_of_the_gate_is_in_the_table():

@@ -21,7 +21,7 @@ def kinds(actions):
 def test_a_start_asks_for_what_it_needs_and_quotes_when_it_has_it_all():
     world = World().start()
     world.wait(0.5)
-    assert kinds(world.done)[:4] == ["FetchCloses", "FetchSnapshot", "ArmDeadMan", "FetchTruth"]
+    assert kinds(world.done)[:4] == ["FetchMinutes", "FetchSnapshot", "ArmDeadMan", "FetchTruth"]
     assert [len(world.ours(side)) for side in (Side.BUY, Side.SELL)] == [5, 5]
     assert world.engine.view().role is Role.LEADING
     assert world.engine.view().reasons == []

@@ -711,13 +711,6 @@ def test_fees_widen_the_quotes(world):
     assert world.ours(Side.BUY)[0].price < nearest - 400
 
 
-def test_funding_is_booked_once_a_settlement(world):
-    for _ in range(2):
-        world.tell(ev.FundingPaid(0, 1_000, -500))
-    world.tell(ev.FundingPaid(0, 2_000, 300))
-    assert world.engine.view().pnl.funding == -200
-
-
 def test_a_silent_upstream_is_told(world):
     world.tell(ev.SocketSilent(0, silent=True))
     assert world.engine.view().fresh_connection_silent

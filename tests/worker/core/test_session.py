@@ -29,7 +29,16 @@ def unready(session, **facts):
 
 
 def forbidden(session, **facts):
-    values = {"paused": False, "status": SymbolStatus.TRADING, "warm": True, "liquidating": False, "cooling": False}
+    values = {
+        "paused": False,
+        "status": SymbolStatus.TRADING,
+        "warm": True,
+        "liquidating": False,
+        "cooling": False,
+        "toxic": False,
+        "lost": False,
+        "loss_unknown": False,
+    }
     return session.not_quoting(NOW, **{**values, **facts})
 
 
@@ -67,6 +76,9 @@ def test_what_makes_a_worker_unready(fields, facts, reasons):
         ({}, {"status": SymbolStatus.REDUCE_ONLY}, Reason.REDUCE_ONLY),
         ({"budget": Budget(NOW, 1, 1, 1, NOW + 1)}, {}, Reason.RATE_LIMITED),
         ({}, {"cooling": True}, Reason.COOLDOWN),
+        ({}, {"lost": True}, Reason.RISK_HALTED),
+        ({}, {"loss_unknown": True}, Reason.LOSS_UNKNOWN),
+        ({}, {"toxic": True}, Reason.TOXIC_FLOW),
         ({}, {"liquidating": True}, Reason.GUARD),
         ({}, {"paused": True}, Reason.PAUSED),
         ({}, {"warm": False}, Reason.STATISTICS_WARMING),
@@ -83,7 +95,13 @@ def test_a_worker_that_knows_nothing_is_neither_ready_nor_quoting():
 
 
 def test_under_these_reasons_reducing_quotes_stay_alive():
-    assert {Reason.RISK_HALTED, Reason.REDUCE_ONLY, Reason.COOLDOWN, Reason.RATE_LIMITED}.isdisjoint(WITHDRAW_FOR)
+    assert {
+        Reason.RISK_HALTED,
+        Reason.LOSS_UNKNOWN,
+        Reason.REDUCE_ONLY,
+        Reason.COOLDOWN,
+        Reason.RATE_LIMITED,
+    }.isdisjoint(WITHDRAW_FOR)
 
 
 @pytest.mark.parametrize(

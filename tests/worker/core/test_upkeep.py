@@ -14,7 +14,26 @@ def test_klines_are_asked_for_until_statistics_are_warm():
     world.start(token=0)
     world.close(Stream.BOOK)
     world.tick(20 * 65)
-    assert len(of_kind(world.done, ac.FetchCloses)) == 3
+    assert len(of_kind(world.done, ac.FetchMinutes)) == 3
+
+
+@pytest.mark.parametrize(
+    ("volume", "asked"),
+    [(10.0, 0), (0.0, 2)],
+    ids=["how much a day trades is asked hourly", "each minute while nothing has been traded"],
+)
+def test_klines_are_asked_for_again(volume, asked):
+    world = World()
+    world.closes_answered = False
+    world.start(token=0)
+    world.tick()
+    world.tell(ev.Minutes(0, 0, [60_000.0, 60_010.0], [volume] * 2, [volume / 2] * 2))
+    mark = len(world.done)
+    world.wait(125.0)
+    assert len(of_kind(world.since(mark), ac.FetchMinutes)) == asked
+    mark, world.now = len(world.done), world.now + 3_600 * SECOND
+    world.tick()
+    assert len(of_kind(world.since(mark), ac.FetchMinutes)) == 1
 
 
 def test_a_snapshot_that_does_not_come_is_asked_for_every_second():

@@ -1,11 +1,15 @@
 """The worker's HTTP over real sockets, with facts that a test sets."""
 
+import math
+
 import aiohttp
 import msgspec
 import pytest
 from phoenix_coordination.redis.steward import StewardReport, SymbolReport
 from phoenix_coordination.state import Reason, Role, decode
-from phoenix_worker.core.events import Stream
+from phoenix_worker.core.events import Fill, Side, Stream
+from phoenix_worker.core.instrument import MONEY
+from phoenix_worker.core.markout import Markouts
 from phoenix_worker.runtime.hot import InForce
 from phoenix_worker.runtime.loop_lag import LoopWatch
 from phoenix_worker.runtime.meters import Meters
@@ -31,6 +35,8 @@ OUR_NAMES = [
     *("mm_api_errors_total", "mm_guard_active", "mm_lease_held", "mm_lease_token", "mm_stale_seconds_total"),
     *("mm_budget_used_ratio", "mm_emergency_level", "mm_ready", "process_resident_memory_bytes"),
     "mm_steward",
+    *("mm_markout_bps", "mm_markout_volume_quote_total", "mm_markout_gained_quote_total"),
+    *("mm_markout_lost_quote_total", "mm_markouts_unmeasured_total", "mm_loss_limit"),
 ]
 
 
@@ -140,6 +146,50 @@ async def test_readyz_verbose_lists_every_reason_and_a_refused_file(served):
     _, text, _ = await get("/readyz?verbose")
     assert "not ready: PriceStale\nnot ready: DeadManNotArmed\n" in text
     assert "configuration refused: maker.yaml:3: wrong" in text
+
+
+async def test_the_day_its_limits_and_the_markouts_are_told(served):
+    facts, get = served
+    markouts = Markouts()
+    markouts.on_fill(Fill(1, 1, Side.SELL, 600_000, 10, 0, "USDT", 0, True, 0), 0)
+    markouts.on_time(1_000_000_000, 2 * 600_060, facts.instrument)
+    facts.changes |= {
+        "day_result": -5 * MONEY,
+        "total_result": None,
+        "daily_loss_max": 100 * MONEY,
+        "stop_loss": None,
+        "markouts": markouts,
+    }
+    _, text, _ = await get("/metrics")
+    value = {
+        (sample.name, *sorted(label for key, label in sample.labels.items() if key != "symbol")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert value["mm_pnl", "day"] == -5
+    assert math.isnan(value["mm_pnl", "total"])
+    assert value["mm_loss_limit", "day"] == 100
+    assert math.isnan(value["mm_loss_limit", "stop"])
+    assert value["mm_markout_bps", "1s", "sell"] == pytest.approx(-1.0)
+    assert math.isnan(value["mm_markout_bps", "10s", "sell"])
+    assert value["mm_markout_volume_quote_total", "1s", "sell"] == 600
+    assert (
+        value["mm_markout_lost_quote_total", "1s", "sell"],
+        value["mm_markout_gained_quote_total", "1s", "sell"],
+    ) == (
+        0.06,
+        0,
+    )
+
+
+async def test_grinding_is_told(served):
+    facts, get = served
+    for told, saved, active in ((-5 * MONEY // 100, -0.05, True), (None, math.nan, False)):
+        facts.changes |= {"grinds": 7, "grinding": active, "grind_saved": told}
+        _, text, _ = await get("/metrics")
+        value = {s.name: s.value for family in text_string_to_metric_families(text) for s in family.samples}
+        figures = (value["mm_grind_count_total"], value["mm_grind_active"], value["mm_grind_cost_saved"])
+        assert figures == pytest.approx((7.0, float(active), saved), nan_ok=True)
 
 
 async def test_livez_is_about_the_process_and_never_about_the_world(served):

@@ -35,6 +35,11 @@ def test_a_record_survives_the_wire(publish):
     assert decode(encode(record)) == record
 
 
+@pytest.mark.parametrize(("result", "told"), [(None, None), (-12_345_678, "-0.12345678"), (0, "0.00000000")])
+def test_the_day_is_told_where_it_is_known(publish, result, told):
+    assert publish(day_result=result).pnl.day == told
+
+
 def test_figures_are_exact_strings_in_people_s_units(publish, engine):
     pnl = msgspec.structs.replace(engine.view().pnl, realised=-12_345_678, fees=100_000_000, volume=5, bought_steps=7)
     record = publish(

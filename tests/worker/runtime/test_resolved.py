@@ -6,8 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.state import Mode
+from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.runtime import resolved as resolved_module
 from phoenix_worker.runtime.resolved import InvalidConfigurationError, NotValidatedError, encode, load, parameters
+from samples import GRINDING
 
 
 def test_people_s_units_become_the_core_s(files, instrument):
@@ -20,6 +22,25 @@ def test_people_s_units_become_the_core_s(files, instrument):
     assert resolved.mode is Mode.LIVE
     assert resolved.terms.net_micro == 25_000 * 10**6
     assert resolved.terms.emergency is EmergencyLevel.NONE
+
+
+def test_grinding_is_what_the_field_s_defaults_say(files, instrument):
+    assert parameters(files.resolve().quoting, instrument).grinding == GRINDING
+
+
+@pytest.mark.parametrize(
+    ("risk", "daily_loss_max", "stop_loss"),
+    [
+        ("{capital: 2000}", 100, 200),
+        ('{capital: 1000, dailyLossMax: "2.5%", stopLoss: "60.5"}', 25, 60.5),
+        ('{capital: 1000, dailyLossMax: "40", stopLoss: "50"}', 40, 50),
+    ],
+    ids=["5 defaults: 5 % and 10 % of the capital", "5 a share and an amount", "5 amounts"],
+)
+def test_loss_limits_are_money(files, instrument, risk, daily_loss_max, stop_loss):
+    files.edit(files.maker, "  risk:\n    capital: 2000", f"  risk: {risk}")
+    limits = parameters(files.resolve().quoting, instrument).risk
+    assert (limits.daily_loss_max, limits.stop_loss) == (daily_loss_max * MONEY, stop_loss * MONEY)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from core_world import World, of_kind
 from phoenix_coordination import port
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_worker.core import actions as act
@@ -14,6 +15,7 @@ from phoenix_worker.runtime.meters import Meters
 from phoenix_worker.runtime.recorder import Recorder
 from phoenix_worker.runtime.replay import replay
 from phoenix_worker.runtime.shell import Shell
+from samples import GRINDING, MAKER
 
 
 class Peers:
@@ -113,7 +115,7 @@ async def test_actions_are_performed_in_their_order_each_by_whom_it_concerns(ass
 
 
 async def test_what_is_told_during_an_event_is_handled_right_after_it(assembled, venue, clock):
-    shell, engine, _ = assembled(lambda event: [act.FetchTouch()] if type(event) is ev.Tick else [act.FetchCloses()])
+    shell, engine, _ = assembled(lambda event: [act.FetchTouch()] if type(event) is ev.Tick else [act.FetchMinutes()])
 
     def answer_at_once(action):
         if isinstance(action, act.FetchTouch):
@@ -124,7 +126,7 @@ async def test_what_is_told_during_an_event_is_handled_right_after_it(assembled,
     venue.react = answer_at_once
     shell.sink(tick(clock))
     assert [type(event) for event in engine.seen] == [ev.Tick, ev.Canary, ev.TouchAnswer]
-    assert [type(action) for action in venue.performed] == [act.FetchTouch, act.FetchCloses, act.FetchCloses]
+    assert [type(action) for action in venue.performed] == [act.FetchTouch, act.FetchMinutes, act.FetchMinutes]
 
 
 @pytest.mark.parametrize(
@@ -310,6 +312,30 @@ async def test_memory_is_saved_with_each_halt(assembled, clock, what):
     engine.session.token = 5
     what(shell, clock)
     assert ("snapshot", 5, engine.remember()) in peers.asked
+
+
+async def test_memory_is_saved_with_a_halt_that_is_shared_with_nobody(assembled, clock):
+    """One for the day's loss: whoever leads next is bound by it, though the loss were less by then."""
+    shell, engine, peers = assembled(lambda _: [act.Note(act.NoteKind.HALT, "daily loss")])
+    engine.session.token = 5
+    shell.sink(tick(clock))
+    assert peers.asked == [("snapshot", 5, engine.remember())]
+
+
+async def test_memory_is_saved_with_each_order_of_a_grind(assembled, venue, clock):
+    """Whoever leads next is bound by it, and counts what it brings."""
+    world = World(msgspec.structs.replace(MAKER, grinding=GRINDING))
+    world.hold(90)
+    world.start().pass_time(45.0)
+    places = {place.approved.order.purpose: place for place in of_kind(world.done, act.Place)}
+    assert places.keys() == {act.Purpose.PIN, act.Purpose.GRIND, act.Purpose.REENTRY}
+    for purpose, place in places.items():
+        shell, engine, peers = assembled(lambda _, place=place: [place])
+        engine.session.token = 5
+        shell.sink(tick(clock))
+        assert venue.performed[-1] is place
+        saved = [("snapshot", 5, engine.remember())] if purpose is not act.Purpose.PIN else []
+        assert peers.asked == saved
 
 
 async def test_a_leader_hands_over_once_each_request_has_its_answer(assembled, venue, clock):

@@ -21,6 +21,7 @@ from phoenix_worker.core.events import (
     Side,
     Truth,
 )
+from phoenix_worker.core.grinding import Grinder
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.orders import (
     CANCEL_AGAIN_NS,
@@ -96,6 +97,7 @@ class Account(msgspec.Struct):
     pnl: Pnl
     failures: Failures
     counters: Counters
+    grinder: Grinder = msgspec.field(default_factory=Grinder)
     held: dict[int, int] = {}
 
     @classmethod
@@ -186,18 +188,32 @@ class Account(msgspec.Struct):
                 order.settle_amend()
         self._watch_closed(order, answer.at)
 
-    def on_truth(self, truth: Truth, open_when_asked: list[str], asked_ns: int, instrument: Instrument) -> None:
-        """Replaces what we hold by what the exchange says; its fills are booked for the money they made."""
-        for fill in truth.fills:
-            self._book(fill, self.orders.by_venue_id(fill.venue_id), instrument, truth.at)
+    def on_truth(self, truth: Truth, open_when_asked: list[str], asked_ns: int, instrument: Instrument) -> list[Fill]:
+        """Replaces what we hold by what the exchange says; its fills are booked for the money they made. Returns those
+        that had not been told before.
+        """
+        for told in (*truth.open_orders, *truth.resolved):
+            # Of an order whose answer was lost it is not known yet, and fills are told by it alone.
+            self.grinder.named(told.client_id, told.venue_id)
+            if (order := self.orders.get(told.client_id)) is not None:
+                order.venue_id = told.venue_id
+        self.grinder.resolved()
+        booked = [
+            fill
+            for fill in truth.fills
+            if self._book(fill, self.orders.by_venue_id(fill.venue_id), instrument, truth.at)
+        ]
         self.position.replace(truth.position_steps, truth.entry_price, truth.last_trade_id, truth.read_ms)
         replace_orders(self.orders, truth, open_when_asked, asked_ns)
         self.orders.forget_settled()
+        return booked
 
     def _book(self, fill: Fill, order: OwnOrder | None, instrument: Instrument, now_ns: int) -> bool:
         if not self.position.on_fill(fill, fill.price_ticks * instrument.tick, now_ns):
             return False
         self.pnl.on_fill(fill, instrument)
+        leg = self.grinder.leg_of(fill.venue_id) if order is None else order.purpose
+        self.grinder.on_fill(fill, leg, instrument)
         if order is None:
             self.counters.foreign_fills += 1
         else:

@@ -16,6 +16,7 @@ class Purpose(StrEnum):
 
     QUOTE = "q"
     PIN = "p"
+    BLOCK = "b"
     FLATTEN = "f"
     LIQUIDATE = "l"
     GRIND = "g"
@@ -127,8 +128,25 @@ class FetchTouch(Action, frozen=True):
     """Best bid and ask over REST, retried, then from the other endpoint; one `TouchAnswer` in any case."""
 
 
-class FetchCloses(Action, frozen=True):
-    """The last 31 one-minute klines."""
+class FetchMinutes(Action, frozen=True):
+    """The last day's one-minute klines."""
+
+
+class FetchFunding(Action, frozen=True):
+    """The symbol's income records about funding from `since_ms` on; one `FundingRead` in any case."""
+
+    since_ms: int
+
+
+class FetchDay(Action, frozen=True):
+    """The symbol's trades since 00:00 UTC (`start_ms`) up to `until_trade_id`, the mark price of that moment, and what
+    the other assets are worth in which fees were paid (`fee_assets`, and what is found); answered by `DayRead`.
+    """
+
+    request_id: int
+    start_ms: int
+    until_trade_id: int
+    fee_assets: list[str]
 
 
 class Reconnect(Action, frozen=True):
@@ -189,6 +207,7 @@ class NoteKind(StrEnum):
     REFUSED = "refused"
     ORDER = "order"
     FILL = "fill"
+    FUNDING = "funding"
     TRUTH = "truth"
     PARAMETERS = "parameters"
     HALT = "halt"
@@ -219,7 +238,9 @@ AnyAction = (
     | FetchTruth
     | FetchSnapshot
     | FetchTouch
-    | FetchCloses
+    | FetchMinutes
+    | FetchFunding
+    | FetchDay
     | Reconnect
     | ArmDeadMan
     | Reserve

@@ -1,19 +1,18 @@
-"""The decision: what may rest now, what should, and what has to be sent for it. Every order passes the gate here."""
+"""The decision: what may rest now, what should, and what has to be sent for it (see `sending`)."""
 
-from phoenix_coordination import order_id
 from phoenix_coordination.state import Reason
 
-from phoenix_worker.core import quoting, risk
-from phoenix_worker.core.actions import Amend, ApprovedOrder, Cancel, Place, Purpose, WantedOrder
-from phoenix_worker.core.counters import bump
-from phoenix_worker.core.events import EmergencyLevel, Request, Side, Stream
+from phoenix_worker.core import grinding, quoting
+from phoenix_worker.core.actions import Note, NoteKind, Purpose
+from phoenix_worker.core.events import EmergencyLevel, Side, Stream
 from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.core.inventory import NOTHING, Mask, Mode, mask_of, next_mode, reducing_only, strictest
 from phoenix_worker.core.liquidation import WAIT_FOR_CANCELS_NS
-from phoenix_worker.core.orders import Life, OwnOrder, Trigger, difference
+from phoenix_worker.core.orders import Difference, OwnOrder, difference
 from phoenix_worker.core.pnl import unrealised
 from phoenix_worker.core.reservation import Need
 from phoenix_worker.core.risk import Denial, Pass
+from phoenix_worker.core.sending import amend, cancel, next_id, place, send
 from phoenix_worker.core.session import WITHDRAW_FOR
 from phoenix_worker.core.standing import Standing, standing
 from phoenix_worker.core.state import Out, State
@@ -28,7 +27,7 @@ _ENTRY_STANDS_WITHOUT = frozenset({Reason.COORDINATION_UNREACHABLE, Reason.LEASE
 _PURPOSES = {
     Mode.NORMAL: Purpose.QUOTE,
     Mode.PIN: Purpose.PIN,
-    Mode.BLOCK: Purpose.PIN,
+    Mode.BLOCK: Purpose.BLOCK,
     Mode.FLATTEN: Purpose.FLATTEN,
     Mode.LIQUIDATE: Purpose.LIQUIDATE,
 }
@@ -39,7 +38,8 @@ def decide(state: State, at: int, out: Out) -> None:
     state.account.counters.decisions += 1
     state.dirty = False
     state.next_evaluation_ns = at + min(EVALUATE_NS, parameters.quote_interval_ns)
-    _judge_guards(state, at)
+    _judge_guards(state, at, out)
+    _judge_flow(state, at, out)
     unready = not_ready(state, at)
     forbidden = state.session.not_quoting(
         at,
@@ -48,6 +48,9 @@ def decide(state: State, at: int, out: Out) -> None:
         warm=state.statistics.warm,
         liquidating=state.liquidation.active,
         cooling=state.liquidation.cooling(at),
+        toxic=state.vpin.halted,
+        lost=state.losses.halted(parameters.risk.daily_loss_max),
+        loss_unknown=parameters.risk.limits_losses and state.losses.is_unknown(state.session.token),
     )
     state.reasons = unready + forbidden
     stands = standing(state.account.orders)
@@ -96,25 +99,41 @@ def not_ready(state: State, at: int) -> list[Reason]:
     )
 
 
-def _judge_guards(state: State, at: int) -> None:
+def _judge_guards(state: State, at: int, out: Out) -> None:
     """The mode of the inventory. Until the position is known, and while it is zero, there is nothing to guard."""
     guards, position = state.parameters.guards, state.account.position
     ratio = abs(position.steps) / state.parameters.net_max_steps
-    mode = next_mode(state.mode, ratio, guards, _pnl_stop(state))
-    state.mode = mode if position.steps else Mode.NORMAL
+    before, stopped = state.mode, _pnl_stop(state)
+    state.mode = next_mode(before, ratio, guards, stopped) if position.steps else Mode.NORMAL
+    if state.mode is not before:
+        why = "the loss is beyond its stop" if stopped else f"|q| is {ratio:.3f} of netMax"
+        out.append(Note(NoteKind.GUARD, f"{before.name.lower()} to {state.mode.name.lower()}: {why}"))
     flatten = state.session.emergency.level is EmergencyLevel.FLATTEN and position.steps != 0
     state.liquidation.judge(state.mode is Mode.LIQUIDATE or flatten, at, guards)
 
 
+def _judge_flow(state: State, at: int, out: Out) -> None:
+    """Whether the flow is too one-sided to be quoted to."""
+    was_halted = state.vpin.halted
+    state.vpin.judge(at, state.parameters.vpin)
+    if state.vpin.halted is not was_halted:
+        value = state.vpin.value(at, state.parameters.vpin) or 0.0
+        out.append(
+            Note(NoteKind.QUOTING, f"VPIN {value:.2f}: {'nothing is quoted' if state.vpin.halted else 'resumed'}")
+        )
+
+
 def _pnl_stop(state: State) -> bool:
-    """Unrealised loss beyond `guards.pnlStopRatio` of the position's notional."""
+    """Unrealised loss beyond `guards.pnlStopRatio` of the position's notional; it lets go at `hysteresis` less."""
     position = state.account.position
     reference = reference_price(state)
     loss = -unrealised(position.steps, position.entry_price, reference, state.instrument)
     if loss <= 0:
         return False
     notional = abs(position.steps) * state.instrument.step * reference * MONEY
-    return loss > state.parameters.guards.pnl_stop_ratio * notional
+    guards = state.parameters.guards
+    lets_go = 1.0 - guards.hysteresis if state.mode is Mode.LIQUIDATE else 1.0
+    return loss > guards.pnl_stop_ratio * lets_go * notional
 
 
 def known_mark(state: State) -> float:
@@ -148,22 +167,20 @@ def _note_worst_case(state: State, stands: Standing) -> None:
 def _withdraw_quotes(state: State, out: Out) -> None:
     for order in state.account.orders.live():
         if order.purpose is not Purpose.LIQUIDATE:
-            _cancel(state, order, out)
-
-
-def _cancel(state: State, order: OwnOrder, out: Out) -> None:
-    """One cancel in flight an order; what is still in flight itself is cancelled when its answer has come."""
-    if order.life in (Life.OPEN, Life.AMENDING) and state.now_ns >= order.next_cancel_ns:
-        order.on(Trigger.CANCEL_ASKED)
-        order.asked_ns = state.now_ns
-        order.report_ahead = False
-        state.account.counters.cancelled += 1
-        out.append(Cancel(order.client_id, order.venue_id))
+            cancel(state, order, out)
 
 
 def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> None:
     account, book = state.account, state.book
-    market = quoting.Market(book.touch_bid, book.touch_ask, state.statistics.sigma_1s, state.maker_fee_bps)
+    market = quoting.Market(
+        book.touch_bid,
+        book.touch_ask,
+        state.statistics.sigma_1s,
+        state.maker_fee_bps,
+        state.prediction.bps(at) if state.next_funding_ms else 0.0,
+        state.next_funding_ms - state.session.exchange_ms(at),
+        state.vpin.widening(at, state.parameters.vpin),
+    )
     purpose = _PURPOSES[state.mode]
     stuck, busy = stands.stuck, stands.busy
     ladder = quoting.plan(
@@ -172,8 +189,10 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
     state.ladder = ladder
     account.counters.layers_dropped += ladder.dropped
     facts = _pass(state, at, mask, stands)
-    need = _reserve(state, at, ladder.targets, stands, state.parameters.base_size_steps, out)
-    if _unreserved(state, ladder.targets, facts):
+    taken = _to_grind(state, at)
+    targets = _overlaid(state, ladder.targets, mask, taken)
+    need = _reserve(state, at, targets, stands, state.parameters.base_size_steps, out)
+    if _unreserved(state, targets, facts):
         state.reasons.append(Reason.NOT_RESERVED)
     buys_beyond = facts.buy_exposure > facts.buy_granted
     sells_beyond = facts.sell_exposure > facts.sell_granted
@@ -183,7 +202,6 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
         or facts.longest + facts.buy_exposure > facts.worst_case_limit
         or facts.sell_exposure - facts.shortest > facts.worst_case_limit
     )
-    targets = ladder.targets
     # While a request is on its way more may be granted in a moment; what rests beyond a grant does not wait for that.
     final = state.reservation.answered
     buys_cut = buys_beyond or (final and need.buys > facts.buy_granted)
@@ -197,8 +215,16 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
     change = difference(targets, stands.slots, shrink)
     mid = book.mid_half_ticks
     state.market_low, state.market_high = mid - 2 * change.slack_down, mid + 2 * change.slack_up
+    _change(state, at, change, stands, facts, shrink, out)
+    if taken:
+        _grind(state, at, taken, facts, out)
+
+
+def _change(state: State, at: int, change: Difference, stands: Standing, facts: Pass, shrink: bool, out: Out) -> None:
+    """Cancels, then what reduces, then the rest from the touch outwards."""
+    account = state.account
     for order in change.cancels + stands.surplus:
-        _cancel(state, order, out)
+        cancel(state, order, out)
     wanted: list[tuple[bool, int, OwnOrder | None, quoting.Target]] = [
         (_increases(state, target), target.layer, order, target) for order, target in change.moves
     ]
@@ -208,14 +234,68 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
         wanted = [each for each in wanted if shrink and _shrinks(each[2], each[3])]
     sent_before = account.counters.placed + account.counters.amended
     for _, _, live, target in sorted(wanted, key=_urgency):
-        held = account.held.get(int(target.side), -1) >= book.touch_id
+        held = account.held.get(int(target.side), -1) >= state.book.touch_id
         if live is None:
             if not held:
-                _place(state, target, stuck, facts, out)
-        elif not (not held and _amend(state, live, target, facts, out)) and shrink and _shrinks(live, target):
-            _cancel(state, live, out)  # what cannot be made smaller now must go
+                place(state, target, stands.stuck, facts, out)
+        elif not (not held and amend(state, live, target, facts, out)) and shrink and _shrinks(live, target):
+            cancel(state, live, out)  # what cannot be made smaller now must go
     if account.counters.placed + account.counters.amended > sent_before:
         state.next_requote_ns = at + state.parameters.min_requote_interval_ns
+
+
+def _to_grind(state: State, at: int) -> int:
+    """Steps that a taker is to take off now; 0: none. Whatever stands against quoting stands against that, too."""
+    account, position = state.account, state.account.position
+    account.grinder.judge(state.parameters.grinding, state.mode, position.steps, account.orders, state.instrument)
+    if state.mode is Mode.NORMAL or state.reasons or position.by_account != position.by_fills:
+        return 0
+    if not account.grinder.due(at, state.parameters, state.mode, position.steps, state.statistics.stddev_30m):
+        return 0
+    pays_funding = known_mark(state) > 0 and position.steps * state.funding_rate > 0
+    return grinding.taker_steps(position.steps, state.parameters.grinding, state.instrument, pays_funding)
+
+
+def _overlaid(state: State, targets: list[quoting.Target], mask: Mask, taken: int) -> list[quoting.Target]:
+    """The ladder with the re-entry beside it; for a new taker that has to go first, and the quotes leave it room."""
+    account, book = state.account, state.book
+    if taken:
+        return grinding.beside(targets, abs(account.position.steps) - taken)
+    if not account.grinder.running or not mask.reentry:
+        return targets
+    if not grinding.is_flat(state.parameters.grinding, state.statistics.stddev_30m):
+        return targets
+    reentry = account.grinder.reentry(
+        account.orders,
+        state.parameters,
+        account.position,
+        grinding.Fees(state.maker_fee_bps, state.taker_fee_bps),
+        state.instrument,
+        (book.touch_bid, book.touch_ask),
+    )
+    return [*targets, reentry] if reentry is not None else targets
+
+
+def _grind(state: State, at: int, taken: int, facts: Pass, out: Out) -> None:
+    """Sends the taker, once the re-entry before is confirmed as gone and the quotes beside it have left room."""
+    account, position = state.account, state.account.position
+    reducing = facts.sell_exposure if position.steps > 0 else facts.buy_exposure
+    if grinding.reentries(account.orders) or reducing + taken > abs(position.steps):
+        return
+    order = grinding.taker(
+        next_id(state, Purpose.GRIND),
+        position.steps,
+        taken,
+        (state.book.touch_bid, state.book.touch_ask),
+        state.parameters.grinding,
+    )
+    if not send(state, order, taken, facts, out):
+        account.grinder.denied(at)
+        return
+    account.grinder.sent(order.client_id, position.steps, at)
+    instrument = state.instrument
+    qty, price = instrument.quantity.text(taken), instrument.price.text(order.price_ticks)
+    out.append(Note(NoteKind.GUARD, f"grinds: {order.side.name} {qty} @ {price} or better {order.client_id}"))
 
 
 def _shrinks(live: OwnOrder | None, target: quoting.Target) -> bool:
@@ -291,92 +371,6 @@ def _unreserved(state: State, targets: list[quoting.Target], facts: Pass) -> boo
     return False
 
 
-def _place(state: State, target: quoting.Target, stuck: dict[Side, int], facts: Pass, out: Out) -> None:
-    """A replacement that would not fit beside its predecessor waits for the cancel's confirmation.
-
-    One that reduces always waits: beside what is being cancelled it would be too small, and stay so.
-    """
-    if target.reduce_only and stuck[target.side]:
-        return
-    granted = facts.buy_granted if target.side is Side.BUY else facts.sell_granted
-    exposure = facts.buy_exposure if target.side is Side.BUY else facts.sell_exposure
-    if exposure + target.qty_steps > granted and (stuck[target.side] or not state.reservation.answered):
-        return
-    order = WantedOrder(
-        Request.PLACE,
-        _next_id(state, target.purpose),
-        target.side,
-        target.price_ticks,
-        target.qty_steps,
-        target.reduce_only,
-        target.purpose,
-        target.layer,
-    )
-    _send(state, order, target.qty_steps, facts, out)
-
-
-def _amend(state: State, live: OwnOrder, target: quoting.Target, facts: Pass, out: Out) -> bool:
-    total = live.filled_steps + target.qty_steps
-    order = WantedOrder(
-        Request.AMEND,
-        live.client_id,
-        live.side,
-        target.price_ticks,
-        total,
-        live.reduce_only,
-        live.purpose,
-        target.layer,
-        venue_id=live.venue_id,
-    )
-    approved = _gate(state, order, max(0, total - live.qty_steps), facts)
-    if approved is None:
-        return False
-    live.on(Trigger.AMEND_ASKED)
-    live.pending_price, live.pending_qty, live.asked_ns = target.price_ticks, total, state.now_ns
-    live.amends += 1
-    live.report_ahead = False
-    state.account.counters.amended += 1
-    out.append(Amend(approved))
-    return True
-
-
-def _send(state: State, order: WantedOrder, added: int, facts: Pass, out: Out) -> bool:
-    approved = _gate(state, order, added, facts)
-    if approved is None:
-        return False
-    state.account.orders.add(
-        OwnOrder(
-            order.client_id,
-            order.side,
-            order.layer,
-            order.purpose,
-            order.reduce_only,
-            order.price_ticks,
-            order.qty_steps,
-            state.now_ns,
-            asked_ns=state.now_ns,
-        )
-    )
-    state.account.counters.placed += 1
-    out.append(Place(approved))
-    return True
-
-
-def _gate(state: State, order: WantedOrder, added: int, facts: Pass) -> ApprovedOrder | None:
-    verdict = risk.approve(order, added, state.instrument, facts)
-    if isinstance(verdict, Denial):
-        bump(state.account.counters.denials, verdict.value)
-        return None
-    state.session.orders_since_budget += 1
-    return verdict
-
-
-def _next_id(state: State, purpose: Purpose) -> str:
-    session = state.session
-    session.sequence += 1
-    return order_id.format(session.installation, session.token, purpose.value, session.sequence)
-
-
 def _liquidate(state: State, at: int, stands: Standing, out: Out) -> None:
     """One tracked emergency order at a time, once the quotes are gone (or have had their time to go)."""
     task = state.liquidation
@@ -387,14 +381,14 @@ def _liquidate(state: State, at: int, stands: Standing, out: Out) -> None:
         return
     whole = state.session.emergency.level is EmergencyLevel.FLATTEN
     order = task.next_slice(
-        _next_id(state, Purpose.LIQUIDATE),
+        next_id(state, Purpose.LIQUIDATE),
         position,
         1.0 if whole else state.parameters.guards.emergency_slice,
         state.instrument,
         (state.book.touch_bid, state.book.touch_ask),
         known_mark(state) * state.book.inverse_tick,
     )
-    if order is not None and _send(state, order, order.qty_steps, _pass(state, at, NOTHING, stands), out):
+    if order is not None and send(state, order, order.qty_steps, _pass(state, at, NOTHING, stands), out):
         task.sent(order.client_id, at, position)
 
 

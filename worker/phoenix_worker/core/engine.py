@@ -6,11 +6,12 @@ band, when something about us has changed, and otherwise at least every 250 ms.
 
 from collections.abc import Callable
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
 from phoenix_worker.core import events as ev
-from phoenix_worker.core import memory, reconcile, shared
+from phoenix_worker.core import foreign, memory, reckoning, reconcile, shared
 from phoenix_worker.core.account import NEVER_JUDGED, Verdict
 from phoenix_worker.core.actions import AnyAction, Cancel, CancelAll, Exit, Note, NoteKind
 from phoenix_worker.core.book import Applied, Book
@@ -18,7 +19,7 @@ from phoenix_worker.core.decision import changed, consider, decide
 from phoenix_worker.core.events import EmergencyLevel, Stream
 from phoenix_worker.core.freshness import Phase, Staleness
 from phoenix_worker.core.instrument import Instrument
-from phoenix_worker.core.orders import RECEIVE_WINDOW_MS, Life
+from phoenix_worker.core.orders import Life
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.core.reconcile import Owner
 from phoenix_worker.core.risk import ORDERS_KEPT_FOR_REDUCING
@@ -29,6 +30,12 @@ from phoenix_worker.core.view import View, view
 
 STOOD_STILL_NS = 250_000_000
 """By how much the exchange's clock must have run ahead of ours, beyond all error. Less is within the lease's margin."""
+
+
+CLOSES = 31
+"""Minutes from which the 30-minute deviation starts."""
+FUNDING_SPREAD_MS = 60_000
+"""Over which an account's symbols spread their readings after a settlement, each at its own second."""
 
 
 class Engine(State):
@@ -91,8 +98,18 @@ def _on_depth(state: State, event: ev.Depth, out: Out) -> None:
 
 
 def _on_trade(state: State, event: ev.Trade, out: Out) -> None:
-    """No frame of the book, which may be silent while trades go on: it only tells whether the connection is late."""
+    """No frame of the book, which may be silent while trades go on: it tells whether the connection is late, and from
+    which side the flow comes.
+    """
     _came_in_time(state, event.at, event.event_ms, out)
+    sign = -1 if event.buyer_is_maker else 1
+    if state.vpin.on_trade(event.at, event.trade_id, event.qty, sign, state.parameters.vpin):
+        state.dirty = True
+
+
+def _on_tick(state: State, event: ev.Tick, out: Out) -> None:
+    reckoning.on_time(state, event, out)  # first: what is sent at this tick heeds it
+    on_tick(state, event, out)
 
 
 def _on_snapshot(state: State, event: ev.Snapshot, out: Out) -> None:
@@ -111,8 +128,12 @@ def _on_snapshot(state: State, event: ev.Snapshot, out: Out) -> None:
 
 
 def _on_mark(state: State, event: ev.Mark, _: Out) -> None:
+    if 0 < state.next_funding_ms < event.next_funding_ms and state.session.token and state.reconciliation.reconciled:
+        position = state.account.position.steps * state.instrument.step
+        state.funding.expect(state.next_funding_ms, position, state.mark, state.funding_rate)
     state.mark, state.mark_ns, state.index = event.mark, event.at, event.index
     state.funding_rate, state.next_funding_ms = event.funding_rate, event.next_funding_ms
+    state.prediction.on_rate(event.funding_rate, state.parameters.funding_alpha, event.at)
 
 
 def _on_canary(state: State, event: ev.Canary, _: Out) -> None:
@@ -134,8 +155,9 @@ def _on_touch_answer(state: State, event: ev.TouchAnswer, out: Out) -> None:
             changed(state, out)
 
 
-def _on_closes(state: State, event: ev.Closes, _: Out) -> None:
-    state.statistics.preload(event.closes)
+def _on_minutes(state: State, event: ev.Minutes, _: Out) -> None:
+    state.statistics.preload(event.closes[-CLOSES:])
+    state.vpin.preload(event.at, zip(event.volumes, event.taker_buys, strict=True), state.parameters.vpin)
 
 
 def _on_stream_opened(state: State, event: ev.StreamOpened, out: Out) -> None:
@@ -198,9 +220,9 @@ def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
     state.reconciliation.activity += 1
     state.reconciliation.keep(event)
     known = state.account.orders.get(event.order.client_id) is not None
-    owner = Owner.OURS if known else _judge_owner(state, event.order, out)
-    if owner is Owner.OLDER and event.execution is ev.Execution.NEW and _still_writes(state, event):
-        _withdraw_from(state, event.order.client_id, out)
+    owner = Owner.OURS if known else foreign.judge_owner(state, event.order, out, filled=event.fill is not None)
+    if owner is Owner.OLDER and event.execution is ev.Execution.NEW and foreign.still_writes(state, event):
+        foreign.withdraw_from(state, event.order.client_id, out)
     if not state.reconciliation.reconciled:
         return
     if owner is Owner.OLDER and event.order.state.is_open:
@@ -211,6 +233,9 @@ def _on_order_report(state: State, event: ev.OrderReport, out: Out) -> None:
     _settle_liquidation(state)
     if event.fill is not None and filled:
         fill = event.fill
+        reckoning.on_booked(state, fill)
+        if known:
+            state.markouts.on_fill(fill, _when(state, fill.time_ms))
         price = state.instrument.price.text(fill.price_ticks)
         qty = state.instrument.quantity.text(fill.qty_steps)
         out.append(Note(NoteKind.FILL, f"{fill.side.name} {qty} @ {price} {event.order.client_id}"))
@@ -227,7 +252,15 @@ def _on_position_report(state: State, event: ev.PositionReport, out: Out) -> Non
 
 
 def _on_funding_paid(state: State, event: ev.FundingPaid, _: Out) -> None:
-    state.account.pnl.on_funding(event.transaction_ms, event.amount)
+    state.funding.on_told(event)
+
+
+def _on_funding_read(state: State, event: ev.FundingRead, out: Out) -> None:
+    """Facts, whoever asked: what is known already is not booked again."""
+    spread_ms = crc32(state.instrument.symbol.encode()) % FUNDING_SPREAD_MS
+    remarks = state.funding.on_read(event, state.accounts_began_ms, spread_ms)
+    out.extend(Note(NoteKind.FUNDING, remark) for remark in remarks)
+    state.dirty = True  # the day's result may be known now
 
 
 def _on_order_answer(state: State, event: ev.OrderAnswer, out: Out) -> None:
@@ -255,7 +288,8 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
         return
     if path.phase is not reconcile.Phase.READING:
         return  # something was missed while it was being read: the next reading counts
-    state.account.on_truth(event, path.open_when_asked, path.asked_ns, state.instrument)
+    for fill in state.account.on_truth(event, path.open_when_asked, path.asked_ns, state.instrument):
+        reckoning.on_booked(state, fill)
     memory.judge_unremembered(state)
     kept = path.completed(event.at)
     out.append(
@@ -264,9 +298,10 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
             f"position {event.position_steps} steps, {len(event.open_orders)} open orders: {path.why}",
         )
     )
-    _take_over(state, event, out)
+    foreign.take_over(state, event, out)
     for report in kept:
         _HANDLERS[type(report)](state, msgspec.structs.replace(report, at=event.at), out)
+    reckoning.ask(state, out)
     _settle_liquidation(state)
     changed(state, out)
 
@@ -403,63 +438,11 @@ def _compare(state: State, truth: ev.Truth, out: Out) -> None:
         state.account.position.account_for(truth.last_trade_id)
 
 
-def _take_over(state: State, truth: ev.Truth, out: Out) -> None:
-    """What an older token left is ours to cancel, also where that was ours, and then the truth is read again."""
-    state.session.foreign = {}
-    # Of those that we placed ourselves a cancel may be unanswered: they are counted, but quotes come after them.
-    left = sum(reconcile.is_older(order.client_id, state.session.token) for order in state.account.orders.live())
-    for order in truth.open_orders:
-        if state.account.orders.get(order.client_id) is None and _judge_owner(state, order, out) is Owner.OLDER:
-            out.append(Cancel(order.client_id, order.venue_id))
-            left += 1
-    if left:
-        state.reconciliation.need_again(left, truth.at)
-    else:
-        state.reconciliation.leftovers = 0
-
-
-def _judge_owner(state: State, order: ev.OpenOrder, out: Out) -> Owner:
-    """Whose it is; a second writer withdraws us and halts the account, a foreign order suspends while it lives."""
-    session = state.session
-    owner = reconcile.owner_of(order, session.installation, session.token, known=False)
-    match owner:
-        case Owner.SECOND_WRITER if session.token and order.state.is_open and not _is_successor(state, order):
-            _withdraw_from(state, order.client_id, out)
-        case Owner.FOREIGN:
-            if order.state.is_open:
-                session.foreign[order.client_id] = True
-            else:
-                session.foreign.pop(order.client_id, None)
-    return owner
-
-
-def _is_successor(state: State, order: ev.OpenOrder) -> bool:
-    """Whether our lease had run out and the order is of who was given it after us: this process slept, and the order
-    reaches it before the loss of the lease does.
-    """
-    session = state.session
-    return state.now_ns >= session.deadline_ns and reconcile.is_of(order.client_id, session.installation)
-
-
-def _still_writes(state: State, event: ev.OrderReport) -> bool:
-    """Whether an order of an older token was accepted when nothing of it could be any more: its receive windows had
-    ended. Its sender does not know of us (another Redis, say), and would place again what we cancel for ever.
-    """
-    session = state.session
-    if not session.clock_known or not reconcile.is_older(event.order.client_id, session.token):
-        return False
-    latest_ns = session.gained_ns + RECEIVE_WINDOW_MS * 1_000_000 + session.clock_error_ns
-    return event.transaction_ms > session.exchange_ms(latest_ns)
-
-
-def _withdraw_from(state: State, client_id: str, out: Out) -> None:
-    """A second writer: we withdraw, and the account halts until a person has looked."""
-    if state.session.second_writer:
-        return
-    state.session.second_writer = True
-    why = f"second writer of {state.instrument.symbol}: order {client_id}"
-    out.append(Note(NoteKind.HALT, why))
-    shared.raise_emergency(state, EmergencyLevel.HALT, why, out)
+def _when(state: State, exchange_ms: int) -> int:
+    """A moment of the exchange by our clock, as far as that is known; never later than now."""
+    if not state.session.clock_known:
+        return state.now_ns
+    return min(state.now_ns, exchange_ms * 1_000_000 - state.session.clock_offset_ns)
 
 
 def _settle_liquidation(state: State) -> None:
@@ -472,12 +455,12 @@ _HANDLERS: dict[type, Callable[[State, Any, Out], None]] = {
     ev.Touch: _on_touch,
     ev.Depth: _on_depth,
     ev.Trade: _on_trade,
-    ev.Tick: on_tick,
+    ev.Tick: _on_tick,
     ev.Snapshot: _on_snapshot,
     ev.Mark: _on_mark,
     ev.Canary: _on_canary,
     ev.TouchAnswer: _on_touch_answer,
-    ev.Closes: _on_closes,
+    ev.Minutes: _on_minutes,
     ev.StreamOpened: _on_stream_opened,
     ev.StreamClosed: _on_stream_closed,
     ev.SocketSilent: _on_socket_silent,
@@ -485,8 +468,10 @@ _HANDLERS: dict[type, Callable[[State, Any, Out], None]] = {
     ev.OrderReport: _on_order_report,
     ev.PositionReport: _on_position_report,
     ev.FundingPaid: _on_funding_paid,
+    ev.FundingRead: _on_funding_read,
     ev.OrderAnswer: _on_order_answer,
     ev.Truth: _on_truth,
+    ev.DayRead: reckoning.on_day_read,
     ev.Lease: shared.on_lease,
     ev.Restored: shared.on_restored,
     ev.SymbolHalt: shared.on_symbol_halt,

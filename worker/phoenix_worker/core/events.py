@@ -102,11 +102,15 @@ class TouchAnswer(Event, frozen=True):
     ask: float | None
 
 
-class Closes(Event, frozen=True):
-    """Closes of the last 1-minute klines, oldest first: what the 30-minute deviation starts from."""
+class Minutes(Event, frozen=True):
+    """The last day's 1-minute klines that are over, oldest first: closes, base units traded, and of these what takers
+    bought. What the 30-minute deviation and VPIN start from.
+    """
 
     last_close_ms: int
     closes: list[float]
+    volumes: list[float] = []
+    taker_buys: list[float] = []
 
 
 # -- connections -----------------------------------------------------------------------------------
@@ -269,10 +273,37 @@ class PositionReport(Event, frozen=True):
 
 
 class FundingPaid(Event, frozen=True):
-    """Funding booked by the exchange: money, negative = paid. `transaction_ms` identifies the settlement."""
+    """The user stream about funding: money, negative = paid. It has no id of the settlement, only its own time."""
 
     transaction_ms: int
     amount: int
+
+
+class FundingKind(StrEnum):
+    """The venue's types of income records about funding."""
+
+    REGULAR = "FUNDING_FEE"
+    SPECIAL = "SPECIAL_FUNDING_FEE"
+
+
+class FundingRow(msgspec.Struct, frozen=True, array_like=True):
+    """An income record of the symbol: money, negative = paid. `record_id` is unique within the kind."""
+
+    kind: FundingKind
+    record_id: int
+    time_ms: int
+    amount: int
+
+
+class FundingRead(Event, frozen=True):
+    """The answer to `FetchFunding`: all records from `since_ms` to `asked_ms`, the exchange's time of asking.
+    `problem` is set, and the rest empty, where they could not be read.
+    """
+
+    since_ms: int
+    asked_ms: int = 0
+    rows: list[FundingRow] = []
+    problem: str = ""
 
 
 class OrderAnswer(Event, frozen=True):
@@ -301,6 +332,21 @@ class Truth(Event, frozen=True):
     last_trade_id: int = 0
     resolved: list[OpenOrder] = []
     """The final state of the orders in flight that `FetchTruth` named, where they are not open any more."""
+    problem: str = ""
+
+
+class DayRead(Event, frozen=True):
+    """What the exchange lists of the UTC day so far (see `FetchDay`): `steps` and `notional` (money) are bought less
+    sold, `fees` by asset in 1e-8 of its units, positive = paid; `rates` are quote per unit of the other assets, as far
+    as they have a price. `open_mark` is 0 where there is none (the symbol was not listed yet).
+    """
+
+    request_id: int
+    open_mark: float = 0.0
+    steps: int = 0
+    notional: int = 0
+    fees: dict[str, int] = {}
+    rates: dict[str, float] = {}
     problem: str = ""
 
 
@@ -430,7 +476,7 @@ AnyEvent = (
     | Mark
     | Canary
     | TouchAnswer
-    | Closes
+    | Minutes
     | StreamOpened
     | StreamClosed
     | SocketSilent
@@ -438,8 +484,10 @@ AnyEvent = (
     | OrderReport
     | PositionReport
     | FundingPaid
+    | FundingRead
     | OrderAnswer
     | Truth
+    | DayRead
     | Lease
     | Restored
     | SymbolHalt

@@ -8,11 +8,12 @@ from enum import IntEnum
 
 import msgspec
 
+from phoenix_worker.core.actions import Purpose
 from phoenix_worker.core.events import Side
 from phoenix_worker.core.parameters import Guards
 
 FLATTEN_LAYERS = 2
-_BUY = Side.BUY  # an enum's member is looked up slowly, and every order asks
+_BUY, _REENTRY = Side.BUY, Purpose.REENTRY  # an enum's member is looked up slowly, and every order asks
 
 
 class Mode(IntEnum):
@@ -26,7 +27,9 @@ class Mode(IntEnum):
 
 
 class Mask(msgspec.Struct, frozen=True):
-    """What the quoting may do. `at_touch` overrides the ladder's distances for the reducing side."""
+    """What the quoting may do. `at_touch` overrides the ladder's distances for the reducing side; `reentry`: a grind's
+    re-entry may be sent on a side that may not be quoted.
+    """
 
     buys: bool
     sells: bool
@@ -34,13 +37,20 @@ class Mask(msgspec.Struct, frozen=True):
     at_touch: bool = False
     max_layers: int = 64
     widen_bps: float = 0.0
+    reentry: bool = False
 
     def allows(self, side: Side) -> bool:
         return self.buys if side is _BUY else self.sells
 
+    def admits(self, side: Side, purpose: Purpose, reduce_only: bool) -> bool:
+        """Whether an order may be sent: one of a side that is quoted, or the one that may increase under Pinning."""
+        if self.buys if side is _BUY else self.sells:
+            return reduce_only or not self.reduce_only
+        return self.reentry and purpose is _REENTRY
+
 
 NOTHING = Mask(buys=False, sells=False, reduce_only=True)
-EVERYTHING = Mask(buys=True, sells=True)
+EVERYTHING = Mask(buys=True, sells=True, reentry=True)
 
 
 def next_mode(mode: Mode, ratio: float, guards: Guards, pnl_stop: bool) -> Mode:
@@ -67,7 +77,7 @@ def mask_of(mode: Mode, position_steps: int, guards: Guards) -> Mask:
     buys, sells = position_steps < 0, position_steps > 0
     match mode:
         case Mode.PIN | Mode.BLOCK:
-            return Mask(buys=buys, sells=sells, reduce_only=True, at_touch=True)
+            return Mask(buys=buys, sells=sells, reduce_only=True, at_touch=True, reentry=mode is Mode.PIN)
         case Mode.FLATTEN:
             return Mask(
                 buys=buys,
@@ -94,4 +104,5 @@ def strictest(one: Mask, other: Mask) -> Mask:
         at_touch=one.at_touch or other.at_touch,
         max_layers=min(one.max_layers, other.max_layers),
         widen_bps=max(one.widen_bps, other.widen_bps),
+        reentry=one.reentry and other.reentry,
     )

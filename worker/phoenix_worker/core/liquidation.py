@@ -83,12 +83,12 @@ class Liquidation(msgspec.Struct):
         held = abs(position_steps)
         # Round up: halving a position of one step must close it.
         qty = min(held, math.ceil(held * slice_ratio))
-        if not self.market_refused:
+        price = self._limit_price(side, instrument, touch, mark_ticks) if self.market_refused else 0
+        if not price:
             qty = min(max(qty, instrument.market_min_steps), held, instrument.market_max_steps)
-            return self._order(client_id, side, 0, qty, TimeInForce.IMMEDIATE)
-        price = self._limit_price(side, instrument, touch, mark_ticks)
-        qty = min(max(qty, instrument.min_qty_steps), held, instrument.max_qty_steps)
-        return self._order(client_id, side, price, qty, TimeInForce.IMMEDIATE) if price else None
+        else:
+            qty = min(max(qty, instrument.min_qty_steps), held, instrument.max_qty_steps)
+        return self._order(client_id, side, price, qty)
 
     def sent(self, client_id: str, now_ns: int, position_steps: int) -> None:
         self.order_id, self.tried_ns, self.tried_steps = client_id, now_ns, position_steps
@@ -96,9 +96,13 @@ class Liquidation(msgspec.Struct):
 
     @staticmethod
     def _limit_price(side: Side, instrument: Instrument, touch: tuple[int, int], mark_ticks: float) -> int:
-        """Through the touch, but within the venue's band of mark; 0 where no touch is known."""
+        """Through the touch (the mark, where no book is known), but within the venue's band of mark; 0 where neither is
+        known: a market order is all that is left to be tried.
+        """
         bid, ask = touch
         if not 0 < bid < ask:
+            bid = ask = int(mark_ticks)
+        if not bid:
             return 0
         if side is Side.BUY:
             price = int(ask * (1.0 + LIMIT_REACH))
@@ -111,7 +115,8 @@ class Liquidation(msgspec.Struct):
         return max(price, instrument.min_price_ticks)
 
     @staticmethod
-    def _order(client_id: str, side: Side, price: int, qty: int, time_in_force: TimeInForce) -> WantedOrder:
+    def _order(client_id: str, side: Side, price: int, qty: int) -> WantedOrder:
+        immediate = TimeInForce.IMMEDIATE
         return WantedOrder(
-            Request.PLACE, client_id, side, price, qty, True, Purpose.LIQUIDATE, layer=-1, time_in_force=time_in_force
+            Request.PLACE, client_id, side, price, qty, True, Purpose.LIQUIDATE, layer=-1, time_in_force=immediate
         )

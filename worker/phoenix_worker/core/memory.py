@@ -7,12 +7,16 @@ caused them.
 
 import msgspec
 
+from phoenix_worker.core.funding import Funding, Prediction
+from phoenix_worker.core.grinding import Grinder
+from phoenix_worker.core.losses import Losses
 from phoenix_worker.core.pnl import Pnl
 from phoenix_worker.core.state import State
 from phoenix_worker.core.statistics import Statistics
 from phoenix_worker.core.switch import Switch
+from phoenix_worker.core.vpin import Vpin
 
-SCHEMA = 2
+SCHEMA = 3
 STATISTICS_KEPT_NS = 60_000_000_000
 """Older statistics than this are of another market: they are read from klines instead."""
 
@@ -27,11 +31,21 @@ class Memory(msgspec.Struct, frozen=True):
     last_trade_id: int
     newer_trades: list[int]
     statistics: Statistics
+    vpin: Vpin
+    prediction: Prediction
+    funding: Funding
+    grinder: Grinder
     cooldown_left_ns: int
     emergency: Switch
     halt: Switch
     second_writer: bool
     max_worst_case_ratio: float
+    halted_day_ms: int
+    halted_limit: int
+    halted_reason: str
+    stop_base: int
+    resumed: bool
+    """See `Losses`."""
 
 
 class Forgotten(msgspec.Struct, frozen=True):
@@ -51,7 +65,7 @@ class ForeignMemoryError(ValueError):
 
 def remember(state: State) -> bytes:
     """The snapshot (msgpack)."""
-    account, session = state.account, state.session
+    account, session, losses = state.account, state.session, state.losses
     return msgspec.msgpack.encode(
         Memory(
             SCHEMA,
@@ -62,11 +76,20 @@ def remember(state: State) -> bytes:
             account.position.last_trade_id,
             list(account.position.newer_trades),
             state.statistics,
+            msgspec.structs.replace(state.vpin.aged(state.now_ns), last_trade_id=0),
+            msgspec.structs.replace(state.prediction, sampled_ns=0),
+            state.funding.followed_by(Funding()),
+            account.grinder.remembered(state.now_ns, account.orders),
             _cooldown_left_ns(state),
             session.emergency,
             session.halt,
             session.second_writer,
             account.counters.max_worst_case_ratio,
+            losses.halted_day_ms,
+            losses.halted_limit,
+            losses.halted_reason,
+            losses.stop_base,
+            losses.resumed,
         )
     )
 
@@ -92,7 +115,9 @@ def restore(state: State, memory: Memory, age_ns: int, observed_ns: int) -> Forg
     """
     account, session = state.account, state.session
     session.unremembered = False
-    account.pnl = memory.pnl.followed_by(account.pnl)
+    account.pnl = memory.pnl
+    account.grinder = memory.grinder.recalled(state.now_ns, observed_ns)
+    state.funding = memory.funding.followed_by(state.funding)
     account.position.recall(memory.last_trade_id, memory.newer_trades)
     account.orders.recount()
     account.counters.max_worst_case_ratio = max(account.counters.max_worst_case_ratio, memory.max_worst_case_ratio)
@@ -100,17 +125,43 @@ def restore(state: State, memory: Memory, age_ns: int, observed_ns: int) -> Forg
     if age_ns <= STATISTICS_KEPT_NS and not state.statistics.warm:
         state.statistics = memory.statistics
         state.statistics.last_sample_ns = 0
+    if age_ns <= STATISTICS_KEPT_NS:
+        _recall_flow(state, memory, age_ns)
     state.liquidation.cool_until(state.now_ns + memory.cooldown_left_ns - max(0, observed_ns))
+    _restore_losses(state.losses, memory, resumed=not session.halt.on and session.halt.epoch > memory.halt.epoch)
     resumed_since = not session.emergency.on and session.emergency.epoch > memory.emergency.epoch
     session.second_writer = memory.second_writer and not resumed_since
     state.dirty = True
     return Forgotten(session.emergency.recall(memory.emergency), session.halt.recall(memory.halt))
 
 
+def _recall_flow(state: State, memory: Memory, age_ns: int) -> None:
+    """VPIN with its halt, which minutes alone would tell less sharply, and the funding that was expected."""
+    own = state.vpin
+    if len(memory.vpin.ring) >= len(own.ring):
+        state.vpin = msgspec.structs.replace(
+            memory.vpin.aged(age_ns - state.now_ns),
+            day_volume=own.day_volume or memory.vpin.day_volume,
+            last_trade_id=own.last_trade_id,
+        )
+    if memory.prediction.rate is not None:
+        state.prediction = msgspec.structs.replace(memory.prediction, sampled_ns=state.now_ns - age_ns)
+
+
+def _restore_losses(losses: Losses, memory: Memory, *, resumed: bool) -> None:
+    """`resumed`: a person has resumed the symbol since."""
+    losses.halted_day_ms, losses.halted_limit = memory.halted_day_ms, memory.halted_limit
+    losses.halted_reason, losses.stop_base = memory.halted_reason, memory.stop_base
+    losses.resumed = memory.resumed or (memory.halt.on and resumed)
+
+
 def judge_unremembered(state: State) -> None:
-    """The first truth without a memory: how long a position that it shows has been cooling down nobody knows."""
+    """The first truth without a memory: how long a position that it shows has been cooling down nobody knows, nor how
+    often it has been ground within the hour.
+    """
     if state.session.unremembered and state.account.position.steps:
         state.liquidation.cool_until(state.now_ns + state.parameters.guards.cooldown_ns)
+        state.account.grinder.forgotten(state.now_ns, state.parameters.grinding.per_hour)
     state.session.unremembered = False
 
 

@@ -297,6 +297,16 @@ class OrderBook(msgspec.Struct):
         return sum(order.exposure_steps for order in self.orders.values() if order.side is side)
 
 
+_AT_THE_TOUCH = (Purpose.PIN, Purpose.BLOCK)
+
+
+def _serves(purpose: Purpose, wanted: Purpose) -> bool:
+    """Whether an order of one rule may stand where another wants one: Pinning and Block quote alike, and a place in the
+    queue is worth more than the name.
+    """
+    return purpose is wanted or (purpose in _AT_THE_TOUCH and wanted in _AT_THE_TOUCH)
+
+
 class Difference(msgspec.Struct, frozen=True):
     """What has to be sent so that what rests becomes what should: `moves` are amends of a resting order."""
 
@@ -325,7 +335,7 @@ def difference(targets: list[Target], slots: dict[Slot, OwnOrder], shrink: bool)
             continue
         off = target.price_ticks - order.price_ticks
         too_big = shrink and order.qty_steps - order.filled_steps > target.qty_steps
-        if order.purpose is not target.purpose or order.reduce_only != target.reduce_only:
+        if order.reduce_only != target.reduce_only or not _serves(order.purpose, target.purpose):
             # These cannot be amended; the place follows when the cancel is confirmed.
             cancels.append(order)
         elif abs(off) > target.keep_ticks or too_big:

@@ -21,14 +21,51 @@ class Guards(msgspec.Struct, frozen=True):
     flatten_widen_bps: float
 
 
+class Grinding(msgspec.Struct, frozen=True):
+    """From `ratio` of |q| / netMax on, while the 30-minute deviation relative to the mean is below `deviation`: takers
+    of `size` of the position (times `boost` where it pays funding), `interval_ns` apart and `per_hour` at most; then
+    re-entries of `reentry` times what was taken, `offset_bps` better at least.
+    """
+
+    enabled: bool
+    ratio: float
+    deviation: float
+    interval_ns: int
+    per_hour: int
+    size: float
+    reentry: float
+    offset_bps: float
+    boost: float
+
+
+class Vpin(msgspec.Struct, frozen=True):
+    """Toxicity: wider from `threshold` on, by up to `max_widen` at `halt`, where nothing is quoted until below
+    `resume`. It halves in `half_life_ns` of silence.
+    """
+
+    threshold: float
+    resume: float
+    halt: float
+    max_widen: float
+    buckets: int
+    buckets_per_day: int
+    half_life_ns: int
+
+
 class Risk(msgspec.Struct, frozen=True):
     """`failure_ratio` of at least `failure_window` requests halts the symbol; `sane_band_bps` bounds prices around
-    mid.
+    mid. The loss limits are money (1e-8 quote); None: a share, and no capital was declared of which it would be one.
     """
 
     failure_ratio: float
     failure_window: int
     sane_band_bps: float
+    daily_loss_max: int | None = None
+    stop_loss: int | None = None
+
+    @property
+    def limits_losses(self) -> bool:
+        return self.daily_loss_max is not None or self.stop_loss is not None
 
 
 class Parameters(msgspec.Struct, frozen=True):
@@ -61,6 +98,8 @@ class Parameters(msgspec.Struct, frozen=True):
     funding_sensitivity: float
     funding_alpha: float
     guards: Guards
+    grinding: Grinding
+    vpin: Vpin
     risk: Risk
     paused: bool = False
 

@@ -15,14 +15,10 @@ class Pnl(msgspec.Struct):
     realised: int = 0
     fees: int = 0
     other_fees: dict[str, int] = {}
-    funding: int = 0
     volume: int = 0
     fills: int = 0
     bought_steps: int = 0
     sold_steps: int = 0
-    last_funding_ms: int = 0
-    last_funding: int = 0
-    """What the newest settlement paid."""
     began_ms: int = 0
     """The exchange's time from which fills count (0: since this worker started)."""
 
@@ -38,20 +34,6 @@ class Pnl(msgspec.Struct):
             self.fees += fill.commission
         elif fill.commission:
             self.other_fees[fill.commission_asset] = self.other_fees.get(fill.commission_asset, 0) + fill.commission
-
-    def on_funding(self, settled_ms: int, amount: int) -> None:
-        """Books a settlement once: the exchange's times only grow."""
-        if settled_ms > self.last_funding_ms:
-            self.last_funding_ms, self.last_funding = settled_ms, amount
-            self.funding += amount
-
-    def followed_by(self, later: "Pnl") -> "Pnl":
-        """These accounts, and the settlement that was told since to a worker who did not keep them (there is at most
-        one: settlements are an hour apart).
-        """
-        accounts = msgspec.structs.replace(self)
-        accounts.on_funding(later.last_funding_ms, later.last_funding)
-        return accounts
 
 
 def unrealised(position_steps: int, entry_price: float, mark: float, instrument: Instrument) -> int:

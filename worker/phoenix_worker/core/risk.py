@@ -42,7 +42,8 @@ class Denial(StrEnum):
 
 
 # Every order passes here, and looking up a member of an enum costs more than comparing with it.
-_BUY, _PLACE, _LIQUIDATE, _NO_EMERGENCY = Side.BUY, Request.PLACE, Purpose.LIQUIDATE, EmergencyLevel.NONE
+_BUY, _PLACE, _NO_EMERGENCY = Side.BUY, Request.PLACE, EmergencyLevel.NONE
+_LIQUIDATE, _GRIND = Purpose.LIQUIDATE, Purpose.GRIND
 _NOT_TRADING, _REDUCE_ONLY = SymbolStatus.NOT_TRADING, SymbolStatus.REDUCE_ONLY
 _new, _set = object.__new__, object.__setattr__
 
@@ -117,7 +118,7 @@ def _session(order: WantedOrder, facts: Pass) -> Denial | None:
         return Denial.BOOK
     if not facts.user_ok:
         return Denial.USER_STREAM
-    if not facts.mask.allows(order.side) or (facts.mask.reduce_only and not order.reduce_only):
+    if not facts.mask.admits(order.side, order.purpose, order.reduce_only):
         return Denial.MASK
     return None
 
@@ -165,7 +166,9 @@ def _reduces(order: WantedOrder, facts: Pass) -> bool:
 
 
 def _price(order: WantedOrder, instrument: Instrument, facts: Pass) -> Denial | None:
-    """The venue's band of mark, our own of mid, and never into the book or into ourselves."""
+    """The venue's band of mark, our own of mid, and never into the book or into ourselves; only what takes a part of a
+    position off may take.
+    """
     price = order.price_ticks
     if price == 0:
         return None
@@ -176,7 +179,7 @@ def _price(order: WantedOrder, instrument: Instrument, facts: Pass) -> Denial | 
         )
         if beyond:
             return Denial.PRICE_BAND
-    if order.purpose is _LIQUIDATE:
+    if order.purpose is _LIQUIDATE and order.reduce_only:
         return None
     mid = (facts.bid_ticks + facts.ask_ticks) / 2
     if abs(price - mid) > facts.sane_band * mid:
@@ -185,7 +188,7 @@ def _price(order: WantedOrder, instrument: Instrument, facts: Pass) -> Denial | 
         takes, crosses = price >= facts.ask_ticks, 0 < facts.lowest_own_sell <= price
     else:
         takes, crosses = price <= facts.bid_ticks, facts.highest_own_buy >= price
-    if takes:
+    if takes and not (order.purpose is _GRIND and order.reduce_only):
         return Denial.WOULD_TAKE
     return Denial.OWN_CROSS if crosses else None
 

@@ -134,18 +134,30 @@ class Session(msgspec.Struct):
         return [reason for holds, reason in facts if holds]
 
     def not_quoting(
-        self, now_ns: int, *, paused: bool, status: SymbolStatus, warm: bool, liquidating: bool, cooling: bool
+        self,
+        now_ns: int,
+        *,
+        paused: bool,
+        status: SymbolStatus,
+        warm: bool,
+        liquidating: bool,
+        cooling: bool,
+        toxic: bool,
+        lost: bool,
+        loss_unknown: bool,
     ) -> list[Reason]:
         """What forbids some or all quotes of a worker that is ready: states of market, risk and people's will."""
         facts = (
             (self.emergency.on, Reason.EMERGENCY),
             (self.second_writer, Reason.SECOND_WRITER),
-            (self.halt.on, Reason.RISK_HALTED),
+            (self.halt.on or lost, Reason.RISK_HALTED),
+            (loss_unknown, Reason.LOSS_UNKNOWN),
             (bool(self.foreign), Reason.FOREIGN_ACTIVITY),
             (status is SymbolStatus.NOT_TRADING, Reason.SYMBOL_NOT_TRADING),
             (status is SymbolStatus.REDUCE_ONLY, Reason.REDUCE_ONLY),
             (now_ns < self.blocked_until_ns, Reason.RATE_LIMITED),
             (cooling, Reason.COOLDOWN),
+            (toxic, Reason.TOXIC_FLOW),
             (liquidating, Reason.GUARD),
             (paused, Reason.PAUSED),
             (not warm, Reason.STATISTICS_WARMING),
@@ -174,6 +186,7 @@ WITHDRAW_FOR = frozenset(
         Reason.SECOND_WRITER,
         Reason.FOREIGN_ACTIVITY,
         Reason.SYMBOL_NOT_TRADING,
+        Reason.TOXIC_FLOW,
         Reason.GUARD,
         Reason.PAUSED,
         Reason.STATISTICS_WARMING,

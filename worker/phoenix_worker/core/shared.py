@@ -52,6 +52,7 @@ def on_lease(state: State, event: Lease, out: Out) -> None:
     state.unready_since_ns = 0
     state.account.orders.disown()
     state.reservation.forget()
+    state.funding.forget()
     state.reconciliation.need("lease gained" if event.token else "lease lost")
     if event.token:
         arm_dead_man(state, out)
@@ -90,6 +91,7 @@ def on_symbol_halt(state: State, event: SymbolHalt, out: Out) -> None:
         return
     if was_on and not session.halt.on:
         state.account.failures.outcomes.clear()  # what it was for has been looked at
+        state.losses.resumed = True
     if was_on or session.halt.on:
         out.append(Note(NoteKind.HALT, event.reason or "resumed"))
     decide(state, event.at, out)

@@ -7,15 +7,19 @@ from phoenix_worker.core.account import Account
 from phoenix_worker.core.actions import AnyAction
 from phoenix_worker.core.book import Book
 from phoenix_worker.core.freshness import Freshness
+from phoenix_worker.core.funding import Funding, Prediction
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.inventory import Mode
 from phoenix_worker.core.liquidation import Liquidation
+from phoenix_worker.core.losses import Losses
+from phoenix_worker.core.markout import Markouts
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.core.quoting import Ladder
 from phoenix_worker.core.reconcile import Reconciliation
 from phoenix_worker.core.reservation import Reservation
 from phoenix_worker.core.session import Session
 from phoenix_worker.core.statistics import Statistics
+from phoenix_worker.core.vpin import Vpin
 
 Out = list[AnyAction]
 """Where a handler puts what it asks for, in the order in which it is to be done."""
@@ -41,11 +45,14 @@ class State(msgspec.Struct):
     book: Book
     freshness: Freshness = msgspec.field(default_factory=Freshness)
     statistics: Statistics = msgspec.field(default_factory=Statistics)
+    vpin: Vpin = msgspec.field(default_factory=Vpin)
     session: Session = msgspec.field(default_factory=Session)
     account: Account = msgspec.field(default_factory=Account.empty)
     reconciliation: Reconciliation = msgspec.field(default_factory=Reconciliation)
     reservation: Reservation = msgspec.field(default_factory=Reservation)
     liquidation: Liquidation = msgspec.field(default_factory=Liquidation)
+    losses: Losses = msgspec.field(default_factory=Losses)
+    markouts: Markouts = msgspec.field(default_factory=Markouts)
     stopping: Stopping = msgspec.field(default_factory=Stopping)
     mode: Mode = Mode.NORMAL
     maker_fee_bps: float = 0.0
@@ -55,6 +62,8 @@ class State(msgspec.Struct):
     """When the mark was told."""
     index: float = 0.0
     funding_rate: float = 0.0
+    prediction: Prediction = msgspec.field(default_factory=Prediction)
+    funding: Funding = msgspec.field(default_factory=Funding)
     next_funding_ms: int = 0
     silent_upstream: bool = False
     reasons: list[Reason] = []
@@ -69,7 +78,7 @@ class State(msgspec.Struct):
     """`minRequoteInterval` after orders were last placed or amended; a decision that moved nothing delays nothing."""
     next_evaluation_ns: int = 0
     snapshot_asked_ns: int = 0
-    closes_asked_ns: int = 0
+    minutes_asked_ns: int = 0
     reconnects: int = 0
     user_reconnect_ns: int = 0
 

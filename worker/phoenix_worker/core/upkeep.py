@@ -4,7 +4,8 @@ from phoenix_worker.core.actions import (
     ArmDeadMan,
     CancelAll,
     Exit,
-    FetchCloses,
+    FetchFunding,
+    FetchMinutes,
     FetchSnapshot,
     FetchTouch,
     FetchTruth,
@@ -23,7 +24,9 @@ from phoenix_worker.core.session import CURABLE, DEAD_MAN_MS
 from phoenix_worker.core.state import Out, State
 
 SNAPSHOT_RETRY_NS = 1_000_000_000
-CLOSES_RETRY_NS = 30_000_000_000
+MINUTES_RETRY_NS = 30_000_000_000
+MINUTES_EVERY_NS = 3_600_000_000_000
+"""How much a day trades changes slowly; of a symbol that has only just begun to trade it is asked each minute."""
 FIRST_BACK_OFF_NS = 500_000_000
 LAST_BACK_OFF_NS = 48_000_000_000
 CALM_NS = 10_000_000_000
@@ -61,9 +64,15 @@ def _watch_market(state: State, now: int, out: Out) -> None:
             ask_snapshot(state, out)
         elif freshness.fresh and now - freshness.fresh_since_ns > CALM_NS:
             state.reconnects = 0
-    if not state.statistics.warm and now - state.closes_asked_ns >= CLOSES_RETRY_NS:
-        state.closes_asked_ns = now
-        out.append(FetchCloses())
+    if now - state.minutes_asked_ns >= _minutes_pause_ns(state):
+        state.minutes_asked_ns = now
+        out.append(FetchMinutes())
+
+
+def _minutes_pause_ns(state: State) -> int:
+    if not state.statistics.warm:
+        return MINUTES_RETRY_NS
+    return MINUTES_EVERY_NS if state.vpin.day_volume else 2 * MINUTES_RETRY_NS
 
 
 def _watch_account(state: State, now: int, out: Out) -> None:
@@ -80,6 +89,7 @@ def _watch_account(state: State, now: int, out: Out) -> None:
             out.append(Reconnect(Stream.USER, 0, lag))
         decide(state, now, out)
     reconcile(state, out)
+    _read_funding(state, now, out)
     lost = session.user_lost_since_ns
     if lost and now - lost > state.parameters.give_up_after_ns and not session.exited:
         session.exited = True
@@ -128,9 +138,20 @@ def reconcile(state: State, out: Out) -> None:
     known = position.last_trade_id
     since = known + 1 if known else 0
     in_flight = [o.client_id for o in state.account.orders.live() if o.in_flight or o.life is Life.UNKNOWN]
+    in_flight += state.account.grinder.unresolved()
     request_id = path.asked(state.now_ns, state.account.orders)
     held_steps, held_trade_id = (position.steps, position.newest_trade_id) if path.comparing else (None, 0)
     out.append(FetchTruth(request_id, since, state.accounts_began_ms, in_flight, held_steps, held_trade_id))
+
+
+def _read_funding(state: State, now: int, out: Out) -> None:
+    """A leader's only: who stands by would read what it does not keep."""
+    session = state.session
+    if not session.token or not session.clock_known or session.stopping:
+        return
+    now_ms = session.exchange_ms(now)
+    if state.funding.due(now, now_ms):
+        out.append(FetchFunding(state.funding.ask(now, now_ms, state.accounts_began_ms)))
 
 
 def _dead_man_may_be_armed(state: State, now: int) -> bool:

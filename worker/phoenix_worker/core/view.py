@@ -7,11 +7,14 @@ import msgspec
 from phoenix_coordination.state import Reason, Role
 
 from phoenix_worker.core.counters import Counters
+from phoenix_worker.core.day import in_quote
 from phoenix_worker.core.decision import not_ready, reference_price
 from phoenix_worker.core.events import EmergencyLevel, Side, Stream
 from phoenix_worker.core.inventory import Mode
+from phoenix_worker.core.markout import Markouts
 from phoenix_worker.core.orders import Life, OwnOrder
 from phoenix_worker.core.pnl import Pnl, unrealised
+from phoenix_worker.core.reckoning import day_result, total_result
 from phoenix_worker.core.session import OF_THE_LEASE, Session
 from phoenix_worker.core.state import State
 
@@ -45,6 +48,9 @@ class View(msgspec.Struct, frozen=True):
     ask_ticks: int
     mark: float
     funding_rate: float
+    predicted_funding_rate: float | None
+    vpin: float | None
+    toxicity: float
     sigma_1s: float
     stddev_30m: float | None
     imbalance: float
@@ -66,6 +72,15 @@ class View(msgspec.Struct, frozen=True):
     asked_sell_steps: int
     pnl: Pnl
     unrealised: int
+    day_result: int | None
+    """Since 00:00 UTC; None while it is not known."""
+    total_result: int | None
+    """Since the accounts began, all fees in quote; None while one of them cannot be converted."""
+    daily_loss_max: int | None
+    stop_loss: int | None
+    markouts: Markouts
+    funding: int
+    funding_differences: int
     counters: Counters
     stale_episodes: int
     stale_seconds: float
@@ -78,6 +93,11 @@ class View(msgspec.Struct, frozen=True):
     halted: str
     halt_epoch: int
     liquidations: int
+    grinds: int
+    grinding: bool
+    """A taker is alive, or its re-entry still to come or to be filled."""
+    grind_saved: int | None
+    """By what was bought back cheaper than it was sold, less all fees; None while a fee cannot be converted."""
     orders_left: int
     streams: dict[Stream, bool]
     book_age_ns: int | None
@@ -101,6 +121,9 @@ def view(state: State) -> View:
         ask_ticks=book.touch_ask,
         mark=state.mark,
         funding_rate=state.funding_rate,
+        predicted_funding_rate=state.prediction.rate,
+        vpin=state.vpin.value(now, state.parameters.vpin),
+        toxicity=state.vpin.widening(now, state.parameters.vpin),
         sigma_1s=state.statistics.sigma_1s,
         stddev_30m=state.statistics.stddev_30m,
         imbalance=book.imbalance,
@@ -124,6 +147,13 @@ def view(state: State) -> View:
         unrealised=unrealised(
             account.position.steps, account.position.entry_price, reference_price(state), state.instrument
         ),
+        funding=state.funding.paid,
+        funding_differences=state.funding.differences,
+        day_result=day_result(state),
+        total_result=total_result(state),
+        daily_loss_max=state.parameters.risk.daily_loss_max,
+        stop_loss=state.parameters.risk.stop_loss,
+        markouts=state.markouts,
         counters=account.counters,
         stale_episodes=state.freshness.episodes,
         stale_seconds=state.freshness.stale_seconds(now),
@@ -133,9 +163,12 @@ def view(state: State) -> View:
         emergency=session.emergency.level,
         emergency_epoch=session.emergency.epoch,
         emergency_reason=session.emergency.reason,
-        halted=session.halt.reason if session.halt.on else "",
+        halted=_halted(state),
         halt_epoch=session.halt.epoch,
         liquidations=state.liquidation.orders,
+        grinds=account.grinder.count,
+        grinding=account.grinder.running,
+        grind_saved=_grind_saved(state),
         orders_left=session.orders_left(now),
         streams=dict(session.streams),
         book_age_ns=now - state.freshness.last_frame_ns if state.freshness.last_frame_ns else None,
@@ -145,12 +178,26 @@ def view(state: State) -> View:
     )
 
 
+def _grind_saved(state: State) -> int | None:
+    grinder = state.account.grinder
+    fees = in_quote(grinder.fees, state.losses.rates, state.instrument.quote_asset)
+    return None if fees is None else grinder.earned - fees
+
+
 def _role(session: Session, truths: int) -> Role:
     if session.stopping:
         return Role.DRAINING
     if not session.token:
         return Role.STANDBY if session.reachable else Role.STARTING
     return Role.LEADING if truths else Role.STARTING
+
+
+def _halted(state: State) -> str:
+    """Why the symbol only reduces: until a person resumes it, or for the rest of the day."""
+    if state.session.halt.on:
+        return state.session.halt.reason
+    losses = state.losses
+    return losses.halted_reason if losses.halted(state.parameters.risk.daily_loss_max) else ""
 
 
 def _detail(state: State) -> str:
@@ -166,8 +213,10 @@ def _detail(state: State) -> str:
         return state.reconciliation.why
     if session.emergency.on:
         return session.emergency.reason
-    if session.halt.on:
-        return session.halt.reason
+    if halted := _halted(state):
+        return halted
+    if Reason.LOSS_UNKNOWN in state.reasons:
+        return state.losses.unknown
     if Reason.RATE_LIMITED in state.reasons and state.now_ns >= session.blocked_until_ns:
         return "nothing is left of the orders that were granted: account and egress are shared by too many or too much"
     return ""

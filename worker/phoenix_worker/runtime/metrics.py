@@ -17,6 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from phoenix_worker.core.events import Side
 from phoenix_worker.core.instrument import MONEY, Instrument
 from phoenix_worker.core.inventory import Mode
+from phoenix_worker.core.markout import HORIZONS_S, Markouts
 from phoenix_worker.core.view import View
 from phoenix_worker.runtime.histogram import Histogram
 from phoenix_worker.runtime.loop_lag import LoopWatch
@@ -74,14 +75,18 @@ ENGINE_GAUGES: tuple[tuple[str, str, EngineFigure], ...] = (
         lambda v, i: abs(v.worst_short_steps) * i.step,
     ),
     ("mm_dynamic_decay_factor", "exp(-sizeDecayK * e / netMax) of the nearest increasing layer.", lambda v, _: v.decay),
-    ("mm_funding_pnl_acc", "Funding received less paid, quote.", lambda v, _: v.pnl.funding / MONEY),
+    ("mm_funding_pnl_acc", "Funding received less paid, quote.", lambda v, _: v.funding / MONEY),
     (
         "mm_predicted_funding_rate",
-        "Funding rate expected at the next settlement, a ratio.",
-        lambda v, _: v.funding_rate,
+        "Funding rate expected at the next settlement, a ratio; NaN until one is told.",
+        lambda v, _: math.nan if v.predicted_funding_rate is None else v.predicted_funding_rate,
     ),
-    ("mm_grind_active", "1 while a grind waits for its re-entry; this release does not grind.", lambda _v, _i: 0.0),
-    ("mm_grind_cost_saved", "Saved by grinding, quote; this release does not grind.", lambda _v, _i: 0.0),
+    ("mm_grind_active", "1 while a grind's taker or re-entry is to be filled.", lambda v, _: float(v.grinding)),
+    (
+        "mm_grind_cost_saved",
+        "Saved by grinding less all its fees, quote; negative where it cost more. NaN while a fee cannot be converted.",
+        lambda v, _: math.nan if v.grind_saved is None else v.grind_saved / MONEY,
+    ),
     (
         "mm_price_stddev_30m",
         "Standard deviation of the price over 30 minutes relative to its mean; NaN until 30 minutes are known.",
@@ -96,6 +101,12 @@ ENGINE_GAUGES: tuple[tuple[str, str, EngineFigure], ...] = (
     ("mm_worst_case_limit", "Limit of the worst case, base units.", lambda v, i: v.worst_case_limit_steps * i.step),
     ("mm_mid", "Mid of the local book, quote.", lambda v, i: (v.bid_ticks + v.ask_ticks) / 2 * i.tick),
     ("mm_spread", "Ask less bid of the local book, quote.", lambda v, i: (v.ask_ticks - v.bid_ticks) * i.tick),
+    (
+        "mm_vpin",
+        "Toxicity of the order flow, 0 to 1; NaN until there are buckets enough.",
+        lambda v, _: math.nan if v.vpin is None else v.vpin,
+    ),
+    ("mm_toxicity", "Factor on the half spread that VPIN asks for.", lambda v, _: v.toxicity),
     ("mm_mark", "Mark price, quote.", lambda v, _: v.mark),
     ("mm_sigma_1s", "EWMA volatility of 1 s log returns.", lambda v, _: v.sigma_1s),
     ("mm_book_imbalance", "Order-book imbalance at the touch, -1 to 1.", lambda v, _: v.imbalance),
@@ -124,7 +135,7 @@ ENGINE_GAUGES: tuple[tuple[str, str, EngineFigure], ...] = (
 )
 
 ENGINE_COUNTERS: tuple[tuple[str, str, EngineFigure], ...] = (
-    ("mm_grind_count", "Grinds; this release does not grind.", lambda _v, _i: 0.0),
+    ("mm_grind_count", "Grinds whose taker got something.", lambda v, _: v.grinds),
     ("mm_market_events", "Events of market data that the engine saw.", lambda v, _: v.counters.market_events),
     ("mm_decisions", "Decisions: plan, difference, gate.", lambda v, _: v.counters.decisions),
     ("mm_fills", "Fills of the symbol, whoever made them.", lambda v, _: v.pnl.fills),
@@ -142,6 +153,11 @@ ENGINE_COUNTERS: tuple[tuple[str, str, EngineFigure], ...] = (
         "mm_comparisons_failed",
         "Comparisons with the exchange's truth that differed.",
         lambda v, _: v.comparisons_failed,
+    ),
+    (
+        "mm_funding_differences",
+        "Settlements that position, mark and rate do not explain, or that no record has.",
+        lambda v, _: v.funding_differences,
     ),
     ("mm_layers_dropped", "Layers too small to be sent.", lambda v, _: v.counters.layers_dropped),
     ("mm_liquidation_orders", "Emergency orders of Liquidate.", lambda v, _: v.liquidations),
@@ -254,14 +270,21 @@ def _engine_families(view: View, instrument: Instrument, symbol: str) -> Iterato
         yield _counter(name, text, symbol, figure(view, instrument))
     counters = view.counters
     yield _gauges_by(
-        "mm_pnl", "Quote units; fees positive = paid.", symbol, "kind",
+        "mm_pnl", "Quote units; fees positive = paid; day and total are results, NaN while unknown.", symbol, "kind",
         {
             "realised": view.pnl.realised / MONEY,
             "unrealised": view.unrealised / MONEY,
             "fees": view.pnl.fees / MONEY,
-            "funding": view.pnl.funding / MONEY,
+            "funding": view.funding / MONEY,
+            "day": _money(view.day_result),
+            "total": _money(view.total_result),
         },
     )  # fmt: skip
+    other_fees = {asset: amount / MONEY for asset, amount in view.pnl.other_fees.items()}
+    yield _gauges_by("mm_fees_other", "Fees paid in other assets, their units.", symbol, "asset", other_fees)
+    limits = {"day": _money(view.daily_loss_max), "stop": _money(view.stop_loss)}
+    yield _gauges_by("mm_loss_limit", "Loss that halts, quote; NaN where none is set.", symbol, "limit", limits)
+    yield from _markout_families(view.markouts, symbol)
     reserved = {"buy": view.reserved_buy_steps * instrument.step, "sell": view.reserved_sell_steps * instrument.step}
     asked = {"buy": view.asked_buy_steps * instrument.step, "sell": view.asked_sell_steps * instrument.step}
     yield _gauges_by("mm_reserved", "Granted by the account's ledger, base units.", symbol, "side", reserved)
@@ -281,6 +304,30 @@ def _engine_families(view: View, instrument: Instrument, symbol: str) -> Iterato
     yield _counters_by("mm_order_unknown", "Commands without an answer.", symbol, "request", counters.unknown)
     codes = {str(code): count for code, count in counters.codes.items()}
     yield _counters_by("mm_order_errors", "Refused commands by the venue's code.", symbol, "code", codes)
+
+
+def _money(amount: int | None) -> float:
+    return math.nan if amount is None else amount / MONEY
+
+
+def _markout_families(markouts: Markouts, symbol: str) -> Iterator[Metric]:
+    """Gains and losses apart, as counters: their rates over the rate of the volume are the markout of any window."""
+    labels = ("symbol", "side", "horizon")
+    bps = GaugeMetricFamily("mm_markout_bps", "Of all fills so far, by notional; positive is ours.", labels=labels)
+    counters = {
+        "volume": CounterMetricFamily("mm_markout_volume_quote", "Notional that was measured, quote.", labels=labels),
+        "gained": CounterMetricFamily("mm_markout_gained_quote", "By fills that went our way, quote.", labels=labels),
+        "lost": CounterMetricFamily("mm_markout_lost_quote", "By fills that went against us, quote.", labels=labels),
+    }
+    for side in Side:
+        for horizon_s, markout in zip(HORIZONS_S, markouts.sums[side], strict=True):
+            values = (symbol, side.name.lower(), f"{horizon_s}s")
+            bps.add_metric(values, math.nan if markout.bps is None else markout.bps)
+            for name, family in counters.items():
+                family.add_metric(values, getattr(markout, name) / MONEY)
+    yield bps
+    yield from counters.values()
+    yield _counter("mm_markouts_unmeasured", "Horizons at which no mid was known.", symbol, markouts.unmeasured)
 
 
 def _venue_families(figures: VenueStatistics, symbol: str) -> Iterator[Metric]:

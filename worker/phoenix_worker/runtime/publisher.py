@@ -144,7 +144,8 @@ def running_record(
             realised=_MONEY.text(view.pnl.realised),
             unrealised=_MONEY.text(view.unrealised),
             fees=_MONEY.text(view.pnl.fees),
-            funding=_MONEY.text(view.pnl.funding),
+            funding=_MONEY.text(view.funding),
+            day=None if view.day_result is None else _MONEY.text(view.day_result),
         ),
         ages=Ages(
             book=_ms(view.book_age_ns),

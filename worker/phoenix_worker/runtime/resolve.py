@@ -19,7 +19,8 @@ from phoenix_crds import (
     resolved_hash,
 )
 
-from phoenix_worker.core.parameters import Guards, Risk
+from phoenix_worker.core.instrument import MONEY
+from phoenix_worker.core.parameters import Grinding, Guards, Risk, Vpin
 from phoenix_worker.runtime.resolved import AccountSettings, InvalidConfigurationError, Quoting, Resolved, encode
 
 DEFAULT_NAMESPACE = "default"
@@ -84,8 +85,13 @@ def _micro(amount: Decimal) -> int:
     return int((amount * 1_000_000).to_integral_value(ROUND_DOWN))
 
 
+def _money(amount: Decimal | None) -> int | None:
+    """1e-8 quote, rounded down, as above."""
+    return None if amount is None else int((amount * MONEY).to_integral_value(ROUND_DOWN))
+
+
 def _quoting(spec: MarketMakerSpec) -> Quoting:
-    guards, risk = spec.guards, spec.risk
+    guards, grinding, risk, vpin = spec.guards, spec.grinding, spec.risk, spec.vpin
     return Quoting(
         net_max=spec.net_max,
         base_size=spec.base_size,
@@ -122,10 +128,32 @@ def _quoting(spec: MarketMakerSpec) -> Quoting:
             cooldown_ns=guards.cooldown.ns,
             flatten_widen_bps=float(guards.flatten_widen_bps),
         ),
+        grinding=Grinding(
+            enabled=grinding.enabled,
+            ratio=float(grinding.ratio),
+            deviation=float(grinding.deviation),
+            interval_ns=grinding.interval.ns,
+            per_hour=grinding.per_hour,
+            size=float(grinding.size),
+            reentry=float(grinding.reentry),
+            offset_bps=float(grinding.offset_bps),
+            boost=float(grinding.boost),
+        ),
+        vpin=Vpin(
+            threshold=float(vpin.threshold),
+            resume=float(vpin.resume),
+            halt=float(vpin.halt),
+            max_widen=float(vpin.max_widen),
+            buckets=vpin.buckets,
+            buckets_per_day=vpin.buckets_per_day,
+            half_life_ns=vpin.half_life.ns,
+        ),
         risk=Risk(
             failure_ratio=float(risk.failure_ratio),
             failure_window=risk.failure_window,
             sane_band_bps=float(risk.sane_band_bps),
+            daily_loss_max=_money(risk.daily_loss_max.of(risk.capital)),
+            stop_loss=_money(risk.stop_loss.of(risk.capital)),
         ),
         paused=spec.paused,
     )

@@ -14,7 +14,7 @@ from phoenix_coordination.port import AccountTerms
 from phoenix_coordination.state import Mode
 
 from phoenix_worker.core.instrument import Instrument
-from phoenix_worker.core.parameters import Guards, Parameters, Risk
+from phoenix_worker.core.parameters import Grinding, Guards, Parameters, Risk, Vpin
 
 RESOLVE_SECONDS = 30.0
 """Life's seconds that a validation may take: a start of Python on a busy machine, with room."""
@@ -56,6 +56,8 @@ class Quoting(msgspec.Struct, frozen=True):
     funding_sensitivity: float
     funding_alpha: float
     guards: Guards
+    grinding: Grinding
+    vpin: Vpin
     risk: Risk
     paused: bool
 

@@ -34,7 +34,9 @@ from phoenix_worker.core.actions import (
     Cancel,
     CancelAll,
     Exit,
-    FetchCloses,
+    FetchDay,
+    FetchFunding,
+    FetchMinutes,
     FetchSnapshot,
     FetchTouch,
     FetchTruth,
@@ -43,6 +45,7 @@ from phoenix_worker.core.actions import (
     Note,
     NoteKind,
     Place,
+    Purpose,
     QueryOrder,
     RaiseEmergency,
     Reconnect,
@@ -212,6 +215,8 @@ class Shell:
                 self._venue.perform(action)
                 waited_ns = self._clock.monotonic_ns() - approved.trigger_ns
                 self._meters.tick_to_order.observe(int(waited_ns / self._clock.rate))
+                if approved.order.purpose in (Purpose.GRIND, Purpose.REENTRY):
+                    self.save_memory()  # whoever leads next is bound by it, and counts what it brings
             case (
                 Cancel()
                 | CancelAll()
@@ -219,7 +224,9 @@ class Shell:
                 | FetchTruth()
                 | FetchSnapshot()
                 | FetchTouch()
-                | FetchCloses()
+                | FetchMinutes()
+                | FetchFunding()
+                | FetchDay()
                 | Reconnect()
                 | ArmDeadMan()
             ):
@@ -264,6 +271,8 @@ class Shell:
         fields = {"text": note.text}
         if note.kind not in _NEVER_SAMPLED:
             fields[SAMPLED] = note.kind.value
+        if note.kind is NoteKind.HALT:
+            self.save_memory()  # a loss that has halted the day is known to nobody else
         if note.kind in (NoteKind.HALT, NoteKind.REFUSED):
             self._log.warning(note.kind.value, **fields)
         else:

@@ -19,7 +19,9 @@ from phoenix_worker.core.actions import (
     ArmDeadMan,
     Cancel,
     CancelAll,
-    FetchCloses,
+    FetchDay,
+    FetchFunding,
+    FetchMinutes,
     FetchSnapshot,
     FetchTouch,
     FetchTruth,
@@ -96,7 +98,7 @@ class DryRun:
                 self._tell(OrderAnswer(self._clock.monotonic_ns(), action.client_id, answered=True, order=order))
             case FetchTruth():
                 self._venue.perform(replace(action, in_flight=[]))
-            case FetchSnapshot() | FetchTouch() | FetchCloses() | Reconnect():
+            case FetchSnapshot() | FetchTouch() | FetchMinutes() | FetchFunding() | FetchDay() | Reconnect():
                 self._venue.perform(action)
 
     # -- orders that never leave -------------------------------------------------------------------

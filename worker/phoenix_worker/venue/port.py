@@ -13,7 +13,9 @@ from phoenix_worker.core.actions import (
     ArmDeadMan,
     Cancel,
     CancelAll,
-    FetchCloses,
+    FetchDay,
+    FetchFunding,
+    FetchMinutes,
     FetchSnapshot,
     FetchTouch,
     FetchTruth,
@@ -26,19 +28,10 @@ from phoenix_worker.core.instrument import Instrument
 
 Sink = Callable[[AnyEvent], None]
 
-VenueAction = (
-    Place
-    | Amend
-    | Cancel
-    | CancelAll
-    | QueryOrder
-    | FetchTruth
-    | FetchSnapshot
-    | FetchTouch
-    | FetchCloses
-    | Reconnect
-    | ArmDeadMan
-)
+Question = QueryOrder | FetchTruth | FetchDay | FetchFunding | FetchSnapshot | FetchTouch | FetchMinutes
+"""What changes nothing at the exchange, and is answered by one event."""
+
+VenueAction = Place | Amend | Cancel | CancelAll | Reconnect | ArmDeadMan | Question
 
 
 @dataclass(frozen=True, slots=True)

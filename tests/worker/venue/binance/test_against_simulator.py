@@ -21,7 +21,7 @@ from phoenix_worker.core.actions import (
     ArmDeadMan,
     Cancel,
     CancelAll,
-    FetchCloses,
+    FetchMinutes,
     FetchSnapshot,
     FetchTouch,
     FetchTruth,
@@ -34,11 +34,11 @@ from phoenix_worker.core.events import (
     Budget,
     Canary,
     ClockSynced,
-    Closes,
     DeadManArmed,
     Depth,
     Execution,
     Mark,
+    Minutes,
     OpenOrder,
     OrderAnswer,
     OrderReport,
@@ -184,11 +184,11 @@ class TestWithoutFaults:
             await worker.wait_for(kind)
         await worker.wait_for(Depth, 10)
         assert all(later.prev_id == earlier.last_id for earlier, later in pairwise(worker.of(Depth)))
-        for action, kind in ((FetchSnapshot(), Snapshot), (FetchTouch(), TouchAnswer), (FetchCloses(), Closes)):
+        for action, kind in ((FetchSnapshot(), Snapshot), (FetchTouch(), TouchAnswer), (FetchMinutes(), Minutes)):
             worker.venue.perform(action)
             await worker.wait_for(kind)
         assert worker.of(TouchAnswer)[0].bid < worker.of(TouchAnswer)[0].ask
-        assert len(worker.of(Closes)[0].closes) == 30
+        assert len(worker.of(Minutes)[0].closes) == 1439
 
     async def test_the_life_of_a_quote(self, worker):
         placed = await worker.rest_one()

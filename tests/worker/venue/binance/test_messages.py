@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phoenix_worker.core.events import Mark
+from phoenix_worker.core.events import Mark, Minutes
 from phoenix_worker.venue.binance import messages
 from phoenix_worker.venue.binance.messages import DecodeError
 
@@ -139,19 +139,32 @@ def test_control_replies_are_known(body, is_reply):
     assert messages.is_control_reply(body) is is_reply
 
 
-def test_closes_are_those_of_klines_that_are_over():
-    def row(close_ms: int, close: str) -> list[object]:
-        return [close_ms - 59_999, "1", "1", "1", close, "0", close_ms, "0", 1, "0", "0", "0"]
-
-    body = compact([row(59_999, "10.5"), row(119_999, "11"), row(179_999, "12")])
-    assert messages.closes(body, 120_000) == (119_999, [10.5, 11.0])
-    assert messages.closes(b"[]", 120_000) == (0, [])
+def kline(close_ms: int, close: str, volume: str, taker_buys: str) -> list[object]:
+    return [close_ms - 59_999, "1", "1", "1", close, volume, close_ms, "0", 1, taker_buys, "0", "0"]
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[[1,2]]", b'[[0,"1","1","1","nan","0",1,"0",1,"0","0","0"]]', b"nonsense"])
+def test_minutes_are_those_klines_that_are_over():
+    rows = [kline(59_999, "10.5", "4", "1"), kline(119_999, "11", "0", "0"), kline(179_999, "12", "1", "1")]
+    assert messages.minutes(compact(rows), 7, 120_000) == Minutes(7, 119_999, [10.5, 11.0], [4.0, 0.0], [1.0, 0.0])
+    assert messages.minutes(b"[]", 7, 120_000) == Minutes(7, 0, [], [], [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[[1,2]]",
+        compact([kline(1, "nan", "0", "0")]),
+        compact([kline(1, "1", "nan", "0")]),
+        compact([kline(1, "1", "2", "2.5")]),
+        compact([kline(1, "1", "-2", "-3")]),
+        b"nonsense",
+    ],
+    ids=["no list", "cut", "no price", "no volume", "more bought than traded", "negative", "nonsense"],
+)
 def test_klines_that_are_none_are_a_decode_error(body):
     with pytest.raises(DecodeError):
-        messages.closes(body, 10)
+        messages.minutes(body, 7, 10)
 
 
 def test_the_touch_of_a_one_sided_book_is_a_decode_error():

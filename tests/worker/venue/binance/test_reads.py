@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from phoenix_worker.core.actions import FetchCloses, FetchSnapshot, FetchTouch
-from phoenix_worker.core.events import Closes, Snapshot, TouchAnswer
+from phoenix_worker.core.actions import FetchMinutes, FetchSnapshot, FetchTouch
+from phoenix_worker.core.events import Minutes, Snapshot, TouchAnswer
 
 TICKER, DEPTH, KLINES = "/fapi/v1/ticker/bookTicker", "/fapi/v1/depth", "/fapi/v1/klines"
 
@@ -69,35 +69,37 @@ class TestTouch:
         assert (answer.bid, answer.ask) == (None, None)
 
 
-async def test_closes_are_those_of_finished_minutes(run_venue, exchange):
+async def test_minutes_are_those_that_are_over(run_venue, exchange):
     now = exchange.now_ms()
     rows = [
-        [t - 59_999, "1", "1", "1", str(10 + n), "0", t, "0", 1, "0", "0", "0"]
+        [t - 59_999, "1", "1", "1", str(10 + n), str(2 + n), t, "0", 1, str(n), "0", "0"]
         for n, t in enumerate((now - 70_000, now - 10_000, now + 50_000))
     ]
     exchange.answers["GET", KLINES] = lambda *_: rows
     running = await run_venue()
-    running.venue.perform(FetchCloses())
-    await running.until(lambda: running.of(Closes))
-    assert (running.of(Closes)[0].last_close_ms, running.of(Closes)[0].closes) == (now - 10_000, [10.0, 11.0])
-    assert exchange.asked("GET", KLINES)[0].parameters == {"symbol": "ETHUSDC", "interval": "1m", "limit": "31"}
+    running.venue.perform(FetchMinutes())
+    await running.until(lambda: running.of(Minutes))
+    (told,) = running.of(Minutes)
+    assert (told.last_close_ms, told.closes) == (now - 10_000, [10.0, 11.0])
+    assert (told.volumes, told.taker_buys) == ([2.0, 3.0], [0.0, 1.0])
+    assert exchange.asked("GET", KLINES)[0].parameters == {"symbol": "ETHUSDC", "interval": "1m", "limit": "1440"}
 
 
-async def test_closes_wait_for_their_part_of_the_request_weight(run_venue, exchange):
+async def test_minutes_wait_for_their_part_of_the_request_weight(run_venue, exchange):
     exchange.answers["GET", KLINES] = lambda *_: []
     running = await run_venue(rate=10.0)
     budget = running.venue.budget
     budget.share(orders=True)
-    running.venue.perform(FetchCloses())
+    running.venue.perform(FetchMinutes())
     await asyncio.sleep(0.1)
     assert not exchange.asked("GET", KLINES)
-    budget.granted(0, 5, running.in_one_second())
-    await running.until(lambda: running.of(Closes))
+    budget.granted(0, 12, running.in_one_second())
+    await running.until(lambda: running.of(Minutes))
 
 
-async def test_closes_that_the_exchange_refuses_are_not_asked_again_and_again(run_venue, exchange, refusal):
+async def test_minutes_that_the_exchange_refuses_are_not_asked_again_and_again(run_venue, exchange, refusal):
     exchange.answers["GET", KLINES] = lambda *_: refusal(429, -1003, "Too many requests.", **{"Retry-After": "1"})
     running = await run_venue(rate=10.0)
-    running.venue.perform(FetchCloses())
+    running.venue.perform(FetchMinutes())
     await asyncio.sleep(0.3)
     assert len(exchange.asked("GET", KLINES)) == 1

@@ -17,7 +17,9 @@ from phoenix_worker.core.actions import (
     ArmDeadMan,
     Cancel,
     CancelAll,
-    FetchCloses,
+    FetchDay,
+    FetchFunding,
+    FetchMinutes,
     FetchSnapshot,
     FetchTouch,
     FetchTruth,
@@ -30,7 +32,9 @@ from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.venue.binance.account import AccountReader, AccountUnreadableError
 from phoenix_worker.venue.binance.caretaker import Caretaker
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
+from phoenix_worker.venue.binance.day import DayReader
 from phoenix_worker.venue.binance.endpoints import Endpoints
+from phoenix_worker.venue.binance.income import IncomeReader
 from phoenix_worker.venue.binance.kept import KeptConnection
 from phoenix_worker.venue.binance.limits import RequestBudget, Urgency
 from phoenix_worker.venue.binance.messages import DecodeError
@@ -48,7 +52,7 @@ from phoenix_worker.venue.binance.truth import TruthReader
 from phoenix_worker.venue.binance.user_stream import UserStream
 from phoenix_worker.venue.binance.wsapi import WsApi
 from phoenix_worker.venue.clock import NS_PER_MS, NS_PER_S, Clock
-from phoenix_worker.venue.port import Preflight, Sink, VenueAction
+from phoenix_worker.venue.port import Preflight, Question, Sink, VenueAction
 
 BUDGET_EVERY_S = 1.0
 BUDGET_TOLD_AGAIN_NS = 5 * NS_PER_S
@@ -69,7 +73,9 @@ class _Parts:
     wsapi: WsApi | None
     orders: Orders
     truth: TruthReader
+    day: DayReader
     reads: Reads
+    income: IncomeReader
     book: BookStream
     market: MarketStream
     user: UserStream
@@ -160,7 +166,7 @@ class BinanceVenue:
         self._spawn(parts.reference.keep_reference(), "reference")
         self._spawn(self._keep_budget(), "budget")
 
-    def perform(self, action: VenueAction) -> None:  # noqa: C901 - a line for each kind of action
+    def perform(self, action: VenueAction) -> None:
         parts = self._parts
         if parts is None:
             raise RuntimeError("start() comes first")
@@ -177,19 +183,28 @@ class BinanceVenue:
                 task.add_done_callback(self._cancelling.discard)
             case ArmDeadMan():
                 self._change(self._arm_dead_man(action), "dead-man")
+            case Reconnect():
+                # In a later turn: it closes the stream, which is an event.
+                asyncio.get_running_loop().call_soon(self._reconnect, parts, action)
+            case _:
+                self._read(parts, action)
+
+    def _read(self, parts: _Parts, action: Question) -> None:
+        match action:
             case QueryOrder():
                 self._spawn(self._query(parts, action.client_id), "query")
             case FetchTruth():
                 self._spawn(self._truth(parts, action), "truth")
+            case FetchDay():
+                self._spawn(self._day(parts, action), "day")
             case FetchSnapshot():
                 parts.reads.snapshot()
             case FetchTouch():
                 parts.reads.touch()
-            case FetchCloses():
-                parts.reads.closes()
-            case Reconnect():
-                # In a later turn: it closes the stream, which is an event.
-                asyncio.get_running_loop().call_soon(self._reconnect, parts, action)
+            case FetchMinutes():
+                parts.reads.minutes()
+            case FetchFunding():
+                self._spawn(self._funding(parts, action), "funding")
 
     @property
     def quiescent(self) -> bool:
@@ -336,12 +351,15 @@ class BinanceVenue:
             clock=clock,
             random=random,
         )
+        truth = TruthReader(rest, time, settings.recv_window_ms)
         return _Parts(
             sink=sink,
             reference=reference,
             wsapi=wsapi,
             orders=orders,
-            truth=TruthReader(rest, time, settings.recv_window_ms),
+            truth=truth,
+            day=DayReader(rest, time, truth),
+            income=IncomeReader(rest, time),
             reads=Reads(symbol, rest, time, sink, self._on_bad_frame, self._spawn),
             book=book,
             market=market,
@@ -398,6 +416,12 @@ class BinanceVenue:
             # One way to be unreadable is that the filters have changed under us.
             parts.reference.reload_soon()
         self._emit(truth)
+
+    async def _day(self, parts: _Parts, action: FetchDay) -> None:
+        self._emit(await parts.day.read(action, parts.reference.instrument))
+
+    async def _funding(self, parts: _Parts, action: FetchFunding) -> None:
+        self._emit(await parts.income.read(action, parts.reference.instrument))
 
     def _reconnect(self, parts: _Parts, action: Reconnect) -> None:
         delay_s = action.delay_ns / NS_PER_S * (1 + self._random.uniform(-RECONNECT_JITTER, RECONNECT_JITTER))

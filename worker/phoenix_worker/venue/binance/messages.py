@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta, Struct, field
 
-from phoenix_worker.core.events import Depth, Mark, Snapshot, Touch, TouchAnswer, Trade
+from phoenix_worker.core.events import Depth, Mark, Minutes, Snapshot, Touch, TouchAnswer, Trade
 from phoenix_worker.core.instrument import SymbolStatus
 
 Frame = bytes | bytearray
@@ -246,16 +246,35 @@ def touch_of_book(body: Frame, at: int, sent_ns: int) -> TouchAnswer:
     return TouchAnswer(at, sent_ns, book.bids[0][0], book.asks[0][0])
 
 
-def closes(body: Frame, now_ms: int) -> tuple[int, list[float]]:
-    """Time of the last close and the closes of `GET /fapi/v1/klines` that are over at `now_ms`, oldest first."""
+def minutes(body: Frame, at: int, now_ms: int) -> Minutes:
+    """`GET /fapi/v1/klines` of one minute: those that are over at `now_ms`, oldest first."""
     try:
-        rows = [(int(row[6]), float(row[4])) for row in _klines(body)]
+        rows = [(int(row[6]), float(row[4]), float(row[5]), float(row[9])) for row in _klines(body)]
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, IndexError) as error:
         raise DecodeError("klines", error, body) from error
-    over = [(close_ms, close) for close_ms, close in rows if close_ms < now_ms]
-    if not all(0 < close < 1e15 for _, close in over):
+    over = [row for row in rows if row[0] < now_ms]
+    if not all(0 < close < 1e15 for _, close, _, _ in over):
         raise DecodeError("klines", "a close is no price", body)
-    return (over[-1][0] if over else 0), [close for _, close in over]
+    if not all(0 <= bought <= volume < 1e15 for _, _, volume, bought in over):
+        raise DecodeError("klines", "takers cannot have bought more than was traded", body)
+    return Minutes(
+        at,
+        over[-1][0] if over else 0,
+        [close for _, close, _, _ in over],
+        [volume for _, _, volume, _ in over],
+        [bought for _, _, _, bought in over],
+    )
+
+
+def opening_price(body: Frame, open_ms: int) -> float:
+    """Of `GET /fapi/v1/markPriceKlines`: the open of the row that begins at `open_ms`, 0 without one."""
+    try:
+        prices = [float(row[1]) for row in _klines(body) if int(row[0]) == open_ms]
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, IndexError) as error:
+        raise DecodeError("mark price klines", error, body) from error
+    if not all(0 < price < 1e15 for price in prices):
+        raise DecodeError("mark price klines", "an open is no price", body)
+    return prices[0] if prices else 0.0
 
 
 def symbol_status(text: str) -> SymbolStatus:

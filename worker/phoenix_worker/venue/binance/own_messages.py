@@ -14,7 +14,9 @@ from msgspec import Struct, field
 from phoenix_worker.core.events import (
     Execution,
     Fill,
+    FundingKind,
     FundingPaid,
+    FundingRow,
     OpenOrder,
     OrderReport,
     OrderState,
@@ -294,9 +296,19 @@ class _PositionRow(Struct, gc=False):
     side: str = field(name="positionSide", default=ONE_WAY)
 
 
+class _Income(Struct, gc=False):
+    symbol: str
+    kind: str = field(name="incomeType")
+    income: str
+    asset: str
+    time_ms: int = field(name="time")
+    record_id: int = field(name="tranId")
+
+
 _order = msgspec.json.Decoder(OrderReply).decode
 _orders = msgspec.json.Decoder(list[OrderReply]).decode
 _trades = msgspec.json.Decoder(list[_UserTrade]).decode
+_incomes = msgspec.json.Decoder(list[_Income], strict=False).decode
 _positions = msgspec.json.Decoder(list[_PositionRow], strict=False).decode
 
 
@@ -323,6 +335,22 @@ def user_trades(body: Frame, instrument: Instrument) -> list[Fill]:
         "user trades", body, lambda: [t.fill(instrument) for t in _trades(body) if t.symbol == instrument.symbol]
     )
     return sorted(fills, key=lambda fill: fill.trade_id)
+
+
+def funding_rows(body: Frame, kind: FundingKind, instrument: Instrument) -> tuple[list[FundingRow], int]:
+    """`GET /fapi/v1/income`: the records of this kind in quote asset, and how many rows were told at all; raises
+    `DecodeError`.
+    """
+
+    def read() -> tuple[list[FundingRow], int]:
+        told = _incomes(body)
+        return [
+            FundingRow(kind, row.record_id, row.time_ms, money(row.income))
+            for row in told
+            if row.symbol == instrument.symbol and row.kind == kind and row.asset == instrument.quote_asset
+        ], len(told)
+
+    return _exact("income", body, read)
 
 
 def position(body: Frame, instrument: Instrument) -> tuple[int, float]:

@@ -1,4 +1,4 @@
-"""Market data over HTTP: the book to start from, the touch of a quiet symbol, the closes of the last half hour.
+"""Market data over HTTP: the book to start from, the touch of a quiet symbol, the minutes of the last day.
 
 Each read is one attempt or a few, bounded in time; who asked asks again where nothing came. One that is still
 running is not started twice.
@@ -6,7 +6,7 @@ running is not started twice.
 
 from collections.abc import Callable, Coroutine
 
-from phoenix_worker.core.events import Closes, Refusal, TouchAnswer
+from phoenix_worker.core.events import Refusal, TouchAnswer
 from phoenix_worker.venue.binance import messages
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.limits import Urgency
@@ -16,7 +16,8 @@ from phoenix_worker.venue.port import Sink
 
 SNAPSHOT_LEVELS = 1000
 SNAPSHOT_WEIGHT = 20
-CLOSES = 31
+MINUTES = 1440
+MINUTES_WEIGHT = 10
 TOUCH_TIMEOUT_S = 0.8
 GRANT_ATTEMPTS = 50
 GRANT_PAUSE_S = 0.1
@@ -44,8 +45,8 @@ class Reads:
     def snapshot(self) -> None:
         self._once("snapshot", self._snapshot)
 
-    def closes(self) -> None:
-        self._once("closes", self._closes)
+    def minutes(self) -> None:
+        self._once("minutes", self._minutes)
 
     def touch(self) -> None:
         self._spawn(self._touch(), "touch")
@@ -70,11 +71,10 @@ class Reads:
         reply = await self._rest.get("/fapi/v1/depth", parameters, weight=SNAPSHOT_WEIGHT, urgency=Urgency.REDUCE)
         self._emit(messages.snapshot(reply.body, reply.received_ns))
 
-    async def _closes(self) -> None:
-        parameters: Parameters = [("symbol", self._symbol), ("interval", "1m"), ("limit", CLOSES)]
-        reply = await self._when_granted("/fapi/v1/klines", parameters, weight=1)
-        last_close_ms, closes = messages.closes(reply.body, self._time.now_ms())
-        self._emit(Closes(reply.received_ns, last_close_ms, closes))
+    async def _minutes(self) -> None:
+        parameters: Parameters = [("symbol", self._symbol), ("interval", "1m"), ("limit", MINUTES)]
+        reply = await self._when_granted("/fapi/v1/klines", parameters, weight=MINUTES_WEIGHT)
+        self._emit(messages.minutes(reply.body, reply.received_ns, self._time.now_ms()))
 
     async def _when_granted(self, path: str, parameters: Parameters, *, weight: int) -> Reply:
         for _ in range(GRANT_ATTEMPTS - 1):

@@ -92,6 +92,10 @@ class TruthReader:
             return OrderAnswer(self._time.clock.monotonic_ns(), client_id, answered=False, order=None)
         return OrderAnswer(self._time.clock.monotonic_ns(), client_id, answered=True, order=order)
 
+    async def fills_since(self, since_ms: int, instrument: Instrument) -> list[Fill]:
+        """By ascending id; raises `RestError`, `DecodeError`."""
+        return (await self._since(instrument, since_ms)).fills
+
     # -- orders in flight --------------------------------------------------------------------------
 
     async def _resolve(self, client_ids: Sequence[str], instrument: Instrument) -> dict[str, OpenOrder]:
@@ -215,10 +219,11 @@ class TruthReader:
         """Without the id of the last one where none is found; `None` where there is nothing to start from."""
         if action.from_trade_id:
             return await self._pages(instrument, _Trades([], action.from_trade_id - 1))
-        if not action.since_ms:
-            return None
+        return await self._since(instrument, action.since_ms) if action.since_ms else None
+
+    async def _since(self, instrument: Instrument, since_ms: int) -> _Trades:
         now_ms = self._time.now_ms()
-        start_ms = max(action.since_ms, now_ms - KEPT_MS)
+        start_ms = max(since_ms, now_ms - KEPT_MS)
         while start_ms <= now_ms:
             end_ms = min(start_ms + WINDOW_MS, now_ms + 1000)
             fills = await self._page(instrument, [("startTime", start_ms), ("endTime", end_ms), ("limit", PAGE)])
