@@ -149,20 +149,38 @@ def test_a_missing_verb_is_named_and_once_granted_everything_goes_on(own_place, 
     place.until_ready(within_s=90)
 
 
+@pytest.mark.parametrize(
+    ("name", "resource"), [("btcusdt", "marketmakers/status"), ("default", "tradingaccounts/status")]
+)
+def test_where_not_even_the_status_may_be_written_an_event_names_the_verb(own_place, operator, name, resource):
+    place = own_place
+    operator([place.namespace]).start().until_leading()
+    _without(place, resource, "patch")
+
+    place.apply_account()
+    place.apply_maker()
+
+    (note, *_) = until("an Event says so", lambda: place.events(name, "ApiRefused"))
+    assert f"grant the verb patch on {resource}" in note
+    grant(place.server, place.user, [place.namespace])
+    place.until_ready(within_s=90)
+
+
+EVERYWHERE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/phoenix-operator-finalizers"
+
+
 def _without(place: Place, resource: str, verb: str) -> None:
-    role: dict[str, Any] = place.server.admin.get(role_of(place.namespace)).expect()
-    for rule in role["rules"]:
-        if resource in rule["resources"]:
-            rule["resources"].remove(resource)
-            if rule["resources"] == []:
-                rule["resources"] = [resource]
-                rule["verbs"].remove(verb)
-            else:
-                rest = [each for each in rule["verbs"] if each != verb]
-                role["rules"].append({"apiGroups": rule["apiGroups"], "resources": [resource], "verbs": rest})
-            break
-    changed = {"rules": role["rules"]}
-    place.server.admin.merge(role_of(place.namespace), changed).expect()
+    """Neither there nor by what is granted everywhere; `grant` gives both back."""
+    for path in (role_of(place.namespace), EVERYWHERE):
+        role: dict[str, Any] = place.server.admin.get(path).expect()
+        rules = []
+        for rule in role["rules"]:
+            others = [each for each in rule["resources"] if each != resource]
+            rest = [each for each in rule["verbs"] if each != verb]
+            rules += [rule | {"resources": others}] if others else []
+            is_meant = len(others) < len(rule["resources"])
+            rules += [rule | {"resources": [resource], "verbs": rest}] if rest and is_meant else []
+        place.server.admin.merge(path, {"rules": rules}).expect()
 
 
 def test_a_namespace_without_rights_is_named_and_the_others_go_on(own_place, api_server: ApiServer, operator):
