@@ -28,6 +28,7 @@ from phoenix_operator.cluster.lease import LeaseObject
 from phoenix_operator.cluster.store import Change, Store
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.leader import Leadership, LeadershipLostError
+from phoenix_operator.memory import keep_giving_back
 from phoenix_operator.metrics import Gauges, Metrics
 from phoenix_operator.observation import Namespaces, Observation
 from phoenix_operator.probes import Probes
@@ -98,6 +99,7 @@ class Operator:
         tasks = _begin(
             observation=self._observation.run(),
             canary=self._canary.run(self._leadership.may_act),
+            memory=keep_giving_back(),
             leading=self._lead(),
         )
         stopped = asyncio.create_task(_when(stop), name="stop")
