@@ -13,8 +13,11 @@ from phoenix_simulator.exchange.orders import NewOrder, OrderType, Side
 SPEED = 5.0
 GRINDS_WITHIN_S = 90.0
 TAKER, REENTRY = "g", "r"
-# Pinned and ground from far below the limit, so that quotes that are filled do not end it.
+# Pinned and ground from far below the limit, with one small quote: those that are filled do not end it.
 STUCK = {
+    "base_size": Decimal("0.006"),
+    "near_layers": 1,
+    "far_layers": 0,
     "guards": Guards.model_validate({"pinRatio": "0.2", "hysteresis": "0.02"}),
     "grinding": Grinding.model_validate({"ratio": "0.3", "deviation": "0.1", "interval": "30s", "offsetBps": "0.5"}),
 }
