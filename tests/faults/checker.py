@@ -52,7 +52,8 @@ class Violation(msgspec.Struct, frozen=True):
 class Terms(msgspec.Struct, frozen=True):
     """What was promised. `usable_ns`: the lease's ttl less its margin. `tolerance_ns`: two clocks of one machine, read
     one after another, and the exchange's own whole milliseconds. `second_writer_ns`: how long a worker may take to
-    see another installation's order, where its user stream has to be found dead first.
+    see another installation's order, where its user stream has to be found dead first. `reading_ns`: how old what a
+    leader has read of the exchange may be when it goes into the ledger.
     """
 
     installation: str
@@ -62,6 +63,7 @@ class Terms(msgspec.Struct, frozen=True):
     ttl_ns: int
     tolerance_ns: int = 5_000_000
     second_writer_ns: int = 5_000_000_000
+    reading_ns: int = 1_000_000_000
 
 
 def check(facts: Iterable[AnyFact], terms: Terms) -> list[Violation]:
@@ -300,13 +302,18 @@ class Judge:
             yield Violation(Rule.NOTHING_FORGOTTEN, entry.at_ns, entry.symbol, text)
 
     def _rebuilt(self, fact: LedgerRebuilt) -> Iterator[Violation]:
-        """From that moment on others are granted what the entries leave: positions and orders of all are in them."""
+        """From that moment on others are granted what the entries leave: positions and orders of all are in them.
+
+        What an emergency has closed since the exchange was read is told by the next entry: it only reduced.
+        """
         if self._disturbed:
             return
         for name, symbol in self._world.symbols.items():
             held, value, entry = symbol.exposure(), symbol.step_micro, symbol.entry
+            reduced = symbol.reduced_since(fact.at_ns - self._terms.reading_ns)
             long, short = (entry.long, entry.short) if entry is not None else (0, 0)
-            if held.highest * value > long or -held.lowest * value > short:
+            bought, sold = max(reduced, 0), max(-reduced, 0)
+            if (held.highest - bought) * value > long or (-held.lowest - sold) * value > short:
                 text = (
                     f"the ledger was rebuilt with long {_quote(long)}, short {_quote(short)}; in the worst case there"
                     f" is long {_quote(held.highest * value)}, short {_quote(-held.lowest * value)}"

@@ -385,6 +385,9 @@ def test_a_stop_stops(facts, violated):
 
 # -- 4: nothing is forgotten -----------------------------------------------------------------------
 
+CLOSING = order(90, side=-1, qty=10, reduce_only=True)
+HELD_TEN = booked(1199, 0, 0, position=10, buys=0, sells=0)
+
 FORGOTTEN = {
     "the successor quotes while an older order rests": ([LEFT, taken(900, 2), booked(901, 2), order(910, 2)], True),
     "the successor closes a position while an older order rests": (
@@ -453,6 +456,14 @@ FORGOTTEN = {
     "rebuilt with what is held": (
         [*HELD, KeysLost(at_ns=ns(100)), booked(1199, 0, 0, position=10, buys=0, sells=0), rebuilt(1200)],
         False,
+    ),
+    "rebuilt with what an emergency has closed since it was read": (
+        [*HELD, CLOSING, KeysLost(at_ns=ns(100)), filled(1198, CLOSING, 10), HELD_TEN, rebuilt(1200)],
+        False,
+    ),
+    "rebuilt with what was closed long before": (
+        [*HELD, CLOSING, KeysLost(at_ns=ns(100)), filled(150, CLOSING, 10), HELD_TEN, rebuilt(1200)],
+        True,
     ),
     "rebuilt with nothing, as nothing is there": ([KeysLost(at_ns=ns(100)), rebuilt(1200)], False),
     "rebuilt while another installation trades": (

@@ -80,11 +80,17 @@ class Symbol(msgspec.Struct):
     highest_taken: int = 0
     highest_accepted: int = 0
     entry: Booked | None = None
+    reduced: list[tuple[int, int]] = []
+    """What orders that only reduce have done: when, and signed steps."""
     foreign: bool = False
     """Another installation's order was accepted: what it holds is in no entry before the next that follows a resume."""
     foreign_over: bool = False
     foreign_since_ns: int = 0
     """Since when something of another installation has rested, and nobody has resumed; 0: nothing does."""
+
+    def reduced_since(self, since_ns: int) -> int:
+        """Signed steps."""
+        return sum(steps for at_ns, steps in self.reduced if at_ns >= since_ns)
 
     def exposure(self) -> Exposure:
         buys = sells = reducing_buys = reducing_sells = 0
@@ -197,6 +203,8 @@ class World(msgspec.Struct):
         symbol.position += fact.side * fact.steps
         order = symbol.live.get(fact.order)
         if order is not None:
+            if order.reduce_only:
+                symbol.reduced.append((fact.at_ns, fact.side * fact.steps))
             left = msgspec.structs.replace(order, leaves=order.leaves - fact.steps)
             symbol.live[fact.order] = left
             if not left.leaves:
