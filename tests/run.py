@@ -54,7 +54,7 @@ WAITING = ("-n", "4", "--dist", "loadscope")
 STORM = ("-n", "3", "--dist", "loadscope")
 
 SUITES = (
-    Suite("core", "the engine: rules, tables, properties", ("tests/worker/core",), CORE_COVERAGE),
+    Suite("core", "the engine: rules, tables, properties", ("tests/worker/core",), (*CORE_COVERAGE, *TWO)),
     Suite("house", "models, commands, the house itself", ("tests/crds", "tests/cli", "tests/house"), TWO),
     Suite("shared", "what workers and operator share", ("tests/coordination", "tests/operator"), TWO),
     Suite(

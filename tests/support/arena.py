@@ -291,7 +291,8 @@ class Arena:
     async def agreed(self, symbol: str | None = None) -> None:
         """Until worker and exchange tell the same position, fills, quantities and fees, the same orders and touch."""
         symbol = symbol or self.symbol
-        worker, deadline = self.workers[symbol], time.monotonic() + TOLD_WITHIN_S
+        # What was told to nobody is found by the comparison, every 30 s.
+        worker, deadline = self.workers[symbol], time.monotonic() + RECOVERS_WITHIN_S
         while True:
             before, record, after = self.venue.touch(symbol), await worker.state(), self.venue.touch(symbol)
             books = (await self.venue.books()).get(symbol, Books())

@@ -326,7 +326,7 @@ class World:
                 self._quietly(touch)
             case ac.FetchMinutes() if self.closes_answered:
                 closes = [60_000.0 + 10.0 * (i % 2) for i in range(31)]
-                self._quietly(ev.Minutes(0, 0, closes, [10.0] * 31, [5.0] * 31))
+                self._quietly(ev.Minutes(0, 0, closes, [10.0] * 60, [5.0] * 60))
             case ac.FetchFunding(since_ms=since_ms) if self.income_answered:
                 rows = [row for row in self.income if row.time_ms >= since_ms]
                 self._quietly(ev.FundingRead(0, since_ms, self.exchange_ms, rows))

@@ -18,18 +18,21 @@ def test_klines_are_asked_for_until_statistics_are_warm():
 
 
 @pytest.mark.parametrize(
-    ("volume", "asked"),
-    [(10.0, 0), (0.0, 2)],
-    ids=["how much a day trades is asked hourly", "each minute while nothing has been traded"],
+    ("minutes", "volume", "asked"),
+    [(60, 10.0, 0), (60, 0.0, 1), (59, 10.0, 1)],
+    ids=["how much a day trades is asked hourly", "sooner while nothing has been traded", "or for less than an hour"],
 )
-def test_klines_are_asked_for_again(volume, asked):
+def test_klines_are_asked_for_again(minutes, volume, asked):
     world = World()
     world.closes_answered = False
     world.start(token=0)
     world.tick()
-    world.tell(ev.Minutes(0, 0, [60_000.0, 60_010.0], [volume] * 2, [volume / 2] * 2))
+    world.tell(ev.Minutes(0, 0, [60_000.0, 60_010.0] * 30, [volume] * minutes, [volume / 2] * minutes))
     mark = len(world.done)
     world.wait(125.0)
+    assert of_kind(world.since(mark), ac.FetchMinutes) == []
+    mark, world.now = len(world.done), world.now + 600 * SECOND
+    world.tick()
     assert len(of_kind(world.since(mark), ac.FetchMinutes)) == asked
     mark, world.now = len(world.done), world.now + 3_600 * SECOND
     world.tick()

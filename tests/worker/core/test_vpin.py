@@ -155,12 +155,22 @@ def test_the_halt_has_hysteresis(halted, value, judged):
 
 def test_minutes_tell_the_day_s_volume_and_fill_the_first_buckets():
     vpin = Vpin()
-    vpin.preload(NOW, [(0.0, 0.0)] * 100 + [(10.0, 10.0)] * 20, VPIN)
+    vpin.preload(NOW, [(0.0, 0.0)] * 100 + [(10.0, 10.0)] * 60, VPIN)
     assert vpin.day_volume == 10.0 * 1440, "of the minutes since it has traded"
-    assert (len(vpin.ring), vpin.value(NOW, VPIN)) == (20, 1.0)
-    vpin.preload(NOW, [(20.0, 10.0)] * 30, VPIN)
+    assert vpin.value(NOW, VPIN) == 1.0
+    buckets = len(vpin.ring)
+    vpin.preload(NOW, [(20.0, 10.0)] * 60, VPIN)
     assert vpin.day_volume == 20.0 * 1440
-    assert len(vpin.ring) == 20, "buckets of real trades are better"
+    assert len(vpin.ring) == buckets, "buckets of real trades are better"
+
+
+def test_an_exchange_that_has_just_opened_is_not_toxic():
+    """Of a market's first minutes nobody draws a day: its buckets would be an order or two."""
+    vpin = Vpin()
+    vpin.preload(NOW, [(0.0, 0.0)] * 100 + [(0.1, 0.1)] * 59, VPIN)
+    for trade_id in range(1, 100):
+        vpin.on_trade(NOW, trade_id, 1.0, 1, VPIN)
+    assert (vpin.day_volume, vpin.value(NOW, VPIN)) == (0.0, None)
 
 
 def test_minutes_without_trades_tell_nothing():

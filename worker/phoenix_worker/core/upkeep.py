@@ -26,6 +26,8 @@ from phoenix_worker.core.state import Out, State
 SNAPSHOT_RETRY_NS = 1_000_000_000
 MINUTES_RETRY_NS = 30_000_000_000
 MINUTES_EVERY_NS = 3_600_000_000_000
+MINUTES_SOON_NS = 600_000_000_000
+"""While the market has too short a past to tell how much a day trades."""
 """How much a day trades changes slowly; of a symbol that has only just begun to trade it is asked each minute."""
 FIRST_BACK_OFF_NS = 500_000_000
 LAST_BACK_OFF_NS = 48_000_000_000
@@ -72,7 +74,7 @@ def _watch_market(state: State, now: int, out: Out) -> None:
 def _minutes_pause_ns(state: State) -> int:
     if not state.statistics.warm:
         return MINUTES_RETRY_NS
-    return MINUTES_EVERY_NS if state.vpin.day_volume else 2 * MINUTES_RETRY_NS
+    return MINUTES_EVERY_NS if state.vpin.day_volume else MINUTES_SOON_NS
 
 
 def _watch_account(state: State, now: int, out: Out) -> None:

@@ -15,6 +15,10 @@ from phoenix_worker.core.parameters import Vpin as Parameters
 
 WARM_BUCKETS = 10
 """Fewer say nothing yet: a fresh symbol is quoted as if its flow had two sides."""
+WARM_MINUTES = 60
+"""A day's volume that is drawn from fewer is none: buckets as small as an order or two have one side each, and an
+exchange that has just opened would look toxic.
+"""
 DAY_NS = 86_400_000_000_000
 _MINUTES_A_DAY = 1_440
 
@@ -57,7 +61,7 @@ class Vpin(msgspec.Struct):
         traded = list(minutes)
         first = next((at for at, (volume, _) in enumerate(traded) if volume > 0), len(traded))
         traded = traded[first:]  # before it was listed there was no flow
-        if not traded:
+        if len(traded) < WARM_MINUTES:
             return
         self.day_volume = math.fsum(volume for volume, _ in traded) / len(traded) * _MINUTES_A_DAY
         if self.ring:
