@@ -8,8 +8,9 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phoenix_worker.core.day import DAY_MS, Day, in_quote, start_of_day
+from phoenix_worker.core.day import DAY_MS, Day, start_of_day
 from phoenix_worker.core.events import Fill, Side
+from phoenix_worker.core.fees import in_quote
 from phoenix_worker.core.instrument import MONEY
 from samples import BTCUSDT, ETHUSDC
 

@@ -9,6 +9,7 @@ that were paid in another asset count at that asset's mark price. Money is in 1e
 import msgspec
 
 from phoenix_worker.core.events import Fill
+from phoenix_worker.core.fees import charge
 from phoenix_worker.core.instrument import MONEY, Instrument
 
 DAY_MS = 86_400_000
@@ -44,8 +45,7 @@ class Day(msgspec.Struct):
             return
         self.steps += fill.side * fill.qty_steps
         self.notional += fill.side * instrument.notional(fill.price_ticks, fill.qty_steps)
-        if fill.commission:
-            self.fees[fill.commission_asset] = self.fees.get(fill.commission_asset, 0) + fill.commission
+        charge(self.fees, fill)
 
     def add(self, open_mark: float, steps: int, notional: int, fees: dict[str, int]) -> None:
         """What the exchange lists of the day up to `read_to`."""
@@ -73,16 +73,3 @@ class Day(msgspec.Struct):
 def value(steps: int, price: float, instrument: Instrument) -> int:
     """Signed, in money; the one rounding of each mark."""
     return round(steps * instrument.step * price * MONEY)
-
-
-def in_quote(amounts: dict[str, int], rates: dict[str, float], quote_asset: str) -> int | None:
-    """These amounts in quote at `rates` (quote per unit); None where one of them cannot be converted."""
-    total = 0
-    for asset, amount in amounts.items():
-        if asset == quote_asset:
-            total += amount
-        elif (rate := rates.get(asset, 0.0)) > 0:
-            total += round(amount * rate)
-        elif amount:
-            return None
-    return total

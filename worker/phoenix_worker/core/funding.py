@@ -11,6 +11,7 @@ booked late, is found then. `−q · mark · rate` only checks what was paid.
 
 import msgspec
 
+from phoenix_worker.core.day import DAY_MS, start_of_day
 from phoenix_worker.core.events import FundingKind, FundingPaid, FundingRead, FundingRow
 from phoenix_worker.core.instrument import MONEY
 
@@ -18,7 +19,6 @@ SAMPLE_NS = 60_000_000_000
 PREDICTION_LASTS_NS = 600_000_000_000
 """Without a newer rate, what was predicted so long ago leans no quote any more."""
 HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 BOOKED_AFTER_MS = 90_000
 """A settlement may be booked up to about a minute after its time."""
 OVERLAP_MS = HOUR_MS
@@ -125,9 +125,8 @@ class Funding(msgspec.Struct):
     def ask(self, now_ns: int, now_ms: int, began_ms: int) -> int:
         """From when on records are to be read: well before the last reading, and the whole UTC day."""
         self.asked_ns = now_ns
-        midnight_ms = now_ms - now_ms % DAY_MS
         known_ms = self.through_ms - OVERLAP_MS if self.through_ms else began_ms
-        return max(min(known_ms, midnight_ms), now_ms - LONGEST_MS)
+        return max(min(known_ms, start_of_day(now_ms)), now_ms - LONGEST_MS)
 
     def on_read(self, read: FundingRead, began_ms: int, spread_ms: int) -> list[str]:
         """Books what is new; returns what does not agree, a sentence each. `began_ms`: the accounts' beginning."""

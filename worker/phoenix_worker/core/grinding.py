@@ -12,6 +12,7 @@ from phoenix_coordination import order_id
 
 from phoenix_worker.core.actions import Purpose, TimeInForce, WantedOrder
 from phoenix_worker.core.events import Fill, Request, Side
+from phoenix_worker.core.fees import charge
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.inventory import Mode
 from phoenix_worker.core.orders import Life, OrderBook, OwnOrder
@@ -130,8 +131,7 @@ class Grinder(msgspec.Struct):
         """A fill that is told for the first time; of `leg`, the purpose of its order."""
         if leg not in _LEGS:
             return
-        if fill.commission:
-            self.fees[fill.commission_asset] = self.fees.get(fill.commission_asset, 0) + fill.commission
+        charge(self.fees, fill)
         if leg is Purpose.GRIND:
             self.count += not self.taken_steps
             self.taken_steps += fill.qty_steps

@@ -3,6 +3,7 @@
 import msgspec
 
 from phoenix_worker.core.events import Fill
+from phoenix_worker.core.fees import charge
 from phoenix_worker.core.instrument import MONEY, Instrument
 
 
@@ -32,8 +33,8 @@ class Pnl(msgspec.Struct):
             self.sold_steps += fill.qty_steps
         if fill.commission_asset == instrument.quote_asset:
             self.fees += fill.commission
-        elif fill.commission:
-            self.other_fees[fill.commission_asset] = self.other_fees.get(fill.commission_asset, 0) + fill.commission
+        else:
+            charge(self.other_fees, fill)
 
 
 def unrealised(position_steps: int, entry_price: float, mark: float, instrument: Instrument) -> int:

@@ -5,9 +5,10 @@ opens risk (`Reason.LOSS_UNKNOWN`); what reduces goes on.
 """
 
 from phoenix_worker.core.actions import FetchDay, Note, NoteKind
-from phoenix_worker.core.day import Day, in_quote, start_of_day
+from phoenix_worker.core.day import Day, start_of_day
 from phoenix_worker.core.decision import changed, decide, known_mark, reference_price
 from phoenix_worker.core.events import DayRead, Fill, Tick
+from phoenix_worker.core.fees import in_quote
 from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.core.losses import READ_AFTER_MIDNIGHT_NS, SPREAD_AFTER_MIDNIGHT_S
 from phoenix_worker.core.pnl import unrealised

@@ -7,9 +7,9 @@ import msgspec
 from phoenix_coordination.state import Reason, Role
 
 from phoenix_worker.core.counters import Counters
-from phoenix_worker.core.day import in_quote
 from phoenix_worker.core.decision import not_ready, reference_price
 from phoenix_worker.core.events import EmergencyLevel, Side, Stream
+from phoenix_worker.core.fees import in_quote
 from phoenix_worker.core.inventory import Mode
 from phoenix_worker.core.markout import Markouts
 from phoenix_worker.core.orders import Life, OwnOrder

@@ -6,14 +6,16 @@ import asyncio
 
 from phoenix_worker.core.actions import FetchDay
 from phoenix_worker.core.events import DayRead, Fill
+from phoenix_worker.core.fees import charge
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.venue.binance import messages, replies
 from phoenix_worker.venue.binance.account import is_dollar
+from phoenix_worker.venue.binance.asking import while_it_may_heal
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.limits import Urgency
 from phoenix_worker.venue.binance.messages import DecodeError
 from phoenix_worker.venue.binance.rest import Parameters, Reply, Rest, RestError
-from phoenix_worker.venue.binance.truth import ATTEMPT_PAUSE_S, ATTEMPTS, TruthReader
+from phoenix_worker.venue.binance.truth import TruthReader
 
 NO_SUCH_SYMBOL = -1121
 DOLLAR = "USDT"
@@ -85,21 +87,13 @@ class DayReader:
         return replies.decode(replies.MarkPrice, reply.body).mark
 
     async def _get(self, path: str, parameters: Parameters) -> Reply:
-        """Reading changes nothing, so what may heal is asked again a few times; raises `RestError`."""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                await self._time.clock.sleep(ATTEMPT_PAUSE_S * attempt)
-            try:
-                return await self._rest.get(path, parameters, weight=1, urgency=Urgency.REDUCE)
-            except RestError as error:
-                if not error.retryable or attempt == ATTEMPTS - 1:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        return await while_it_may_heal(
+            lambda: self._rest.get(path, parameters, weight=1, urgency=Urgency.REDUCE), self._time.clock
+        )
 
 
 def _fees(fills: list[Fill]) -> dict[str, int]:
     fees: dict[str, int] = {}
     for fill in fills:
-        if fill.commission:
-            fees[fill.commission_asset] = fees.get(fill.commission_asset, 0) + fill.commission
+        charge(fees, fill)
     return fees

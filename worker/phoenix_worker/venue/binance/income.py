@@ -4,10 +4,13 @@ Two questions, one for each kind: asked without a kind the exchange would tell o
 asset than the quote asset (an account whose settlements are paid in credits) are not of this money, and left out.
 """
 
+from functools import partial
+
 from phoenix_worker.core.actions import FetchFunding
-from phoenix_worker.core.events import FundingKind, FundingRead, FundingRow, Refusal
+from phoenix_worker.core.events import FundingKind, FundingRead, FundingRow
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.venue.binance import own_messages
+from phoenix_worker.venue.binance.asking import when_granted
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.limits import Urgency
 from phoenix_worker.venue.binance.messages import DecodeError
@@ -16,9 +19,6 @@ from phoenix_worker.venue.binance.rest import Parameters, Reply, Rest, RestError
 INCOME_WEIGHT = 30
 PAGE = 1000
 UNKNOWN_VALUE = -1130
-GRANT_ATTEMPTS = 50
-GRANT_PAUSE_S = 0.1
-"""A worker that has just come is granted its part of the request weight within seconds."""
 
 
 class IncomeReader:
@@ -61,26 +61,14 @@ class IncomeReader:
                 ("page", number),
                 ("limit", PAGE),
             ]
-            reply = await self._when_granted(parameters)
+            reply = await when_granted(partial(self._page, parameters), self._time.clock)
             page, told = own_messages.funding_rows(reply.body, kind, instrument)
             rows += page
             if told < PAGE:
                 return rows
             number += 1
 
-    async def _when_granted(self, parameters: Parameters) -> Reply:
-        for attempt in range(GRANT_ATTEMPTS):
-            try:
-                return await self._rest.get(
-                    "/fapi/v1/income",
-                    parameters,
-                    weight=INCOME_WEIGHT,
-                    security=Security.SIGNED,
-                    urgency=Urgency.REDUCE,
-                )
-            except RestError as error:
-                waits = not error.sent_ns and error.verdict.refusal is Refusal.RATE_LIMIT
-                if not waits or attempt == GRANT_ATTEMPTS - 1:
-                    raise
-            await self._time.clock.sleep(GRANT_PAUSE_S)
-        raise AssertionError("the last attempt returns or raises")
+    async def _page(self, parameters: Parameters) -> Reply:
+        return await self._rest.get(
+            "/fapi/v1/income", parameters, weight=INCOME_WEIGHT, security=Security.SIGNED, urgency=Urgency.REDUCE
+        )

@@ -6,12 +6,13 @@ running is not started twice.
 
 from collections.abc import Callable, Coroutine
 
-from phoenix_worker.core.events import Refusal, TouchAnswer
+from phoenix_worker.core.events import TouchAnswer
 from phoenix_worker.venue.binance import messages
+from phoenix_worker.venue.binance.asking import when_granted
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.limits import Urgency
 from phoenix_worker.venue.binance.messages import DecodeError
-from phoenix_worker.venue.binance.rest import Parameters, Reply, Rest, RestError
+from phoenix_worker.venue.binance.rest import Parameters, Rest, RestError
 from phoenix_worker.venue.port import Sink
 
 SNAPSHOT_LEVELS = 1000
@@ -19,9 +20,6 @@ SNAPSHOT_WEIGHT = 20
 MINUTES = 1440
 MINUTES_WEIGHT = 10
 TOUCH_TIMEOUT_S = 0.8
-GRANT_ATTEMPTS = 50
-GRANT_PAUSE_S = 0.1
-"""A worker that has just come is granted its part of the request weight within seconds: what can wait waits for it."""
 
 
 class Reads:
@@ -73,18 +71,10 @@ class Reads:
 
     async def _minutes(self) -> None:
         parameters: Parameters = [("symbol", self._symbol), ("interval", "1m"), ("limit", MINUTES)]
-        reply = await self._when_granted("/fapi/v1/klines", parameters, weight=MINUTES_WEIGHT)
+        reply = await when_granted(
+            lambda: self._rest.get("/fapi/v1/klines", parameters, weight=MINUTES_WEIGHT), self._time.clock
+        )
         self._emit(messages.minutes(reply.body, reply.received_ns, self._time.now_ms()))
-
-    async def _when_granted(self, path: str, parameters: Parameters, *, weight: int) -> Reply:
-        for _ in range(GRANT_ATTEMPTS - 1):
-            try:
-                return await self._rest.get(path, parameters, weight=weight)
-            except RestError as error:
-                if error.sent_ns or error.verdict.refusal is not Refusal.RATE_LIMIT:
-                    raise
-            await self._time.clock.sleep(GRANT_PAUSE_S)
-        return await self._rest.get(path, parameters, weight=weight)
 
     async def _touch(self) -> None:
         """The ticker, twice, then the other endpoint; one answer in any case."""

@@ -28,6 +28,7 @@ from phoenix_worker.core.actions import FetchTruth
 from phoenix_worker.core.events import Fill, OpenOrder, OrderAnswer, Truth
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.venue.binance import own_messages
+from phoenix_worker.venue.binance.asking import while_it_may_heal
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.limits import Urgency
 from phoenix_worker.venue.binance.messages import DecodeError
@@ -35,8 +36,6 @@ from phoenix_worker.venue.binance.rest import Parameters, Reply, Rest, RestError
 
 ROUNDS = 8
 ROUND_PAUSE_S = 0.1
-ATTEMPTS = 3
-ATTEMPT_PAUSE_S = 0.25
 PAGE = 1000
 DAY_MS = 24 * 3600 * 1000
 WINDOW_MS = 7 * DAY_MS - 1
@@ -251,15 +250,7 @@ class TruthReader:
     # -- asking ------------------------------------------------------------------------------------
 
     async def _get(self, path: str, parameters: Parameters, *, weight: int) -> Reply:
-        """Reading changes nothing, so what may heal is asked again a few times; raises `RestError`."""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                await self._time.clock.sleep(ATTEMPT_PAUSE_S * attempt)
-            try:
-                return await self._rest.get(
-                    path, parameters, weight=weight, security=Security.SIGNED, urgency=Urgency.REDUCE
-                )
-            except RestError as error:
-                if not error.retryable or attempt == ATTEMPTS - 1:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        return await while_it_may_heal(
+            lambda: self._rest.get(path, parameters, weight=weight, security=Security.SIGNED, urgency=Urgency.REDUCE),
+            self._time.clock,
+        )
