@@ -11,6 +11,7 @@ booked late, is found then. `−q · mark · rate` only checks what was paid.
 
 import msgspec
 
+from phoenix_worker.core.back_off import doubled
 from phoenix_worker.core.day import DAY_MS, start_of_day
 from phoenix_worker.core.events import FundingKind, FundingPaid, FundingRead, FundingRow
 from phoenix_worker.core.instrument import MONEY
@@ -132,7 +133,7 @@ class Funding(msgspec.Struct):
         """Books what is new; returns what does not agree, a sentence each. `began_ms`: the accounts' beginning."""
         self.asked_ns = 0
         if read.problem:
-            self.not_before_ns = read.at + min(FIRST_RETRY_NS << min(self.failures, 6), LAST_RETRY_NS)
+            self.not_before_ns = read.at + doubled(FIRST_RETRY_NS, self.failures, LAST_RETRY_NS)
             self.failures += 1
             return [f"income could not be read: {read.problem}"]
         self.failures = 0

@@ -7,6 +7,7 @@ restarts, and halts until a person resumes; then it counts anew from there.
 
 import msgspec
 
+from phoenix_worker.core.back_off import doubled
 from phoenix_worker.core.day import Day
 
 FIRST_RETRY_NS = 2_000_000_000
@@ -73,7 +74,7 @@ class Losses(msgspec.Struct):
 
     def failed(self, now_ns: int) -> None:
         self.reading = None
-        self.next_ask_ns = now_ns + min(FIRST_RETRY_NS << min(self.failures, 10), LAST_RETRY_NS)
+        self.next_ask_ns = now_ns + doubled(FIRST_RETRY_NS, self.failures, LAST_RETRY_NS)
         self.failures += 1
 
     def waits(self, now_ns: int, token: int) -> bool:

@@ -10,6 +10,7 @@ from enum import StrEnum
 import msgspec
 from phoenix_coordination import order_id
 
+from phoenix_worker.core.back_off import doubled
 from phoenix_worker.core.events import OpenOrder, OrderReport, PositionReport, Truth
 from phoenix_worker.core.orders import QUERY_AFTER_NS, Life, OrderBook, OwnOrder, Trigger
 from phoenix_worker.core.position import Position
@@ -74,7 +75,7 @@ class Reconciliation(msgspec.Struct):
         """
         self.leftovers += 1
         self.need(f"{left} orders of an older token were cancelled")
-        self.not_before_ns = now_ns + min(LEFTOVERS_FIRST_NS << min(self.leftovers - 1, 10), LEFTOVERS_LAST_NS)
+        self.not_before_ns = now_ns + doubled(LEFTOVERS_FIRST_NS, self.leftovers - 1, LEFTOVERS_LAST_NS)
 
     def due(self, now_ns: int, user_up: bool) -> bool:
         """Whether the truth should be asked for now: needed and possible, overdue, or idle for long."""

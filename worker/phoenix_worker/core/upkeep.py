@@ -16,6 +16,7 @@ from phoenix_worker.core.actions import (
     Reconnect,
     ReleaseLease,
 )
+from phoenix_worker.core.back_off import doubled
 from phoenix_worker.core.decision import decide, not_ready
 from phoenix_worker.core.events import Stream, Tick
 from phoenix_worker.core.freshness import Phase
@@ -215,7 +216,7 @@ def reconnect_book(state: State, why: str, out: Out) -> None:
     """At once the first time, then with a growing delay, so that no storm follows; the venue adds jitter."""
     delay = 0
     if state.reconnects:
-        delay = min(LAST_BACK_OFF_NS, FIRST_BACK_OFF_NS << min(state.reconnects - 1, 16))
+        delay = doubled(FIRST_BACK_OFF_NS, state.reconnects - 1, LAST_BACK_OFF_NS)
     state.reconnects += 1
     state.account.counters.reconnects_asked += 1
     out.append(Reconnect(Stream.BOOK, delay, why))
