@@ -219,7 +219,8 @@ async def test_a_restart_stands_until_it_was_carried_out_and_is_counted_once(fle
     assert fleet.history_of(("trading", "btc")).total == 1
 
 
-async def test_a_worker_that_recovers_before_its_restart_is_not_restarted(fleet, tell, monkeypatch):
+async def decided_to_restart(fleet, tell, monkeypatch):
+    """One of three markets is stale for longer than its patience."""
     now = [1_000_000_000]
     monkeypatch.setattr(module.time, "time_ns", lambda: now[0] * 1_000_000)
     for maker, symbol in (("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
@@ -228,6 +229,10 @@ async def test_a_worker_that_recovers_before_its_restart_is_not_restarted(fleet,
     await until(lambda: fleet.judged(("trading", "btc")))
     now[0] += 11_000
     await until(lambda: fleet.judged(("trading", "btc")).verdict is Verdict.RESTART)
+
+
+async def test_a_worker_that_recovers_before_its_restart_is_not_restarted(fleet, tell, monkeypatch):
+    await decided_to_restart(fleet, tell, monkeypatch)
     await tell(record())
     await until(lambda: fleet.judged(("trading", "btc")) is None)
 
@@ -275,14 +280,7 @@ async def test_a_maker_that_is_seen_later_brings_its_history_with_it(fleet, tell
 
 
 async def test_a_restart_that_was_not_carried_out_before_an_outage_is_not_carried_out_in_it(fleet, tell, monkeypatch):
-    now = [1_000_000_000]
-    monkeypatch.setattr(module.time, "time_ns", lambda: now[0] * 1_000_000)
-    for maker, symbol in (("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
-        await tell(record(maker, symbol))
-    await tell(record(**STALE))
-    await until(lambda: fleet.judged(("trading", "btc")))
-    now[0] += 11_000
-    await until(lambda: fleet.judged(("trading", "btc")).verdict is Verdict.RESTART)
+    await decided_to_restart(fleet, tell, monkeypatch)
     for maker, symbol in (("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
         await tell(record(maker, symbol, **STALE))
     await until(lambda: fleet.outages)
