@@ -293,7 +293,9 @@ async def test_a_worker_that_ends_for_a_fault_says_why_on_stderr(world):
     worker.process.send_signal(signal.SIGINT)
     assert await worker.end() == 1
     told = "phoenix worker: {}, again: ended without waiting for the withdrawal\n"
-    assert worker.errors in {told.format("SIGINT"), told.format("SIGTERM")}, "of two at once the kernel delivers either first"
+    assert worker.errors in {told.format("SIGINT"), told.format("SIGTERM")}, (
+        "of two at once the kernel delivers either first"
+    )
 
 
 async def test_from_the_moment_that_the_key_is_read_nothing_of_it_can_be_told(files, logged, redact, clock, tmp_path):
