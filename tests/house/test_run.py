@@ -92,3 +92,54 @@ def test_every_folder_of_tests_belongs_to_exactly_one_suite() -> None:
         if not file.startswith("tests/cluster/"):  # needs a cluster of its own: make test-cluster
             *outer, inner = [suite for suite in suites if file.startswith(f"{suite}/")]  # sorted: the innermost is last
             assert all(f'"--ignore={inner}"' in source for _ in outer), file
+
+
+ONCE = """
+from pathlib import Path
+def test_slow():
+    seen = Path(__file__).with_name("seen-{name}")
+    was = seen.exists()
+    seen.touch()
+    assert was
+"""
+
+
+def test_what_fails_beside_others_and_passes_alone_is_green_and_named(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    _tests(runner, GOOD + ONCE)
+    monkeypatch.setattr(runner, "SUITES", (runner.Suite("one", "the first", ("tests/one",), real_time=True),))
+    assert runner.main([]) == 0
+    said = capfd.readouterr().out.splitlines()
+    assert said[-1] == "2 passed, 0 failed"
+    assert "passed only alone, in one: tests.one.test_it.test_slow" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "real_time", "failed"),
+    [
+        pytest.param(GOOD + ONCE, False, 1, id="rules-are-not-asked-twice"),
+        pytest.param(GOOD + "def test_bad(): assert 0\n", True, 1, id="fails-alone-too"),
+        pytest.param(
+            GOOD + ONCE.replace("assert was", "assert was, 'the audit found two writers'"),
+            True,
+            1,
+            id="what-the-audit-found",
+        ),
+        pytest.param(
+            GOOD + "".join(ONCE.format(name=n).replace("test_slow", f"test_{n}") for n in range(4)),
+            True,
+            4,
+            id="too-many-for-an-accident",
+        ),
+    ],
+)
+def test_a_failure_stays_one(
+    runner: ModuleType, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], text, real_time, failed
+) -> None:
+    _tests(runner, text)
+    monkeypatch.setattr(runner, "SUITES", (runner.Suite("one", "the first", ("tests/one",), real_time=real_time),))
+    assert runner.main([]) == 1
+    said = capfd.readouterr().out.splitlines()
+    assert said[-1] == f"1 passed, {failed} failed"
+    assert not any(line.startswith("passed only alone") for line in said)
