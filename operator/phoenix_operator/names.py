@@ -96,6 +96,7 @@ class ConditionReason(StrEnum):
     """In force in pods of an older rendering, which settings leave as they are."""
     STARTING = "Starting"
     APPLYING = "Applying"
+    NOT_TAKEN = "NotTaken"
     ROLLING_OUT = "RollingOut"
     ROLL_WAITS = "RollWaits"
     RECONCILE_DISABLED = "ReconcileDisabled"

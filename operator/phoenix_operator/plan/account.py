@@ -35,8 +35,9 @@ from phoenix_operator.plan.figures import decimal_of
 from phoenix_operator.plan.outcome import AccountPlan, CarryOut, Declare, Event, FinalizerChange, Forget, Refuse, Seed
 
 STALE_REQUEST_MS = 60_000
-"""A Resume that has waited for longer is refused: who asked for it no longer looks, and much may have happened. A Stop
-is carried out however old it is."""
+"""A Resume that has waited for longer is refused: who asked for it no longer looks, and much may have happened. So is
+one that is dated further ahead, or not at all: nobody could say when it is stale. A Stop is carried out whenever it was
+asked."""
 REFUSAL_PATIENCE_MS = 5_000
 _MOST_NAMED = 10
 _LEVELS = tuple(Emergency)
@@ -207,19 +208,28 @@ def _requests(facts: AccountFacts) -> tuple[CarryOut | Refuse | Forget, ...]:
         for id_, problem in facts.account.unreadable_requests.items()
     ]
     for request in status.requests:
-        asked_ms = request.at.ms if request.at is not None else facts.now_ms
-        waited_ms = facts.now_ms - asked_ms
         if request.id in known:
             planned.append(Forget(request.id))
-        elif request.action is Action.RESUME and waited_ms > STALE_REQUEST_MS:
-            text = f"asked {waited_ms // 1000} s ago, and nobody waits for it any more: ask again"
-            planned.append(Refuse(request, text))
+        elif request.action is Action.RESUME and (why := _not_of_now(request, facts.now_ms)):
+            planned.append(Refuse(request, why))
         elif identity:
             planned.append(CarryOut(identity, request))
         elif facts.shared is not None and request.action is Action.RESUME:
             planned.append(Refuse(request, "no worker has registered the account yet, so there is nothing to resume"))
         # A Stop waits until Redis can be read and a worker has said which account it is.
     return tuple(planned)
+
+
+def _not_of_now(request: SwitchRequest, now_ms: int) -> str:
+    """Why a Resume is not one that somebody waits for now, "" where it is."""
+    if request.at is None:
+        return "it does not say when it was asked (`at`), so nobody knows whether it is still meant: ask again"
+    waited_ms = now_ms - request.at.ms
+    if waited_ms > STALE_REQUEST_MS:
+        return f"asked {waited_ms // 1000} s ago, and nobody waits for it any more: ask again"
+    if waited_ms < -STALE_REQUEST_MS:
+        return f"dated {-waited_ms // 1000} s ahead of the operator's clock: set the clocks right, and ask again"
+    return ""
 
 
 def _as_it_seems(facts: AccountFacts, id_: str) -> SwitchRequest:

@@ -5,6 +5,7 @@ A kubelet that is not nudged looks within a minute or two. One that is may look 
 second nudge follows soon. What was nudged, how often and when lies in the annotation itself and survives the operator.
 """
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -18,6 +19,11 @@ FIRST_AGAIN_MS = 1_000
 LONGEST_AGAIN_MS = 600_000
 UNHEARD_ATTEMPTS = 4
 """Where no record tells what a worker runs with: so often, then its kubelet finds out by itself."""
+REFUSED_ATTEMPTS = 7
+"""A worker that refuses what it has read: so often, two minutes in all. By then its kubelet has brought the newest file
+without being asked, and reading it again changes nothing: the next file will."""
+NOT_TAKEN_ATTEMPTS = 8
+"""After so many, four minutes in all, a worker that reports neither the file nor why not is somebody's trouble."""
 
 
 class Nudged(msgspec.Struct, frozen=True):
@@ -83,7 +89,7 @@ def plan_nudges(
                 patches.append(_patch(pod, Nudged(target, 1, now_ms)))
                 waits.append(back_off_ms(1))
             continue
-        if record is None and last.attempt >= UNHEARD_ATTEMPTS:
+        if last.attempt >= _most_attempts(record):
             continue
         wait_ms = last.at_ms + back_off_ms(last.attempt) - now_ms
         if wait_ms <= 0:
@@ -91,6 +97,18 @@ def plan_nudges(
             wait_ms = back_off_ms(last.attempt + 1)
         waits.append(min(wait_ms, LONGEST_AGAIN_MS))
     return Nudges(tuple(patches), min(waits, default=None))
+
+
+def attempts(pod: PodFact, target: str) -> int:
+    """How often a pod has been nudged for what it shall report."""
+    last = read(pod.nudge)
+    return last.attempt if last is not None and last.target == target else 0
+
+
+def _most_attempts(record: StateRecord | None) -> float:
+    if record is None:
+        return UNHEARD_ATTEMPTS
+    return REFUSED_ATTEMPTS if record.configuration.refused else math.inf
 
 
 def _reported(record: StateRecord) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from phoenix_operator.names import ConditionReason
-from phoenix_operator.plan import rollout
+from phoenix_operator.plan import nudges, rollout
 from phoenix_operator.plan.conditions import Status
 from phoenix_operator.plan.facts import MakerFacts
 from phoenix_operator.plan.outcome import Situation
@@ -155,6 +155,13 @@ def _of_record(
         text = f"generation {told.generation} is in force, {wanted.generation} is on its way"
         if told.generation >= wanted.generation:
             text = "the account's parameters are on their way"
+        target = nudges.target_of(wanted.hash, wanted.generation)
+        if nudges.attempts(worker.pod, target) >= nudges.NOT_TAKEN_ATTEMPTS:
+            text = (
+                f"pod {worker.pod.name} neither takes nor refuses the present parameters, though its file has long been"
+                f" there: kubectl delete pod {worker.pod.name} has a new one begin with them"
+            )
+            return Readiness("False", ConditionReason.NOT_TAKEN, text)
         return Readiness("False", ConditionReason.APPLYING, text, reconciling=True)
     if situation is Situation.ROLLING and any(
         pod.template != verdict.target and not pod.finished for pod in facts.pods

@@ -1,6 +1,7 @@
 """The account's emergency switch both ways: from Redis to the status, from the status to Redis, and what people ask."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 import redis
@@ -147,13 +148,19 @@ def test_what_people_ask_is_carried_out_once_answered_and_removed(stopped_by_nob
     assert (switch.level, switch.reason, switch.source) == (EmergencyLevel.HALT, "odd", "anna")
     until("the status follows", lambda: _emergency(place).get("epoch") == switch.epoch)
 
-    refused = _ask(place, {"id": "two", "action": "Resume", "epoch": switch.epoch + 7, "source": "anna"})
+    undated = _ask(place, {"id": "undated", "action": "Resume", "epoch": switch.epoch, "source": "anna"})
+    assert not undated["ok"]
+    assert "when it was asked" in undated["message"]
+
+    wrong = {"id": "two", "action": "Resume", "epoch": switch.epoch + 7, "source": "anna"}
+    refused = _ask(place, wrong | {"at": datetime.now(UTC).isoformat()})
     assert not refused["ok"]
     assert f"under epoch {switch.epoch}" in refused["message"]
 
-    resumed = _ask(place, {"id": "three", "action": "Resume", "epoch": switch.epoch, "source": "anna"})
+    right = {"id": "three", "action": "Resume", "epoch": switch.epoch, "source": "anna"}
+    resumed = _ask(place, right | {"at": datetime.now(UTC).isoformat()})
     assert resumed["ok"]
     assert _switch(redis_url, place.cluster.identity).level is EmergencyLevel.NONE
     until("the status follows", lambda: _emergency(place).get("level") == "None")
     until("Events tell of all three", lambda: len(place.events("default", "RequestCarriedOut")) == 2)
-    assert len(place.events("default", "RequestRefused")) == 1
+    until("and of the refusals", lambda: len(place.events("default", "RequestRefused")) == 2)

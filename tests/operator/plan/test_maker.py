@@ -6,6 +6,7 @@ from phoenix_coordination.state import Ages, Configuration, EmergencyState, Halt
 from phoenix_operator.names import Component
 from phoenix_operator.plan.facts import PodFact
 from phoenix_operator.plan.maker import plan_maker
+from phoenix_operator.plan.nudges import NOT_TAKEN_ATTEMPTS, target_of
 from phoenix_operator.plan.observed import account_resource, child, maker_resource
 from phoenix_operator.plan.outcome import Situation
 from phoenix_operator.plan.restarts import Judged, MakerHistory, Verdict
@@ -231,6 +232,24 @@ def test_a_generation_without_another_value_is_in_force_once_it_is_reported(quot
     behind = with_record(facts, configuration=Configuration(facts.records[0].configuration.hash, 1))
     assert condition(plan_maker(behind, platform), behind, "Ready") == ("False", "Applying")
     assert plan_maker(facts, platform).status.applied_generation == 2
+
+
+@pytest.mark.parametrize(
+    ("attempts", "told"),
+    [
+        pytest.param(NOT_TAKEN_ATTEMPTS - 1, ("False", "Applying"), id="on its way"),
+        pytest.param(NOT_TAKEN_ATTEMPTS, ("False", "NotTaken"), id="long there"),
+    ],
+)
+def test_a_worker_that_neither_takes_nor_refuses_its_file_is_not_waited_for(quoting, platform, attempts, told):
+    facts = quoting()
+    configuration = facts.records[0].configuration
+    nudge = f"{target_of(configuration.hash, configuration.generation)}.{attempts}.{NOW_MS}"
+    facts = quoting(pod={"nudge": nudge}, record={"configuration": Configuration("other", 1)})
+    plan = plan_maker(facts, platform)
+    assert condition(plan, facts, "Ready") == told
+    assert (condition(plan, facts, "Reconciling") is None) == (told[1] == "NotTaken")
+    assert condition(plan, facts, "Quoting") == ("True", "Quoting"), "it trades on with what it has"
 
 
 # -- Quoting and the rest --------------------------------------------------------------------------------

@@ -2,13 +2,23 @@ import pytest
 from phoenix_coordination.state import Configuration
 from phoenix_operator.names import Annotation, Component
 from phoenix_operator.plan.facts import PodFact
-from phoenix_operator.plan.nudges import LONGEST_AGAIN_MS, UNHEARD_ATTEMPTS, back_off_ms, plan_nudges, read, target_of
+from phoenix_operator.plan.nudges import (
+    LONGEST_AGAIN_MS,
+    REFUSED_ATTEMPTS,
+    UNHEARD_ATTEMPTS,
+    back_off_ms,
+    plan_nudges,
+    read,
+    target_of,
+)
 from state_records import leading_record
 
 NOW_MS = 1_790_000_000_000
 UID = "0a000000-0000-4000-8000-000000000001"
 TARGET = target_of("hash", 3)
 BEHIND, HEARD = Configuration("older", 2), Configuration("hash", 3)
+REFUSED = Configuration("older", 2, refused="spec.netMax: is none")
+LONG_AGO = NOW_MS - LONGEST_AGAIN_MS
 
 
 def planned(nudge="", told=BEHIND, changed=False, **pod):
@@ -46,6 +56,18 @@ def attempt(nudges):
         pytest.param(
             {"told": None, "nudge": f"{TARGET}.{UNHEARD_ATTEMPTS}.{NOW_MS - 90_000}"}, [], id="and then no more"
         ),
+        pytest.param(
+            {"told": REFUSED, "nudge": f"{TARGET}.{REFUSED_ATTEMPTS - 1}.{LONG_AGO}"},
+            [REFUSED_ATTEMPTS],
+            id="who refuses may have read an older file",
+        ),
+        pytest.param(
+            {"told": REFUSED, "nudge": f"{TARGET}.{REFUSED_ATTEMPTS}.{LONG_AGO}"},
+            [],
+            id="who still refuses has read",
+        ),
+        pytest.param({"told": REFUSED, "nudge": f"other-2.9.{LONG_AGO}"}, [1], id="who refuses is told of another"),
+        pytest.param({"nudge": f"{TARGET}.99.{LONG_AGO}"}, [100], id="who says neither is nudged on, seldom"),
     ],
 )
 def test_a_pod_is_nudged_until_its_worker_says_that_it_has_read(given, attempts):
@@ -56,6 +78,10 @@ def test_the_next_look_is_when_the_next_nudge_is_due():
     assert planned().again_ms == 1_000
     assert planned(f"{TARGET}.3.{NOW_MS - 1000}").again_ms == 3_000
     assert planned(told=HEARD).again_ms is None
+
+
+def test_for_who_refuses_nobody_looks_again():
+    assert planned(f"{TARGET}.{REFUSED_ATTEMPTS}.{NOW_MS}", told=REFUSED).again_ms is None
 
 
 def test_a_clock_that_was_set_back_silences_no_nudge_for_longer_than_the_longest_pause():
