@@ -9,7 +9,15 @@ from collections.abc import Iterable
 from phoenix_operator.cluster.resources import DEPLOYMENTS, MARKET_MAKERS, PODS, TRADING_ACCOUNTS
 from phoenix_operator.cluster.store import Change, Market, Name, Store, leave
 from phoenix_operator.plan.facts import AccountResource, MakerResource, PodFact
-from phoenix_operator.plan.observed import account_resource, child, maker_resource, pod_fact
+from phoenix_operator.plan.observed import (
+    account_resource,
+    child,
+    elder_of,
+    maker_resource,
+    older_accounts,
+    older_twin,
+    pod_fact,
+)
 from phoenix_operator.plan.rollout import is_rolling
 from phoenix_operator.queue import Key, Kind
 
@@ -42,8 +50,8 @@ class Census:
         concerned = {_maker_key(maker)}
         if change.resource in {PODS, DEPLOYMENTS}:
             self._observe_rolling(maker)
-        if change.resource == PODS and (known := self._makers.get(maker)) is not None:
-            concerned |= {_maker_key(twin) for twin in self._twins_of(known)}
+            if (known := self._makers.get(maker)) is not None:
+                concerned |= self._who_has_the_symbol(known)
         return concerned
 
     # -- asked -------------------------------------------------------------------------------------
@@ -75,9 +83,21 @@ class Census:
         others = self._by_identity.get(account.status.identity, set())
         return [self._accounts[name] for name in others - {(account.meta.namespace, account.meta.name)}]
 
-    def twins_of(self, maker: MakerResource) -> list[MakerResource]:
-        """The other makers of its symbol on its account."""
-        return [self._makers[name] for name in self._twins_of(maker)]
+    def older_twin(self, maker: MakerResource) -> str:
+        """Name of the oldest maker of its symbol on its account that is older, else ""."""
+        return older_twin(maker, (self._makers[name] for name in self._twins_of(maker)))
+
+    def elder(self, maker: MakerResource) -> str:
+        """`namespace/name` of the maker that has its symbol on an older account of the same identity, else ""."""
+        account = self._accounts.get(account_of(maker))
+        if account is None:
+            return ""
+        accounts = older_accounts(account, account.status.identity, self.namesakes(account))
+        makers = (each for older in accounts for each in self.makers_of((older.meta.namespace, older.meta.name)))
+        started = (
+            each for each in makers if self._store.get(DEPLOYMENTS, each.meta.namespace, each.meta.name) is not None
+        )
+        return elder_of(maker, started)
 
     def siblings_rolling(self, maker: MakerResource) -> int:
         """How many other makers of its account are being rolled."""
@@ -99,7 +119,7 @@ class Census:
         for each in (before, after):
             if each is not None:
                 concerned.add(_account_key(account_of(each)))
-                concerned |= {_maker_key(twin) for twin in self._twins_of(each)}
+                concerned |= self._who_has_the_symbol(each)
         if before is None or after is None:
             self._observe_rolling(name)
         return concerned
@@ -154,6 +174,14 @@ class Census:
             return
         if is_rolling(child(deployment), self.pods(maker)):
             self._rolling[maker] = account_of(known)
+
+    def _who_has_the_symbol(self, maker: MakerResource) -> set[Key]:
+        """The other makers of its symbol, on its account and on those that are the same one at the exchange."""
+        found = self._twins_of(maker)
+        if (account := self._accounts.get(account_of(maker))) is not None:
+            for other in self.namesakes(account):
+                found |= self._by_market.get((other.meta.namespace, other.meta.name, maker.symbol), set())
+        return {_maker_key(name) for name in found}
 
     def _twins_of(self, maker: MakerResource) -> set[Name]:
         return self._by_market.get(_market_of(maker), set()) - {(maker.meta.namespace, maker.meta.name)}

@@ -22,7 +22,6 @@ from phoenix_crds import Emergency, Mode
 from phoenix_operator.census import Census, account_of
 from phoenix_operator.cluster.store import Name
 from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource, Switch
-from phoenix_operator.plan.observed import older_twin
 from phoenix_operator.plan.restarts import (
     History,
     Judged,
@@ -305,7 +304,7 @@ class Fleet:
         """A restart that nobody carries out would be counted, and hold the account's others up."""
         if maker.spec is None or maker.meta.deleting or maker.is_disabled:
             return False
-        return not older_twin(maker, self._census.twins_of(maker))
+        return not (self._census.older_twin(maker) or self._census.elder(maker))
 
     def _is_due_still(self, maker: str, holder: str) -> bool:
         """Whether the worker that is to be replaced is still there, and still needs it; not during an outage."""

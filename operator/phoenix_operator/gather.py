@@ -15,7 +15,7 @@ from phoenix_operator.fleet import Fleet
 from phoenix_operator.names import Component, Finalizer, Label
 from phoenix_operator.plan import children
 from phoenix_operator.plan.facts import AccountFacts, AccountResource, Child, MakerFacts, MakerResource
-from phoenix_operator.plan.observed import child, older_account, older_twin, pod_fact
+from phoenix_operator.plan.observed import child, older_account, pod_fact
 
 
 class Memory(msgspec.Struct):
@@ -43,7 +43,8 @@ def maker_facts(
         account=known,
         now_ms=now_ms,
         account_conflict="" if known is None else conflict_of(known, census),
-        older_twin=older_twin(maker, census.twins_of(maker)),
+        older_twin=census.older_twin(maker),
+        elder=census.elder(maker),
         rivals=_rivals(maker, store),
         foreign=tuple(sorted(memory.foreign)),
         deployment=_child(store.get(DEPLOYMENTS, *name)),

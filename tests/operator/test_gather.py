@@ -2,11 +2,12 @@
 
 import pytest
 from phoenix_operator.census import Census
-from phoenix_operator.cluster.resources import PODS
+from phoenix_operator.cluster.resources import DEPLOYMENTS, PODS
 from phoenix_operator.cluster.store import Store
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.gather import Memory, account_facts, maker_facts
 from phoenix_operator.names import Label
+from phoenix_operator.queue import Key, Kind
 
 
 @pytest.fixture
@@ -58,3 +59,38 @@ def test_a_maker_that_does_not_validate_any_more_is_its_accounts_as_before(put_m
     assert found.maker.spec is None
     assert found.account is census.account(("trading", "main"))
     assert account_facts(found.account, Memory(), census, fleet, 0).makers == ("btc",)
+
+
+YOUNGER = {"creationTimestamp": "2026-02-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("elder", "started", "own", "found"),
+    [
+        pytest.param({}, True, {}, "trading/elder", id="the older account's maker of the symbol"),
+        pytest.param({"symbol": "ETHUSDT"}, True, {}, "", id="another symbol"),
+        pytest.param({"mode": "DryRun"}, True, {"mode": "Live"}, "", id="a rehearsal, which has a lease of its own"),
+        pytest.param({}, False, {}, "", id="one that has never been started"),
+    ],
+)
+def test_whose_symbol_an_older_account_has_that_is_the_same(
+    put_maker, put_account, store: Store, fleet, elder, started, own, found
+):
+    census = fleet._census
+    put_account("main", status={"identity": "x"})
+    put_account("second", status={"identity": "x"}, meta=YOUNGER)
+    put_maker("elder", spec={"accountRef": "main"} | elder)
+    put_maker("btc", spec={"accountRef": "second"} | own)
+    if started:
+        labels = {Label.MAKER.value: "elder"}
+        meta = {"name": "elder", "namespace": "trading", "uid": "d", "resourceVersion": "1", "labels": labels}
+        concerned = census.observe(store.observe(DEPLOYMENTS, {"metadata": meta}))
+        assert (Key(Kind.MAKER, "trading", "btc") in concerned) == ("symbol" not in elder)
+
+    def facts(name):
+        return maker_facts(census.maker(("trading", name)), Memory(), store, census, fleet, 0)
+
+    assert (facts("btc").elder, facts("elder").elder) == (found, "")
+    assert facts("btc").account_conflict == "trading/main"
+    put_account("second", status={"identity": "y"}, meta=YOUNGER)
+    assert facts("btc").elder == ""

@@ -47,7 +47,7 @@ def plan_changes(found: Found, facts: MakerFacts, settings: Settings, workers: S
         ):
             return Changes()
         case Situation.SYMBOL_CONFLICT:
-            return _to_zero(facts)
+            return _to_zero(facts, found.text)
         case Situation.INVALID | Situation.CHILD_NOT_OURS | Situation.NOT_ADMITTED | Situation.OCCUPIED:
             return _kept(found, facts, settings, workers, target=False)
         case Situation.ROLL_WAITS | Situation.HELD:
@@ -58,13 +58,11 @@ def plan_changes(found: Found, facts: MakerFacts, settings: Settings, workers: S
             assert_never(found.situation)
 
 
-def _to_zero(facts: MakerFacts) -> Changes:
+def _to_zero(facts: MakerFacts, why: str) -> Changes:
     live = facts.deployment
     if live is None or live.meta.deleting or rollout.replicas_of(live) == 0:
         return Changes()
-    event = _event(
-        EventReason.SCALED_TO_ZERO, "another maker of the symbol is older", EventAction.SCALE, EventType.WARNING
-    )
+    event = _event(EventReason.SCALED_TO_ZERO, why, EventAction.SCALE, EventType.WARNING)
     return Changes(scale=(Scale(live.meta.name, live.meta.uid, 0),), events=(event,))
 
 

@@ -73,8 +73,8 @@ def progress(facts: MakerFacts, wanted: Resolved | None) -> Progress:
     job = _own_job(facts)
     if job is not None:
         return _of_job(job, facts)
-    if facts.older_twin:
-        text = f"its pods have gone; maker {facts.older_twin} trades the symbol, so no Job withdraws beside it"
+    if instead := facts.older_twin or facts.elder:
+        text = f"its pods have gone; maker {instead} trades the symbol, so no Job withdraws beside it"
         return Progress(Stage.NOT_OURS, text + _unkept_wish(facts, wanted))
     if facts.fault and since_ms >= LONGEST_MS:
         return Progress(Stage.TIME_OVER, f"no withdraw Job could be made: {facts.fault}")

@@ -144,6 +144,8 @@ class MakerFacts(msgspec.Struct, frozen=True):
     account            the one that it names, None where there is none in its namespace
     account_conflict   name of the older account with the same identity at the exchange, else ""
     older_twin         name of the oldest other maker of this (account, symbol) that is older than this one, else ""
+    elder              `namespace/name` of a maker with a Deployment that has the symbol on an older account with the
+                       same identity, else ""
     rivals             names of pods (deleting ones too, not finished ones) of other makers of this (account, symbol)
     foreign            children that we tried to make and that are somebody else's, for example "Deployment btcusdt"
     pods, job_pods     of this maker, by component
@@ -161,6 +163,7 @@ class MakerFacts(msgspec.Struct, frozen=True):
     now_ms: int
     account_conflict: str = ""
     older_twin: str = ""
+    elder: str = ""
     rivals: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
     deployment: Child | None = None

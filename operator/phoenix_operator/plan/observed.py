@@ -129,20 +129,39 @@ def older_twin(maker: MakerResource, makers: Iterable[MakerResource]) -> str:
     return min(older, key=_age).meta.name if older else ""
 
 
+def elder_of(maker: MakerResource, makers: Iterable[MakerResource]) -> str:
+    """`namespace/name` of the first of these, makers of older accounts that are the same one at the exchange, that has
+    the symbol in the same mode: a rehearsal and a trade have a lease each. One that does not validate may have either.
+    """
+    spec = maker.spec
+    if spec is None:
+        return ""
+    told = (
+        f"{each.meta.namespace}/{each.meta.name}"
+        for each in makers
+        if each.symbol == maker.symbol and (each.spec is None or each.spec.mode is spec.mode)
+    )
+    return min(told, default="")
+
+
 def older_account(account: AccountResource, identity: str, accounts: Iterable[AccountResource]) -> str:
     """`namespace/name` of the oldest account with this identity that is older than this one, else ""."""
-    if not identity:
-        return ""
-    mine = (account.meta.created_ms, account.meta.uid)
-    older = [
-        other
-        for other in accounts
-        if other.meta.uid != account.meta.uid
-        and other.status.identity == identity
-        and (other.meta.created_ms, other.meta.uid) < mine
-    ]
-    oldest = min(older, key=lambda each: (each.meta.created_ms, each.meta.uid), default=None)
+    oldest = min(older_accounts(account, identity, accounts), key=_age_of_account, default=None)
     return f"{oldest.meta.namespace}/{oldest.meta.name}" if oldest else ""
+
+
+def older_accounts(
+    account: AccountResource, identity: str, accounts: Iterable[AccountResource]
+) -> list[AccountResource]:
+    """Those with this identity that are older than this one."""
+    mine = _age_of_account(account)
+    return [
+        other for other in accounts if identity and other.status.identity == identity and _age_of_account(other) < mine
+    ]
+
+
+def _age_of_account(account: AccountResource) -> tuple[int, str]:
+    return account.meta.created_ms, account.meta.uid
 
 
 def _age(maker: MakerResource) -> tuple[int, str]:

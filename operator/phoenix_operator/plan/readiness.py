@@ -92,10 +92,11 @@ def _running(
     if facts.fault:
         return Readiness("False", ConditionReason.API_REFUSED, facts.fault)
     if facts.account_conflict:
+        heard = wanted is not None and all(each.record.configuration.hash == wanted.hash for each in workers)
         return _stalled(
             ConditionReason.ACCOUNT_CONFLICT,
             f"account {facts.account_conflict} is older and has the same identity at the exchange:"
-            " quotes are withdrawn; keep one TradingAccount for one exchange account",
+            f" quotes {'are withdrawn' if heard else 'have to go'}; keep one TradingAccount for one exchange account",
         )
     if wanted is None or verdict is None:
         return Readiness(

@@ -48,6 +48,12 @@ def situate(facts: MakerFacts, settings: Settings, stage: Stage) -> Found:
             " one maker a symbol and account; delete one of the two"
         )
         return Found(Situation.SYMBOL_CONFLICT, text)
+    if facts.elder:
+        text = (
+            f"maker {facts.elder} trades {maker.spec.symbol} on an account that is older than"
+            f" {maker.spec.account_ref} and the same one at the exchange: one maker a symbol; delete one of the two"
+        )
+        return Found(Situation.SYMBOL_CONFLICT, text)
     account = _account_to_start_on(facts, maker.spec.account_ref)
     if isinstance(account, Found):
         return account

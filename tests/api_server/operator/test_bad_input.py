@@ -60,6 +60,11 @@ def test_of_two_accounts_with_one_identity_the_younger_withdraws(place):
     assert place.get("deployment", "ethusdt")["spec"]["replicas"] == 1
     assert place.condition("account", "default", "Ready")["status"] == "True"
 
+    place.apply_maker("btcusdt-again", accountRef="second")
+    told = place.until_condition("maker", "btcusdt-again", "SymbolConflict", "SymbolConflict", "True")
+    assert f"{place.namespace}/btcusdt trades BTCUSDT" in told["message"]
+    assert not place.get("deployment", "btcusdt-again")
+
 
 def test_an_image_that_cannot_be_pulled_is_named(place):
     place.cluster.ready = False

@@ -58,6 +58,7 @@ STAGES = [
     pytest.param({"job": "Failed"}, Stage.FAILED, id="or fails"),
     pytest.param({"job": "Complete", "by": "another"}, Stage.JOB_DUE, id="a Job of an earlier maker is not ours"),
     pytest.param({"older_twin": "elder"}, Stage.NOT_OURS, id="not beside an older maker of the symbol"),
+    pytest.param({"elder": "desk/elder"}, Stage.NOT_OURS, id="nor beside one of an older account that is the same"),
     pytest.param({"account": None}, Stage.NO_JOB_POSSIBLE, id="without the account there is no key"),
     pytest.param({"foreign": ("Job btcusdt-withdraw",)}, Stage.NO_JOB_POSSIBLE, id="the Job's name is taken"),
     pytest.param({"fault": "forbidden"}, Stage.JOB_DUE, id="what the API server refuses is tried again"),

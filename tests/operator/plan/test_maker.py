@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 from phoenix_coordination.state import Ages, Configuration, EmergencyState, Halt, Mode, Reason, Role
-from phoenix_operator.names import Component
+from phoenix_operator.names import Component, EventReason
+from phoenix_operator.plan import resolved
 from phoenix_operator.plan.facts import PodFact
 from phoenix_operator.plan.maker import plan_maker
 from phoenix_operator.plan.nudges import NOT_TAKEN_ATTEMPTS, target_of
@@ -46,6 +47,7 @@ def invalid():
 SITUATIONS = [
     ({}, Situation.STEADY, ("True", "InForce"), None),
     ({"older_twin": "elder"}, Situation.SYMBOL_CONFLICT, ("False", "SymbolConflict"), True),
+    ({"elder": "desk/btc", "account_conflict": "desk/a"}, Situation.SYMBOL_CONFLICT, ("False", "SymbolConflict"), True),
     ({"account": None}, Situation.NO_ACCOUNT, ("False", "AccountNotFound"), None),
     ({"foreign": ("ConfigMap x",)}, Situation.CHILD_NOT_OURS, ("False", "ChildNotOurs"), True),
     ({"namespace_terminating": True}, Situation.NAMESPACE_TERMINATING, ("False", "NamespaceTerminating"), None),
@@ -56,7 +58,9 @@ SITUATIONS = [
 
 
 @pytest.mark.parametrize(
-    ("changes", "situation", "ready", "stalled"), SITUATIONS, ids=[each[1] + each[2][1] for each in SITUATIONS]
+    ("changes", "situation", "ready", "stalled"),
+    SITUATIONS,
+    ids=[" ".join(each[0]) or "at work" for each in SITUATIONS],
 )
 def test_a_maker_is_in_one_situation_and_says_so(quoting, platform, changes, situation, ready, stalled):
     facts = quoting(**changes)
@@ -111,10 +115,25 @@ def test_an_account_that_does_not_validate_is_named(quoting, platform):
     assert condition(plan_maker(facts, platform), facts, "Ready") == ("False", "AccountInvalid")
 
 
-def test_of_two_makers_of_a_symbol_the_younger_is_scaled_to_zero_and_nothing_is_deleted(quoting, platform):
-    plan = plan_maker(quoting(older_twin="elder"), platform)
+@pytest.mark.parametrize("conflict", [{"older_twin": "elder"}, {"elder": "desk/btc", "account_conflict": "desk/a"}])
+def test_of_two_makers_of_a_symbol_the_younger_is_scaled_to_zero_and_nothing_is_deleted(quoting, platform, conflict):
+    """Of two accounts that are one at the exchange, too: a paused worker that leads keeps the other from trading."""
+    plan = plan_maker(quoting(**conflict), platform)
     assert [(each.name, each.uid, each.replicas) for each in plan.scale] == [("btcusdt", "uid-deployment", 0)]
-    assert plan.delete == ()
+    assert (plan.delete, plan.apply, plan.pods) == ((), (), ())
+    (event,) = [each for each in plan.events if each.reason is EventReason.SCALED_TO_ZERO]
+    assert next(iter(conflict.values())) in event.message
+
+
+@pytest.mark.parametrize(("heard", "said"), [(False, "have to go"), (True, "are withdrawn")])
+def test_quotes_of_the_younger_of_two_accounts_are_called_withdrawn_once_they_are(quoting, platform, heard, said):
+    facts = quoting(account_conflict="desk/main")
+    if heard:
+        maker = facts.maker
+        paused = resolved.resolve(maker.meta, maker.spec, facts.account, stage=None, withdrawn=True)
+        facts = with_record(facts, configuration=Configuration(paused.hash, 1))
+    ready = next(each for each in plan_maker(facts, platform).status.conditions if each.type == "Ready")
+    assert said in ready.message
 
 
 # -- Ready ---------------------------------------------------------------------------------------------
