@@ -124,13 +124,19 @@ def _nobody_tells(situation: Situation, facts: MakerFacts, verdict: Verdict) -> 
     own = [pod for pod in facts.pods if pod.template == verdict.target and not pod.deleting]
     refused = rollout.refused_pods(facts.deployment)
     if refused and not own:
-        return Readiness("False", ConditionReason.PODS_REFUSED, f"no pod is admitted: {refused}")
+        return Readiness("False", ConditionReason.PODS_REFUSED, f"no pod is admitted: {refused}{_remedy(refused)}")
     if situation in {Situation.ROLLING, Situation.ROLL_DUE}:
         return Readiness("False", ConditionReason.ROLLING_OUT, "a pod of the new template comes up", reconciling=True)
     if any(pod.running for pod in own):
         return Readiness("False", ConditionReason.NO_RECORD, "the worker has not told anything yet", reconciling=True)
     text = "the pod is on its way" if own else "no pod yet"
     return Readiness("False", ConditionReason.STARTING, text, reconciling=True)
+
+
+def _remedy(refused: str) -> str:
+    """Of what an installation forgets most easily where namespaces come and go."""
+    missing = "service account" in refused and "not found" in refused
+    return "; deploy/namespace makes what a namespace of makers needs" if missing else ""
 
 
 def _of_record(

@@ -1,5 +1,6 @@
 """What deploy/ installs, as a real API server takes it: every pod `restricted`, rights without a wildcard."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,21 @@ def test_rights_everywhere_are_those_of_one_namespace(api_server: ApiServer):
     assert role["rules"] == one["rules"]
     assert binding["roleRef"]["kind"] == "ClusterRole"
     api_server.kubectl("apply", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump_all([role, binding]))
+
+
+def test_another_namespace_of_makers_has_what_its_pods_need_and_gives_nobody_a_right(
+    api_server: ApiServer, tmp_path: Path
+):
+    base = os.path.relpath(DEPLOY / "namespace", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"namespace": "other", "resources": [base]}))
+    objects = list(yaml.safe_load_all(api_server.kubectl("kustomize", str(tmp_path)).stdout))
+    settings = parse_settings("config.yaml", (DEPLOY / "operator" / "config.yaml").read_bytes())
+    named = {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]) for each in objects}
+    assert named >= {("Namespace", "", "other"), ("ServiceAccount", "other", settings.service_account_name)}
+    assert not {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"} & {kind for kind, *_ in named}
+    assert {each["metadata"].get("namespace", "other") for each in objects} == {"other"}
+    trading = {(each["kind"], each["metadata"]["name"]) for each in rendered(api_server, "makers")}
+    assert {kind for kind, _ in trading} - {kind for kind, *_ in named} == {"Role", "RoleBinding"}
 
 
 def test_the_operator_s_configuration_is_valid_and_fits_what_is_installed(installed: list[Object]):

@@ -219,7 +219,17 @@ def test_that_no_pod_is_admitted_is_told_with_the_servers_words(quoting, platfor
     assert condition(plan, facts, "Ready") == ("False", reason)
     ready = next(each for each in plan.status.conditions if each.type == "Ready")
     assert ("exceeded quota" in ready.message) == (reason == "PodsRefused")
+    assert "deploy/namespace" not in ready.message
     assert (condition(plan, facts, "Reconciling") is None) == (reason == "PodsRefused")
+
+
+def test_a_namespace_without_the_workers_service_account_is_told_how_to_come_by_it(quoting, platform):
+    text = 'pods "x" is forbidden: error looking up service account a/worker: serviceaccount "worker" not found'
+    facts = quoting(pods=(), records=())
+    live = {**facts.deployment.manifest, "status": {"conditions": [REFUSED | {"message": text}]}}
+    plan = plan_maker(msgspec.structs.replace(facts, deployment=child(live)), platform)
+    ready = next(each for each in plan.status.conditions if each.type == "Ready")
+    assert ready.message == f"no pod is admitted: {text}; deploy/namespace makes what a namespace of makers needs"
 
 
 def test_a_crashing_pods_last_words_are_told(quoting, platform):
