@@ -243,6 +243,7 @@ class StateRecord(msgspec.Struct, frozen=True, rename="camel"):
     build: str
     fresh_connection_silent: bool
     published_ms: int
+    fresh_connection_refused: bool = False
     configuration: Configuration = Configuration()
     emergency: EmergencyState = EmergencyState()
     halt: Halt = Halt()

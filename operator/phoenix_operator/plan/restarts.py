@@ -3,8 +3,9 @@
     stale      unready because the price is stale or the book broken (one causes the other while a worker heals itself)
     due        stale for `restart_after`, and the maker's back-off has passed: 1, 2, 4 … times that, at most an hour
     outage     more than `outage_threshold` of the venue's symbols are stale, at least two of them; or a worker says
-               that a fresh connection is silent too. Then the cause is upstream and nobody is restarted; after it
-               symbols come back one by one, so who is still stale has all of `restart_after` again
+               that a fresh connection is silent too, or that none can be opened while nobody else is served (beside
+               workers that are, that is its node's trouble). Then the cause is upstream and nobody is restarted; after
+               it symbols come back one by one, so who is still stale has all of `restart_after` again
 
 Of one account one worker is replaced at a time, the longest stale first, and the next only when that maker is ready
 again or has had `restart_after` to become so. A symbol that another worker of its maker serves is not stale.
@@ -87,11 +88,14 @@ class Outage(msgspec.Struct, frozen=True):
     stale_symbols: Sequence[str]
     symbols: int
     fresh_connection_silent: bool
+    fresh_connection_refused: bool = False
 
     @property
     def text(self) -> str:
         if self.fresh_connection_silent:
             return "a fresh connection to the venue is silent too"
+        if self.fresh_connection_refused:
+            return "no connection to the venue can be opened, and nobody is served"
         return f"{len(self.stale_symbols)} of {self.symbols} symbols are stale: {', '.join(self.stale_symbols)}"
 
 
@@ -228,8 +232,9 @@ def _outage(
     served = {record.symbol for record in records if maker_of(record) in serving}
     stale_symbols = sorted({record.symbol for record in stale} - served)
     silent = any(record.fresh_connection_silent and not record.ready for record in records)
+    refused = not serving and any(record.fresh_connection_refused for record in stale)
     many = len(stale_symbols) >= LEAST_STALE_FOR_OUTAGE and len(stale_symbols) > threshold * len(symbols)
-    return Outage(stale_symbols, len(symbols), silent) if silent or many else None
+    return Outage(stale_symbols, len(symbols), silent, refused) if silent or refused or many else None
 
 
 def _seconds(ms: int) -> str:

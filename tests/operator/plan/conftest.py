@@ -18,7 +18,18 @@ NOW_MS = 1_790_000_000_000
 def record():
     """A ready worker of a maker, or an unready one: `record("btc", stale=True)`."""
 
-    def make(maker, *, stale=False, reasons=None, pod=1, account="default/main", symbol=None, role=None, silent=False):
+    def make(
+        maker,
+        *,
+        stale=False,
+        reasons=None,
+        pod=1,
+        account="default/main",
+        symbol=None,
+        role=None,
+        silent=False,
+        refused=False,
+    ):
         unready = reasons if reasons is not None else ([Reason.PRICE_STALE] if stale else [])
         return StateRecord(
             schema=state.SCHEMA,
@@ -38,6 +49,7 @@ def record():
             token=1,
             build="0",
             fresh_connection_silent=silent,
+            fresh_connection_refused=refused,
             published_ms=0,
         )
 

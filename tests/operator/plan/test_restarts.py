@@ -202,6 +202,29 @@ def test_a_silent_fresh_connection_is_an_outage_whatever_the_share(fleet, record
     assert "silent" in plan.outage.text
 
 
+def test_a_lone_maker_whose_venue_refuses_connections_is_not_restarted_until_somebody_is_served(fleet, record):
+    """It has no company to tell an outage by, and another process would be refused as well."""
+    alone = record("btc", stale=True, refused=True)
+    for minute in range(10):
+        plan = fleet.at(minute * MINUTE, alone)
+        assert plan.restarts == []
+        assert "can be opened" in plan.outage.text
+    in_company = alone, record("eth")
+    assert fleet.at(10 * MINUTE, *in_company).outage is None
+    assert fleet.restarted(11 * MINUTE - 1, *in_company) == []
+    assert fleet.restarted(11 * MINUTE, *in_company) == ["btc-1"], "beside who is served it is its own node's trouble"
+
+
+def test_a_lone_maker_that_is_stale_on_a_connection_that_opens_is_restarted(fleet, record):
+    fleet.at(0, record("btc", stale=True))
+    assert fleet.restarted(MINUTE, record("btc", stale=True)) == ["btc-1"]
+
+
+@pytest.mark.parametrize("reasons", [None, [Reason.LEASE_NOT_HELD]], ids=["ready", "unready for something else"])
+def test_that_no_connection_opens_means_nothing_for_who_is_not_stale(fleet, record, reasons):
+    assert fleet.at(0, record("btc", reasons=reasons, refused=True)).outage is None
+
+
 def test_after_an_outage_who_stays_stale_is_restarted_and_who_is_a_moment_later_than_others_is_not(fleet, record):
     out = record("btc", stale=True), record("eth", stale=True)
     fleet.at(0, *out)

@@ -718,6 +718,14 @@ def test_a_silent_upstream_is_told(world):
     assert not world.engine.view().fresh_connection_silent
 
 
+def test_that_no_connection_opens_is_told(world):
+    world.tell(ev.SocketSilent(0, silent=False, refused=True))
+    assert world.engine.view().fresh_connection_refused
+    assert not world.engine.view().fresh_connection_silent
+    world.tell(ev.SocketSilent(0, silent=False))
+    assert not world.engine.view().fresh_connection_refused
+
+
 def test_a_closed_market_stream_alone_changes_nothing(world):
     world.close(Stream.MARKET)
     assert len(world.ours()) == 10

@@ -192,7 +192,7 @@ def _on_stream_closed(state: State, event: ev.StreamClosed, out: Out) -> None:
 
 
 def _on_socket_silent(state: State, event: ev.SocketSilent, _: Out) -> None:
-    state.silent_upstream = event.silent
+    state.silent_upstream, state.refused_upstream = event.silent, event.refused
 
 
 def _on_answer(state: State, event: ev.Answer, out: Out) -> None:

@@ -128,9 +128,12 @@ class StreamClosed(Event, frozen=True):
 
 
 class SocketSilent(Event, frozen=True):
-    """A fresh connection of the BOOK stream brought nothing either: the cause is upstream (`freshConnectionSilent`)."""
+    """A fresh connection of the BOOK stream brought nothing either: the cause is upstream (`freshConnectionSilent`).
+    `refused`: none can be opened, which may be the venue's doing or our node's.
+    """
 
     silent: bool
+    refused: bool = False
 
 
 # -- our orders ------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ class State(msgspec.Struct):
     funding: Funding = msgspec.field(default_factory=Funding)
     next_funding_ms: int = 0
     silent_upstream: bool = False
+    refused_upstream: bool = False
     reasons: list[Reason] = []
     ladder: Ladder | None = None
     market_high: int = 0

@@ -103,6 +103,7 @@ class View(msgspec.Struct, frozen=True):
     book_age_ns: int | None
     truth_age_ns: int | None
     fresh_connection_silent: bool
+    fresh_connection_refused: bool
     revision: str
 
 
@@ -174,6 +175,7 @@ def view(state: State) -> View:
         book_age_ns=now - state.freshness.last_frame_ns if state.freshness.last_frame_ns else None,
         truth_age_ns=now - state.reconciliation.last_truth_ns if state.reconciliation.last_truth_ns else None,
         fresh_connection_silent=state.silent_upstream,
+        fresh_connection_refused=state.refused_upstream,
         revision=state.revision,
     )
 

@@ -128,6 +128,11 @@ ENGINE_GAUGES: tuple[tuple[str, str, EngineFigure], ...] = (
         lambda v, _: float(v.fresh_connection_silent),
     ),
     (
+        "mm_fresh_connection_refused",
+        "1 while no connection for market data can be opened.",
+        lambda v, _: float(v.fresh_connection_refused),
+    ),
+    (
         "mm_book_age_seconds",
         "Since the last frame of the symbol's book.",
         lambda v, _: math.nan if v.book_age_ns is None else v.book_age_ns / 1e9,

@@ -133,6 +133,7 @@ def running_record(
         token=view.token,
         build=build(),
         fresh_connection_silent=view.fresh_connection_silent,
+        fresh_connection_refused=view.fresh_connection_refused,
         published_ms=wall_ns // 1_000_000,
         configuration=_configuration(in_force),
         emergency=EmergencyState(_EMERGENCY_NAMES[view.emergency], view.emergency_epoch, view.emergency_reason),

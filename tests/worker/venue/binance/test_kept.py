@@ -18,6 +18,7 @@ class Ear:
         self.address = url
         self.heard: list[str] = []
         self.frames: list[bytes] = []
+        self.refusals = 0
         self.caught_up = True
         self.knows_address = True
 
@@ -34,6 +35,9 @@ class Ear:
 
     def on_closed(self, reason: str) -> None:
         self.heard.append(f"closed: {reason}")
+
+    def on_refused(self) -> None:
+        self.refusals += 1
 
     def on_successor(self) -> None:
         self.heard.append("successor")
@@ -75,6 +79,7 @@ async def test_failures_in_a_row_wait_longer_each_time_and_end_when_the_exchange
             exchange.refuse_sockets = False
         hand_clock.advance(hand_clock.sleeps[-1])
     assert max(hand_clock.sleeps) > 5
+    assert ear.refusals == 12
     assert ear.kept.attempts_failed == 12, "told by a metric: a stream that never opens must be seen"
     await exchange.socket(PATH)
     await exchange.until(lambda: ear.heard == ["open"])

@@ -250,6 +250,20 @@ class TestOverSockets:
         await running.until(lambda: len(running.of(SocketSilent)) == 2)
         assert not running.of(SocketSilent)[1].silent
 
+    async def test_that_no_connection_can_be_opened_is_told_once_until_one_is(self, run_venue, exchange):
+        running = await run_venue(rate=50)
+        exchange.refuse_sockets = True
+        (await exchange.socket(PUBLIC)).drop()
+        await running.until(lambda: running.of(SocketSilent))
+        (told,) = running.of(SocketSilent)
+        assert (told.silent, told.refused) == (False, True)
+        failed = running.venue.statistics().connects_failed["book"]
+        await running.until(lambda: running.venue.statistics().connects_failed["book"] > failed)
+        assert len(running.of(SocketSilent)) == 1
+        exchange.refuse_sockets = False
+        await running.until(lambda: len(running.of(SocketSilent)) == 2)
+        assert not running.of(SocketSilent)[1].refused
+
     async def test_a_shutdown_of_the_exchange_is_told_and_everybody_comes_back_later(self, run_venue, exchange):
         running = await run_venue(rate=100)
         await (await exchange.socket(PUBLIC)).send('{"e":"serverShutdown","E":1760000000000}')

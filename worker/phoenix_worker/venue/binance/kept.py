@@ -48,6 +48,10 @@ class Owner(Protocol):
 
     def on_closed(self, reason: str) -> None: ...
 
+    def on_refused(self) -> None:
+        """None is open, and another attempt to open one has failed."""
+        ...
+
     def on_successor(self) -> None:
         """A successor is open and collects frames; until the merge `on_batch` goes on with the old connection's."""
         ...
@@ -151,6 +155,7 @@ class KeptConnection:
             except ConnectError:
                 self._failures += 1
                 self.attempts_failed += 1
+                self._owner.on_refused()
                 await self._clock.sleep(backoff_s(self._failures, self._random))
                 continue
             await self._over.wait()

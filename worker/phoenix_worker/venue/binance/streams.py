@@ -29,6 +29,8 @@ CANARY_STREAM = "btcusdt@depth5@500ms"
 """A stream that never rests: while it delivers, the connection lives, whatever our symbol does."""
 SILENT_AFTER_S = 3.0
 """A fresh connection that has brought nothing by then (the canary sends twice a second) has its cause upstream."""
+REFUSED_TIMES = 2
+"""So many attempts in a row that open no connection are no accident of one."""
 SHUTDOWN_RETURN_S = (5.0, 30.0)
 """After the exchange said that it goes down, everybody comes back at another moment."""
 
@@ -86,6 +88,9 @@ class MarketConnection(ABC):
     def on_batch(self, frames: list[bytearray]) -> None:
         """The frames of one read of the socket, in order."""
 
+    def on_refused(self) -> None:  # noqa: B027 - one of the two that lose the same exchange says it
+        """Another attempt to open a connection has failed."""
+
     def on_successor(self) -> None:  # noqa: B027 - most streams have nothing to do when a successor takes over
         """A new connection has taken the place of the old one."""
 
@@ -134,6 +139,7 @@ class BookStream(MarketConnection):
         self._silence: Timer | None = None
         self._silent = False
         self._heard = False
+        self._refusals = 0
         self._last_depth_id = 0
         self._last_trade_id = 0
         self.conflated = 0
@@ -203,8 +209,16 @@ class BookStream(MarketConnection):
 
     def on_open(self) -> None:
         self._heard = False
+        if self._refusals >= REFUSED_TIMES:
+            self._emit(SocketSilent(self._clock.monotonic_ns(), silent=self._silent))
+        self._refusals = 0
         self._silence = self._clock.call_later(SILENT_AFTER_S, self._nothing_came)
         super().on_open()
+
+    def on_refused(self) -> None:
+        self._refusals += 1
+        if self._refusals == REFUSED_TIMES:
+            self._emit(SocketSilent(self._clock.monotonic_ns(), silent=self._silent, refused=True))
 
     def on_closed(self, reason: str) -> None:
         self._stop_waiting()

@@ -159,6 +159,8 @@ class UserStream:
 
     # -- succession --------------------------------------------------------------------------------
 
+    def on_refused(self) -> None: ...
+
     def on_successor(self) -> None:
         self._seen = set()
 

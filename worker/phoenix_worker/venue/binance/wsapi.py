@@ -193,6 +193,8 @@ class WsApi:
     def on_closed(self, reason: str) -> None:
         self._fail_all(reason)
 
+    def on_refused(self) -> None: ...
+
     def on_successor(self) -> None: ...
 
     def merge(self, held: list[bytearray], waited_s: float) -> list[bytearray] | None:  # noqa: ARG002
