@@ -123,6 +123,9 @@ class Reconciler:
             waits_s += await self._apply(facts, wish, memory)
         for scale in plan.scale:
             await write.scale(meta.namespace, scale)
+        for patch in plan.pods:
+            await write.patch_pod(meta.namespace, patch)
+            self._fleet.awaits_report()
         if plan.status is not None:
             await write.write_maker_status(meta, plan.status)
         for delete in plan.delete:
@@ -130,9 +133,6 @@ class Reconciler:
         if plan.delete and facts.restart is not None and facts.restart.verdict is Verdict.RESTART:
             self._fleet.restarted((meta.namespace, meta.name))
             self._restarted(facts.restart.verdict.value)
-        for patch in plan.pods:
-            await write.patch_pod(meta.namespace, patch)
-            self._fleet.awaits_report()
         self._tell(MARKET_MAKERS, meta, plan.events, post=not facts.namespace_terminating)
         if plan.remove_finalizer is not None:
             await write.remove_finalizer(MARKET_MAKERS, meta, plan.remove_finalizer.finalizer)

@@ -36,9 +36,9 @@ ORDER = [
     "add_finalizer",  # before there is anything that it guards
     "apply",
     "scale",
+    "patch_pod",  # a changed parameter is waited for: what is said of it can wait
     "write_maker_status",  # a restart is counted before it is done: no back-off is forgotten
     "delete",
-    "patch_pod",
     "tell",
     "remove_finalizer",  # after which there is nobody to write for
 ]

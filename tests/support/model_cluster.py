@@ -227,15 +227,15 @@ class ModelCluster:
             self._apply(name, apply)
         for scale in plan.scale:
             self._scale(scale)
+        for patch in plan.pods:
+            self._write(f"{name} pod {patch.name} {sorted(patch.annotations)}")
+            self.pods[patch.name].annotations.update(patch.annotations)
         if plan.status is not None:
             self._write(f"{name} status")
             maker.status = plan.status.model_dump(mode="json", by_alias=True, exclude_none=True)
             maker.version += 1
         for delete in plan.delete:
             self._delete(delete)
-        for patch in plan.pods:
-            self._write(f"{name} pod {patch.name} {sorted(patch.annotations)}")
-            self.pods[patch.name].annotations.update(patch.annotations)
         self.events += [(name, event.reason.value, event.message) for event in plan.events]
         if plan.remove_finalizer is not None:
             self._write(f"{name} -finalizer")

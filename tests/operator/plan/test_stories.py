@@ -72,14 +72,16 @@ def test_a_worker_that_does_not_hear_a_nudge_is_nudged_again_ever_more_seldom(qu
     (pod,) = quoting.workers_of("btcusdt")
     pod.advance = lambda _: False
     quoting.change("MarketMaker", "btcusdt", minSpreadBps="7")
-    at = []
+    at, said = [], []
     for _ in range(400):
         if any(Annotation.NUDGE.value in each for each in quoting.writes[-quoting.round() or len(quoting.writes) :]):
             at.append(quoting.now_ms)
+        if (now := quoting.condition("btcusdt", "Ready")) not in said:
+            said.append(now)
         quoting.step(500)
     waits = [later - earlier for earlier, later in itertools.pairwise(at)]
     assert waits[:4] == [1000, 2000, 4000, 8000]
-    assert quoting.condition("btcusdt", "Ready") == ("False", "Applying")
+    assert said == [("False", "Applying"), ("False", "NotTaken")]
 
 
 def test_a_cold_change_brings_the_new_pod_first_and_takes_the_old_one_once_it_is_ready(quoting):
