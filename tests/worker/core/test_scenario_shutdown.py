@@ -26,6 +26,22 @@ def test_a_stop_cancels_confirms_releases_and_exits_in_this_order(world):
     assert world.exchange.open_orders == []
 
 
+def test_no_tick_is_waited_for_on_the_way_out(world):
+    """In a roll the symbol is without quotes until the lease is released."""
+    mark = len(world.done)
+    world.tell(ev.Stop(0, "SIGTERM"))
+    assert order_of(world.since(mark), *STEPS)[-3:] == [ac.FetchTruth, ac.ReleaseLease, ac.Exit]
+    assert world.exchange.open_orders == []
+
+
+def test_what_still_rests_is_waited_for_on_the_way_out(world):
+    world.hold_requests = True
+    world.tell(ev.Stop(0, "SIGTERM"))
+    world.tick(5)
+    assert not of_kind(world.done, ac.ReleaseLease)
+    assert world.exchange.open_orders
+
+
 def test_a_stop_is_not_asked_twice(world):
     world.automatic = False
     world.tell(ev.Stop(0, "SIGTERM"))

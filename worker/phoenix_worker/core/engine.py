@@ -24,7 +24,7 @@ from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.core.reconcile import Owner
 from phoenix_worker.core.risk import ORDERS_KEPT_FOR_REDUCING
 from phoenix_worker.core.state import Out, State
-from phoenix_worker.core.upkeep import SNAPSHOT_RETRY_NS, ask_snapshot, on_tick, went_stale
+from phoenix_worker.core.upkeep import SNAPSHOT_RETRY_NS, ask_snapshot, on_tick, went_stale, withdraw_in_order
 from phoenix_worker.core.upkeep import reconcile as read_truth
 from phoenix_worker.core.view import View, view
 
@@ -69,6 +69,8 @@ class Engine(State):
         out: Out = []
         self.now_ns = event.at
         _HANDLERS[type(event)](self, event, out)
+        if self.session.stopping:
+            withdraw_in_order(self, out)
         return out
 
 

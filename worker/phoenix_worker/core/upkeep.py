@@ -50,8 +50,6 @@ def on_tick(state: State, event: Tick, out: Out) -> None:
     _watch_market(state, now, out)
     _watch_account(state, now, out)
     _watch_leadership(state, now, out)
-    if session.stopping:
-        _withdraw_in_order(state, now, out)
     if now >= state.next_evaluation_ns or (state.dirty and now >= state.next_requote_ns):
         decide(state, now, out)
 
@@ -171,9 +169,13 @@ def arm_dead_man(state: State, out: Out) -> None:
     out.append(ArmDeadMan(DEAD_MAN_MS, state.session.deadline_ns))
 
 
-def _withdraw_in_order(state: State, now: int, out: Out) -> None:
-    """Nothing of ours may be left: cancelled, confirmed by the exchange, released, done."""
-    stop = state.stopping
+def withdraw_in_order(state: State, out: Out) -> None:
+    """Nothing of ours may be left: cancelled, confirmed by the exchange, released, done. At each event, not tick, of a
+    worker that stops: while it does, nobody quotes the symbol.
+    """
+    stop, now = state.stopping, state.now_ns
+    if state.session.exited:
+        return
     if state.account.orders.live():
         if now - stop.cancel_all_ns >= CANCEL_ALL_AFTER_NS:
             stop.cancel_all_ns = now
