@@ -93,11 +93,9 @@ class Census:
         if account is None:
             return ""
         accounts = older_accounts(account, account.status.identity, self.namesakes(account))
-        makers = (each for older in accounts for each in self.makers_of((older.meta.namespace, older.meta.name)))
-        started = (
-            each for each in makers if self._store.get(DEPLOYMENTS, each.meta.namespace, each.meta.name) is not None
-        )
-        return elder_of(maker, started)
+        markets = ((older.meta.namespace, older.meta.name, maker.symbol) for older in accounts)
+        names = (name for market in markets for name in self._by_market.get(market, ()))
+        return elder_of(maker, (self._makers[name] for name in names if self._store.version(DEPLOYMENTS, *name)))
 
     def siblings_rolling(self, maker: MakerResource) -> int:
         """How many other makers of its account are being rolled."""

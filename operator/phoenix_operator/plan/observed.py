@@ -130,18 +130,14 @@ def older_twin(maker: MakerResource, makers: Iterable[MakerResource]) -> str:
 
 
 def elder_of(maker: MakerResource, makers: Iterable[MakerResource]) -> str:
-    """`namespace/name` of the first of these, makers of older accounts that are the same one at the exchange, that has
-    the symbol in the same mode: a rehearsal and a trade have a lease each. One that does not validate may have either.
+    """`namespace/name` of the first of these makers, which have its symbol on older accounts of one identity, that is
+    in the same mode: a rehearsal and a trade have a lease each. One that does not validate may be in either.
     """
     spec = maker.spec
     if spec is None:
         return ""
-    told = (
-        f"{each.meta.namespace}/{each.meta.name}"
-        for each in makers
-        if each.symbol == maker.symbol and (each.spec is None or each.spec.mode is spec.mode)
-    )
-    return min(told, default="")
+    same = (each.meta for each in makers if each.spec is None or each.spec.mode is spec.mode)
+    return min((f"{meta.namespace}/{meta.name}" for meta in same), default="")
 
 
 def older_account(account: AccountResource, identity: str, accounts: Iterable[AccountResource]) -> str:
