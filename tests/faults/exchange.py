@@ -72,7 +72,13 @@ class ExchangeOfCell:
         declaration = Declaration(
             pattern=Pattern(regex=order_id.PATTERN),
             account_limit=account_limit,
-            graces=Graces(silent_seconds=4.0, confirmed_seconds=14.0, gap_seconds=2.0, disconnected_seconds=2.0),
+            graces=Graces(
+                silent_seconds=4.0,
+                confirmed_seconds=14.0,
+                gap_seconds=2.0,
+                disconnected_seconds=2.0,
+                rate_limit_seconds=1.0,
+            ),
         )
         self.server.audit.declare(declaration, self.account, self.clock.monotonic_ns(), self.clock.now_ms())
 

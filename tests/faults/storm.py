@@ -43,6 +43,7 @@ _SEEN_WITHIN_S = 8.0
 _TAKE_EVERY_S = 0.25
 _LOOK_S = 0.01
 _PERSON_S = 0.25
+_BAN_S = 3
 _KILLS = frozenset({Kind.REDIS_RESTART, Kind.REDIS_EMPTY, Kind.REDIS_OLD})
 
 
@@ -281,10 +282,10 @@ class Storm:
         self._end(fault)
 
     async def _ban(self, fault: Fault, _: Slot) -> None:
-        """Everybody behind one address is banned for a second."""
+        """Everybody behind one address is banned for seconds: longer than the audit forgives who was held up."""
         exchange = self._cell.exchange
         faults = exchange.server.faults
-        banned = RateLimit(status=418, retry_after_seconds=1, holder=f"phoenix/{self._cell.name}-*")
+        banned = RateLimit(status=418, retry_after_seconds=_BAN_S, holder=f"phoenix/{self._cell.name}-*")
         number = faults.schedule(banned, exchange.clock.monotonic_ns())
         began = time.monotonic()
         while not (met := any(status.id == number and status.acted for status in faults.list())):
@@ -295,7 +296,7 @@ class Storm:
             self._begin(fault)
             await asyncio.sleep(fault.seconds)
         faults.cancel(number)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(_BAN_S)
         self._end(fault)
 
     async def _second_installation(self, fault: Fault, slot: Slot) -> None:

@@ -36,7 +36,10 @@ STORIES = {
     ),
 }
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
+
+TOLD_AT_MOST = 3
+"""An order that wakes too late may be refused for its price, and nothing has happened then: the story is told again."""
 
 
 async def told(tmp_path, story, mutation):
@@ -54,7 +57,11 @@ def short_path(tmp_path_factory):
 
 @pytest.mark.parametrize(("story", "mutation", "rule"), STORIES.values(), ids=STORIES.keys())
 async def test_without_its_safeguard_the_story_ends_in_a_violation(short_path, story, mutation, rule):
-    found = await told(short_path, story, mutation)
+    found = []
+    for time in range(TOLD_AT_MOST):
+        found += await told(short_path / str(time), story, mutation)
+        if found:
+            break
     assert rule in {violation.rule for violation in found}, found
 
 

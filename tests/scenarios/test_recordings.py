@@ -13,7 +13,7 @@ from phoenix_worker.runtime.recording import LENGTH_BYTES, MAGIC, Frame, Segment
 
 DEMO_WITHIN_S = 90.0
 REPLAYED_WITHIN_S = 60.0
-RUN = ("--for", "12s", "--symbols", "BTCUSDT,ETHUSDC", "--seed", "7", "--fault", "gap@4s", "--fault", "disconnect@7s")
+RUN = ("--for", "15s", "--symbols", "BTCUSDT,ETHUSDC", "--seed", "7", "--fault", "gap@4s", "--fault", "disconnect@7s")
 
 
 async def phoenix(*arguments, within_s):
@@ -43,12 +43,17 @@ def recordings(tmp_path_factory):
 
 @pytest.fixture
 def recording(recordings, tmp_path):
-    """A copy of one of them, to be spoilt."""
-    (segment,) = segments_of(recordings[0])
-    copy = tmp_path / recordings[0].name / segment.name
+    """A copy of one of them whose worker came to lead, to be spoilt."""
+    segments = [segment for recording in recordings for segment in segments_of(recording)]
+    segment = next(segment for segment in segments if any(map(_leads, SegmentReader(segment).frames())))
+    copy = tmp_path / segment.parent.name / segment.name
     copy.parent.mkdir()
     copy.write_bytes(segment.read_bytes())
     return copy
+
+
+def _leads(frame):
+    return isinstance(frame.event, Lease)
 
 
 def rewrite(segment, change):
@@ -93,7 +98,7 @@ def with_an_action_too_many(frames):
 
 
 def without_an_event(frames):
-    at = next(number for number, frame in enumerate(frames) if isinstance(frame.event, Lease))
+    at = next(number for number, frame in enumerate(frames) if _leads(frame))
     return [*frames[:at], *frames[at + 1 :]]
 
 
