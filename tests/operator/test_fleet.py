@@ -12,6 +12,7 @@ from phoenix_coordination.redis.records import publish
 from phoenix_coordination.state import Position, Reason, StateRecord
 from phoenix_crds import Emergency
 from phoenix_operator import fleet as module
+from phoenix_operator.cluster.resources import DEPLOYMENTS
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.plan.restarts import Verdict
 from phoenix_operator.queue import Key, Kind
@@ -243,6 +244,22 @@ async def test_a_maker_that_is_left_alone_on_purpose_is_not_judged(fleet, tell, 
     await tell(record(**STALE))
     await until(lambda: fleet.records_of(("trading", "btc")))
     assert fleet.judged(("trading", "btc")) is None
+
+
+async def test_a_maker_whose_symbol_an_older_account_trades_is_not_judged(
+    fleet, tell, put_maker, put_account, store, census
+):
+    """It is scaled to zero: a restart would hold its account's others up."""
+    put_account("main", status={"identity": "x"})
+    put_account("elder", status={"identity": "x"}, meta={"creationTimestamp": "2025-01-01T00:00:00Z"})
+    put_maker("older", spec={"accountRef": "elder"})
+    put_maker("btc", spec=SPEC)
+    await tell(record(**STALE))
+    await until(lambda: fleet.judged(("trading", "btc")))
+    labels = {"phoenix.trading/maker": "older"}
+    meta = {"name": "older", "namespace": "trading", "uid": "d", "resourceVersion": "1", "labels": labels}
+    census.observe(store.observe(DEPLOYMENTS, {"metadata": meta}))
+    await until(lambda: fleet.judged(("trading", "btc")) is None)
 
 
 LONG_AGO = {"restarts": {"count": 5, "total": 9, "lastTime": "2026-01-01T00:00:00Z", "awaitingReady": False}}
