@@ -259,7 +259,9 @@ async def test_a_maker_whose_symbol_an_older_account_trades_is_not_judged(
     labels = {"phoenix.trading/maker": "older"}
     meta = {"name": "older", "namespace": "trading", "uid": "d", "resourceVersion": "1", "labels": labels}
     census.observe(store.observe(DEPLOYMENTS, {"metadata": meta}))
-    await until(lambda: fleet.judged(("trading", "btc")) is None)
+    await looks(fleet)
+    assert fleet.records_of(("trading", "btc"))
+    assert fleet.judged(("trading", "btc")) is None
 
 
 LONG_AGO = {"restarts": {"count": 5, "total": 9, "lastTime": "2026-01-01T00:00:00Z", "awaitingReady": False}}
