@@ -56,7 +56,7 @@ class Kubectl:
         )
 
     def apply(self, *objects: Mapping[str, Any]) -> str:
-        return self("apply", "-f", "-", stdin="\n---\n".join(json.dumps(each) for each in objects))
+        return self("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
     def find(self, kind: str, name: str) -> Object | None:
         """None where there is none."""
