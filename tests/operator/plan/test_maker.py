@@ -264,16 +264,17 @@ def test_a_generation_without_another_value_is_in_force_once_it_is_reported(quot
 
 
 @pytest.mark.parametrize(
-    ("attempts", "told"),
+    ("of", "attempts", "told"),
     [
-        pytest.param(NOT_TAKEN_ATTEMPTS - 1, ("False", "Applying"), id="on its way"),
-        pytest.param(NOT_TAKEN_ATTEMPTS, ("False", "NotTaken"), id="long there"),
+        pytest.param("", NOT_TAKEN_ATTEMPTS - 1, ("False", "Applying"), id="on its way"),
+        pytest.param("", NOT_TAKEN_ATTEMPTS, ("False", "NotTaken"), id="long there"),
+        pytest.param("another", NOT_TAKEN_ATTEMPTS, ("False", "Applying"), id="another file was long there"),
     ],
 )
-def test_a_worker_that_neither_takes_nor_refuses_its_file_is_not_waited_for(quoting, platform, attempts, told):
+def test_a_worker_that_neither_takes_nor_refuses_its_file_is_not_waited_for(quoting, platform, of, attempts, told):
     facts = quoting()
     configuration = facts.records[0].configuration
-    nudge = f"{target_of(configuration.hash, configuration.generation)}.{attempts}.{NOW_MS}"
+    nudge = f"{target_of(of or configuration.hash, configuration.generation)}.{attempts}.{NOW_MS}"
     facts = quoting(pod={"nudge": nudge}, record={"configuration": Configuration("other", 1)})
     plan = plan_maker(facts, platform)
     assert condition(plan, facts, "Ready") == told

@@ -65,6 +65,14 @@ def test_figures_are_exact_strings_in_people_s_units(publish, engine):
     assert record.configuration.generation == 7
 
 
+@pytest.mark.parametrize("said", [("fresh_connection_silent",), ("fresh_connection_refused",)])
+def test_what_a_fresh_connection_has_shown_is_told(publish, said):
+    """The operator tells by it whether another process would fare better."""
+    record = publish(**dict.fromkeys(said, True))
+    told = [name for name in ("fresh_connection_silent", "fresh_connection_refused") if getattr(record, name)]
+    assert told == [*said]
+
+
 def test_a_halt_is_told_with_the_epoch_that_a_resume_has_to_name(publish):
     record = publish(halted="orders fail", halt_epoch=3)
     assert (record.halt.reason, record.halt.epoch) == ("orders fail", 3)

@@ -250,19 +250,22 @@ class TestOverSockets:
         await running.until(lambda: len(running.of(SocketSilent)) == 2)
         assert not running.of(SocketSilent)[1].silent
 
-    async def test_that_no_connection_can_be_opened_is_told_once_until_one_is(self, run_venue, exchange):
-        running = await run_venue(rate=50)
-        exchange.refuse_sockets = True
-        (await exchange.socket(PUBLIC)).drop()
-        await running.until(lambda: running.of(SocketSilent))
-        (told,) = running.of(SocketSilent)
-        assert (told.silent, told.refused) == (False, True)
-        failed = running.venue.statistics().connects_failed["book"]
-        await running.until(lambda: running.venue.statistics().connects_failed["book"] > failed)
-        assert len(running.of(SocketSilent)) == 1
-        exchange.refuse_sockets = False
-        await running.until(lambda: len(running.of(SocketSilent)) == 2)
-        assert not running.of(SocketSilent)[1].refused
+    async def test_that_no_connection_can_be_opened_is_told_once_each_time_until_one_is(self, run_venue, exchange):
+        running = await run_venue(rate=20)
+        for time in (1, 2):
+            socket = await exchange.socket(PUBLIC, count=time)
+            await socket.send(bytes(canary()).decode())
+            await running.until(lambda time=time: len(running.of(Canary)) == time)
+            mark = len(running.of(SocketSilent))
+            exchange.refuse_sockets = True
+            socket.drop()
+            await running.until(lambda mark=mark: len(running.of(SocketSilent)) > mark)
+            failed = running.venue.statistics().connects_failed["book"]
+            await running.until(lambda failed=failed: running.venue.statistics().connects_failed["book"] > failed)
+            exchange.refuse_sockets = False
+            await running.until(lambda mark=mark: len(running.of(SocketSilent)) > mark + 1)
+            refused, opened = running.of(SocketSilent)[mark:][:2]
+            assert [(told.silent, told.refused) for told in (refused, opened)] == [(False, True), (False, False)]
 
     async def test_a_shutdown_of_the_exchange_is_told_and_everybody_comes_back_later(self, run_venue, exchange):
         running = await run_venue(rate=100)
