@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from phoenix_coordination.redis.account import AccountError, AccountTools, Glance, SwitchState, account_tools
 from phoenix_coordination.redis.client import RedisUrlError, read_url
-from phoenix_coordination.state import TTL_MS, StateRecord
+from phoenix_coordination.state import TTL_MS, StateRecord, pod_uid_of
 from phoenix_crds import Emergency, Mode
 
 from phoenix_operator.census import Census, account_of
@@ -273,7 +273,7 @@ class Fleet:
         self._judged, outages = {}, {}
         for venue, makers in members.items():
             served = {_told(maker): maker for maker in makers if self._is_served(maker)}
-            records = [record for name in served for record in self._records.get(name, ())]
+            records = [record for name, maker in served.items() for record in self._judged_records(name, maker)]
             patience = {name: maker.spec.restart_after.ms for name, maker in served.items() if maker.spec is not None}
             settings = Settings(patience, self._outage_threshold)
             plan = plan_restarts(records, self._remembered(venue, makers), now_ms, settings)
@@ -289,6 +289,12 @@ class Fleet:
         for venue in outages.keys() ^ self._outages.keys():
             _log.warning("venue", venue="/".join(venue), outage=outages[venue].text if venue in outages else "over")
         self._outages = outages
+
+    def _judged_records(self, name: str, maker: MakerResource) -> list[StateRecord]:
+        """Not what a pod has told that has gone, or goes: it would be counted as restarted a second time."""
+        pods = self._census.pods((maker.meta.namespace, maker.meta.name))
+        there = {pod.uid for pod in pods if not (pod.deleting or pod.finished)}
+        return [record for record in self._records.get(name, ()) if pod_uid_of(record.holder) in there]
 
     def _remembered(self, venue: Venue, makers: Sequence[MakerResource]) -> History:
         """What the status of each remembers, where we do not know better. Makers that have gone are forgotten; one that

@@ -12,7 +12,7 @@ from phoenix_coordination.redis.records import publish
 from phoenix_coordination.state import Position, Reason, StateRecord
 from phoenix_crds import Emergency
 from phoenix_operator import fleet as module
-from phoenix_operator.cluster.resources import DEPLOYMENTS
+from phoenix_operator.cluster.resources import DEPLOYMENTS, PODS
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.plan.restarts import Verdict
 from phoenix_operator.queue import Key, Kind
@@ -24,9 +24,18 @@ MAKER, ACCOUNT = Key(Kind.MAKER, "trading", "btc"), Key(Kind.ACCOUNT, "trading",
 STALE = {"ready": False, "reason": Reason.PRICE_STALE, "reasons_not_ready": [Reason.PRICE_STALE]}
 
 
+POD_UIDS = {name: f"00000000-0000-4000-8000-0000000000{number:02}" for number, name in enumerate(("btc", "eth", "sol"))}
+
+
 def record(maker: str = "btc", symbol: str = "BTCUSDT", **changes: object) -> StateRecord:
     named = {"namespace": "trading", "maker": maker, "account": "trading/main", "symbol": symbol}
-    return leading_record(holder=f"{maker}/1", **(named | changes))
+    return leading_record(holder=f"{POD_UIDS[maker]}/1", **(named | changes))
+
+
+def pod(maker: str, **meta: str) -> dict[str, object]:
+    labels = {"phoenix.trading/maker": maker}
+    named = {"name": f"{maker}-pod", "namespace": "trading", "uid": POD_UIDS[maker], "labels": labels}
+    return {"metadata": named | {"resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"} | meta}
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +58,14 @@ def marked() -> list[Key]:
 
 
 @pytest.fixture
-async def fleet(redis_url, census, put_maker, put_account, marked, monkeypatch, tell) -> AsyncIterator[Fleet]:
-    """Reads twenty times a second; one account with three makers, each of which replaces a stale worker after 10 s."""
+async def fleet(redis_url, store, census, put_maker, put_account, marked, monkeypatch, tell) -> AsyncIterator[Fleet]:
+    """Reads twenty times a second; three makers of one account, a pod each, replaced when stale for 10 s."""
     assert tell
     monkeypatch.setattr(module, "LOOK_S", 0.05)
     put_account("main")
     for name, symbol in (("btc", "BTCUSDT"), ("eth", "ETHUSDT"), ("sol", "SOLUSDT")):
         put_maker(name, spec={"accountRef": "main", "symbol": symbol, "restartAfter": "10s"})
+        census.observe(store.observe(PODS, pod(name)))
     fleet = Fleet(redis_url, census, 0.5, marked.append)
     task = asyncio.create_task(fleet.run())
     yield fleet
@@ -220,6 +230,17 @@ async def test_a_restart_stands_until_it_was_carried_out_and_is_counted_once(fle
     assert fleet.history_of(("trading", "btc")).total == 1
 
 
+async def test_what_a_pod_that_goes_still_tells_is_not_counted_a_second_time(fleet, tell, monkeypatch, store, census):
+    """Its last record lives on for seconds: longer than the shortest back-off."""
+    now = await decided_to_restart(fleet, tell, monkeypatch)
+    fleet.restarted(("trading", "btc"))
+    census.observe(store.observe(PODS, pod("btc", resourceVersion="2", deletionTimestamp="2026-01-01T00:01:00Z")))
+    now[0] += 20_000
+    await looks(fleet)
+    assert fleet.records_of(("trading", "btc"))
+    assert fleet.history_of(("trading", "btc")).total == 1
+
+
 async def decided_to_restart(fleet, tell, monkeypatch):
     """One of three markets is stale for longer than its patience."""
     now = [1_000_000_000]
@@ -230,6 +251,7 @@ async def decided_to_restart(fleet, tell, monkeypatch):
     await until(lambda: fleet.judged(("trading", "btc")))
     now[0] += 11_000
     await until(lambda: fleet.judged(("trading", "btc")).verdict is Verdict.RESTART)
+    return now
 
 
 async def test_a_worker_that_recovers_before_its_restart_is_not_restarted(fleet, tell, monkeypatch):
