@@ -271,7 +271,9 @@ def _shared_lines(account: AccountStatus) -> Iterator[str]:
     if account.steward is not None:
         report = account.steward
         margin = f"margin {report.margin_ratio:.1%} of {report.margin_balance:.2f} {report.margin_asset} in use"
-        yield f"  steward {report.holder}: {report.problem or margin}"
+        result = Decimal(sum(row.result for row in report.days)).scaleb(-8)
+        day = f"; since 00:00 UTC its makers made {result:+.2f} together"
+        yield f"  steward {report.holder}: {report.problem or margin + day}"
     for problem in account.problems:
         yield f"  not readable: {problem}"
 

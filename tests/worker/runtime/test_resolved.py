@@ -22,6 +22,7 @@ def test_people_s_units_become_the_core_s(files, instrument):
     assert resolved.mode is Mode.LIVE
     assert resolved.terms.net_micro == 25_000 * 10**6
     assert resolved.terms.emergency is EmergencyLevel.NONE
+    assert resolved.daily_loss == 500 * MONEY
 
 
 def test_grinding_is_what_the_field_s_defaults_say(files, instrument):

@@ -17,6 +17,7 @@ from phoenix_worker.core.pnl import Pnl, unrealised
 from phoenix_worker.core.reckoning import day_result, total_result
 from phoenix_worker.core.session import OF_THE_LEASE, Session
 from phoenix_worker.core.state import State
+from phoenix_worker.core.tally import Stance, Tally
 
 
 class LiveOrder(msgspec.Struct, frozen=True):
@@ -44,6 +45,7 @@ class View(msgspec.Struct, frozen=True):
     warm: bool
     detail: str
     mode: Mode
+    stance: Stance
     bid_ticks: int
     ask_ticks: int
     mark: float
@@ -74,6 +76,7 @@ class View(msgspec.Struct, frozen=True):
     unrealised: int
     day_result: int | None
     """Since 00:00 UTC; None while it is not known."""
+    day_start_ms: int
     total_result: int | None
     """Since the accounts began, all fees in quote; None while one of them cannot be converted."""
     daily_loss_max: int | None
@@ -82,6 +85,7 @@ class View(msgspec.Struct, frozen=True):
     funding: int
     funding_differences: int
     counters: Counters
+    tally: Tally
     stale_episodes: int
     stale_seconds: float
     comparisons_failed: int
@@ -117,6 +121,7 @@ def view(state: State) -> View:
         warm=OF_THE_LEASE.issuperset(unready) and state.statistics.warm,
         detail=_detail(state),
         mode=state.mode,
+        stance=state.tally.stance,
         bid_ticks=book.touch_bid,
         ask_ticks=book.touch_ask,
         mark=state.mark,
@@ -150,11 +155,13 @@ def view(state: State) -> View:
         funding=state.funding.paid,
         funding_differences=state.funding.differences,
         day_result=day_result(state),
+        day_start_ms=state.losses.day.start_ms,
         total_result=total_result(state),
         daily_loss_max=state.parameters.risk.daily_loss_max,
         stop_loss=state.parameters.risk.stop_loss,
         markouts=state.markouts,
         counters=account.counters,
+        tally=state.tally,
         stale_episodes=state.freshness.episodes,
         stale_seconds=state.freshness.stale_seconds(now),
         comparisons_failed=state.reconciliation.mismatches,

@@ -5,7 +5,7 @@ base units, counters end in `_total`.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from phoenix_coordination.redis.steward import StewardReport
 from phoenix_coordination.state import Mode as TradingMode
@@ -219,7 +219,7 @@ def _gauges_by(name: str, text: str, symbol: str, label: str, values: dict[str, 
     return family
 
 
-def _counters_by(name: str, text: str, symbol: str, label: str, values: dict[str, int]) -> CounterMetricFamily:
+def _counters_by(name: str, text: str, symbol: str, label: str, values: Mapping[str, float]) -> CounterMetricFamily:
     family = CounterMetricFamily(name, text, labels=("symbol", label))
     for key, value in values.items():
         family.add_metric((symbol, key), value)
@@ -293,6 +293,10 @@ def _engine_families(view: View, instrument: Instrument, symbol: str) -> Iterato
     yield _gauges_by("mm_grid_layers", "Live quotes.", symbol, "side", layers)
     guards = {mode.name.lower(): float(view.mode is mode) for mode in Mode}
     yield _gauges_by("mm_guard_active", "1 for the mode of the inventory in force.", symbol, "guard", guards)
+    spent = {stance.value: ns / 1e9 for stance, ns in view.tally.stances.items()}
+    yield _counters_by("mm_mode_seconds", "Seconds in each mode.", symbol, "mode", spent)
+    told = {reason.value: ns / 1e9 for reason, ns in view.tally.reasons.items()}
+    yield _counters_by("mm_reason_seconds", "Seconds by the first reason against quoting.", symbol, "reason", told)
     yield _gauges_by(
         "mm_quoting_reason", "1 for each reason against quoting.", symbol, "reason",
         {reason.value: 1.0 for reason in view.reasons},
@@ -372,6 +376,8 @@ def _steward_families(report: StewardReport | None, unseen_ms: int | None, symbo
     ratio, balance = report.margin_ratio, report.margin_balance
     yield _gauge("mm_account_margin_ratio", "Maintenance margin of the margin balance.", symbol, ratio)
     yield _gauge("mm_account_margin_balance", "Margin balance of the fullest asset, its units.", symbol, balance)
+    day = sum(row.result for row in report.days) / MONEY
+    yield _gauge("mm_account_day_result", "Of the account's makers together since 00:00 UTC, quote.", symbol, day)
     distances = {row.symbol: row.liquidation_bps / 10_000 for row in report.symbols if row.liquidation_bps >= 0}
     yield _gauges_by(
         "mm_liquidation_distance_ratio", "From mark to liquidation price, of mark.", symbol, "position", distances

@@ -18,6 +18,7 @@ from phoenix_crds import (
     read_resolved,
     resolved_hash,
 )
+from phoenix_crds.values import LossLimit
 
 from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.core.parameters import Grinding, Guards, Risk, Vpin
@@ -52,6 +53,7 @@ def resolve(maker_file: Path, account_file: Path) -> Resolved:
         egress=account.spec.egress,
         settings=_settings(account.spec),
         terms=_terms(account.spec),
+        daily_loss=_money(account.spec.limits.daily_loss),
         quoting=_quoting(maker.spec),
     )
 
@@ -85,9 +87,15 @@ def _micro(amount: Decimal) -> int:
     return int((amount * 1_000_000).to_integral_value(ROUND_DOWN))
 
 
-def _money(amount: Decimal | None) -> int | None:
+def _money(amount: Decimal) -> int:
     """1e-8 quote, rounded down, as above."""
-    return None if amount is None else int((amount * MONEY).to_integral_value(ROUND_DOWN))
+    return int((amount * MONEY).to_integral_value(ROUND_DOWN))
+
+
+def _limit(loss: LossLimit, capital: Decimal | None) -> int | None:
+    """Money; `None`: a share, and no capital was declared of which it would be one."""
+    amount = loss.of(capital)
+    return None if amount is None else _money(amount)
 
 
 def _quoting(spec: MarketMakerSpec) -> Quoting:
@@ -152,8 +160,8 @@ def _quoting(spec: MarketMakerSpec) -> Quoting:
             failure_ratio=float(risk.failure_ratio),
             failure_window=risk.failure_window,
             sane_band_bps=float(risk.sane_band_bps),
-            daily_loss_max=_money(risk.daily_loss_max.of(risk.capital)),
-            stop_loss=_money(risk.stop_loss.of(risk.capital)),
+            daily_loss_max=_limit(risk.daily_loss_max, risk.capital),
+            stop_loss=_limit(risk.stop_loss, risk.capital),
         ),
         paused=spec.paused,
     )

@@ -92,6 +92,8 @@ class Resolved(msgspec.Struct, frozen=True):
     egress: str
     settings: AccountSettings
     terms: AccountTerms
+    daily_loss: int
+    """The account's, all makers together: 1e-8 quote."""
     quoting: Quoting
 
     @property

@@ -300,7 +300,7 @@ class Worker:
         in_force = self._hot.in_force
         self._log.info("parameters in force", hash=in_force.hash, needs_restart=list(in_force.needs_restart))
         if self._peers is not None:
-            self._peers.coordinator.configure(resolved.terms)
+            self._peers.configure(resolved)
         if self._shell is not None:
             self._shell.sink(ParametersSet(self._clock.monotonic_ns(), ready, resolved.hash))
         self._news.set()
