@@ -9,7 +9,6 @@ from phoenix_crds import MarketMaker
 
 from phoenix_cli.local.view import MakerView, Mood, QuoteView
 
-
 _SAID_BY_THE_REASON = frozenset({"", "normal", "emergency"})
 _OF_RISK = frozenset(
     {
@@ -109,15 +108,7 @@ def changes(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str,
             yield f"not ready: {health(now)}", Mood.WARNING
     elif not now.ready and before.reason is not now.reason:
         yield f"not ready: {health(now)}", Mood.WARNING
-    if before is not None and before.guard != now.guard:
-        yield f"mode: {now.guard}", Mood.GOOD if now.guard == "normal" else Mood.WARNING
-    if before is not None and before.reason is not now.reason:
-        if now.reason in _OF_RISK:
-            yield health(now), Mood.WARNING
-        elif before.reason in _OF_RISK:
-            yield f"no longer {before.reason}: {health(now)}", Mood.GOOD if now.reason is Reason.QUOTING else Mood.PLAIN
-    if now.halt.reason and (before is None or before.halt.reason != now.halt.reason):
-        yield f"halted: {now.halt.reason}", Mood.BAD
+    yield from _risk(before, now)
     if now.emergency.level != (before.emergency.level if before is not None else "None"):
         yield f"emergency {now.emergency.level} {now.emergency.reason}".rstrip(), Mood.BAD
     refused = now.configuration.refused
@@ -125,6 +116,22 @@ def changes(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str,
         yield f"parameters refused: {refused}", Mood.BAD
     if before is not None and now.activity.fills > before.activity.fills:
         yield _fills(before, now), Mood.PLAIN
+
+
+def _risk(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str, Mood]]:
+    """Another mode, a halt, a reason of risk that came or went."""
+    if now.halt.reason and (before is None or before.halt.reason != now.halt.reason):
+        yield f"halted: {now.halt.reason}", Mood.BAD
+    if before is None:
+        return
+    if before.guard != now.guard:
+        yield f"mode: {now.guard}", Mood.GOOD if now.guard == "normal" else Mood.WARNING
+    if before.reason is now.reason or not now.ready:
+        return
+    if now.reason in _OF_RISK:
+        yield health(now), Mood.WARNING
+    elif before.reason in _OF_RISK:
+        yield f"no longer {before.reason}: {health(now)}", Mood.GOOD
 
 
 def _fills(before: StateRecord, now: StateRecord) -> str:
