@@ -25,6 +25,7 @@ from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.venue.binance.outcomes import verdict
 
 NS_PER_MS: Final = 1_000_000
+NEVER_NS: Final = 1 << 62
 _ALL: Final = 1 << 30
 """No page ends here: nothing is read over a wire."""
 
@@ -77,12 +78,12 @@ class VirtualVenue:
     # -- time --------------------------------------------------------------------------------------
 
     @property
-    def due_ns(self) -> int | None:
-        """When something reaches the exchange or the maker next; None while nothing is on its way."""
+    def due_ns(self) -> int:
+        """When something reaches the exchange or the maker next."""
         if self._here:
             return self.now_ns
         if not self._sent:
-            return self._told[0].at if self._told else None
+            return self._told[0].at if self._told else NEVER_NS
         arrival_ns = self._sent[0][0]
         return min(arrival_ns, self._told[0].at) if self._told else arrival_ns
 
