@@ -3,6 +3,8 @@
 Made on demand, never on the hot path. Prices in ticks, quantities in steps, money in 1e-8 quote, ages in ns.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 from phoenix_coordination.state import Reason, Role
 
@@ -118,7 +120,7 @@ def view(state: State) -> View:
         role=_role(session, truths=state.reconciliation.truths),
         reasons=sorted({*state.reasons, *unready}, key=lambda reason: reason.severity),
         not_ready=unready,
-        warm=OF_THE_LEASE.issuperset(unready) and state.statistics.warm,
+        warm=_warm(state, unready),
         detail=_detail(state),
         mode=state.mode,
         stance=state.tally.stance,
@@ -183,6 +185,15 @@ def view(state: State) -> View:
         fresh_connection_silent=state.silent_upstream,
         revision=state.revision,
     )
+
+
+def warm(state: State) -> bool:
+    """`View.warm` alone, which is asked for after every tick."""
+    return _warm(state, not_ready(state, state.now_ns))
+
+
+def _warm(state: State, unready: Iterable[Reason]) -> bool:
+    return OF_THE_LEASE.issuperset(unready) and state.statistics.warm
 
 
 def _grind_saved(state: State) -> int | None:

@@ -62,6 +62,8 @@ from phoenix_worker.runtime.redaction import stack_of
 from phoenix_worker.venue.port import Venue
 
 TICK_SECONDS = 0.05
+_LEAST_TICK_S = 0.005
+"""Life's: a clock that is more than ten times as fast as life makes each tick do more, not more of them."""
 WITHDRAW_SECONDS = 17.0
 """Life's seconds that an orderly stop may take before it is given up; closing needs the rest of the 20."""
 FAILED_SECONDS = 3.0
@@ -279,12 +281,12 @@ class Shell:
             self._log.info(note.kind.value, **fields)
 
     def _tick(self) -> None:
-        self._tick_handle = self._clock.call_later(TICK_SECONDS, self._tick)
+        self._tick_handle = self._clock.call_later(max(TICK_SECONDS, _LEAST_TICK_S * self._clock.rate), self._tick)
         self.sink(ev.Tick(self._clock.monotonic_ns()))
         self._tell_warmth()
 
     def _tell_warmth(self) -> None:
-        warm = not self.failure and self.engine.view().warm
+        warm = not self.failure and self.engine.warm()
         if warm is not self._warm:
             self._warm = warm
             self._coordinator.warm(warm=warm)

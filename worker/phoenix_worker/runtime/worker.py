@@ -229,7 +229,7 @@ class Worker:
         rotation: Rotation,
     ) -> Shell:
         resolved = self._resolved
-        started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        started = datetime.fromtimestamp(self._clock.wall_ns() / 1e9, UTC).strftime("%Y%m%dT%H%M%S")
         recordings = self._options.state_dir / "recordings" / f"{resolved.namespace}.{resolved.maker}"
         self._recorder = recorder = Recorder(
             recordings / f"{started}-{os.getpid()}", resolved.symbol, build(), engine.keyframe, self._clock.wall_ns
