@@ -21,8 +21,6 @@ from phoenix_crds.manifests import MANIFEST_SUFFIXES, STDIN, STDIN_NAME, Loaded,
 from phoenix_crds.problems import Problem, Severity
 
 _CAPTURE_SUFFIX = ".gz"
-# Read and validated, so that manifests need not change when the parts arrive; each leaves this list with its part.
-_NOT_YET_ACTING = ("shadow",)
 _ROOM_TO_SHRINK = Decimal("1.5")  # times the least notional: below, decay and layerDecay have nothing to act on
 
 
@@ -98,7 +96,6 @@ def check(paths: Sequence[str]) -> Report:
     report.problems += _check_others(loaded, report)
     report.problems += _check_sizes(loaded)
     report.problems += _check_limits(loaded)
-    report.problems += _check_release(loaded)
     for capture in captures:
         report.problems += _check_capture(capture, report)
     files = {problem.file: index for index, problem in reversed(list(enumerate(report.problems)))}
@@ -213,15 +210,6 @@ def _check_sizes(loaded: Loaded) -> Iterator[Problem]:
                 f"{enough.normalize():f} or more leaves room",
                 Severity.WARNING,
             )
-
-
-def _check_release(loaded: Loaded) -> Iterator[Problem]:
-    """Says where somebody may rely on what this release reads but does not act on yet."""
-    for manifest, _ in loaded.makers:
-        for name in _NOT_YET_ACTING:
-            if ("spec", name) in manifest.document.lines:
-                hint = "remove it, or know that it changes nothing until then"
-                yield manifest.problem(f"spec.{name}", "comes with a later release", hint, Severity.WARNING)
 
 
 def _check_limits(loaded: Loaded) -> Iterator[Problem]:

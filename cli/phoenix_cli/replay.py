@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from phoenix_worker.runtime.recording import BadRecordingError
-from phoenix_worker.runtime.replay import Difference, Report, replay
+from phoenix_worker.runtime.replay import Difference, Orders, Report, replay
 
 from phoenix_cli.printing import as_json
 from phoenix_cli.refusal import Refused
@@ -43,15 +43,29 @@ def summary(report: Report) -> str:
     compared = f"{report.events} events, {report.decisions} with actions"
     lines = [
         f"{report.symbol}, recorded by {report.build}: {compared}: {verdict}",
+        *_shadow(report),
         *(f"note: {note}" for note in report.notes),
         *(line for difference in report.differences[:3] for line in _difference(difference)),
     ]
     return "\n".join(lines) + "\n"
 
 
+def _shadow(report: Report) -> list[str]:
+    shadow = report.shadow
+    if shadow is None:
+        return []
+    live = _orders(report.orders)
+    return [f"shadow, beside {shadow.events} of the events: {_orders(shadow.orders)}; the live engine: {live}"]
+
+
+def _orders(orders: Orders) -> str:
+    return f"{orders.places} places, {orders.amends} amends, {orders.cancels} cancels"
+
+
 def _difference(difference: Difference) -> list[str]:
+    who = "shadow at event" if difference.shadow else "event"
     return [
-        f"event {difference.event_number} of {difference.segment}: {difference.event}",
+        f"{who} {difference.event_number} of {difference.segment}: {difference.event}",
         *(f"  recorded: {action}" for action in difference.recorded or ["nothing"]),
         *(f"  replayed: {action}" for action in difference.replayed or ["nothing"]),
     ]

@@ -15,6 +15,7 @@ from phoenix_crds import (
     InvalidResourceError,
     MarketMakerSpec,
     TradingAccountSpec,
+    TradingParameters,
     read_resolved,
     resolved_hash,
 )
@@ -54,7 +55,8 @@ def resolve(maker_file: Path, account_file: Path) -> Resolved:
         settings=_settings(account.spec),
         terms=_terms(account.spec),
         daily_loss=_money(account.spec.limits.daily_loss),
-        quoting=_quoting(maker.spec),
+        quoting=quoting_of(maker.spec, maker.spec),
+        shadow=None if maker.spec.shadow is None else quoting_of(maker.spec.shadow, maker.spec),
     )
 
 
@@ -98,7 +100,8 @@ def _limit(loss: LossLimit, capital: Decimal | None) -> int | None:
     return None if amount is None else _money(amount)
 
 
-def _quoting(spec: MarketMakerSpec) -> Quoting:
+def quoting_of(spec: TradingParameters, maker: MarketMakerSpec) -> Quoting:
+    """One engine's parameters; what a second set does not have (patience, pause) is the maker's for both."""
     guards, grinding, risk, vpin = spec.guards, spec.grinding, spec.risk, spec.vpin
     return Quoting(
         net_max=spec.net_max,
@@ -118,11 +121,11 @@ def _quoting(spec: MarketMakerSpec) -> Quoting:
         quote_interval_ns=spec.quote_interval.ns,
         min_requote_interval_ns=spec.min_requote_interval.ns,
         requote_threshold_bps=float(spec.keep_band_bps),
-        stale_after_ns=spec.stale_after.ns,
-        late_after_ns=spec.late_after.ns,
-        ack_lag_ns=spec.user_stream.ack_lag.ns,
-        give_up_after_ns=spec.user_stream.give_up_after.ns,
-        handover_after_ns=spec.handover_after.ns,
+        stale_after_ns=maker.stale_after.ns,
+        late_after_ns=maker.late_after.ns,
+        ack_lag_ns=maker.user_stream.ack_lag.ns,
+        give_up_after_ns=maker.user_stream.give_up_after.ns,
+        handover_after_ns=maker.handover_after.ns,
         funding_sensitivity=float(spec.funding.sensitivity),
         funding_alpha=float(spec.funding.alpha),
         guards=Guards(
@@ -163,7 +166,7 @@ def _quoting(spec: MarketMakerSpec) -> Quoting:
             daily_loss_max=_limit(risk.daily_loss_max, risk.capital),
             stop_loss=_limit(risk.stop_loss, risk.capital),
         ),
-        paused=spec.paused,
+        paused=maker.paused,
     )
 
 

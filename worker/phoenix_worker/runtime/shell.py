@@ -54,6 +54,7 @@ from phoenix_worker.core.actions import (
 )
 from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.runtime.beside import Beside
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.logs import SAMPLED, Log
 from phoenix_worker.runtime.meters import Meters
@@ -72,7 +73,7 @@ _NEVER_SAMPLED = frozenset({NoteKind.FILL, NoteKind.HALT, NoteKind.PARAMETERS, N
 
 
 class Shell:
-    """Runs one engine. `ended` is the exit status, once there is one, and `ending` why.
+    """Runs one engine, and the shadow beside it. `ended` is the exit status, once there is one, and `ending` why.
 
     `granted` hears what of the shared budgets may be used, which is the venue's business.
     """
@@ -88,8 +89,10 @@ class Shell:
         clock: Clock,
         meters: Meters,
         log: Log,
+        beside: Beside | None = None,
     ) -> None:
         self.engine = engine
+        self.beside = beside or Beside(log)
         self._instrument = instrument
         self._venue = venue
         self._coordinator = coordinator
@@ -209,7 +212,8 @@ class Shell:
             self._perform(action)
         if type(event) is ev.Answer and event.sent_ns:
             self._meters.order_round_trip.observe(int((event.at - event.sent_ns) / self._clock.rate))
-        self.recorder.record(event, actions)
+        # What is sent has left: the shadow costs the next event a moment, and this one nothing.
+        self.recorder.record(event, actions, self.beside.step(event, self.engine))
 
     def _perform(self, action: AnyAction) -> None:
         match action:
