@@ -76,6 +76,7 @@ SUITES = (
     Suite("simulator", "the exchange: matching, wire, markets", ("tests/simulator",), TWO),
     Suite("conformance", "the exchange against the venue's documentation", ("tests/conformance",)),
     Suite("scenarios", "whole runs: every fault, over real sockets", ("tests/scenarios",), WAITING),
+    Suite("soak", "days in one process: its clock and network, its judgement, minutes of it", ("tests/soak",)),
     Suite("faults", "many workers in a storm, judged by their history; the judge itself", ("tests/faults",), STORM),
 )
 

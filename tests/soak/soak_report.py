@@ -1,0 +1,54 @@
+"""What a soak has seen: hour by hour, and in the end."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Hour(msgspec.Struct, frozen=True):
+    """As of the end of a simulated hour (or part of one). `cpu_s`: of this process, since the start."""
+
+    hours: float
+    rss_mib: float
+    fills: int
+    faults: int
+    cpu_s: float
+    real_s: float
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    hours: float
+    seed: int
+    symbols: tuple[str, ...]
+    faults: dict[str, int]
+    violations: dict[str, int]
+    examples: list[object]
+    agreement: bool
+    disagreements: list[str]
+    defects: list[str]
+    """Programs that failed, and what failed where no program is."""
+    events: dict[str, int]
+    fills: dict[str, int]
+    rss_mib_per_hour: float
+    course: list[Hour]
+
+    @property
+    def held(self) -> bool:
+        return not (self.violations or self.disagreements or self.defects)
+
+    def __str__(self) -> str:
+        return (
+            f"hours={self.hours:g} faults={sum(self.faults.values())} violations={sum(self.violations.values())}"
+            f" agreement={str(self.agreement).lower()} rss={self.rss_mib_per_hour:+.2f}MiB/h seed={self.seed}"
+        )
+
+
+def slope(course: Sequence[Hour]) -> float:
+    """MiB an hour, by least squares over the second half: what a start allocates is not what leaks."""
+    late = course[len(course) // 2 :]
+    if len(late) < 2:
+        return 0.0
+    mean_h = sum(hour.hours for hour in late) / len(late)
+    mean_mib = sum(hour.rss_mib for hour in late) / len(late)
+    spread = sum((hour.hours - mean_h) ** 2 for hour in late)
+    return sum((hour.hours - mean_h) * (hour.rss_mib - mean_mib) for hour in late) / spread
