@@ -7,6 +7,7 @@ import time
 from decimal import Decimal
 from fractions import Fraction
 
+from fixed_metrics import oddities
 from phoenix_coordination import order_id
 from phoenix_crds import Grinding, Guards
 from phoenix_simulator.exchange.orders import NewOrder, OrderType, Side, TimeInForce
@@ -97,5 +98,6 @@ async def test_costs_and_savings_of_grinding_agree_with_the_exchange_to_the_last
         if round(saved * 1e8) != before[1]:
             before = None
             await asyncio.sleep(0.1)
+    assert list(oddities((await worker.get("/metrics"))[1])) == []
     figure(f"{before[0]} grinds, {before[1] / 1e8:.4f} USDT saved, {before[2]} fills of re-entries")
     await arena.ends_in_order()

@@ -140,7 +140,7 @@ def test_time_in_modes_is_summed_over_the_workers_and_told_with_the_halts(worker
     told = found.symbols["BTCUSDT"]
     assert told.modes_s == {"normal": 60.1, "pin": 19.9}
     assert told.halts == ["a foreign order that opens"]
-    assert "BTCUSDT: modes normal 60 s, pin 20 s; Quoting 76 s, LeaseNotHeld 4 s\n" in summary(found)
+    assert "BTCUSDT: modes normal 60 s, pin 20 s; Quoting 76 s, LeaseNotHeld 4.0 s\n" in summary(found)
     assert "BTCUSDT: halted: a foreign order that opens\n" in summary(found)
 
 

@@ -13,7 +13,7 @@ from phoenix_worker.core.pnl import unrealised
 from phoenix_worker.core.reservation import Need
 from phoenix_worker.core.risk import Denial, Pass
 from phoenix_worker.core.sending import amend, cancel, next_id, place, send
-from phoenix_worker.core.session import WITHDRAW_FOR
+from phoenix_worker.core.session import NOT_READ, WITHDRAW_FOR
 from phoenix_worker.core.standing import Standing, standing
 from phoenix_worker.core.state import Out, State
 from phoenix_worker.core.tally import stance_of
@@ -38,7 +38,7 @@ def decide(state: State, at: int, out: Out) -> None:
     """What has to be sent now, for what holds now."""
     _decide(state, at, out)
     session = state.session
-    emergency = session.emergency.on and (session.reachable or session.emergency.epoch > 0)  # else not read yet
+    emergency = session.emergency.on and session.emergency.reason != NOT_READ
     stance = stance_of(state.mode, grinding=state.account.grinder.running, emergency=emergency)
     state.tally.note(at, stance, first_of(state.reasons))
 
