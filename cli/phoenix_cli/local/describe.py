@@ -130,7 +130,7 @@ def _risk(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str, M
         return
     if now.reason in _OF_RISK:
         yield health(now), Mood.WARNING
-    elif before.reason in _OF_RISK:
+    elif before.reason in _OF_RISK and now.reason.severity > before.reason.severity:
         yield f"no longer {before.reason}: {health(now)}", Mood.GOOD
 
 

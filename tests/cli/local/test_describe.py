@@ -84,6 +84,7 @@ def test_halts_and_what_risk_forbids_are_told_when_they_come_and_go(record):
     assert said(None, halted) == ["ready, leading", "halted: daily loss"]
     assert said(record(), record(reason=Reason.TOXIC_FLOW)) == ["ToxicFlow"]
     assert said(record(), record(reason=Reason.NOT_RESERVED)) == [], "comes and goes"
+    assert said(halted, record(reason=Reason.EMERGENCY, halt=halted.halt)) == [], "told by itself, and hides the halt"
 
 
 @pytest.mark.parametrize(
