@@ -77,6 +77,11 @@ test-cluster: $(VENV)/.dev ## a real cluster: KUBECONFIG's, or one of kind (ARGS
 bench: $(VENV)/.dev ## measure, against the peers named in the table; writes build/bench.json
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
+# 200 seeded hours and a recording, about an hour on two cores; ARGS="--seeds 20" for a short one, --publish writes docs/quality.md.
+.PHONY: quality
+quality: $(VENV)/.dev ## how Phoenix trades beside others, in the same markets; writes build/quality/
+	@$(BIN)/python benchmarks/quality_report.py $(ARGS)
+
 .PHONY: lock
 lock: ## resolve requirements/*.txt anew, with hashes for every platform (needs the network)
 	@$(PYTHON) -m venv build/lock

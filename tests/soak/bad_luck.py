@@ -45,7 +45,7 @@ _ROUTES = (Route.PUBLIC, Route.MARKET, Route.PRIVATE, Route.WS_API)
 
 
 def of_exchange(symbols: Sequence[str]) -> tuple[Fault, ...]:
-    """About thirty an hour for four symbols."""
+    """About fifty an hour for four symbols."""
     return (
         *(fault for symbol in symbols for fault in _of_symbol(symbol)),
         *(Disconnect(route=route, every_seconds=2 * HOUR_S) for route in _ROUTES),
@@ -80,7 +80,7 @@ def _of_symbol(symbol: str) -> tuple[Fault, ...]:
         Gap(symbol=symbol, every_seconds=HOUR_S),
         Late(symbol=symbol, delay_seconds=1.5, duration_seconds=10, every_seconds=4 * HOUR_S),
         Disconnect(symbol=symbol, every_seconds=3 * HOUR_S),
-        PartialFill(symbol=symbol, every_seconds=HOUR_S / 2),
+        PartialFill(symbol=symbol, every_seconds=HOUR_S / 6),
         PriceJump(symbol=symbol, bps=25, every_seconds=4 * HOUR_S),
         PriceJump(symbol=symbol, bps=-25, every_seconds=4 * HOUR_S),
         Deleverage(symbol=symbol, fraction=0.5, every_seconds=24 * HOUR_S),

@@ -1,8 +1,11 @@
 """What a soak has seen: hour by hour, and in the end."""
 
+import argparse
 from collections.abc import Sequence
 
 import msgspec
+
+_MOST_HOURS = 1000
 
 
 class Hour(msgspec.Struct, frozen=True):
@@ -52,3 +55,14 @@ def slope(course: Sequence[Hour]) -> float:
     mean_mib = sum(hour.rss_mib for hour in late) / len(late)
     spread = sum((hour.hours - mean_h) ** 2 for hour in late)
     return sum((hour.hours - mean_h) * (hour.rss_mib - mean_mib) for hour in late) / spread
+
+
+def hours_of(text: str) -> float:
+    """What `--hours` is given."""
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = 0.0
+    if not 0 < hours <= _MOST_HOURS:
+        raise argparse.ArgumentTypeError(f'"{text}": write a number above 0, and at most {_MOST_HOURS}')
+    return hours

@@ -260,8 +260,8 @@ class World:
 
 
 def remember_little() -> None:
-    """Of the past the exchange keeps less than the venue, so that soon it keeps no more than before: what then grows is a
-    leak.
+    """Of the past the exchange keeps less than the venue, so that it soon keeps no more than before: what then grows is
+    a leak.
     """
     accounts._UNFILLED_KEPT = accounts._FILLED_KEPT = _ORDERS_KEPT
     accounts._FILLS_KEPT = accounts._ROWS_KEPT = tape._KEPT_TRADES = _ROWS_KEPT
