@@ -51,11 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--jump",
-        metavar="[SYMBOL=]SHARE%",
+        metavar="[SYMBOL=]PERCENT",
         action="append",
         default=[],
         type=_jump,
-        help=f"against every position, before any guard acts (default {MOVE:.0%}); repeatable",
+        help=f"against every position, before any guard acts (default {MOVE * 100:.0f}%%); repeatable",
     )
     add(
         "--volatility",
