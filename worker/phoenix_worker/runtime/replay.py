@@ -200,6 +200,11 @@ def _replay_segment(run: _Run, path: Path, *, is_last: bool) -> None:
         run.notes.append(reader.cut if is_last else f"{reader.cut}; another segment follows")
 
 
+def engine_of(head: Head, name: str) -> Engine:
+    """The engine as it was before the segment's first event; raises `BadRecordingError` for one of another build."""
+    return _engines_of(head, name)[0]
+
+
 def _engines_of(head: Head, name: str) -> tuple[Engine, Beside]:
     try:
         return Engine.from_keyframe(head.keyframe), Beside(keyframe=head.shadow)
