@@ -1,4 +1,5 @@
-"""Means, ratios and their intervals: the percentile bootstrap (Efron 1979) over seeds, within each market by itself.
+"""Means, ratios and their intervals: the percentile bootstrap (Efron 1979) over seeds, within each market by itself
+where it has draws enough, else over all of them together.
 
 A run is one draw; what is compared in it (two contenders in the same hour) is drawn together.
 """
@@ -12,7 +13,7 @@ import msgspec
 RESAMPLES = 1_000
 LEVEL = 0.95
 LEAST = 5
-"""Fewer draws in all have no interval."""
+"""Fewer draws in all have no interval; fewer in one market would hide how much they differ."""
 
 Draw = TypeVar("Draw")
 Pair = tuple[float, float]
@@ -47,6 +48,8 @@ def bootstrap(strata: Sequence[Sequence[Draw]], statistic: Callable[[list[Draw]]
         return None
     if len(everything) < LEAST:
         return Interval(value, value, value, len(everything))
+    if min(map(len, strata)) < LEAST:
+        strata = [everything]
     random = Random("quality report")  # noqa: S311 - resamples, the same in every run
     found = []
     for _ in range(RESAMPLES):

@@ -1,7 +1,7 @@
 """The runs: each seed is an hour of one regime; every contender lives through it, under each of its conditions."""
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -24,6 +24,8 @@ from quality.tape import Tape, generate
 
 REGIMES = tuple(RegimeName)
 RECORDING = "recording"
+SETTLES_MS = 1_767_254_400_000
+"""2026-01-01 08:00 UTC."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -32,15 +34,17 @@ class Cell(msgspec.Struct, frozen=True):
     queue: str
     each_way_ms: int
 
-    @property
-    def conditions(self) -> Conditions:
-        return Conditions(each_way_ns=self.each_way_ms * 1_000_000, queue_model=QueueModel(self.queue))
+    def conditions(self, seconds: float) -> Conditions:
+        """Of a run of so long: a settlement of funding lies in its middle."""
+        opens_ms = SETTLES_MS - round(seconds * 500)
+        return Conditions(self.each_way_ms * 1_000_000, QueueModel(self.queue), opens_ms=opens_ms)
 
     def __str__(self) -> str:
         return f"{self.queue}, {self.each_way_ms} ms"
 
 
 MAIN = Cell("pessimistic", 20)
+RECORDED_CELLS = (MAIN, Cell("optimistic", 20))
 CELLS = tuple(Cell(queue, ms) for queue in ("pessimistic", "optimistic") for ms in (5, 20, 100))
 
 
@@ -95,11 +99,15 @@ def run_unit(study: Study, unit: Unit) -> list[Result]:
     start = source.start()
     mid = float(spec.price_to_decimal(start.bids[0][0] + start.asks[0][0])) / 2
     day = study.calibration.day_before(mid)
-    return [
-        Result(unit.market, unit.seed, cell, name, figures)
-        for cell in unit.cells
-        for name, figures in _run_cell(study, spec, source, cell, day)
-    ]
+    gc.freeze()  # the tape lives on: nobody need look through it after each run
+    try:
+        return [
+            Result(unit.market, unit.seed, cell, name, figures)
+            for cell in unit.cells
+            for name, figures in _run_cell(study, spec, source, cell, day)
+        ]
+    finally:
+        gc.unfreeze()
 
 
 def _run_cell(
@@ -113,7 +121,7 @@ def _run_cell(
         maker = make()
         net_max = study.parameters.net_max_steps
         with _uncollected():
-            figures = rehearse(spec, source, maker, net_max, study.seconds, cell.conditions, day)
+            figures = rehearse(spec, source, maker, net_max, study.seconds, cell.conditions(study.seconds), day)
         if name == PHOENIX and isinstance(maker, Phoenix):
             whole = maker, figures
         yield name, figures
@@ -132,8 +140,8 @@ def _uncollected() -> Iterator[None]:
         gc.collect()
 
 
-def run_all(study: Study, work: Sequence[Unit], workers: int) -> Iterator[list[Result]]:
-    """In any order, as they end. Processes are forked: nothing is shared but what is read."""
+def run_all(study: Study, work: Sequence[Unit], workers: int) -> Generator[list[Result], None, None]:
+    """In any order, as they end; once closed it begins no more. Processes are forked: what is read is shared."""
     if workers == 1:
         for unit in work:
             yield run_unit(study, unit)
