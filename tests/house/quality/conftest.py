@@ -11,7 +11,7 @@ from quality.tape import generate
 from quality_report import ROOT, _parameters
 
 SYMBOL = "ETHUSDC"
-SECONDS = 40
+SECONDS = 25
 
 
 @pytest.fixture(scope="session")

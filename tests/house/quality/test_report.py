@@ -34,7 +34,7 @@ def run_of(market, seed, contender, pnl, volume=100 * MONEY, cell=MAIN):
 
 
 def test_a_tiny_report_is_written_whole_and_names_what_it_skipped(here):
-    arguments = ["--seeds=2", "--cell-seeds=1", "--seconds=10", "--workers=1", f"--output={here / 'out'}"]
+    arguments = ["--seeds=2", "--cell-seeds=1", "--seconds=5", "--workers=1", f"--output={here / 'out'}"]
     assert quality_report.main(arguments) == 0
     page = (here / "out/quality.md").read_text()
     assert "{" not in page.replace("^{", "")

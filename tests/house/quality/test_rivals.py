@@ -87,8 +87,14 @@ def test_each_trades_within_its_limit_and_no_order_of_it_is_refused_for_crossing
     spec, tape, study, name
 ):
     figures = rehearse(
-        spec, tape, study.contenders[name](), study.parameters.net_max_steps, 40, Conditions(), study.calibration.day
+        spec,
+        tape,
+        study.contenders[name](),
+        study.parameters.net_max_steps,
+        study.seconds,
+        Conditions(),
+        study.calibration.day,
     )
     assert figures.maker_fills == figures.fills > 0
     assert figures.inventory_most <= 1.0
-    assert figures.two_sided > 20
+    assert figures.two_sided > study.seconds / 2

@@ -25,7 +25,7 @@ def test_a_unit_is_the_same_whenever_it_is_run(study):
 def test_without_a_part_that_cannot_have_acted_phoenix_is_the_same_to_the_last_order(spec, tape, study):
     def figures(maker):
         limit = study.parameters.net_max_steps
-        return rehearse(spec, tape, maker, limit, 40, Conditions(), study.calibration.day)
+        return rehearse(spec, tape, maker, limit, study.seconds, Conditions(), study.calibration.day)
 
     whole = study.contenders[PHOENIX]()
     found = figures(whole)
@@ -42,6 +42,6 @@ def test_a_part_that_may_have_acted_is_run_without(spec, instrument, tape, study
         grinding=replace(study.parameters.grinding, ratio=0.001),
     )
     maker = contenders(nervous, instrument, study.calibration, {})[PHOENIX]()
-    rehearse(spec, tape, maker, nervous.net_max_steps, 40, Conditions(), study.calibration.day)
+    rehearse(spec, tape, maker, nervous.net_max_steps, study.seconds, Conditions(), study.calibration.day)
     assert not maker.is_same_without(NO_VPIN)
     assert not maker.is_same_without(NO_GRINDING)

@@ -82,7 +82,7 @@ def test_no_touch_is_left_without_a_frame_for_longer_than_a_maker_would_trust_it
         assert waiting_ns is None or update.time_ns - waiting_ns <= 1.5 * SECOND_NS
 
 
-def test_a_seed_is_one_market_and_another_seed_another(spec, tape):
-    assert generate(spec, RegimeName.JUMP, 3, 40) == tape
-    assert generate(spec, RegimeName.JUMP, 4, 40) != tape
+def test_a_seed_is_one_market_and_another_seed_another(spec, study, tape):
+    assert generate(spec, RegimeName.JUMP, 3, study.seconds) == tape
+    assert generate(spec, RegimeName.JUMP, 4, study.seconds) != tape
     assert tape.start().kind is MarketKind.REPLAY
