@@ -74,7 +74,7 @@ def account_line(account: AccountView) -> str:
 
 
 def _spent(seconds: Mapping[str, float]) -> str:
-    return ", ".join(f"{word} {spent:.{0 if spent >= 10 else 1}f} s" for word, spent in seconds.items())
+    return ", ".join(f"{word} {spent:{'.0f' if spent >= 10 else '.2g'}} s" for word, spent in seconds.items())
 
 
 def summary(report: Report) -> str:

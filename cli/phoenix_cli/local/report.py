@@ -210,7 +210,7 @@ def _seconds(spent_ms: Iterable[Mapping[str, int]]) -> dict[str, float]:
     total: Counter[str] = Counter()
     for each in spent_ms:
         total.update(each)
-    return {word: round(ms / 1000, 1) for word, ms in total.most_common()}
+    return {word: ms / 1000 for word, ms in total.most_common()}
 
 
 def _number(text: str) -> Decimal:

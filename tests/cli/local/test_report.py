@@ -81,7 +81,7 @@ def test_the_report_has_every_field_that_others_rely_on(worker_record):
                 "stale_episodes": 1,
                 "resyncs": 2,
                 "restarts": 0,
-                "modes_s": {"normal": 30.0, "pin": 10.0},
+                "modes_s": {"normal": 30.04, "pin": 9.96},
                 "reasons_s": {"Quoting": 38.0, "LeaseNotHeld": 2.0},
                 "halts": [],
                 "tick_to_order_us": {"p50": 200.0, "p99": 900.0},
@@ -138,9 +138,9 @@ def test_numbers_are_written_without_exponent_or_trailing_zeros(record):
 def test_time_in_modes_is_summed_over_the_workers_and_told_with_the_halts(worker_record):
     found = report([worker_record, worker_record], halts=["a foreign order that opens"])
     told = found.symbols["BTCUSDT"]
-    assert told.modes_s == {"normal": 60.1, "pin": 19.9}
+    assert told.modes_s == {"normal": 60.08, "pin": 19.92}
     assert told.halts == ["a foreign order that opens"]
-    assert "BTCUSDT: modes normal 60 s, pin 20 s; Quoting 76 s, LeaseNotHeld 4.0 s\n" in summary(found)
+    assert "BTCUSDT: modes normal 60 s, pin 20 s; Quoting 76 s, LeaseNotHeld 4 s\n" in summary(found)
     assert "BTCUSDT: halted: a foreign order that opens\n" in summary(found)
 
 
