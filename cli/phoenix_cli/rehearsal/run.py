@@ -10,7 +10,7 @@ from phoenix_simulator.exchange.settings import ExchangeSettings
 from phoenix_simulator.exchange.symbols import SymbolSpec
 from phoenix_simulator.market.source import MarketSource
 from phoenix_worker.core.actions import FetchMinutes, FetchSnapshot, FetchTouch, Reconnect, WantedOrder
-from phoenix_worker.core.events import AnyEvent, Stream, StreamOpened, Tick
+from phoenix_worker.core.events import AnyEvent, StreamOpened, Tick
 from phoenix_worker.core.instrument import Grid, Instrument
 
 from phoenix_cli.rehearsal.feed import NEVER_NS, Day, Feed
@@ -160,7 +160,7 @@ class Rehearsal:
                     self._venue.order(wish, now_ns)
                 case FetchSnapshot() | FetchTouch() | FetchMinutes():
                     self._feed.ask(wish, now_ns)
-                case Reconnect(stream=Stream.BOOK | Stream.MARKET as stream):
+                case Reconnect(stream=stream):
                     # Nothing was lost: the new connection tells on where the old one stopped.
                     self._do(self._maker.on(StreamOpened(now_ns, stream)), now_ns)
                 case _:
