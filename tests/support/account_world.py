@@ -129,8 +129,8 @@ class World:
         steward = Steward(
             *(office, venue.account, venue.caretaker, OURS, lambda: self.level),
             lambda level, reason: self.raised.append((level, reason)),
-            lambda: self.daily_loss,
             *(self.clock, self.log),
+            daily_loss=lambda: self.daily_loss,
             acts=acts,
             poll_s=POLL_S,
         )

@@ -135,8 +135,8 @@ class Peers:
             self._installation,
             lambda: shell.engine.session.emergency.level,
             lambda level, reason: self.coordinator.raise_emergency(EmergencyLevel(level), reason),
-            lambda: self._daily_loss,
             self._clock,
             self._log,
+            daily_loss=lambda: self._daily_loss,
             acts=self._live,
         )

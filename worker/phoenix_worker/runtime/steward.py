@@ -64,7 +64,9 @@ MONEY_DECIMALS = 8
 
 
 class Steward:
-    """`acts` false (rehearsal): it looks and reports, raises nothing and touches nothing."""
+    """`daily_loss`: the account's limit as it is now, in money. `acts` false (rehearsal): it looks and reports, raises
+    nothing and touches nothing.
+    """
 
     def __init__(
         self,
@@ -74,10 +76,10 @@ class Steward:
         installation: str,
         level: Callable[[], EmergencyLevel],
         raise_emergency: Callable[[EmergencyLevel, str], None],
-        daily_loss: Callable[[], int],
         clock: Clock,
         log: Log,
         *,
+        daily_loss: Callable[[], int],
         acts: bool,
         poll_s: float = POLL_S,
     ) -> None:
