@@ -2,7 +2,8 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 from account_world import PATIENT_S, Leader, World, dead_maker, open_world, ours
@@ -110,24 +111,34 @@ def tells(world: World, leader: Leader, day: float, *, mode: Mode = Mode.LIVE, d
     )
 
 
+async def telling(true: Callable[[], object], *told: Callable[[], None]) -> None:
+    """Again and again, as leaders do: a record lives for two of life's seconds here."""
+    async with asyncio.timeout(60):
+        while not true():
+            for tell in told:
+                tell()
+            await asyncio.sleep(0.1)
+
+
 async def test_what_the_makers_lose_together_halts_the_account_and_the_next_steward_knows(world):
     eth, sol = await world.leader("ETHUSDT"), await world.leader("SOLUSDT")
     first = await world.steward("steward-1")
     await world.in_office(first)
-    tells(world, eth, -30.5)
-    tells(world, sol, -200.0, mode=Mode.DRY_RUN)
-    await world.until(lambda: first.report is not None and first.report.days)
-    tells(world, sol, -200.0, days_ago=1)
-    await world.looks(first, 2)
+    begun = partial(tells, world, eth, -30.5)
+    rehearsed = partial(tells, world, sol, -200.0, mode=Mode.DRY_RUN)
+    await telling(lambda: first.report is not None and first.report.days, begun, rehearsed)
+    yesterday = partial(tells, world, sol, -200.0, days_ago=1)
+    for _ in range(2):
+        seen = first.report
+        await telling(lambda seen=seen: first.report is not seen, begun, yesterday)
     assert world.raised == [], "neither a rehearsal's loss nor yesterday's is of this day"
-    tells(world, sol, -20.0)
-    await world.until(lambda: world.raised)
+    await telling(lambda: world.raised, begun, partial(tells, world, sol, -20.0))
     level, reason = world.raised[0]
     assert level is EmergencyLevel.HALT
     assert reason.startswith("the account has lost 50.50 since 00:00 UTC, more than limits.dailyLoss of 50.00")
 
     await eth.die()
-    await world.redis.command("DEL", *await world.redis.command("KEYS", "*record:*"))  # 15 s are over
+    await world.redis.command("DEL", "none", *await world.redis.command("KEYS", "*record:*"))  # 15 s are over
     await first.stop()
     world.raised.clear()
     second = await world.steward("steward-2")
