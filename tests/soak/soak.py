@@ -34,6 +34,7 @@ import random  # noqa: E402
 import resource  # noqa: E402
 import secrets  # noqa: E402
 import shutil  # noqa: E402
+import signal  # noqa: E402
 import tempfile  # noqa: E402
 
 import msgspec  # noqa: E402
@@ -44,6 +45,7 @@ from soak_world import SYMBOLS, World, opened, seconds_of  # noqa: E402
 from virtual_loop import VirtualLoop  # noqa: E402
 
 BUILD = ROOT / "build" / "soak"
+_LOOK_S = 0.1
 _RECOVERS_S = 60.0
 """Longer than a ban lasts, and than a position is compared in."""
 _MIB = 1024 * 1024
@@ -61,6 +63,7 @@ def main() -> int:
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
     options.build.mkdir(parents=True, exist_ok=True)
     root = Path(tempfile.mkdtemp(prefix="px-soak-state-"))
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     out, excepthook = sys.stdout, sys.excepthook
     loop = VirtualLoop(TIME)
     try:
@@ -88,8 +91,8 @@ async def _run(loop: VirtualLoop, root: Path, hours: float, seed: int, out: obje
     async with opened(loop, TIME, root, seed) as world:
         spare_the_collector()  # as an exchange's own process does
         try:
-            while (passed := seconds_of(TIME) / 3600) < hours:
-                await world.clock.sleep(min(1.0, hours - passed) * 3600)
+            while (left_s := hours * 3600 - seconds_of(TIME)) > _LOOK_S:
+                await world.clock.sleep(min(3600.0, left_s))
                 course.append(await _look(world, began_ns))
                 violations, _ = await world.violations()
                 print(_line(course[-1], violations, world), file=out, flush=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiohttp
 from bad_luck import Misfortune, of_exchange, of_ours
+from msgspec.structs import replace
 from phoenix_cli.local.exchange import Books, Control, Key, graces
 from phoenix_cli.local.fleet import Assignment, at_endpoint, load_fleet, of_symbols, quote_asset
 from phoenix_cli.local.layout import NAMESPACE, StateDirectory, write_key
@@ -27,7 +28,7 @@ from phoenix_coordination.state_directory import final_record_path
 from phoenix_simulator.api import tape
 from phoenix_simulator.clock import Clock as ExchangeClock
 from phoenix_simulator.exchange import accounts
-from phoenix_simulator.market.regimes import RegimeName
+from phoenix_simulator.market.regimes import REGIMES, RegimeName
 from phoenix_simulator.scenario import MarketPlan, Scenario
 from phoenix_simulator.server import Server, ServerConfig, run_server
 from phoenix_worker.__main__ import _run as run_worker
@@ -48,10 +49,20 @@ _BALANCE = "100000"
 _RESTARTS_AFTER_S = 3.0
 _LOOKS_S = 60.0
 """How often the person looks; who has seen a stop waits as long before it is lifted."""
+SLOW = replace(
+    REGIMES[RegimeName.CALM],
+    touch_changes_per_s=3.0,
+    orders_per_s=0.4,
+    moves_per_s=0.08,
+    frame_s=0.5,
+    changes_scale=0.1,
+)
+"""A calm market with a fiftieth of its messages: as few as let the busiest symbol show that a connection lives."""
 _ORDERS_KEPT, _ROWS_KEPT, _MINUTES_KEPT = 1_000, 2_000, 120
 """Of a maker's past, filled and unfilled apart; of fills, income and prints; of candles."""
-_STARTS_S = 20.0
-"""Until the account's name is known in Redis, so that the person finds it."""
+_STARTS_S = 1.0
+"""After each other: the first of them read what lies ready in processes of their own, whose order is nobody's to tell.
+"""
 
 
 class World:
@@ -119,6 +130,7 @@ class World:
 
     async def _keep(self, item: Assignment) -> None:
         """Starts the maker's worker, and another one whenever it has ended, as a kubelet does."""
+        await self.clock.sleep(_STARTS_S * SYMBOLS.index(item.symbol))
         while not self._ending:
             self._programs += 1
             program = f"{item.symbol} {self._programs}"
@@ -173,8 +185,8 @@ class World:
         """What the runner and a person do: a switch that nobody has turned is seeded, and what was stopped is resumed
         once it has been seen twice.
         """
-        await self.clock.sleep(_STARTS_S)
-        await self._seed()
+        while not await self._seed():
+            await self.clock.sleep(_STARTS_S)
         seen: set[tuple[str, int]] = set()
         while True:
             await self.clock.sleep(_LOOKS_S)
@@ -200,10 +212,13 @@ class World:
                     self.done["symbol resumed"] += 1
         return now
 
-    async def _seed(self) -> None:
+    async def _seed(self) -> bool:
+        """Whether the account was known, and Redis there."""
         with contextlib.suppress(AccountError):
             async with self._account() as account:
                 await account.seed(EmergencyLevel.NONE, 0, "", "the soak")
+                return True
+        return False
 
     @contextlib.asynccontextmanager
     async def _account(self) -> AsyncIterator[Account]:
@@ -259,6 +274,11 @@ class World:
         return found
 
 
+def slow_down() -> None:
+    """A quiet market is a slow one here: what is played most of the time."""
+    REGIMES[RegimeName.QUIET] = SLOW
+
+
 def remember_little() -> None:
     """Of the past the exchange keeps less than the venue, so that it soon keeps no more than before: what then grows is
     a leak.
@@ -271,6 +291,7 @@ def remember_little() -> None:
 @contextlib.asynccontextmanager
 async def opened(loop: VirtualLoop, time: VirtualTime, root: Path, seed: int) -> AsyncIterator[World]:
     """Exchange and Redis, and a world whose workers have not begun yet."""
+    slow_down()
     remember_little()
     plan = MarketPlan(regime=RegimeName.QUIET)
     scenario = Scenario(markets=dict.fromkeys(SYMBOLS, plan), faults=of_exchange(SYMBOLS))
