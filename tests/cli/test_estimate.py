@@ -168,6 +168,24 @@ CROWD = [f"T{number:02d}USDT" for number in range(16)]
             id="orders",
         ),
         pytest.param(
+            [maker_manifest(nearLayers=20, farLayers=4, nearStepBps="20", risk={"capital": "2000"})],
+            account_manifest(budgets={"orderShare": "0.2"}),
+            "tight",
+            "account trading/default",
+            "one jump of all markets moves 48 quotes, and 48 orders are theirs in 10 s",
+            "",
+            id="at once, just",
+        ),
+        pytest.param(
+            [maker_manifest(nearLayers=20, farLayers=5, nearStepBps="20", risk={"capital": "2000"})],
+            account_manifest(budgets={"orderShare": "0.2"}),
+            "tight",
+            "account trading/default",
+            "one jump of all markets moves 50 quotes, and 48 orders are theirs in 10 s",
+            "take layers out",
+            id="at once",
+        ),
+        pytest.param(
             [maker_manifest()],
             account_manifest(budgets={"requestWeightShare": "0.05"}),
             "refused",
@@ -181,6 +199,9 @@ CROWD = [f"T{number:02d}USDT" for number in range(16)]
 def test_what_does_not_fit_is_said_with_what_to_do(estimate, makers, changes, severity, what, says, todo) -> None:
     status, told, said = estimate(*makers, changes)
     found = [each for each in told["findings"] if says in each["message"]]
+    if not todo:
+        assert found == []
+        return
     assert [(each["severity"], each["what"]) for each in found] == [(severity, what)], told["findings"]
     assert todo in found[0]["hint"]
     assert status == (1 if severity == "refused" else 0)

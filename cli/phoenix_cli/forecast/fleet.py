@@ -60,6 +60,8 @@ class AccountForecast(msgspec.Struct, frozen=True, rename="camel"):
     makers_daily_loss: float | None
     orders_per_minute: float
     orders_limit: int
+    resting_orders: int
+    orders_limit_10s: int
 
 
 class EgressForecast(msgspec.Struct, frozen=True, rename="camel"):
@@ -180,6 +182,8 @@ def _account(fleet: Fleet, makers: list[MakerForecast]) -> AccountForecast:
         makers_daily_loss=_sum(days),
         orders_per_minute=round(sum(maker.orders_per_minute for maker in makers), 1),
         orders_limit=quoting_cap(limits.orders_1m, limits.order_share, limits.reserve_share),
+        resting_orders=sum(maker.resting_orders for maker in makers),
+        orders_limit_10s=quoting_cap(limits.orders_10s, limits.order_share, limits.reserve_share),
     )
 
 
@@ -230,7 +234,7 @@ def _of_maker(fleet: Fleet, maker: MakerForecast, market: Market) -> Iterator[Fi
             f"risk.capital of {money(maker.capital)} does not carry the worst case: margin of"
             f" {money(maker.initial_margin)} and {money(maker.stressed_loss)} lost in a jump of {maker.move:.0%} need"
             f" {money(maker.needs)}",
-            f"lower netMax to {netmax_for(maker):.3g}, or raise risk.capital",
+            f"lower netMax to {quantity(netmax_for(maker))}, or raise risk.capital",
         )
 
 
@@ -254,6 +258,14 @@ def _of_account(account: AccountForecast) -> Iterator[Finding]:
             f"in such a market its makers would move {account.orders_per_minute:.0f} quotes a minute, and"
             f" {account.orders_limit} orders are theirs: then quotes lag",
             f"raise nearStepBps or requoteThreshold, or take layers out ({busiest.maker} sends the most)",
+        )
+    if account.resting_orders > account.orders_limit_10s:
+        yield Finding(
+            Severity.TIGHT,
+            what,
+            f"one jump of all markets moves {account.resting_orders} quotes, and {account.orders_limit_10s} orders are"
+            " theirs in 10 s: the rest is late",
+            "take layers out",
         )
     if account.makers_daily_loss is not None and account.makers_daily_loss > account.daily_loss:
         yield Finding(
@@ -304,5 +316,10 @@ def _of_egress(egress: EgressForecast) -> Iterator[Finding]:
 
 
 def money(amount: float) -> str:
-    """Whole quote units, thousands apart."""
-    return f"{amount:,.0f}".replace(",", " ")
+    """Whole quote units, thousands apart; what is less than ten with three digits."""
+    return f"{amount:.3g}" if amount < 10 else f"{amount:,.0f}".replace(",", " ")
+
+
+def quantity(amount: float) -> str:
+    """Base units, without an exponent."""
+    return f"{amount:.10f}".rstrip("0").rstrip(".")
