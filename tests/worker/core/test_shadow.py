@@ -4,24 +4,29 @@ from random import Random
 
 import msgspec
 import pytest
-from core_world import INSTALLATION, TOKEN, World, of_kind
+from core_world import INSTALLATION, TOKEN, Run, World, of_kind
 from phoenix_coordination import order_id
 from phoenix_coordination.state import Reason
 from phoenix_worker.core import actions as ac
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.actions import encode_actions
+from phoenix_worker.core.day import DAY_MS, start_of_day
 from phoenix_worker.core.events import EmergencyLevel, Side, Stream
+from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.core.inventory import Mode
 from phoenix_worker.core.shadow import MOST_TURNS, EndlessError, Shadow
-from samples import MAKER
+from samples import BTCUSDT, MAKER, MS, SECOND
 
-WIDER = msgspec.structs.replace(MAKER, min_spread_bps=40.0)
+LIVE = msgspec.structs.replace(
+    MAKER, risk=msgspec.structs.replace(MAKER.risk, daily_loss_max=500 * MONEY, stop_loss=1_000 * MONEY)
+)
+WIDER = msgspec.structs.replace(LIVE, min_spread_bps=40.0)
 
 
 class Watched:
     """The live engine of a world, with a shadow that hears each event right after it."""
 
-    def __init__(self, world: World, parameters=MAKER) -> None:
+    def __init__(self, world: World, parameters=LIVE) -> None:
         self._engine = world.engine
         self.asked: list[ac.AnyAction] = []
         self.transcript: list[tuple[ev.AnyEvent, bytes]] = []
@@ -48,12 +53,20 @@ def resting(world):
     return sorted((order.side, order.price, order.qty) for order in world.ours())
 
 
-def beside(world, parameters=MAKER):
+def beside(world, parameters=LIVE):
     return Watched(world, parameters)
 
 
 def settled(world, seconds=1.5):
     world.wait(seconds)
+
+
+@pytest.fixture
+def world():
+    """A live engine whose losses are limited, as every maker with a capital: it quotes once it knows the day."""
+    world = World(LIVE).start()
+    world.wait(1.0)
+    return world
 
 
 @pytest.fixture
@@ -75,7 +88,7 @@ def test_under_the_same_parameters_it_quotes_what_the_live_engine_quotes(world, 
 
 
 def test_one_that_stands_there_from_the_first_event_on_does_too():
-    world = World()
+    world = World(LIVE)
     twin = beside(world)
     world.start()
     settled(world, 2.0)
@@ -94,7 +107,7 @@ def test_under_other_parameters_it_quotes_otherwise_from_the_same_position(world
 
 def test_a_second_set_that_changes_is_in_force_at_once(world, twin):
     settled(world)
-    world.tell(ev.ParametersSet(0, MAKER, "third", WIDER))
+    world.tell(ev.ParametersSet(0, LIVE, "third", WIDER))
     settled(world)
     assert twin.shadow.engine.parameters == WIDER
     assert twin.shadow.engine.revision == "third"
@@ -124,14 +137,15 @@ def test_it_is_never_filled_and_a_fill_of_the_live_engine_is_counted_once(world,
     assert not twin.shadow.engine.session.second_writer
 
 
-def test_what_it_would_share_stays_with_it(world, twin):
-    """A stop loss that only the second set has halts the shadow alone."""
-    risk = msgspec.structs.replace(MAKER.risk, stop_loss=1)
-    world.tell(ev.ParametersSet(0, MAKER, "third", msgspec.structs.replace(MAKER, risk=risk)))
+@pytest.mark.parametrize(("limit", "shared"), [("stop_loss", True), ("daily_loss_max", False)])
+def test_a_loss_limit_that_only_the_second_set_has_halts_the_shadow_alone(world, twin, limit, shared):
+    """The account's results are the same for both; what it would share of it (trading, 5) stays with it."""
+    risk = msgspec.structs.replace(LIVE.risk, **{limit: 1})
+    world.tell(ev.ParametersSet(0, LIVE, "third", msgspec.structs.replace(LIVE, risk=risk)))
     world.fill(world.ours(Side.BUY)[0])
     world.tell(ev.Mark(0, world.exchange_ms, 59_900.0, 0.0, 0.0001, 0))
     settled(world, 1.0)
-    assert of_kind(twin.asked, ac.HaltSymbol)
+    assert bool(of_kind(twin.asked, ac.HaltSymbol)) is shared
     assert Reason.RISK_HALTED in twin.shadow.engine.view().reasons
     assert Reason.RISK_HALTED not in world.engine.view().reasons
 
@@ -165,6 +179,12 @@ def stale(world):
     world.wait(3.0, canary=False, frames=False)
 
 
+def a_settlement_of_funding(world):
+    world.tell(ev.FundingPaid(0, world.exchange_ms, -3 * MONEY))
+    world.income.append(ev.FundingRow(ev.FundingKind.REGULAR, 1, world.exchange_ms, -3 * MONEY))
+    world.pass_time(120)
+
+
 def a_fill_that_was_never_told(world):
     world.exchange.stream_up = False
     world.fill(world.ours(Side.SELL)[0])
@@ -175,7 +195,10 @@ def a_fill_that_was_never_told(world):
 
 @pytest.mark.parametrize(
     "happens",
-    [gap, user_stream_lost, book_stream_lost, lease_lost, stale, a_fill_that_was_never_told],
+    [
+        *(gap, user_stream_lost, book_stream_lost, lease_lost, stale),
+        *(a_settlement_of_funding, a_fill_that_was_never_told),
+    ],
     ids=lambda happens: happens.__name__,
 )
 def test_it_comes_back_with_the_live_engine(world, twin, happens):
@@ -185,7 +208,30 @@ def test_it_comes_back_with_the_live_engine(world, twin, happens):
     settled(world, 5.0)
     assert resting(world), "the live engine quotes again"
     assert [(side, price) for side, price, _ in twin.ladder()] == [(side, price) for side, price, _ in resting(world)]
-    assert twin.shadow.engine.account.position.steps == world.engine.account.position.steps
+    shadow, live = twin.shadow.engine.account, world.engine.account
+    assert (shadow.position.steps, shadow.pnl.fills) == (live.position.steps, live.pnl.fills)
+    view = twin.shadow.engine.view()
+    assert view.reasons == world.engine.view().reasons == []
+    assert (view.day_result, view.funding) == (world.engine.view().day_result, world.engine.view().funding)
+
+
+def test_a_day_that_ends_while_both_look_on_ends_for_both():
+    world = World(LIVE)
+    midnight_ms = start_of_day(world.exchange_ms) + DAY_MS
+    world.now += (midnight_ms - world.exchange_ms) * MS - 3 * SECOND
+    world.run = Run(LIVE, BTCUSDT, world.now)
+    world.exchange.now_ms = world.exchange_ms
+    world.start()
+    settled(world, 1.0)
+    twin = beside(world)
+    world.fill(world.ours(Side.BUY)[0])
+    for _ in range(13):
+        settled(world, 10.0)
+        world.tell(ev.Mark(0, world.exchange_ms, 60_010.0, 0.0, 0.0001, 0))
+    live, shadow = world.engine.view(), twin.shadow.engine.view()
+    assert twin.shadow.engine.losses.day.start_ms == world.engine.losses.day.start_ms == midnight_ms
+    assert shadow.day_result == live.day_result not in (None, 0)
+    assert shadow.reasons == live.reasons == []
 
 
 def test_an_emergency_withdraws_both(world, twin):
@@ -198,7 +244,7 @@ def test_an_emergency_withdraws_both(world, twin):
 def test_a_guard_of_its_own_limit_acts_in_it_alone(world):
     settled(world)
     world.fill(world.ours(Side.BUY)[0])
-    small = msgspec.structs.replace(MAKER, net_max_steps=world.engine.account.position.steps)
+    small = msgspec.structs.replace(LIVE, net_max_steps=world.engine.account.position.steps)
     narrow = beside(world, small)
     settled(world)
     assert narrow.shadow.engine.mode is Mode.FLATTEN

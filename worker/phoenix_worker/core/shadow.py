@@ -2,8 +2,8 @@
 
 Its orders are paper (see `paper`): they rest, and are never filled. The position is the account's own, moved by the
 live orders' fills, so both engines answer the same market from the same inventory, and what differs is what the
-parameters make of it. What it asks (the truth, the day, a book) it is answered from what the live engine knows: nothing
-is asked of the exchange for it, and what it would share with the account's workers nobody hears.
+parameters make of it. What it asks (the truth, the day, funding, a book) it is answered from what the live engine
+knows: nothing is asked of the exchange for it, and what it would share with the account's workers nobody hears.
 
 All that it does follows from the events and the state of the live engine, at the same moment: a recording of the live
 engine replays both.
@@ -21,6 +21,7 @@ from phoenix_worker.core.actions import (
     Cancel,
     CancelAll,
     FetchDay,
+    FetchFunding,
     FetchSnapshot,
     FetchTouch,
     FetchTruth,
@@ -51,6 +52,7 @@ class Shadow(msgspec.Struct):
     paper: Paper = msgspec.field(default_factory=Paper)
     truth: FetchTruth | None = None
     day: FetchDay | None = None
+    wants_funding: bool = False
     wants_snapshot: bool = False
     wants_touch: bool = False
     wants_book_stream: bool = False
@@ -78,6 +80,8 @@ class Shadow(msgspec.Struct):
         """
         heard = _heard(event)
         fills = event.fills if type(event) is ev.Truth else []
+        if type(event) is ev.FundingRead:
+            self.wants_funding = False  # that is its answer, whoever asked
         return self._run(deque(() if heard is None else (heard,)), live, fills)
 
     def _run(self, waiting: deque[ev.AnyEvent], live: Engine, fills: list[ev.Fill]) -> list[AnyAction]:
@@ -107,6 +111,8 @@ class Shadow(msgspec.Struct):
                 self.truth = action
             case FetchDay():
                 self.day = action
+            case FetchFunding():
+                self.wants_funding = True
             case FetchSnapshot():
                 self.wants_snapshot = True
             case FetchTouch():
@@ -133,9 +139,18 @@ class Shadow(msgspec.Struct):
         if self.truth is not None and live.reconciliation.reconciled:
             waiting.append(self._truth(self.truth, live, fills))
             self.truth = None
+        if self.wants_funding and self._knows_less_of_funding(live):
+            self.wants_funding = False
+            rows = [record.row for record in live.funding.records]
+            waiting.append(ev.FundingRead(live.now_ns, live.funding.since_ms, live.funding.through_ms, rows))
         if self.day is not None and (read := _day(self.day, live)) is not None:
             waiting.append(read)
             self.day = None
+
+    def _knows_less_of_funding(self, live: Engine) -> bool:
+        """Otherwise it waits for the live engine's next reading, which it hears."""
+        mine, theirs = self.engine.funding, live.funding
+        return theirs.since_ms > 0 and (not mine.since_ms or mine.through_ms < theirs.through_ms)
 
     def _truth(self, asked: FetchTruth, live: Engine, fills: list[ev.Fill]) -> ev.Truth:
         position = live.account.position
