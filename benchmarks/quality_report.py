@@ -63,9 +63,12 @@ def main(argv: Sequence[str]) -> int:
     seeds = {result.seed for result in results}
     cell_seeds = {result.seed for result in results if result.cell != MAIN}
     is_full = len(seeds) >= FULL_SEEDS and options.seconds >= FULL_SECONDS
+    if not results:
+        print("nothing was run to its end: there is nothing to report", file=sys.stderr)
+        return 1
     recording = _record(results, options.workers)
     facts = Facts(
-        command=_command(options),
+        command=_command(options, max(seeds), len(cell_seeds)),
         full="" if is_full else f"{FULL_SEEDS} seeds of an hour, {FULL_CELL_SEEDS} in every cell",
         symbol=symbol,
         maker=_name(options.maker),
@@ -113,9 +116,9 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _command(options: argparse.Namespace) -> str:
+def _command(options: argparse.Namespace, seeds: int, cell_seeds: int) -> str:
     """What gives these figures again, wherever they are written to."""
-    arguments = [f"--seeds {options.seeds}", f"--cell-seeds {options.cell_seeds}", f"--seconds {options.seconds}"]
+    arguments = [f"--seeds {seeds}", f"--cell-seeds {cell_seeds}", f"--seconds {options.seconds}"]
     arguments += [f"--maker {_name(options.maker)}", *(f'--also "{text}"' for text in options.also)]
     return f"make quality ARGS='{' '.join(arguments)}'"
 
@@ -170,17 +173,20 @@ def _changed(whole: Parameters, path: list[str], value: str) -> Parameters:
 
 
 def _run(study: Study, work: list[Unit], workers: int, minutes: float = math.inf) -> list[Result]:
-    """All of it, or as much as is done in so many minutes."""
+    """All of it, or as much as is done in so many minutes, or until somebody interrupts it."""
     results: list[Result] = []
     began = time.monotonic()
     running = run_all(study, work, workers)
-    for done, found in enumerate(running, start=1):
-        results += found
-        spent = (time.monotonic() - began) / 60
-        print(f"{done}/{len(work)} runs of all, {spent:.1f} min", flush=True)
-        if spent > minutes:
-            running.close()
-            break
+    try:
+        for done, found in enumerate(running, start=1):
+            results += found
+            spent = (time.monotonic() - began) / 60
+            print(f"{done}/{len(work)} runs of all, {spent:.1f} min", flush=True)
+            if spent > minutes:
+                break
+    except KeyboardInterrupt:
+        print("interrupted: the report is of what is done", file=sys.stderr)
+    running.close()
     return sorted(results, key=lambda each: (each.seed, each.cell.queue, each.cell.each_way_ms))
 
 

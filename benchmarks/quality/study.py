@@ -1,9 +1,11 @@
 """The runs: each seed is an hour of one regime; every contender lives through it, under each of its conditions."""
 
 import gc
+import signal
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -146,7 +148,9 @@ def run_all(study: Study, work: Sequence[Unit], workers: int) -> Generator[list[
         for unit in work:
             yield run_unit(study, unit)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+    # Whoever interrupts means the one that reports: units that have begun are finished.
+    ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=ignore) as pool:
         running = [pool.submit(run_unit, study, unit) for unit in work]
         try:
             for done in as_completed(running):

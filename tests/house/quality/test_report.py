@@ -48,6 +48,27 @@ def test_a_tiny_report_is_written_whole_and_names_what_it_skipped(here):
         ET.fromstring((here / f"out/quality/{name}.svg").read_text())  # noqa: S314 - our own
 
 
+def test_who_interrupts_it_gets_a_report_of_what_is_done(here, monkeypatch, results, capsys):
+    def interrupted(*_):
+        yield [result for result in results if result.seed == 1]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quality_report, "run_all", interrupted)
+    assert quality_report.main(["--seeds=9", "--cell-seeds=3", f"--output={here / 'out'}"]) == 0
+    assert "interrupted" in capsys.readouterr().err
+    assert "--seeds 1 --cell-seeds 1" in (here / "out/quality.md").read_text()
+
+
+def test_nothing_done_is_nothing_to_report(here, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(quality_report, "run_all", interrupted)
+    assert quality_report.main(["--seeds=9", f"--output={here / 'out'}"]) == 1
+    assert "nothing to report" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
