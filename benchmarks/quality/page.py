@@ -64,7 +64,7 @@ def _difference_rows(summary: Summary) -> Iterable[Row]:
         yield Row(f"less {other}", heading=True)
         for each in summary.differences:
             if each.other == other:
-                yield Row("  " + (each.market or "all regimes"), each.pnl_per_hour)
+                yield Row(each.market or "all regimes", each.pnl_per_hour)
         yield Row("")
 
 
@@ -72,7 +72,7 @@ def _cell_rows(summary: Summary) -> Iterable[Row]:
     for name in (PHOENIX, *summary.others):
         yield Row(name, heading=True)
         for cell, lines in summary.cells.items():
-            yield from (Row(f"  {cell}", line.pnl_bps) for line in lines if line.contender == name)
+            yield from (Row(cell, line.pnl_bps) for line in lines if line.contender == name)
         yield Row("")
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from quality.intervals import Interval
 
-WIDTH, LABELS, RIGHT, ROW, TOP = 860, 250, 150, 20, 56
+WIDTH, LABELS, RIGHT, ROW, TOP = 880, 240, 180, 20, 56
 INK, FAINT, LINE = "#1f2933", "#7b8794", "#d5dbe1"
 GOOD, BAD, NEITHER = "#1b7f4d", "#b3261e", "#52606d"
 TICKS = 6
@@ -51,7 +51,7 @@ def whiskers(title: str, unit: str, rows: Sequence[Row]) -> str:
         parts.append(_text(x(tick), bottom + 16, f"{tick:g}", FAINT, anchor="middle"))
     for number, row in enumerate(rows):
         y = TOP + ROW * number + ROW / 2
-        parts.append(_text(12, y + 4, row.label, INK, weight=600 if row.heading else 400))
+        parts.append(_text(12 if row.heading else 24, y + 4, row.label, INK, weight=600 if row.heading else 400))
         if row.value is not None:
             parts += _whisker(row.value, x, y)
     return "\n".join([*parts, "</svg>", ""])
