@@ -116,6 +116,7 @@ def test_the_strictest_of_two_masks_forbids_what_either_forbids(one, other):
         assert both.allows(side) == (one.allows(side) and other.allows(side))
     assert both.reduce_only == (one.reduce_only or other.reduce_only)
     assert both.reentry == (one.reentry and other.reentry)
+    assert both.at_touch == (one.at_touch or other.at_touch)
     assert both.max_layers == min(one.max_layers, other.max_layers)
     assert both.widen_bps == max(one.widen_bps, other.widen_bps)
     assert strictest(one, EVERYTHING).allows(Side.BUY) == one.buys
