@@ -114,7 +114,7 @@ _OFTEN_S = {
     Misfortune.REDIS_AWAY: 4 * HOUR_S,
 }
 _LIVELY_S = HOUR_S / 2
-"""A busy market costs fifty times as much to play as a slow one: each of four is busy for half a minute in two hours."""
+"""A busy market costs fifty times as much to play as a slow one: each is busy for half a minute in two hours."""
 _LIVELY = [regime for regime in RegimeName if regime is not RegimeName.QUIET]
 
 

@@ -40,11 +40,12 @@ import tempfile  # noqa: E402
 import msgspec  # noqa: E402
 from phoenix_coordination.redis.server import MISSING, find_server  # noqa: E402
 from phoenix_simulator.server import spare_the_collector  # noqa: E402
-from soak_report import Hour, Report, hours_of, slope  # noqa: E402
+from soak_report import Hour, Report, failures_in, hours_of, slope  # noqa: E402
 from soak_world import SYMBOLS, World, opened, seconds_of  # noqa: E402
 from virtual_loop import VirtualLoop  # noqa: E402
 
 BUILD = ROOT / "build" / "soak"
+_LOG = "workers.log"
 _LOOK_S = 0.1
 _RECOVERS_S = 60.0
 """Longer than a ban lasts, and than a position is compared in."""
@@ -68,10 +69,11 @@ def main() -> int:
     loop = VirtualLoop(TIME)
     try:
         with (
-            (options.build / "workers.log").open("w", encoding="utf-8") as sys.stdout,  # where a worker's log goes
+            (options.build / _LOG).open("w", encoding="utf-8") as sys.stdout,  # where a worker's log goes
             asyncio.Runner(loop_factory=lambda: loop) as runner,
         ):
             report = runner.run(_run(loop, root, options.hours, seed, out))
+        report.defects.extend(failures_in(options.build / _LOG))
     except KeyboardInterrupt:
         return 1
     finally:

@@ -1,11 +1,14 @@
 """What a soak has seen: hour by hour, and in the end."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
 _MOST_HOURS = 1000
+_FAILURES = ("crash", "engine failed", "task failed")
+"""Events of a worker's log that are defects of the program, whatever the world did to it."""
 
 
 class Hour(msgspec.Struct, frozen=True):
@@ -66,3 +69,11 @@ def hours_of(text: str) -> float:
     if not 0 < hours <= _MOST_HOURS:
         raise argparse.ArgumentTypeError(f'"{text}": write a number above 0, and at most {_MOST_HOURS}')
     return hours
+
+
+def failures_in(log: Path) -> Iterator[str]:
+    """Lines of the workers' log that tell of a defect."""
+    with log.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.rstrip().endswith(tuple(f'"event":"{event}"}}' for event in _FAILURES)):
+                yield line.rstrip()

@@ -139,8 +139,8 @@ class World:
             self._running[item.symbol] = program
             try:
                 code = await self._loop.create_task(self._run_worker(item), name=program, context=context)
-                if code:
-                    self._defects.append(f"{program} ended with status {code}")
+                if code:  # it has said why, and who looks after it starts another one: that is its contract
+                    self.done["workers gave up"] += 1
             except Exception as error:  # noqa: BLE001 - whatever ends a program is told, and another one starts
                 self._defects.append(f"{program} ended by {error!r}")
             self.done["workers ended"] += 1

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from phoenix_coordination.redis.client import FAULTS, connect
 from phoenix_coordination.redis.server import find_server
-from soak_report import Hour, Report, hours_of, slope
+from soak_report import Hour, Report, failures_in, hours_of, slope
 from virtual_loop import VirtualLoop
 from virtual_redis import VirtualRedis
 from virtual_time import NS, VirtualTime
@@ -30,7 +30,8 @@ needs_redis = pytest.mark.skipif(find_server() is None, reason="no redis-server 
 
 
 @needs_redis
-def test_minutes_over_midnight_with_faults_end_without_a_violation_and_with_equal_books(tmp_path):
+@pytest.mark.timeout(300)  # ten seconds of a core, wherever that is
+def test_a_minute_over_midnight_with_faults_ends_without_a_violation_and_with_equal_books(tmp_path):
     command = [sys.executable, str(PROGRAM), "--hours", str(MINUTES / 60), "--seed", str(SEED)]
     run = subprocess.run([*command, "--build", str(tmp_path)], capture_output=True, text=True, check=False)
 
@@ -81,6 +82,18 @@ GOOD = Report(
 )
 def test_a_run_holds_where_nothing_was_violated_nobody_disagrees_and_no_program_failed(what, held):
     assert msgspec.structs.replace(GOOD, **what).held is held
+
+
+def test_a_log_tells_of_defects_and_of_what_the_world_did(tmp_path):
+    log = tmp_path / "workers.log"
+    events = ["state", "task failed", "exit", "engine failed", "crash"]
+    log.write_text("".join(f'{{"text":"engine failed?","event":"{event}"}}\n' for event in events), encoding="utf-8")
+
+    assert [msgspec.json.decode(line)["event"] for line in failures_in(log)] == [
+        "task failed",
+        "engine failed",
+        "crash",
+    ]
 
 
 @pytest.mark.parametrize(
