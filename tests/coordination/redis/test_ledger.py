@@ -105,6 +105,28 @@ def test_the_entry_stays_at_what_may_rest_until_it_is_known_to_be_less(lua, rese
     assert lua.client.hget(lua.keys.ledger, "e:BTCUSDT").split()[6] == b"20"
 
 
+@pytest.mark.parametrize(
+    ("entry", "floor", "known", "booked"),
+    [
+        ((80, 60), (0, 0), 1, (0, 0)),
+        ((80, 60), (55, 5), 1, (55, 5)),
+        ((80, 60), (0, 0), 0, (50, 60)),
+        ((80, 60), (55, 5), 0, (55, 60)),
+        ((80, 60), (5, 65), 0, (50, 65)),
+        ((20, 90), (5, 65), 0, (20, 70)),
+        (None, (7, 9), 0, (7, 9)),
+    ],
+    ids=["gone", "known", "unknown", "more buys than asked", "more sells", "of both the smaller", "no entry before"],
+)
+def test_what_may_rest_is_booked_of_each_side_where_nothing_is_granted(lua, reserve, entry, floor, known, booked):
+    if entry is not None:
+        assert reserve(sequence=1, buys=entry[0], sells=entry[1])[1:3] == [str(steps).encode() for steps in entry]
+    assert reserve(sequence=2, net=0, gross=0, buys=50, sells=70, floor=floor, known=known)[1:3] == [b"0", b"0"]
+    told = lua.client.hget(lua.keys.ledger, "e:BTCUSDT").split()
+    assert tuple(map(int, told[6:])) == booked
+    assert tuple(map(int, told[3:6])) == (*booked, max(booked)), "long, short and gross of a flat symbol"
+
+
 def test_the_epoch_grows_where_what_reduces_puts_the_account_over_and_not_again_for_the_same(lua, reserve):
     lua.client.hset(lua.keys.ledger, "e:ETHUSDT", f"{lua.run:040x} 1 1 -150 150 150 0 0")
     assert reserve(sequence=1, position=100, gross=400)[3] == b"0"
