@@ -12,6 +12,7 @@ from phoenix_worker.core import events as ev
 from phoenix_worker.core.actions import encode_actions
 from phoenix_worker.core.day import DAY_MS, start_of_day
 from phoenix_worker.core.events import EmergencyLevel, Side, Stream
+from phoenix_worker.core.freshness import Staleness
 from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.core.inventory import Mode
 from phoenix_worker.core.shadow import MOST_TURNS, EndlessError, Shadow
@@ -150,6 +151,21 @@ def test_a_loss_limit_that_only_the_second_set_has_halts_the_shadow_alone(world,
     assert Reason.RISK_HALTED not in world.engine.view().reasons
 
 
+def test_what_is_answered_to_the_live_engine_is_not_the_shadows(world, twin):
+    """Neither its refusals, nor what the account's ledger grants it: the shadow is granted whatever it asks for."""
+    settled(world)
+    refused = ev.Answer(0, ev.Request.PLACE, "live", ev.Outcome.REFUSED, 1, ev.Refusal.MARGIN, -2019)
+    world.tell(refused)
+    world.grant = lambda _: (0, 0)
+    world.market(600_500)
+    settled(world, 12.0)
+    assert world.engine.account.counters.refusals == {"margin": 1}
+    assert twin.shadow.engine.account.counters.refusals == {}
+    assert Reason.NOT_RESERVED in world.engine.view().reasons
+    assert twin.shadow.engine.view().reasons == []
+    assert resting(world) == [] != twin.ladder()
+
+
 # -- through everything that happens to the live engine ------------------------------------------------
 
 
@@ -213,6 +229,25 @@ def test_it_comes_back_with_the_live_engine(world, twin, happens):
     view = twin.shadow.engine.view()
     assert view.reasons == world.engine.view().reasons == []
     assert (view.day_result, view.funding) == (world.engine.view().day_result, world.engine.view().funding)
+
+
+def test_one_that_has_lost_faith_alone_is_given_the_live_engines_book_again(world, twin):
+    settled(world)
+    twin.shadow.engine.freshness.declare(Staleness.LATE, world.now)
+    world.tick()
+    assert twin.ladder() == []
+    settled(world)
+    assert twin.ladder() == resting(world) != []
+    assert not of_kind(world.done, ac.Reconnect), "the live engine's connection is not touched"
+
+
+def test_beside_a_quiet_symbol_the_live_engines_touch_is_its_evidence(world):
+    """No frame comes that could show that its book stands: the live engine's is fresh, and the same."""
+    world.wait(3.0, frames=False)
+    twin = beside(world)
+    world.wait(1.5, frames=False)
+    assert twin.shadow.engine.freshness.episodes == 0
+    assert twin.ladder() == resting(world) != []
 
 
 def test_a_day_that_ends_while_both_look_on_ends_for_both():
