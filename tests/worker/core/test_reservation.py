@@ -79,6 +79,7 @@ def test_while_an_answer_is_awaited_only_more_is_asked(granted):
         pytest.param(5, (23, 28), id="bought"),
         pytest.param(-5, (28, 23), id="sold"),
         pytest.param(40, (0, 28), id="bought more than was granted"),
+        pytest.param(-40, (28, 0), id="sold more than was granted"),
     ],
 )
 def test_what_was_filled_since_is_off_the_room_of_its_side(granted, position, room):
