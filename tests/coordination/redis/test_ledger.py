@@ -58,6 +58,22 @@ def test_as_much_is_granted_as_keeps_the_limits(reserve, asked, granted):
 
 
 @pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        ({"buys": 140, "sells": 140}, (70, 110)),
+        ({"buys": 140, "sells": 140, "gross": 90}, (50, 50)),
+        ({"position": 20, "buys": 140, "sells": 140}, (50, 130)),
+        ({"position": 20, "buys": 140, "sells": 140, "gross": 100}, (40, 80)),
+        ({"position": -20, "buys": 140, "sells": 140, "gross": 100}, (80, 40)),
+    ],
+    ids=["net", "gross", "net beside a position", "gross beside a long", "gross beside a short"],
+)
+def test_what_another_symbol_has_booked_is_off_the_limits(lua, reserve, asked, granted):
+    lua.client.hset(lua.keys.ledger, "e:ETHUSDT", f"{lua.run:040x} 1 1 30 -10 40 0 0")
+    assert reserve(**asked)[:3] == [b"granted", *(str(value).encode() for value in granted)]
+
+
+@pytest.mark.parametrize(
     ("asked", "answer"),
     [
         ({"token": TOKEN - 1}, b"fenced"),
