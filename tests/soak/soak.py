@@ -100,6 +100,7 @@ async def _run(loop: VirtualLoop, root: Path, hours: float, seed: int, out: obje
                 print(_line(course[-1], violations, world), file=out, flush=True)
         except asyncio.CancelledError:  # Ctrl-C: what has passed until now is judged
             hours = round(seconds_of(TIME) / 3600, 3)
+            course.append(await _look(world, began_ns))
         faults = world.faults()
         await world.recover(_RECOVERS_S)
         found = await world.end()

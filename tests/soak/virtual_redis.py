@@ -74,7 +74,6 @@ class VirtualRedis:
         self._aged_ns = 0
         self._aged_machine_ns = 0
         self._listener: asyncio.AbstractServer | None = None
-        self.address = "redis of the run"
         self.url = "unix:///redis-of-the-run"
 
     async def open(self) -> None:
@@ -87,7 +86,8 @@ class VirtualRedis:
 
     def _start(self) -> None:
         arguments = server_arguments(self._program, self._directory)
-        self._process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+        # A session of its own: Ctrl-C is for the run, whose makers still need it to end in order.
+        self._process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, start_new_session=True)
         until_ns = machines_monotonic_ns() + int(_STARTS_WITHIN_S * NS)
         while True:
             try:
