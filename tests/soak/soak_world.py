@@ -72,7 +72,6 @@ class World:
         self, loop: VirtualLoop, time: VirtualTime, server: Server, control: Control, redis: VirtualRedis, root: Path
     ) -> None:
         self._loop = loop
-        self._time = time
         self.server = server
         self._control = control
         self.redis = redis
