@@ -26,8 +26,9 @@ MONEY = 100_000_000
 class Figures(msgspec.Struct, frozen=True):
     """Money in 1e-8 quote. `markout` sums are by `HORIZONS_S`, of maker fills alone, with the volume that they are of.
 
-    Inventory is |q| / netMax of samples a second apart; `beyond` counts those at or beyond each of `BORDERS`, `modes`
-    those in which the maker called itself so, `two_sided` those with orders resting on both sides.
+    Inventory is |q| / netMax of samples a second apart, its variance that around zero: flat is what a maker wants.
+    `beyond` counts the samples at or beyond each of `BORDERS`, `modes` those in which the maker called itself so,
+    `two_sided` those with orders resting on both sides.
     """
 
     seconds: int = 0
@@ -148,7 +149,7 @@ class Meter:
             markout_volume=tuple(self._markout_volume),
             drawdown=max(_falls(self._equity)),
             inventory_mean=mean,
-            inventory_variance=sum((ratio - mean) ** 2 for ratio in ratios) / count,
+            inventory_variance=sum(ratio * ratio for ratio in ratios) / count,
             inventory_most=max(ratios, default=0.0),
             beyond=tuple(sum(ratio >= border for ratio in ratios) for border in BORDERS),
             modes=dict(self._modes),
