@@ -73,6 +73,7 @@ def summarise(results: Sequence[Result]) -> Summary:
     main = [result for result in seeded if result.cell == MAIN]
     markets = list(dict.fromkeys(result.market for result in sorted(main, key=lambda result: result.seed)))
     names = list(dict.fromkeys(result.contender for result in results))
+    in_recording = list(dict.fromkeys(result.contender for result in recorded))
     others = [name for name in names if name != PHOENIX]
     through_all = {result.seed for result in seeded if result.cell != MAIN}
     cells = sorted({result.cell for result in seeded}, key=_order)
@@ -92,7 +93,7 @@ def summarise(results: Sequence[Result]) -> Summary:
             if through_all
         },
         {
-            str(cell): [line([each for each in recorded if each.cell == cell], name) for name in names]
+            str(cell): [line([each for each in recorded if each.cell == cell], name) for name in in_recording]
             for cell in sorted({result.cell for result in recorded}, key=_order)
         },
     )

@@ -9,7 +9,7 @@ from phoenix_cli.rehearsal.figures import Figures
 from quality.contenders import PHOENIX
 from quality.intervals import Interval
 from quality.plots import Row, nice_ticks, whiskers
-from quality.study import CELLS, MAIN, Cell, Result, Unit, run_all
+from quality.study import CELLS, MAIN, RECORDING, Cell, Result, Unit, run_all
 from quality.summary import summarise
 
 MONEY = 100_000_000
@@ -118,6 +118,13 @@ def test_a_pair_is_one_hour_and_phoenix_loses_where_it_does():
     assert found["toxic"].is_below_zero
     assert found["calm"].is_above_zero
     assert found[""].value == pytest.approx(0.0)
+
+
+def test_the_recordings_table_lists_who_was_in_it():
+    runs = [run_of("calm", 1, name, MONEY) for name in (PHOENIX, "skew 10")]
+    summary = summarise([*runs, run_of(RECORDING, 0, PHOENIX, MONEY)])
+    assert [line.contender for line in summary.recording[str(MAIN)]] == [PHOENIX]
+    assert summary.markets == ["calm"]
 
 
 def test_a_plot_says_each_figure_and_its_interval():
