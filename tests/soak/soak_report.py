@@ -35,7 +35,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Programs that failed, and what failed where no program is."""
     events: dict[str, int]
     fills: dict[str, int]
-    rss_mib_per_hour: float
+    rss_mib_per_hour: float | None
+    """None where too few hours have passed."""
     course: list[Hour]
 
     @property
@@ -43,17 +44,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.violations or self.disagreements or self.defects)
 
     def __str__(self) -> str:
+        growth = "unmeasured" if self.rss_mib_per_hour is None else f"{self.rss_mib_per_hour:+.2f}MiB/h"
         return (
             f"hours={self.hours:g} faults={sum(self.faults.values())} violations={sum(self.violations.values())}"
-            f" agreement={str(self.agreement).lower()} rss={self.rss_mib_per_hour:+.2f}MiB/h seed={self.seed}"
+            f" agreement={str(self.agreement).lower()} rss={growth} seed={self.seed}"
         )
 
 
-def slope(course: Sequence[Hour]) -> float:
+def slope(course: Sequence[Hour]) -> float | None:
     """MiB an hour, by least squares over the second half: what a start allocates is not what leaks."""
     late = course[len(course) // 2 :]
     if len(late) < 2:
-        return 0.0
+        return None
     mean_h = sum(hour.hours for hour in late) / len(late)
     mean_mib = sum(hour.rss_mib for hour in late) / len(late)
     spread = sum((hour.hours - mean_h) ** 2 for hour in late)
