@@ -50,8 +50,9 @@ def reserve(lua):
         ({"position": 150, "buys": 40, "sells": 400}, (0, 250)),
         ({"position": -150, "buys": 400, "sells": 40}, (250, 0)),
         ({"position": 150, "net": 0, "gross": 0, "buys": 1, "sells": 200}, (0, 150)),
+        ({"position": -150, "net": 0, "gross": 0, "buys": 200, "sells": 1}, (150, 0)),
     ],
-    ids=["all", "net", "gross", "beside a position", "over: short", "over: long", "only what reduces"],
+    ids=["all", "net", "gross", "beside a position", "over: short", "over: long", "only what reduces", "a short, too"],
 )
 def test_as_much_is_granted_as_keeps_the_limits(reserve, asked, granted):
     assert reserve(**asked)[:3] == [b"granted", *(str(value).encode() for value in granted)]
@@ -65,8 +66,18 @@ def test_as_much_is_granted_as_keeps_the_limits(reserve, asked, granted):
         ({"position": 20, "buys": 140, "sells": 140}, (50, 130)),
         ({"position": 20, "buys": 140, "sells": 140, "gross": 100}, (40, 80)),
         ({"position": -20, "buys": 140, "sells": 140, "gross": 100}, (80, 40)),
+        ({"position": 150, "net": 0, "gross": 0, "buys": 1, "sells": 200}, (0, 150)),
+        ({"position": -150, "net": 0, "gross": 0, "buys": 200, "sells": 1}, (150, 0)),
     ],
-    ids=["net", "gross", "net beside a position", "gross beside a long", "gross beside a short"],
+    ids=[
+        "net",
+        "gross",
+        "net beside a position",
+        "gross beside a long",
+        "gross beside a short",
+        "a long may be closed",
+        "a short, too",
+    ],
 )
 def test_what_another_symbol_has_booked_is_off_the_limits(lua, reserve, asked, granted):
     lua.client.hset(lua.keys.ledger, "e:ETHUSDT", f"{lua.run:040x} 1 1 30 -10 40 0 0")
@@ -141,6 +152,14 @@ def test_what_may_rest_is_booked_of_each_side_where_nothing_is_granted(lua, rese
     told = lua.client.hget(lua.keys.ledger, "e:BTCUSDT").split()
     assert tuple(map(int, told[6:])) == booked
     assert tuple(map(int, told[3:6])) == (*booked, max(booked)), "long, short and gross of a flat symbol"
+
+
+@pytest.mark.parametrize(
+    ("position", "entry"), [(30, (80, -10, 80)), (-30, (20, 50, 50)), (0, (50, 20, 50))], ids=["long", "short", "flat"]
+)
+def test_an_entry_is_the_worst_of_both_sides_beside_its_position(lua, reserve, position, entry):
+    assert reserve(position=position, buys=50, sells=20)[1:3] == [b"50", b"20"]
+    assert tuple(map(int, lua.client.hget(lua.keys.ledger, "e:BTCUSDT").split()[3:6])) == entry
 
 
 def test_the_epoch_grows_where_what_reduces_puts_the_account_over_and_not_again_for_the_same(lua, reserve):
