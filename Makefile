@@ -41,6 +41,12 @@ test-faults: $(VENV)/.dev ## many workers under random faults, judged by their h
 	@requirements/bring-redis $(VENV)
 	@$(BIN)/python tests/faults/run.py $(if $(SEED),--seed $(SEED)) --faults $(or $(FAULTS),2000)
 
+# Some three hours of one core; the last line is `hours=N faults=N violations=N agreement=true rss=…`. Status 1 where one is not so.
+.PHONY: soak
+soak: $(VENV)/.dev ## days of four makers with faults, in one process and in virtual time (HOURS=72 SEED=7)
+	@requirements/bring-redis $(VENV)
+	@$(BIN)/python tests/soak/soak.py --hours $(or $(HOURS),72) $(if $(SEED),--seed $(SEED))
+
 .PHONY: check
 check: $(VENV)/.dev ## format, lint, types, import layers, generated files, example manifests
 	@failed=; for step in "ruff format --check ." "ruff check ." mypy lint-imports \
@@ -70,6 +76,11 @@ test-cluster: $(VENV)/.dev ## a real cluster: KUBECONFIG's, or one of kind (ARGS
 .PHONY: bench
 bench: $(VENV)/.dev ## measure, against the peers named in the table; writes build/bench.json
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+# 200 seeded hours and a recording, about an hour on two cores; ARGS="--seeds 20" for a short one, --publish writes docs/quality.md.
+.PHONY: quality
+quality: $(VENV)/.dev ## how Phoenix trades beside others, in the same markets; writes build/quality/
+	@$(BIN)/python benchmarks/quality_report.py $(ARGS)
 
 .PHONY: lock
 lock: ## resolve requirements/*.txt anew, with hashes for every platform (needs the network)

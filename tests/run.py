@@ -59,7 +59,7 @@ TWO = ("-n", "2")
 THREE = ("-n", "3")
 
 # A scenario mostly waits (for silence to be noticed, for a back-off to pass), so several run side by side on two cores.
-WAITING = ("-n", "4", "--dist", "loadscope")
+WAITING = ("-n", "5", "--dist", "loadscope")
 
 # Cells of a storm hold two cores by themselves.
 STORM = ("-n", "3", "--dist", "loadscope")
@@ -98,6 +98,7 @@ SUITES = (
     Suite("simulator", "the exchange: matching, wire, markets", ("tests/simulator",), TWO, real_time=True),
     Suite("conformance", "the exchange against the venue's documentation", ("tests/conformance",), real_time=True),
     Suite("scenarios", "whole runs: every fault, over real sockets", ("tests/scenarios",), WAITING, real_time=True),
+    Suite("soak", "days in one process: its clock and network, its judgement, minutes of it", ("tests/soak",)),
     Suite("faults", "many workers in a storm, judged by their history; the judge itself", ("tests/faults",), STORM),
 )
 

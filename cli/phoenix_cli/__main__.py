@@ -53,6 +53,12 @@ COMMANDS = (
         "say what is wrong with manifests, scenarios and captures: file, line, field, what to do",
         "phoenix check -f configs/",
     ),
+    Command(
+        "estimate",
+        "phoenix_cli.estimate",
+        "capital, worst-case loss, margin, orders and weight that makers need, and what does not fit",
+        "phoenix estimate -f configs/accounts configs/makers",
+    ),
     Command("top", "phoenix_cli.top", "watch accounts and makers of a run or a cluster, live", "phoenix top"),
     Command(
         "status",

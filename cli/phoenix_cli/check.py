@@ -17,14 +17,10 @@ from typing import get_args
 from phoenix_crds.account import Environment
 from phoenix_crds.consistency import check_together
 from phoenix_crds.documents import Document
-from phoenix_crds.maker import Mode
 from phoenix_crds.manifests import MANIFEST_SUFFIXES, STDIN, STDIN_NAME, Loaded, load_manifests
 from phoenix_crds.problems import Problem, Severity
 
 _CAPTURE_SUFFIX = ".gz"
-# Read and validated, so that manifests need not change when the parts arrive; each leaves these lists with its part.
-_NOT_YET_PROTECTING = ("the account's limits.dailyLoss",)
-_NOT_YET_ACTING = ("shadow",)
 _ROOM_TO_SHRINK = Decimal("1.5")  # times the least notional: below, decay and layerDecay have nothing to act on
 
 
@@ -100,7 +96,6 @@ def check(paths: Sequence[str]) -> Report:
     report.problems += _check_others(loaded, report)
     report.problems += _check_sizes(loaded)
     report.problems += _check_limits(loaded)
-    report.problems += _check_release(loaded)
     for capture in captures:
         report.problems += _check_capture(capture, report)
     files = {problem.file: index for index, problem in reversed(list(enumerate(report.problems)))}
@@ -215,25 +210,6 @@ def _check_sizes(loaded: Loaded) -> Iterator[Problem]:
                 f"{enough.normalize():f} or more leaves room",
                 Severity.WARNING,
             )
-
-
-def _check_release(loaded: Loaded) -> Iterator[Problem]:
-    """Says where somebody may rely on a protection that this release reads but does not act on yet."""
-    accounts = {manifest.key[1:]: account.spec for manifest, account in loaded.accounts}
-    for manifest, maker in loaded.makers:
-        account = accounts.get((manifest.key[1], maker.spec.account_ref))
-        simulated = account is not None and account.environment is Environment.SIMULATOR
-        if maker.spec.mode is Mode.LIVE and not simulated:
-            yield manifest.problem(
-                "spec.mode",
-                f"Live, and this release does not act yet on {', '.join(_NOT_YET_PROTECTING)}",
-                "watch the loss yourself; netMax and the guards hold",
-                Severity.WARNING,
-            )
-        for name in _NOT_YET_ACTING:
-            if ("spec", name) in manifest.document.lines:
-                hint = "remove it, or know that it changes nothing until then"
-                yield manifest.problem(f"spec.{name}", "comes with a later release", hint, Severity.WARNING)
 
 
 def _check_limits(loaded: Loaded) -> Iterator[Problem]:

@@ -34,7 +34,7 @@ from phoenix_cli.local.maker import WORKER, Launch, Maker
 from phoenix_cli.local.parameters import Parameters
 from phoenix_cli.local.process import Guardian, Process
 from phoenix_cli.local.redis import own_redis
-from phoenix_cli.local.report import Report, account_report, build_report
+from phoenix_cli.local.report import MakerStory, Report, account_report, build_report
 from phoenix_cli.local.runner import RUN, Output, Runner, http_session
 from phoenix_cli.local.view import Mood, RunView
 from phoenix_cli.plain import PlainOutput, summary
@@ -222,7 +222,7 @@ async def _trade(
         duration_s=duration_s,
         speed=options.speed,
         seed=options.seed,
-        makers={maker.symbol: (maker.records, maker.restarts) for maker in runner.makers},
+        makers={maker.symbol: MakerStory(maker.records, maker.restarts, maker.halts) for maker in runner.makers},
         account=account_report(runner.accounts[0].peak, runner.accounts[0].view()),
         books=await control.books(key.api_key),
         audit=await control.audit(),

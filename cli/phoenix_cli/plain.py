@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Self, TextIO
 
@@ -72,6 +73,10 @@ def account_line(account: AccountView) -> str:
     return " ".join(words)
 
 
+def _spent(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{word} {spent:{'.0f' if spent >= 10 else '.2g'}} s" for word, spent in seconds.items())
+
+
 def summary(report: Report) -> str:
     """The report for people, a few lines."""
     lines = [f"ran {report.duration_s:.0f} s at speed {report.speed:g}, seed {report.seed}"]
@@ -82,6 +87,9 @@ def summary(report: Report) -> str:
             f" (fees {told.pnl.fees:.4f}), worst case {told.max_worst_case_ratio:.2f} of netMax,"
             f" orders {told.orders_sent}, stale {told.stale_episodes}, resyncs {told.resyncs}, restarts {told.restarts}"
         )
+        if set(told.modes_s) - {"normal"}:
+            lines.append(f"{symbol}: modes {_spent(told.modes_s)}; {_spent(told.reasons_s)}")
+        lines += [f"{symbol}: halted: {reason}" for reason in told.halts]
     account = report.account
     emergency = (
         f"{account.emergency.level}, epoch {account.emergency.epoch}" if account.emergency.level else "not known"

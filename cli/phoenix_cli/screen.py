@@ -145,6 +145,8 @@ def _makers(view: RunView, width: int) -> Table:
     shared = {symbol: sums.gross for account in view.accounts for symbol, sums in account.symbols.items()}
     if width >= 110 and shared:
         table.add_column("exposure", justify="right", no_wrap=True)
+    if width >= 110:
+        table.add_column("day", justify="right", no_wrap=True)
     table.add_column("pnl", justify="right", no_wrap=True)
     table.add_column("fills", justify="right", no_wrap=True)
     table.add_column("rst", justify="right", no_wrap=True)
@@ -160,6 +162,7 @@ def _makers(view: RunView, width: int) -> Table:
             position_bar(maker.position, maker.net_max),
             *((worst, _money(maker.fees)) if width >= 100 else ()),
             *((f"{shared.get(maker.symbol, Decimal(0)):,.0f}",) if width >= 110 and shared else ()),
+            *((_money(maker.day),) if width >= 110 else ()),
             _money(maker.pnl),
             str(maker.fills),
             Text(str(maker.restarts), style="yellow" if maker.restarts else "dim"),

@@ -271,7 +271,9 @@ def _shared_lines(account: AccountStatus) -> Iterator[str]:
     if account.steward is not None:
         report = account.steward
         margin = f"margin {report.margin_ratio:.1%} of {report.margin_balance:.2f} {report.margin_asset} in use"
-        yield f"  steward {report.holder}: {report.problem or margin}"
+        result = Decimal(sum(row.result for row in report.days)).scaleb(-8)
+        day = f"; since 00:00 UTC its makers made {result:+.2f} together"
+        yield f"  steward {report.holder}: {report.problem or margin + day}"
     for problem in account.problems:
         yield f"  not readable: {problem}"
 
@@ -334,12 +336,14 @@ def worker_lines(record: StateRecord) -> Iterator[str]:
     yield f"worker {record.holder}, build {record.build}, token {record.token}, mode {record.mode}"
     touch = f"{record.prices.bid or '–'}/{record.prices.ask or '–'}"
     yield f"price {touch}, book {_age(record.ages.book)}, user stream {_age(record.ages.user)}"
+    vpin, funding = _figure(record.prices.vpin, ".2f"), _figure(record.prices.predicted_funding, "+.4%")
+    yield f"VPIN {vpin}, funding expected {funding}"
     yield f"bids {_quotes(record.quotes.bids)}"
     yield f"asks {_quotes(record.quotes.asks)}"
     position = record.position
     yield (
         f"position {position.qty} of {position.net_max}, worst case long {position.worst_case_long}"
-        f" short {position.worst_case_short}, guard {record.guard or 'none'}"
+        f" short {position.worst_case_short}, mode {record.guard or 'none'}"
     )
     day = "" if record.pnl.day is None else f", {Decimal(record.pnl.day):+.4f} since 00:00 UTC"
     yield f"pnl {pnl_total(record):+.4f} (fees {Decimal(record.pnl.fees):.4f}){day}, {record.activity.fills} fills"
@@ -363,6 +367,10 @@ def _remedies(account: AccountStatus, record: StateRecord) -> Iterator[str]:
 
 def _age(milliseconds: int | None) -> str:
     return "never seen" if milliseconds is None else f"{milliseconds} ms old"
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "not known" if value is None else format(value, form)
 
 
 def _quotes(quotes: Sequence[Quote]) -> str:

@@ -102,7 +102,9 @@ class Quotes(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Prices(msgspec.Struct, frozen=True, rename="camel"):
-    """The touch of the local book and what is derived from it; `None` while unknown. `sigma` is of 1 s returns."""
+    """The touch of the local book and what is derived from it; `None` while unknown. `sigma` is of 1 s returns,
+    `vpin` 0 to 1, `predicted_funding` the rate expected at the next settlement.
+    """
 
     bid: str | None = None
     ask: str | None = None
@@ -110,6 +112,8 @@ class Prices(msgspec.Struct, frozen=True, rename="camel"):
     mark: float | None = None
     sigma: float | None = None
     stddev_30m: float | None = None
+    vpin: float | None = None
+    predicted_funding: float | None = None
 
 
 class Position(msgspec.Struct, frozen=True, rename="camel"):
@@ -132,7 +136,7 @@ class Position(msgspec.Struct, frozen=True, rename="camel"):
 class Pnl(msgspec.Struct, frozen=True, rename="camel"):
     """Quote units since the worker's accounts began. `fees` positive = paid; `funding` negative = paid.
 
-    `day`: the result since 00:00 UTC, all of it; `None` while it is not known.
+    `day`: the result since 00:00 UTC, all of it; `None` while it is not known. `day_start_ms`: which day's.
     """
 
     realised: str = "0"
@@ -140,6 +144,19 @@ class Pnl(msgspec.Struct, frozen=True, rename="camel"):
     fees: str = "0"
     funding: str = "0"
     day: str | None = None
+    day_start_ms: int = 0
+
+
+class SymbolDay(msgspec.Struct, frozen=True):
+    """One symbol's part of the account's UTC day that began at `start_ms`: its result in 1e-8 quote, and the position
+    (signed, base units) and mark price with which it was made.
+    """
+
+    symbol: str
+    start_ms: int
+    result: int
+    qty: float
+    mark: float
 
 
 class Ages(msgspec.Struct, frozen=True, rename="camel"):
@@ -164,7 +181,9 @@ class Latency(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Activity(msgspec.Struct, frozen=True, rename="camel"):
-    """Counts since the worker started. `volume` is the quote notional of all fills, either side."""
+    """Counts since the worker started. `volume` is the quote notional of all fills, either side; `stances_ms` and
+    `reasons_ms` how long each mode was in force (see `StateRecord.guard`) and each reason was the first.
+    """
 
     market_events: int = 0
     decisions: int = 0
@@ -176,6 +195,8 @@ class Activity(msgspec.Struct, frozen=True, rename="camel"):
     volume: str = "0"
     stale_episodes: int = 0
     resyncs: int = 0
+    stances_ms: dict[str, int] = {}
+    reasons_ms: dict[str, int] = {}
     tick_to_order_us: Latency = Latency()
     decision_us: Latency = Latency()
     rss_mib: float = 0.0
@@ -222,7 +243,8 @@ class StateRecord(msgspec.Struct, frozen=True, rename="camel"):
     """One worker at one moment. `holder` names pod or process and boot (`pod_uid_of`); `account` is `namespace/name`.
 
     `ready` is what `/readyz` answers: able to quote or a warm standby. `reason` is the first, or `Quoting`;
-    `reasons_not_ready` are those of them that make it unready. `detail` is a sentence for people.
+    `reasons_not_ready` are those of them that make it unready. `detail` is a sentence for people. `guard` is the mode
+    in force: `normal`, `pin`, `grind`, `block`, `flatten`, `liquidate` or `emergency`.
     """
 
     schema: int

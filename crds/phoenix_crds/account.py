@@ -70,7 +70,8 @@ class Limits(Resource):
     gross_notional: QuoteAmount = Field(gt=0)
     """Largest sum of the symbols' exposures, in the worst case of all live orders."""
     daily_loss: QuoteAmount = Field(gt=0)
-    """Loss of the account since 00:00 UTC at which everything halts."""
+    """Loss of the account's makers together since 00:00 UTC beyond which everything halts, until a person resumes it:
+    on the next UTC day, or once this is raised."""
     maker_net_max: dict[Symbol, Annotated[BaseQuantity, Field(gt=0)]] = Field(max_length=1000)
     """By symbol, the largest netMax that a maker may set, in base units. A symbol that is not listed may not be
     traded."""

@@ -71,6 +71,17 @@ class Empty(_Expectation, frozen=True, kw_only=True, tag="empty"):
             raise ValueError("empty holds before anybody has begun: give fromSeconds, or after: faults")
 
 
+class Reducing(_Expectation, frozen=True, kw_only=True, tag="reducing"):
+    """No account's order in the symbol would increase its position: at some moment of the window, or `throughout`."""
+
+    symbol: str
+    throughout: bool = False
+
+    def __post_init__(self) -> None:
+        if self.after is Origin.START and not self.from_seconds and not self.throughout:
+            raise ValueError("reducing holds before anybody has begun: give fromSeconds, or after: faults")
+
+
 class PositionWithin(_Expectation, frozen=True, kw_only=True, tag="position-within"):
     """At every moment: no account's |net position| is larger, in base units."""
 
@@ -109,7 +120,7 @@ class FaultsMet(_Expectation, frozen=True, kw_only=True, tag="faults-met"):
     """
 
 
-Expectation = AuditClean | Quoting | Empty | PositionWithin | LossWithin | Traded | FaultsMet
+Expectation = AuditClean | Quoting | Empty | Reducing | PositionWithin | LossWithin | Traded | FaultsMet
 
 
 class State(Enum):
@@ -156,7 +167,7 @@ class _Case:
         match self.expectation:
             case AuditClean() | PositionWithin() | LossWithin():
                 return True
-            case Quoting(throughout=throughout) | Empty(throughout=throughout):
+            case Quoting(throughout=throughout) | Empty(throughout=throughout) | Reducing(throughout=throughout):
                 return throughout
             case Traded() | FaultsMet():
                 return False
@@ -248,6 +259,9 @@ class Judge:
             case Empty(symbol=symbol):
                 left = sum(resting(account, symbol or "") for account in accounts)
                 return _Sample(not left, f"{left} orders rest")
+            case Reducing(symbol=symbol):
+                count = sum(_increasing(account, symbol) for account in accounts)
+                return _Sample(not count, f"{count} orders increase a position")
             case PositionWithin(symbol=symbol, max=most):
                 largest = max((position(account, symbol) for account in accounts), default=Decimal(0))
                 return _Sample(largest <= most, f"a position of {largest.normalize():f}")
@@ -292,6 +306,15 @@ def _violations(found: Mapping[str, int], besides: Sequence[ViolationKind]) -> _
     return _Sample(not counted, ", ".join(f"{count} × {kind}" for kind, count in counted.items()))
 
 
+def _increasing(account: Account, symbol: str) -> int:
+    """Orders that would take the position further from zero than it is; from zero every order does."""
+    holding = account.holdings.get(symbol)
+    if holding is None:
+        return 0
+    reduces = None if not holding.net_steps else Side.SELL if holding.net_steps > 0 else Side.BUY
+    return sum(order.side is not reduces for order in holding.open.values())
+
+
 def _quotes(accounts: Sequence[Account], symbol: str) -> _Sample:
     sides = [{order.side for order in account.holdings[symbol].open.values()} for account in accounts]
     best = max(sides, key=len, default=set[Side]())
@@ -303,7 +326,7 @@ def describe(expectation: Expectation) -> str:
     """In a few words, for a report: `quoting BTCUSDT within 10 s after faults`."""
     words = [expectation.kind]
     match expectation:
-        case Quoting(symbol=symbol, throughout=throughout):
+        case Quoting(symbol=symbol, throughout=throughout) | Reducing(symbol=symbol, throughout=throughout):
             words += [symbol, *(["throughout"] if throughout else [])]
         case Empty(symbol=symbol, throughout=throughout):
             words += [symbol or "everywhere", *(["throughout"] if throughout else [])]

@@ -17,6 +17,7 @@ Everything in `spec` is optional. What is wrong with a file is said with file, l
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
@@ -73,11 +74,20 @@ class RegimeChange(_Body, frozen=True, kw_only=True):
 
 
 class MarketPlan(_Body, frozen=True, kw_only=True):
-    """A synthetic market: how it begins and how it changes, and who in it reacts to accounts' quotes."""
+    """A synthetic market: how it begins and how it changes, and who in it reacts to accounts' quotes.
+
+    `tradedBefore`: base units in each minute of the day before the start, half of them bought by takers, so that who
+    reads candles knows what a usual volume is. Absent: nobody traded.
+    """
 
     regime: RegimeName = RegimeName.CALM
     changes: tuple[RegimeChange, ...] = ()
     agents: tuple[Agent, ...] = ()
+    traded_before: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        if not (self.traded_before.is_finite() and self.traded_before >= 0):
+            raise ValueError(f"tradedBefore is {self.traded_before}: write a quantity of at least 0")
 
 
 class VenueChoices(_Body, frozen=True, kw_only=True):
@@ -191,6 +201,10 @@ def _contradictions(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def _wrong_markets(scenario: Scenario) -> Iterator[tuple[str, str]]:
     for symbol, plan in scenario.markets.items():
+        spec = BUILT_IN[symbol]
+        if spec.steps_of(plan.traded_before) is None:
+            where = f"markets.{symbol}.tradedBefore"
+            yield where, f"{plan.traded_before} is off the grid: write a multiple of {spec.step_size}"
         for number, (earlier, later) in enumerate(pairwise(plan.changes), start=1):
             if later.at_seconds <= earlier.at_seconds:
                 where = f"markets.{symbol}.changes[{number}].atSeconds"

@@ -116,6 +116,9 @@ class Server:
             symbol: Tape(listing.spec, listing.touch.bid_ticks or listing.touch.ask_ticks, listing.mark_e8)
             for symbol, listing in self.exchange.listings.items()
         }
+        for symbol, plan in config.scenario.markets.items():
+            if steps := BUILT_IN[symbol].steps_of(plan.traded_before):
+                tapes[symbol].recall_day(steps, clock.now_ms())
         self.streams = MarketStreams(self.exchange, self.hub, clock, tapes, texts)
         self.moments = Moments(self.exchange, clock, self.keys, self.faults, self.hub, self.users, self.player)
         gateway = self.gateway = Gateway(clock, self.keys, limits, self.faults, self.audit)

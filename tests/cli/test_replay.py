@@ -1,10 +1,11 @@
 import argparse
 import json
 
+import msgspec
 import pytest
 from phoenix_cli import replay as command
 from phoenix_cli.refusal import Refused
-from phoenix_worker.runtime.replay import Difference, Report
+from phoenix_worker.runtime.replay import Difference, Orders, Report, ShadowReport
 
 SAME = Report(
     events=100, decisions=7, differing=0, differences=[], notes=["cut"], complete=False, build="b1", symbol="BTCUSDT"
@@ -56,6 +57,18 @@ def test_what_is_no_recording_is_refused(tmp_path):
         command.run(parser.parse_args([str(tmp_path / "absent")]))
 
 
-def test_other_parameters_come_with_a_later_release(monkeypatch):
-    with pytest.raises(Refused, match="strategy release"):
-        replayed(monkeypatch, SAME, "--parameters", "maker.yaml")
+def test_what_is_no_recording_is_refused_with_other_parameters_too(tmp_path):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    with pytest.raises(Refused, match="holds no recording"):
+        command.run(parser.parse_args([str(tmp_path), "--parameters", "maker.yaml"]))
+
+
+def test_a_shadow_is_told_beside_the_live_engine_and_its_differences_are_its_own(monkeypatch, capsys):
+    shadow = ShadowReport(events=40, decisions=9, differing=1, orders=Orders(places=3, amends=2, cancels=1))
+    difference = msgspec.structs.replace(OTHER.differences[0], shadow=True)
+    report = msgspec.structs.replace(OTHER, differences=[difference], orders=Orders(places=5), shadow=shadow)
+    assert replayed(monkeypatch, report) == 1
+    said = capsys.readouterr().out
+    assert "shadow, beside 40 of the events: 3 places, 2 amends, 1 cancels; the live engine: 5 places" in said
+    assert "shadow at event 42 of 00000001.phx" in said

@@ -98,6 +98,15 @@ def test_a_wide_terminal_shows_more_columns_and_the_distance_of_each_quote():
     assert "-0.7 bps" in text
 
 
+def test_the_mode_and_the_result_of_the_day_stand_in_the_row_of_the_maker():
+    row = maker(health="RiskHalted, block: daily loss of 51.91 USDT", mood=Mood.WARNING, day=Decimal("-51.912"))
+    assert "RiskHalted, block: daily" in "\n".join(drawn(run_view([row]), 100, 24))
+    wide = "\n".join(drawn(run_view([row]), 140, 40))
+    assert "RiskHalted, block: daily loss" in wide
+    assert "-51.91 " in wide
+    assert drawn(run_view([maker(health="Quoting, grind")]), 80, 24)[2].split()[:3] == ["BTCUSDT", "Quoting,", "grind"]
+
+
 def test_violations_are_said():
     assert "2 violations" in "\n".join(drawn(run_view([maker()], violations=2), 80, 24))
 

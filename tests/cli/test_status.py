@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 
+import msgspec
 import pytest
 from phoenix_cli.__main__ import main
 from phoenix_cli.local.layout import StateDirectory
@@ -12,7 +13,8 @@ from phoenix_cli.local.view import RunView
 from phoenix_coordination.redis import records
 from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.keys import AccountKeys
-from phoenix_coordination.state import Quote, Quotes, Reason, Role
+from phoenix_coordination.redis.steward import StewardReport
+from phoenix_coordination.state import Quote, Quotes, Reason, Role, SymbolDay
 
 KEYS = AccountKeys("binance-usdm:simulator:abc")
 QUOTES = Quotes(bids=[Quote("61230.0", "0.004", "q")], asks=[Quote("61240.0", "0.004", "q")])
@@ -130,6 +132,18 @@ def test_one_maker_tells_why_it_does_not_quote(status, publish, redis, record):
         assert "  parameters refused: netMax is -1" in lines
         assert "  waits for a restart: symbol" in lines
         assert "ETHUSDT" not in out
+
+
+def test_the_steward_tells_margin_and_what_the_makers_day_has_come_to(status, publish, redis, record):
+    days = [
+        SymbolDay("BTCUSDT", 0, -30_500_000_000 // 10, 0.5, 60_000.0),
+        SymbolDay("ETHUSDT", 0, 1_250_000_000, 0.0, 4000.0),
+    ]
+    report = StewardReport("pod-1/7f3a", 9, 1, "USDT", 0.125, 1000.0, 125.0, days=days)
+    redis.hset(KEYS.steward, mapping={"schema": 1, "memory": msgspec.json.encode(report)})
+    publish(record())
+    said = "margin 12.5% of 1000.00 USDT in use; since 00:00 UTC its makers made -18.00 together"
+    assert f"  steward pod-1/7f3a: {said}\n" in status()[1]
 
 
 def test_a_maker_that_quotes_tells_what_rests(status, publish, redis, record):

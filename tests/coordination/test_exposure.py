@@ -10,3 +10,8 @@ def test_a_step_counts_for_at_least_its_value_with_the_buffer(value):
 
 def test_a_step_never_counts_for_nothing():
     assert step_micro(1e-12) == 1
+
+
+def test_a_step_counts_for_its_value_and_one_percent_in_micro_quote():
+    assert step_micro(50.0) == 50_500_000
+    assert step_micro(0.0) == 1

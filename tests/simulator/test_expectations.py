@@ -19,6 +19,7 @@ from phoenix_simulator.expectations import (
     Origin,
     PositionWithin,
     Quoting,
+    Reducing,
     State,
     Traded,
 )
@@ -112,6 +113,27 @@ def test_what_is_not_met_in_its_window_is_broken():
     run.look(15.5)
     assert (run.state, run.reason) == (State.BROKEN, "no bid and no ask")
     assert run.quote().look(16).state is State.BROKEN
+
+
+def test_reducing_is_that_no_order_increases_a_position():
+    run = of(Reducing(symbol="BTCUSDT", from_seconds=1))
+    run.quote().look(2)
+    assert (run.state, run.reason) == (State.OPEN, "2 orders increase a position")
+    run.place(Side.BUY, 10_001).look(3)
+    assert (run.state, run.reason) == (State.OPEN, "1 orders increase a position")
+    assert run.withdraw().place(Side.SELL, 10_010).look(4).state is State.HELD
+
+
+def test_reducing_throughout_is_broken_by_the_first_order_that_increases():
+    run = of(Reducing(symbol="BTCUSDT", throughout=True))
+    assert run.look(1).state is State.HELD
+    run.place(Side.SELL, 10_010).look(2)
+    assert (run.state, run.reason) == (State.BROKEN, "1 orders increase a position")
+
+
+def test_reducing_is_refused_where_it_would_hold_before_anybody_has_begun():
+    with pytest.raises(ValueError, match="give fromSeconds, or after: faults"):
+        Reducing(symbol="BTCUSDT")
 
 
 def test_a_window_that_the_run_did_not_reach_is_not_held():

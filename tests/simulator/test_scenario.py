@@ -110,6 +110,18 @@ def test_json_is_read_too_and_an_empty_spec_is_a_calm_day(tmp_path):
             id="an order by hand that the exchange would refuse",
         ),
         pytest.param(
+            HEAD + 'spec: {markets: {BTCUSDT: {tradedBefore: "0.0005"}}}\n',
+            "spec.markets.BTCUSDT.tradedBefore",
+            "0.0005 is off the grid: write a multiple of 0.001",
+            id="a volume that nobody can trade",
+        ),
+        pytest.param(
+            HEAD + "spec: {markets: {BTCUSDT: {tradedBefore: -1}}}\n",
+            "spec.markets[...]",
+            "write a quantity of at least 0",
+            id="a volume below nothing",
+        ),
+        pytest.param(
             HEAD + "spec: {faults: [{kind: reject, code: 5}]}\n", "spec.faults[0].code", "<= -1", id="no error code"
         ),
         pytest.param(

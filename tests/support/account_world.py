@@ -24,6 +24,7 @@ from phoenix_simulator.clock import Clock as VenueClock
 from phoenix_simulator.exchange.orders import Order
 from phoenix_simulator.server import Server, ServerConfig, run_server
 from phoenix_worker.core.events import EmergencyLevel
+from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.runtime.clock import VARIABLE, Clock
 from phoenix_worker.runtime.steward import Steward
 from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
@@ -92,6 +93,7 @@ class World:
     api_secret: str
     venue: BinanceVenue
     level: EmergencyLevel = EmergencyLevel.NONE
+    daily_loss: int = 50 * MONEY
     raised: list[tuple[EmergencyLevel, str]] = field(default_factory=list)
     log: SilentLog = field(default_factory=SilentLog)
     _leaders: list[Leader] = field(default_factory=list)
@@ -128,6 +130,7 @@ class World:
             *(office, venue.account, venue.caretaker, OURS, lambda: self.level),
             lambda level, reason: self.raised.append((level, reason)),
             *(self.clock, self.log),
+            daily_loss=lambda: self.daily_loss,
             acts=acts,
             poll_s=POLL_S,
         )

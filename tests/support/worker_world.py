@@ -92,6 +92,17 @@ async def state_of(url, wanted):
             await asyncio.sleep(0.05)
 
 
+async def metric_of(url, name, wanted):
+    """A metric of the worker, summed over its labels, once it is as wanted."""
+    async with asyncio.timeout(60):
+        while True:
+            _, text = await text_of(f"{url}/metrics")
+            value = sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"{name}{{"))
+            if wanted(value):
+                return value
+            await asyncio.sleep(0.05)
+
+
 async def text_of(url):
     async with aiohttp.ClientSession() as session, session.get(url) as response:
         return response.status, await response.text()

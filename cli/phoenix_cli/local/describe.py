@@ -9,17 +9,34 @@ from phoenix_crds import MarketMaker
 
 from phoenix_cli.local.view import MakerView, Mood, QuoteView
 
+_SAID_BY_THE_REASON = frozenset({"", "normal", "emergency"})
+_OF_RISK = frozenset(
+    {
+        Reason.RISK_HALTED,
+        Reason.FOREIGN_ACTIVITY,
+        Reason.SYMBOL_NOT_TRADING,
+        Reason.REDUCE_ONLY,
+        Reason.COOLDOWN,
+        Reason.TOXIC_FLOW,
+        Reason.PAUSED,
+    }
+)
+"""Why a worker that is ready does not quote, or not both sides: news for who watches. Others come and go."""
+
 
 def health(record: StateRecord) -> str:
-    """`Quoting`, or the first reason that it does not, in the vocabulary of `/readyz`, with its sentence."""
+    """`Quoting`, or the first reason that it does not, in the vocabulary of `/readyz`, with its sentence; and the mode
+    where it is not the normal one: `Quoting, pin`.
+    """
+    mode = f", {record.guard}" if record.guard not in _SAID_BY_THE_REASON else ""
     if record.reason is Reason.QUOTING or not record.detail:
-        return str(record.reason)
-    return f"{record.reason}: {record.detail}"
+        return f"{record.reason}{mode}"
+    return f"{record.reason}{mode}: {record.detail}"
 
 
 def mood(record: StateRecord) -> Mood:
     if record.reason is Reason.QUOTING:
-        return Mood.GOOD
+        return Mood.GOOD if record.guard in _SAID_BY_THE_REASON else Mood.WARNING
     if record.ready or record.role in (Role.STARTING, Role.DRAINING):
         return Mood.WARNING
     return Mood.BAD
@@ -68,6 +85,7 @@ def with_record(row: MakerView, said: StateRecord, *, alive: bool) -> MakerView:
         net_max=net_max,
         worst_case_ratio=float(worst / net_max) if alive else None,
         pnl=pnl_total(said),
+        day=_decimal(said.pnl.day),
         fees=-Decimal(said.pnl.fees),
         fills=said.activity.fills,
         restarts=row.restarts,
@@ -90,8 +108,7 @@ def changes(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str,
             yield f"not ready: {health(now)}", Mood.WARNING
     elif not now.ready and before.reason is not now.reason:
         yield f"not ready: {health(now)}", Mood.WARNING
-    if before is not None and before.guard != now.guard:
-        yield f"guard: {now.guard}", Mood.GOOD if now.guard == "normal" else Mood.WARNING
+    yield from _risk(before, now)
     if now.emergency.level != (before.emergency.level if before is not None else "None"):
         yield f"emergency {now.emergency.level} {now.emergency.reason}".rstrip(), Mood.BAD
     refused = now.configuration.refused
@@ -99,6 +116,22 @@ def changes(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str,
         yield f"parameters refused: {refused}", Mood.BAD
     if before is not None and now.activity.fills > before.activity.fills:
         yield _fills(before, now), Mood.PLAIN
+
+
+def _risk(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str, Mood]]:
+    """Another mode, a halt, a reason of risk that came or went."""
+    if now.halt.reason and (before is None or before.halt.reason != now.halt.reason):
+        yield f"halted: {now.halt.reason}", Mood.BAD
+    if before is None:
+        return
+    if before.guard != now.guard:
+        yield f"mode: {now.guard}", Mood.GOOD if now.guard == "normal" else Mood.WARNING
+    if before.reason is now.reason or not now.ready:
+        return
+    if now.reason in _OF_RISK:
+        yield health(now), Mood.WARNING
+    elif before.reason in _OF_RISK and now.reason.severity > before.reason.severity:
+        yield f"no longer {before.reason}: {health(now)}", Mood.GOOD
 
 
 def _fills(before: StateRecord, now: StateRecord) -> str:

@@ -105,6 +105,8 @@ class Maker:
     deaths: int = 0
     was_ready: bool = False
     last_words: str = ""
+    halts: list[str] = field(default_factory=list)
+    """What has halted the symbol so far, one after the other."""
     stop_problem: str = ""
     """Why the last worker did not end in order; empty where it did."""
     _replacing: bool = False
@@ -223,6 +225,9 @@ class Maker:
         if not record.ready:
             worker.ready_since_s = None
         self.was_ready = self.was_ready or record.ready
+        halted = record.halt.reason
+        if halted and (before is None or before.halt.reason != halted) and self.halts[-1:] != [halted]:
+            self.halts.append(halted)
         self._tell_changes(before, record)
 
     def _tell_changes(self, before: StateRecord | None, now: StateRecord) -> None:

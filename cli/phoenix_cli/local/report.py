@@ -46,6 +46,12 @@ class SymbolReport(msgspec.Struct, frozen=True, kw_only=True):
     stale_episodes: int
     resyncs: int
     restarts: int
+    modes_s: dict[str, float]
+    """Seconds in each mode: `normal`, `pin`, `grind`, `block`, `flatten`, `liquidate`, `emergency`."""
+    reasons_s: dict[str, float]
+    """Seconds by the first reason that stood against quoting; `Quoting` where none did."""
+    halts: list[str]
+    """What has halted the symbol."""
     tick_to_order_us: Percentiles
     decision_us: Percentiles
     rss_mib: float
@@ -151,8 +157,19 @@ def disagreements(symbol: str, worker: Told, exchange: Books) -> Iterable[str]:
             yield f"{symbol} {name}: the worker says {ours}, the exchange {theirs}"
 
 
-def symbol_report(records: Sequence[StateRecord], restarts: int) -> SymbolReport:
-    """The figures of one maker from the last record of each of its workers, oldest first."""
+class MakerStory(msgspec.Struct, frozen=True):
+    """What a run has seen of one maker: the last record of each of its workers, oldest first; how often one was
+    started again; what has halted the symbol.
+    """
+
+    records: Sequence[StateRecord]
+    restarts: int = 0
+    halts: Sequence[str] = ()
+
+
+def symbol_report(story: MakerStory) -> SymbolReport:
+    """The figures of one maker."""
+    records = story.records
     last = records[-1] if records else None
     rejected: Counter[str] = Counter()
     for record in records:
@@ -179,11 +196,21 @@ def symbol_report(records: Sequence[StateRecord], restarts: int) -> SymbolReport
         max_worst_case_ratio=max((record.position.max_worst_case_ratio for record in records), default=0.0),
         stale_episodes=total(lambda record: record.activity.stale_episodes),
         resyncs=total(lambda record: record.activity.resyncs),
-        restarts=restarts,
+        restarts=story.restarts,
+        modes_s=_seconds(record.activity.stances_ms for record in records),
+        reasons_s=_seconds(record.activity.reasons_ms for record in records),
+        halts=list(story.halts),
         tick_to_order_us=_worst(record.activity.tick_to_order_us for record in records),
         decision_us=_worst(record.activity.decision_us for record in records),
         rss_mib=max((record.activity.rss_mib for record in records), default=0.0),
     )
+
+
+def _seconds(spent_ms: Iterable[Mapping[str, int]]) -> dict[str, float]:
+    total: Counter[str] = Counter()
+    for each in spent_ms:
+        total.update(each)
+    return {word: ms / 1000 for word, ms in total.most_common()}
 
 
 def _number(text: str) -> Decimal:
@@ -219,23 +246,23 @@ def build_report(
     duration_s: float,
     speed: float,
     seed: int,
-    makers: Mapping[str, tuple[Sequence[StateRecord], int]],
+    makers: Mapping[str, MakerStory],
     account: AccountReport,
     books: Mapping[str, Books],
     audit: Audit,
     verdicts: Sequence[Verdict] = (),
 ) -> Report:
-    """`makers`: by symbol, the records of its workers and how often one was started again."""
+    """`makers`: by symbol."""
     found = [
         sentence
-        for symbol, (records, _) in makers.items()
-        for sentence in disagreements(symbol, told(records), books.get(symbol, Books()))
+        for symbol, story in makers.items()
+        for sentence in disagreements(symbol, told(story.records), books.get(symbol, Books()))
     ]
     return Report(
         duration_s=round(duration_s, 3),
         speed=speed,
         seed=seed,
-        symbols={symbol: symbol_report(records, restarts) for symbol, (records, restarts) in makers.items()},
+        symbols={symbol: symbol_report(story) for symbol, story in makers.items()},
         account=account,
         exchange=ExchangeReport(
             fills=sum(book.fills for book in books.values()),

@@ -50,6 +50,8 @@ class MakerView(msgspec.Struct, frozen=True, kw_only=True):
     net_max: Decimal
     worst_case_ratio: float | None = None
     pnl: Decimal | None = None
+    day: Decimal | None = None
+    """The result since 00:00 UTC."""
     fees: Decimal | None = None
     fills: int = 0
     restarts: int = 0

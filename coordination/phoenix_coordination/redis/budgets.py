@@ -26,6 +26,7 @@ FIXED_COST_PART = 2 / 3
 """Of what quoting may use of an egress's weight, what makers may cost without quoting. The same window pays for both:
 the rest leaves each of those who fill it at least half of its fixed cost for the cancels that its orders will want.
 """
+FIXED_COST_REMEDY = "run fewer from this IP, name another egress, or raise budgets.requestWeightShare of the account"
 LEAST_ORDERS = 2
 LEAST_WEIGHT = 5
 """What anybody may hold, however many share: enough to begin with, from which a need grows."""
@@ -109,7 +110,7 @@ class Budgets:
     async def admit(self, terms: BudgetTerms, fixed_weight_1m: int, account_weight_1m: int) -> Admission:
         """May be asked again while it refuses."""
         cap = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
-        room = int(cap * FIXED_COST_PART)
+        room = fixed_cost_room(terms)
         makers = EgressKeys(terms.egress).makers
         maker = (self._holder, self._maker_line, fixed_weight_1m, room, MAKER_LIVES_MS, repr(self._clock.rate))
         account = (self._account_line, account_weight_1m)
@@ -124,8 +125,7 @@ class Budgets:
         return Admission(
             f"this maker needs {int(added)}{account_too} of request weight a minute even when it does not quote; "
             f"{int(taken)} of the {room} that such costs may take of egress {terms.egress} are taken by {others} other "
-            f"makers (of its {cap} the rest is for quoting): run fewer from this IP, name another egress, or raise "
-            "budgets.requestWeightShare of the account"
+            f"makers (of its {cap} the rest is for quoting): {FIXED_COST_REMEDY}"
         )
 
     @property
@@ -287,6 +287,11 @@ class _Total:
 def quoting_cap(limit: int, share: float, reserve_share: float) -> int:
     """What quoting of all workers together may use of one of the exchange's windows."""
     return int(limit * share * (1.0 - reserve_share))
+
+
+def fixed_cost_room(terms: BudgetTerms) -> int:
+    """What the makers of an egress may cost together, in weight a minute, even when they do not quote."""
+    return int(quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share) * FIXED_COST_PART)
 
 
 def _last(need: BudgetNeed | None) -> BudgetNeed | None:

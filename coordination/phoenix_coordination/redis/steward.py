@@ -19,7 +19,9 @@ from phoenix_coordination.redis.client import FAULTS, Credentials, Redis, check_
 from phoenix_coordination.redis.keys import OFFICE, AccountKeys
 from phoenix_coordination.redis.lease import NS, Watch
 from phoenix_coordination.redis.ledger import Entry, Holding, read_ledger, settle
+from phoenix_coordination.redis.records import read_records
 from phoenix_coordination.redis.scripts import Script, call
+from phoenix_coordination.state import Mode, Role, StateRecord, SymbolDay
 
 LEISURE = 3
 """The office's lease is so many times longer than a symbol's: nothing rests on a quick succession, and every worker of
@@ -48,7 +50,8 @@ class SymbolReport(msgspec.Struct, frozen=True):
 class StewardReport(msgspec.Struct, frozen=True):
     """What the steward saw of the account at `saved_wall_ns` (UTC). `problem`: why it could not be read, or empty.
 
-    `margin_ratio` is maintenance margin / margin balance of the fullest `margin_asset`.
+    `margin_ratio` is maintenance margin / margin balance of the fullest `margin_asset`; `days`: what each maker's UTC
+    day has come to, for the next steward, too.
     """
 
     holder: str
@@ -60,6 +63,7 @@ class StewardReport(msgspec.Struct, frozen=True):
     maintenance: float = 0.0
     symbols: list[SymbolReport] = []
     problem: str = ""
+    days: list[SymbolDay] = []
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -252,6 +256,23 @@ class StewardOffice:
                 entry,
             )
         return sights
+
+    async def leaders(self) -> list[StateRecord]:
+        """What those tell who lead a symbol now, in the office's own mode; raises `FAULTS`. After a change of hands the
+        former leader's record may live on: the higher token counts.
+        """
+        mode = Mode.DRY_RUN if self.keys.dry_run else Mode.LIVE
+        newest: dict[str, StateRecord] = {}
+        for record in (await read_records(self.client, self.keys)).records:
+            if record.role is not Role.LEADING or record.mode is not mode:
+                continue
+            if record.symbol not in newest or newest[record.symbol].token < record.token:
+                newest[record.symbol] = record
+        return list(newest.values())
+
+    async def last_report(self) -> StewardReport | None:
+        """Whoever's it is; raises `FAULTS`."""
+        return await read_report(self.client, self.keys)
 
     def borrow(self, symbol: str) -> Tenure:
         tenure = Tenure(self, symbol)

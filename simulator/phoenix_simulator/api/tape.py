@@ -153,6 +153,17 @@ class Tape:
         self._open_aggregate: AggregateTrade | None = None
         self._next_aggregate_id = 1
 
+    def recall_day(self, steps: int, now_ms: int) -> None:
+        """As if `steps` had been traded at the opening price in each minute of the day before, half by buyers."""
+        price = self.last_ticks
+        now_ms -= now_ms % intervals.MINUTE_MS
+        for open_ms in range(now_ms - _DAY_MS, now_ms, intervals.MINUTE_MS):
+            candle = self.minutes.at(open_ms, price)
+            candle.volume_steps, candle.taker_buy_steps = steps, steps // 2
+            candle.quote_e8 = self._spec.notional_e8(price, steps)
+            candle.taker_buy_quote_e8 = self._spec.notional_e8(price, candle.taker_buy_steps)
+            candle.trades = 2
+
     @property
     def average_mark_e8(self) -> int:
         """The venue calls it a moving average and names no window; here: of the last 60 marks."""

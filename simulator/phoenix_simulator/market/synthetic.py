@@ -25,7 +25,7 @@ from phoenix_simulator.exchange.symbols import SymbolSpec
 from phoenix_simulator.market.agents import Agent, Agents
 from phoenix_simulator.market.fair_value import FairValue
 from phoenix_simulator.market.ladder import Ladder
-from phoenix_simulator.market.regimes import REGIMES, RegimeName, scale_of
+from phoenix_simulator.market.regimes import REGIMES, Regime, RegimeName, scale_of
 from phoenix_simulator.market.shapes import (
     MOVE_SIZE,
     ORDER_SIZE,
@@ -72,12 +72,12 @@ class SyntheticSource:
     """A `MarketSource` without end. `updates` can be consumed once: it is one life of the market."""
 
     def __init__(
-        self, spec: SymbolSpec, seed: int, regime: RegimeName = RegimeName.CALM, agents: tuple[Agent, ...] = ()
+        self, spec: SymbolSpec, seed: int, regime: RegimeName | Regime = RegimeName.CALM, agents: tuple[Agent, ...] = ()
     ) -> None:
         self._spec = spec
         # A text seeds Random by its digest: the same on every machine, and other for every symbol of a run.
         self._random = Random(f"phoenix market {spec.symbol} {seed}")  # noqa: S311 - a market, not a secret
-        self._regime = REGIMES[regime]
+        self._regime = regime if isinstance(regime, Regime) else REGIMES[regime]
         self._scale = scale_of(spec)
         self._ladder = Ladder(self._scale, self._random)
         self._ladder.liquidity = self._regime.liquidity

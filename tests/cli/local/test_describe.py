@@ -5,7 +5,7 @@ from phoenix_cli.demo import find_configs
 from phoenix_cli.local.describe import changes, ending, health, maker_view, pnl_total
 from phoenix_cli.local.fleet import load_fleet
 from phoenix_cli.local.view import Mood
-from phoenix_coordination.state import Prices, Quote, Quotes, Reason, Role
+from phoenix_coordination.state import Halt, Prices, Quote, Quotes, Reason, Role
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +69,40 @@ def test_fills_are_told_by_side_with_the_position(record, before, now, text):
 
 
 def test_guard_emergency_and_refused_parameters_are_told(record):
-    assert said(record(guard="normal"), record(guard="pinning")) == ["guard: pinning"]
+    assert said(record(guard="normal"), record(guard="pin")) == ["mode: pin"]
     assert said(record(), record(emergency={"level": "Halt", "reason": "by hand"})) == ["emergency Halt by hand"]
     refused = record(configuration={"refused": "netMax: must be positive"})
     assert said(record(), refused) == ["parameters refused: netMax: must be positive"]
     assert said(refused, refused) == []
+
+
+def test_halts_and_what_risk_forbids_are_told_when_they_come_and_go(record):
+    halted = record(reason=Reason.RISK_HALTED, detail="daily loss", halt=Halt(3, "daily loss"))
+    assert said(record(), halted) == ["halted: daily loss", "RiskHalted: daily loss"]
+    assert said(halted, halted) == []
+    assert said(halted, record()) == ["no longer RiskHalted: Quoting"]
+    assert said(None, halted) == ["ready, leading", "halted: daily loss"]
+    assert said(record(), record(reason=Reason.TOXIC_FLOW)) == ["ToxicFlow"]
+    assert said(record(), record(reason=Reason.NOT_RESERVED)) == [], "comes and goes"
+    assert said(halted, record(reason=Reason.EMERGENCY, halt=halted.halt)) == [], "told by itself, and hides the halt"
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        pytest.param({"guard": "normal"}, "Quoting", id="normal"),
+        pytest.param({"guard": "grind"}, "Quoting, grind", id="a-mode"),
+        pytest.param(
+            {"guard": "emergency", "reason": Reason.EMERGENCY, "detail": "by hand"}, "Emergency: by hand", id="once"
+        ),
+        pytest.param({"guard": "liquidate", "reason": Reason.GUARD}, "Guard, liquidate", id="guard"),
+        pytest.param(
+            {"guard": "block", "reason": Reason.RISK_HALTED, "detail": "loss"}, "RiskHalted, block: loss", id="halt"
+        ),
+    ],
+)
+def test_the_mode_stands_beside_the_reason(record, changed, text):
+    assert health(record(**changed)) == text
 
 
 def test_pnl_is_after_fees_and_funding(record):

@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 from phoenix_cli.local.exchange import Audit, Books, Verdict
-from phoenix_cli.local.report import account_report, build_report
+from phoenix_cli.local.report import MakerStory, account_report, build_report
 from phoenix_cli.local.view import AccountView, Exposure
 from phoenix_cli.plain import summary
 from phoenix_cli.printing import as_json
@@ -38,6 +38,8 @@ def worker_record(record):
             "volume": "734.81",
             "stale_episodes": 1,
             "resyncs": 2,
+            "stances_ms": {"normal": 30_040, "pin": 9_960},
+            "reasons_ms": {"Quoting": 38_000, "LeaseNotHeld": 2_000},
             "tick_to_order_us": Latency(200.0, 900.0),
             "rss_mib": 41.5,
         },
@@ -46,12 +48,12 @@ def worker_record(record):
     )
 
 
-def report(records, books=AGREED, violations=None, restarts=0, verdicts=()):
+def report(records, books=AGREED, violations=None, restarts=0, verdicts=(), halts=()):
     return build_report(
         duration_s=40.0004,
         speed=1.0,
         seed=7,
-        makers={"BTCUSDT": (records, restarts)},
+        makers={"BTCUSDT": MakerStory(records, restarts, halts)},
         account=account_report(PEAK, ACCOUNT),
         books={"BTCUSDT": books},
         audit=Audit(violations or {"exposure": 0}),
@@ -79,6 +81,9 @@ def test_the_report_has_every_field_that_others_rely_on(worker_record):
                 "stale_episodes": 1,
                 "resyncs": 2,
                 "restarts": 0,
+                "modes_s": {"normal": 30.04, "pin": 9.96},
+                "reasons_s": {"Quoting": 38.0, "LeaseNotHeld": 2.0},
+                "halts": [],
                 "tick_to_order_us": {"p50": 200.0, "p99": 900.0},
                 "decision_us": {"p50": None, "p99": None},
                 "rss_mib": 41.5,
@@ -128,6 +133,15 @@ def test_numbers_are_written_without_exponent_or_trailing_zeros(record):
     told = as_json(report([record(activity={"volume": "7000.00000000"}, pnl={"funding": "0.00000000"})]))
     assert '"volume": 7000,' in told
     assert '"funding": 0\n' in told
+
+
+def test_time_in_modes_is_summed_over_the_workers_and_told_with_the_halts(worker_record):
+    found = report([worker_record, worker_record], halts=["a foreign order that opens"])
+    told = found.symbols["BTCUSDT"]
+    assert told.modes_s == {"normal": 60.08, "pin": 19.92}
+    assert told.halts == ["a foreign order that opens"]
+    assert "BTCUSDT: modes normal 60 s, pin 20 s; Quoting 76 s, LeaseNotHeld 4 s\n" in summary(found)
+    assert "BTCUSDT: halted: a foreign order that opens\n" in summary(found)
 
 
 def test_a_maker_of_which_nothing_was_heard_disagrees_with_books_that_have_fills():

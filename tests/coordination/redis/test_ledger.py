@@ -50,10 +50,37 @@ def reserve(lua):
         ({"position": 150, "buys": 40, "sells": 400}, (0, 250)),
         ({"position": -150, "buys": 400, "sells": 40}, (250, 0)),
         ({"position": 150, "net": 0, "gross": 0, "buys": 1, "sells": 200}, (0, 150)),
+        ({"position": -150, "net": 0, "gross": 0, "buys": 200, "sells": 1}, (150, 0)),
     ],
-    ids=["all", "net", "gross", "beside a position", "over: short", "over: long", "only what reduces"],
+    ids=["all", "net", "gross", "beside a position", "over: short", "over: long", "only what reduces", "a short, too"],
 )
 def test_as_much_is_granted_as_keeps_the_limits(reserve, asked, granted):
+    assert reserve(**asked)[:3] == [b"granted", *(str(value).encode() for value in granted)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        ({"buys": 140, "sells": 140}, (70, 110)),
+        ({"buys": 140, "sells": 140, "gross": 90}, (50, 50)),
+        ({"position": 20, "buys": 140, "sells": 140}, (50, 130)),
+        ({"position": 20, "buys": 140, "sells": 140, "gross": 100}, (40, 80)),
+        ({"position": -20, "buys": 140, "sells": 140, "gross": 100}, (80, 40)),
+        ({"position": 150, "net": 0, "gross": 0, "buys": 1, "sells": 200}, (0, 150)),
+        ({"position": -150, "net": 0, "gross": 0, "buys": 200, "sells": 1}, (150, 0)),
+    ],
+    ids=[
+        "net",
+        "gross",
+        "net beside a position",
+        "gross beside a long",
+        "gross beside a short",
+        "a long may be closed",
+        "a short, too",
+    ],
+)
+def test_what_another_symbol_has_booked_is_off_the_limits(lua, reserve, asked, granted):
+    lua.client.hset(lua.keys.ledger, "e:ETHUSDT", f"{lua.run:040x} 1 1 30 -10 40 0 0")
     assert reserve(**asked)[:3] == [b"granted", *(str(value).encode() for value in granted)]
 
 
@@ -103,6 +130,36 @@ def test_the_entry_stays_at_what_may_rest_until_it_is_known_to_be_less(lua, rese
     assert lua.client.hget(lua.keys.ledger, "e:BTCUSDT").split()[6] == b"80", "unknown: all that is asked may rest"
     reserve(sequence=4, buys=80, net=20, floor=(20, 0))
     assert lua.client.hget(lua.keys.ledger, "e:BTCUSDT").split()[6] == b"20"
+
+
+@pytest.mark.parametrize(
+    ("entry", "floor", "known", "booked"),
+    [
+        ((80, 60), (0, 0), 1, (0, 0)),
+        ((80, 60), (55, 5), 1, (55, 5)),
+        ((80, 60), (0, 0), 0, (50, 60)),
+        ((80, 60), (55, 5), 0, (55, 60)),
+        ((80, 60), (5, 65), 0, (50, 65)),
+        ((20, 90), (5, 65), 0, (20, 70)),
+        (None, (7, 9), 0, (7, 9)),
+    ],
+    ids=["gone", "known", "unknown", "more buys than asked", "more sells", "of both the smaller", "no entry before"],
+)
+def test_what_may_rest_is_booked_of_each_side_where_nothing_is_granted(lua, reserve, entry, floor, known, booked):
+    if entry is not None:
+        assert reserve(sequence=1, buys=entry[0], sells=entry[1])[1:3] == [str(steps).encode() for steps in entry]
+    assert reserve(sequence=2, net=0, gross=0, buys=50, sells=70, floor=floor, known=known)[1:3] == [b"0", b"0"]
+    told = lua.client.hget(lua.keys.ledger, "e:BTCUSDT").split()
+    assert tuple(map(int, told[6:])) == booked
+    assert tuple(map(int, told[3:6])) == (*booked, max(booked)), "long, short and gross of a flat symbol"
+
+
+@pytest.mark.parametrize(
+    ("position", "entry"), [(30, (80, -10, 80)), (-30, (20, 50, 50)), (0, (50, 20, 50))], ids=["long", "short", "flat"]
+)
+def test_an_entry_is_the_worst_of_both_sides_beside_its_position(lua, reserve, position, entry):
+    assert reserve(position=position, buys=50, sells=20)[1:3] == [b"50", b"20"]
+    assert tuple(map(int, lua.client.hget(lua.keys.ledger, "e:BTCUSDT").split()[3:6])) == entry
 
 
 def test_the_epoch_grows_where_what_reduces_puts_the_account_over_and_not_again_for_the_same(lua, reserve):

@@ -34,6 +34,18 @@ def test_candles_open_where_the_venue_opens_them(interval, moment, opened):
     assert intervals.open_of(interval, ms(moment)) == ms(opened)
 
 
+def test_a_day_that_was_recalled_is_in_the_candles_and_ends_where_trading_begins():
+    tape = Tape(SPEC, 600_000, 1)
+    tape.recall_day(101, START_MS)
+    minute = START_MS - START_MS % intervals.MINUTE_MS
+    tape.print(TradePrinted("BTCUSDT", START_MS, 1, 600_010, 7, False))
+    candles = tape.minutes.candles("1m", minute - 1440 * intervals.MINUTE_MS, START_MS, 1500)
+    assert len(candles) == 1441
+    assert {(each.volume_steps, each.taker_buy_steps, each.close) for each in candles[:-1]} == {(101, 50, 600_000)}
+    assert candles[0].quote_e8 == SPEC.notional_e8(600_000, 101)
+    assert (candles[-1].volume_steps, candles[-1].open) == (7, 600_010)
+
+
 @given(st.sampled_from(sorted(intervals.NAMES)), times)
 def test_every_moment_lies_in_exactly_one_candle(interval, time_ms):
     open_ms = intervals.open_of(interval, time_ms)

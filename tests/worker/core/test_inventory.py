@@ -56,7 +56,11 @@ def test_a_larger_position_is_never_guarded_less(mode, one, other):
 
 
 @pytest.mark.parametrize("mode", [Mode.PIN, Mode.BLOCK, Mode.FLATTEN])
-@pytest.mark.parametrize(("position", "side"), [(5, Side.SELL), (-5, Side.BUY)], ids=["long", "short"])
+@pytest.mark.parametrize(
+    ("position", "side"),
+    [(5, Side.SELL), (1, Side.SELL), (-1, Side.BUY), (-5, Side.BUY)],
+    ids=["long", "long by a step", "short by a step", "short"],
+)
 def test_under_a_guard_only_the_reducing_side_is_quoted_and_only_reduces(mode, position, side):
     mask = mask_of(mode, position, GUARDS)
     assert [s for s in Side if mask.allows(s)] == [side]
@@ -88,7 +92,9 @@ def test_without_a_position_there_is_nothing_to_guard(mode):
 
 
 @pytest.mark.parametrize(
-    ("position", "allowed"), [(5, [Side.SELL]), (-5, [Side.BUY]), (0, [])], ids=["long", "short", "flat"]
+    ("position", "allowed"),
+    [(5, [Side.SELL]), (1, [Side.SELL]), (0, []), (-1, [Side.BUY]), (-5, [Side.BUY])],
+    ids=["long", "long by a step", "flat", "short by a step", "short"],
 )
 def test_a_halt_leaves_what_reduces(position, allowed):
     mask = reducing_only(position)
@@ -110,6 +116,7 @@ def test_the_strictest_of_two_masks_forbids_what_either_forbids(one, other):
         assert both.allows(side) == (one.allows(side) and other.allows(side))
     assert both.reduce_only == (one.reduce_only or other.reduce_only)
     assert both.reentry == (one.reentry and other.reentry)
+    assert both.at_touch == (one.at_touch or other.at_touch)
     assert both.max_layers == min(one.max_layers, other.max_layers)
     assert both.widen_bps == max(one.widen_bps, other.widen_bps)
     assert strictest(one, EVERYTHING).allows(Side.BUY) == one.buys

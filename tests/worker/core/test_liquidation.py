@@ -75,7 +75,18 @@ def test_the_limit_reaches_through_the_touch_but_not_beyond_the_band(position, t
     assert order.price_ticks == price
 
 
-@pytest.mark.parametrize("touch", [(0, 0), (600_001, 600_000)], ids=["no touch", "crossed"])
+def test_a_limit_fits_the_lot_size_of_limits():
+    instrument = msgspec.structs.replace(BTCUSDT, market_max_steps=40, min_qty_steps=10, max_qty_steps=90)
+    assert slice_of(Liquidation(market_refused=True), 100, 1.0, instrument).qty_steps == 90
+    assert slice_of(Liquidation(market_refused=True), 100, 0.01, instrument).qty_steps == 10
+    assert slice_of(Liquidation(market_refused=True), 5, 1.0, instrument).qty_steps == 5, "never more than is held"
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [(0, 0), (0, 600_001), (600_000, 0), (600_001, 600_000), (600_000, 600_000)],
+    ids=["no touch", "no bid", "no ask", "crossed", "locked"],
+)
 @pytest.mark.parametrize(
     ("position", "mark", "price"),
     [(100, 600_500.5, 597_498), (-100, 600_500.5, 603_502), (100, 0.0, 0), (-100, 0.0, 0)],
@@ -136,3 +147,28 @@ def test_an_order_that_moved_nothing_is_followed_after_a_breath(position, after_
     assert task.waits(6, position), "while it is alive"
     task.ended("first")
     assert task.waits(5 + after_ns, position) is waits
+
+
+def test_after_a_refusal_the_next_order_waits_for_the_breath_whatever_the_position_is():
+    task = Liquidation()
+    task.sent("first", 5, 30)
+    task.refused("first", 10, judged=True)
+    assert task.waits(10 + RETRY_NS - 1, 20)
+    assert not task.waits(10 + RETRY_NS, 20)
+
+
+def test_what_the_exchange_has_judged_stays_so_when_a_later_order_reaches_nobody():
+    task = Liquidation(active=True)
+    task.sent("first", 5, 30)
+    task.refused("first", 5, judged=True)
+    task.sent("second", 6, 30)
+    task.refused("second", 6, judged=False)
+    assert slice_of(task).price_ticks > 0, "as a limit still"
+
+
+@pytest.mark.parametrize(("own", "told"), [(30, 20), (20, 30)], ids=["shorter than our own", "longer"])
+def test_a_cool_down_that_somebody_else_began_never_shortens_our_own(own, told):
+    task = Liquidation(cooldown_until_ns=own)
+    task.cool_until(told)
+    assert task.cooling(29)
+    assert not task.cooling(30)

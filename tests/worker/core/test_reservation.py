@@ -79,6 +79,7 @@ def test_while_an_answer_is_awaited_only_more_is_asked(granted):
         pytest.param(5, (23, 28), id="bought"),
         pytest.param(-5, (28, 23), id="sold"),
         pytest.param(40, (0, 28), id="bought more than was granted"),
+        pytest.param(-40, (28, 0), id="sold more than was granted"),
     ],
 )
 def test_what_was_filled_since_is_off_the_room_of_its_side(granted, position, room):
@@ -116,3 +117,12 @@ def test_what_belonged_to_a_lost_lease_is_forgotten_and_its_late_answers_too(gra
     assert (granted.buy_granted, granted.sell_granted) == (0, 0)
     assert not granted.on_granted(asked.sequence, 48, 28)
     assert needs(granted, after_ns=2) is not None
+
+
+def test_what_was_not_granted_is_not_asked_for_again_at_once_beside_the_same_position():
+    reservation = Reservation()
+    asked = reservation.ask(AT, Need(30, 20, 20, 0, 0), 8, 60_000.0)
+    assert reservation.on_granted(asked.sequence, 10, 10)
+    assert needs(reservation, position=30) is None
+    assert needs(reservation, position=30, buys=28, sells=28) is None, "as much as was asked for"
+    assert needs(reservation, position=39) is not None, "what was bought since no longer fits"

@@ -61,6 +61,7 @@ EMERGENCY = {"reduce_only": True, "purpose": Purpose.LIQUIDATE, "price_ticks": 0
 REDUCES = msgspec.structs.replace(BTCUSDT, status=SymbolStatus.REDUCE_ONLY)
 CLOSED = msgspec.structs.replace(BTCUSDT, status=SymbolStatus.NOT_TRADING)
 
+LONG = {"longest": 50, "shortest": 50}
 DENIALS = [
     (Denial.LEASE, wanted(), {"token": 0}),
     (Denial.LEASE, wanted(**EMERGENCY), {"token": 0}),
@@ -79,6 +80,8 @@ DENIALS = [
     (Denial.SYMBOL, wanted(), {"instrument": REDUCES}),
     (Denial.GRID, wanted(price=0), {}),
     (Denial.GRID, wanted(**EMERGENCY, qty_steps=120_001), {"longest": -130_000}),
+    (Denial.GRID, wanted(**EMERGENCY, qty_steps=0), LONG),
+    (Denial.GRID, wanted(**{**EMERGENCY, "reduce_only": False}), {}),
     (Denial.GRID, wanted(price=5_560), {}),
     (Denial.GRID, wanted(Side.SELL, price=8_100_000), {}),
     (Denial.GRID, wanted(qty=0), {}),
@@ -87,6 +90,11 @@ DENIALS = [
     (Denial.WORST_CASE, wanted(qty=116), {}),
     (Denial.WORST_CASE, wanted(qty=10), {"longest": 100, "buy_exposure": 6}),
     (Denial.WORST_CASE, wanted(Side.SELL, qty=10), {"shortest": -100, "sell_exposure": 6}),
+    (Denial.WORST_CASE, wanted(request=Request.AMEND), {"longest": 115, "added": 1}),
+    (Denial.WORST_CASE, wanted(**REDUCING), {"buy_exposure": 106}),
+    (Denial.WORST_CASE, wanted(**REDUCING), {**LONG, "buy_exposure": 56}),
+    (Denial.WORST_CASE, wanted(Side.SELL), {**LONG, "sell_exposure": 156}),
+    (Denial.WORST_CASE, wanted(Side.SELL, **REDUCING), {"sell_exposure": 106}),
     (Denial.RESERVATION, wanted(qty=10), {"buy_granted": 15, "buy_exposure": 6}),
     (Denial.RESERVATION, wanted(Side.SELL, qty=10), {"sell_granted": 9}),
     (Denial.PRICE_BAND, wanted(price=BID - 10), {"mark_ticks": 570_000.0}),
@@ -160,13 +168,21 @@ def test_every_reason_of_the_gate_is_in_the_table():
     assert {denial for denial, _, _ in DENIALS} == set(Denial)
 
 
-LONG = {"longest": 50, "shortest": 50}
+def market(bid, ask, **fields):
+    """A book with room for any size."""
+    room = {"worst_case_limit": 2_000_000, "buy_granted": 2_000_000, "sell_granted": 2_000_000, "sane_band": 0.1}
+    return {"bid_ticks": bid, "ask_ticks": ask, "mark_ticks": 0.0, **room, **fields}
+
+
 APPROVED = [
     ("a quote", wanted(), {}),
     ("up to the worst case", wanted(qty=115), {}),
+    ("a sell up to the worst case", wanted(Side.SELL, qty=115), {}),
     ("up to what is granted", wanted(qty=10), {"buy_granted": 10}),
     ("the last moment before the deadline", wanted(), {"now_ns": 199}),
     ("a reducing order beyond the worst case", wanted(Side.SELL, **REDUCING), {**LONG, "sell_exposure": 500}),
+    ("a reducing buy beyond it", wanted(**REDUCING), {"longest": -50, "shortest": -50, "buy_exposure": 500}),
+    ("a reducing order of the last step", wanted(Side.SELL, **REDUCING), {"shortest": 1, "sell_exposure": 500}),
     ("a reducing order without a grant", wanted(Side.SELL, **REDUCING), {**LONG, "sell_granted": 0}),
     ("a reducing order below the minimum notional", wanted(Side.SELL, qty=1, **REDUCING), LONG),
     ("a reducing order from the reserve of the budget", wanted(Side.SELL, **REDUCING), {**LONG, "orders_left": 1}),
@@ -176,6 +192,21 @@ APPROVED = [
     ("an amend before its venue id is known", wanted(request=Request.AMEND), {"open_orders": 200}),
     ("without a mark there is no band of it", wanted(), {"mark_ticks": 0.0}),
     ("at the touch", wanted(price=BID), {}),
+    ("at the least price", wanted(price=5_561, qty=200), market(5_561, 5_562)),
+    ("at the largest price", wanted(Side.SELL, price=8_099_999), market(8_099_997, 8_099_998)),
+    ("of the largest quantity", wanted(qty=1_000_000), market(BID, ASK)),
+    ("an emergency order of the least quantity", wanted(Side.SELL, **EMERGENCY, qty_steps=1), LONG),
+    ("an emergency order of the largest", wanted(Side.SELL, **EMERGENCY, qty_steps=120_000), {"shortest": 130_000}),
+    ("of just the least notional", wanted(price=500_000, qty=2), market(500_000, 500_001)),
+    ("a buy at the end of the exchange's band", wanted(price=105_000), market(105_000, 105_001, mark_ticks=1e5)),
+    ("a sell at its other end", wanted(Side.SELL, 95_000, 20), market(94_999, 95_000, mark_ticks=1e5)),
+    ("a buy at the end of our own", wanted(price=98_000, qty=20), market(99_000, 101_000, sane_band=0.02)),
+    ("a sell at its other end, too", wanted(Side.SELL, 102_000), market(99_000, 101_000, sane_band=0.02)),
+    ("a tick below our own sell", wanted(price=BID - 10), {"lowest_own_sell": BID - 9}),
+    ("a tick above our own buy", wanted(Side.SELL), {"highest_own_buy": ASK + 9}),
+    ("where one more order may rest", wanted(), {"open_orders": 199}),
+    ("with one more order in the budget", wanted(), {"orders_left": ORDERS_KEPT_FOR_REDUCING + 1}),
+    ("once the exchange backs us off no longer", wanted(), {"blocked_until_ns": 100}),
     (
         "an emergency order under an emergency",
         wanted(Side.SELL, **EMERGENCY),
@@ -214,6 +245,35 @@ def test_what_one_pass_approves_together_fits_and_never_crosses(orders):
     assert len(approved) <= 8
     if buys and sells:
         assert max(order.price_ticks for order in buys) < min(order.price_ticks for order in sells)
+
+
+@pytest.mark.parametrize(
+    ("order", "added", "taken"),
+    [
+        (wanted(), 10, {"orders_left": 29, "open_orders": 6, "buy_exposure": 13, "highest_own_buy": BID - 10}),
+        (wanted(price=BID - 30), 10, {"orders_left": 29, "open_orders": 6, "buy_exposure": 13}),
+        (
+            wanted(Side.SELL),
+            10,
+            {"orders_left": 29, "open_orders": 6, "sell_exposure": 14, "lowest_own_sell": ASK + 10},
+        ),
+        (wanted(Side.SELL, ASK + 30), 10, {"orders_left": 29, "open_orders": 6, "sell_exposure": 14}),
+        (wanted(request=Request.AMEND), 2, {"orders_left": 29, "buy_exposure": 5, "highest_own_buy": BID - 10}),
+    ],
+    ids=["a buy", "a buy further away", "a sell", "a sell further away", "an amend"],
+)
+def test_an_approval_takes_its_room_and_nothing_else(order, added, taken):
+    before = {"orders_left": 30, "open_orders": 5, "buy_exposure": 3, "sell_exposure": 4}
+    prices = {"highest_own_buy": BID - 20, "lowest_own_sell": ASK + 20}
+    situation = facts(**before, **prices)
+    assert isinstance(approve(order, added, BTCUSDT, situation), ApprovedOrder)
+    assert situation == facts(**{**before, **prices, **taken})
+
+
+def test_the_first_own_sell_of_a_pass_is_the_lowest():
+    situation = facts()
+    assert isinstance(approve(wanted(Side.SELL), 10, BTCUSDT, situation), ApprovedOrder)
+    assert situation.lowest_own_sell == ASK + 10
 
 
 def test_a_market_order_moves_no_own_price():

@@ -254,7 +254,7 @@ def test_a_restart_resets_no_daily_loss(remembered):
 
 def test_funding_counts_in_the_day():
     world = holding(20)
-    world.income.append(ev.FundingRow(1, "FUNDING_FEE", world.exchange_ms, -51 * MONEY))
+    world.income.append(ev.FundingRow(ev.FundingKind.REGULAR, 1, world.exchange_ms, -51 * MONEY))
     world.take_over(None, TOKEN + 9, b"", 0)
     told(world, 60_000)
     world.wait(1.0)

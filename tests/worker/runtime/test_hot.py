@@ -23,7 +23,8 @@ class Watched:
     async def load(self, maker, account):
         return resolve(maker, account)
 
-    def applied(self, resolved, parameters):
+    def applied(self, resolved, parameters, shadow):
+        self.shadow = shadow
         self.told.append((resolved, parameters))
         self.changed.set()
 
@@ -63,6 +64,17 @@ async def test_a_changed_parameter_is_in_force_without_a_restart(watched):
     assert watched.hot.in_force.needs_restart == ()
 
 
+async def test_a_second_set_comes_and_goes_without_a_restart(watched):
+    second = 'minSpreadBps: 5\n  shadow: {netMax: "0.05", baseSize: "0.002"}'
+    watched.files.edit(watched.files.maker, "minSpreadBps: 5", second)
+    await watched.next()
+    assert watched.shadow.net_max_steps == 50
+    watched.files.edit(watched.files.maker, second, "minSpreadBps: 5")
+    await watched.next()
+    assert watched.shadow is None
+    assert watched.hot.in_force.needs_restart == ()
+
+
 @pytest.mark.parametrize(
     ("file", "before", "after"),
     [
@@ -70,6 +82,7 @@ async def test_a_changed_parameter_is_in_force_without_a_restart(watched):
         pytest.param("maker", "minSpreadBps: 5", "minSpreadBps: 8\n  minSpreadBsp: 5", id="a misspelt field"),
         pytest.param("maker", "spec:", "spec: {", id="broken YAML"),
         pytest.param("maker", 'baseSize: "0.004"', 'baseSize: "0.0004"', id="less than a step of the instrument"),
+        pytest.param("maker", "spec:", 'spec:\n  shadow: {netMax: "0.05"}', id="half of a second set"),
         pytest.param("account", "netNotional: 25000", "netNotional: 90000", id="a rule between fields"),
         pytest.param("account", 'BTCUSDT: "0.20"', 'BTCUSDT: "0.05"', id="a maker beyond its account"),
     ],

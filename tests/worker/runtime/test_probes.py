@@ -6,7 +6,7 @@ import aiohttp
 import msgspec
 import pytest
 from phoenix_coordination.redis.steward import StewardReport, SymbolReport
-from phoenix_coordination.state import Reason, Role, decode
+from phoenix_coordination.state import Reason, Role, SymbolDay, decode
 from phoenix_worker.core.events import Fill, Side, Stream
 from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.core.markout import Markouts
@@ -301,12 +301,17 @@ async def test_the_accounts_figures_are_told_by_its_steward_alone(served):
             SymbolReport("BTCUSDT", 0.5, 30_000.0, 812.5, led=True, ours=True),
             SymbolReport("SOLUSDT", -3.0, -600.0, -1.0, led=False, ours=False),
         ],
+        days=[
+            SymbolDay("BTCUSDT", 0, -30 * MONEY, 0.5, 60_000.0),
+            SymbolDay("SOLUSDT", 0, 12 * MONEY, -3.0, 200.0),
+        ],
     )
     _, text, _ = await get("/metrics")
     for line in (
         'mm_steward{symbol="BTCUSDT"} 1.0',
         'mm_account_margin_ratio{symbol="BTCUSDT"} 0.25',
         'mm_account_margin_balance{symbol="BTCUSDT"} 1000.0',
+        'mm_account_day_result{symbol="BTCUSDT"} -18.0',
         'mm_liquidation_distance_ratio{position="BTCUSDT",symbol="BTCUSDT"} 0.08125',
         'mm_leaderless{position="SOLUSDT",symbol="BTCUSDT"} 1.0',
     ):

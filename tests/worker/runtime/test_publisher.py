@@ -37,7 +37,8 @@ def test_a_record_survives_the_wire(publish):
 
 @pytest.mark.parametrize(("result", "told"), [(None, None), (-12_345_678, "-0.12345678"), (0, "0.00000000")])
 def test_the_day_is_told_where_it_is_known(publish, result, told):
-    assert publish(day_result=result).pnl.day == told
+    pnl = publish(day_result=result, day_start_ms=1_700_006_400_000).pnl
+    assert (pnl.day, pnl.day_start_ms) == (told, 1_700_006_400_000)
 
 
 def test_figures_are_exact_strings_in_people_s_units(publish, engine):

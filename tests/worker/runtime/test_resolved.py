@@ -8,7 +8,14 @@ from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.state import Mode
 from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.runtime import resolved as resolved_module
-from phoenix_worker.runtime.resolved import InvalidConfigurationError, NotValidatedError, encode, load, parameters
+from phoenix_worker.runtime.resolved import (
+    InvalidConfigurationError,
+    NotValidatedError,
+    encode,
+    load,
+    parameters,
+    shadow_parameters,
+)
 from samples import GRINDING
 
 
@@ -22,6 +29,7 @@ def test_people_s_units_become_the_core_s(files, instrument):
     assert resolved.mode is Mode.LIVE
     assert resolved.terms.net_micro == 25_000 * 10**6
     assert resolved.terms.emergency is EmergencyLevel.NONE
+    assert resolved.daily_loss == 500 * MONEY
 
 
 def test_grinding_is_what_the_field_s_defaults_say(files, instrument):
@@ -67,6 +75,21 @@ def test_a_quantity_that_is_no_order_is_refused_with_the_field(files, instrument
     quoting = msgspec.structs.replace(files.resolve().quoting, **change)
     with pytest.raises(InvalidConfigurationError, match=says):
         parameters(quoting, instrument)
+
+
+def test_a_second_set_is_a_whole_one_with_the_patience_of_the_maker(files, instrument):
+    assert shadow_parameters(files.resolve(), instrument) is None
+    files.edit(files.maker, "spec:", 'spec:\n  staleAfter: 3s\n  shadow: {netMax: "0.05", baseSize: "0.002"}')
+    shadow = shadow_parameters(files.resolve(), instrument)
+    assert shadow is not None
+    assert (shadow.net_max_steps, shadow.base_size_steps, shadow.stale_after_ns) == (50, 2, 3_000_000_000)
+    assert shadow.min_spread_bps == 4, "a default, and not what the live engine has"
+
+
+def test_a_quantity_of_the_second_set_that_is_no_order_is_refused_with_its_own_field(files, instrument):
+    files.edit(files.maker, "spec:", 'spec:\n  shadow: {netMax: "0.05", baseSize: "0.0002"}')
+    with pytest.raises(InvalidConfigurationError, match=r"spec\.shadow\.baseSize: 0\.0002 is less than one step"):
+        shadow_parameters(files.resolve(), instrument)
 
 
 async def test_files_are_validated_in_a_process_of_their_own(files):

@@ -59,6 +59,7 @@ class Scripted:
         self.keyframe = engine.keyframe
         self.remember = engine.remember
         self.view = engine.view
+        self.warm = engine.warm
 
     def on(self, event):
         self.seen.append(event)
@@ -112,6 +113,22 @@ async def test_actions_are_performed_in_their_order_each_by_whom_it_concerns(ass
         ("halt", "nine of ten orders failed"),
         "release",
     ]
+
+
+async def test_a_shadow_is_asked_when_what_is_to_be_sent_has_left_and_performs_nothing(assembled, venue, clock):
+    shell, _, peers = assembled(lambda _: [act.FetchTouch()])
+    seen = []
+
+    class Standing:
+        def step(self, event, live):
+            seen.append((event, live, list(venue.performed), list(peers.asked)))
+            return b"recorded beside"
+
+    shell.beside = Standing()
+    event = tick(clock)
+    shell.sink(event)
+    assert seen == [(event, shell.engine, [act.FetchTouch()], [])]
+    assert venue.performed == [act.FetchTouch()]
 
 
 async def test_what_is_told_during_an_event_is_handled_right_after_it(assembled, venue, clock):
@@ -349,11 +366,10 @@ async def test_a_leader_hands_over_once_each_request_has_its_answer(assembled, v
     assert peers.asked == [("snapshot", 5, engine.remember()), "hand over"]
 
 
-async def test_the_others_are_told_when_this_worker_is_warm_and_when_not_any_more(assembled, engine, eventually):
+async def test_the_others_are_told_when_this_worker_is_warm_and_when_not_any_more(assembled, eventually):
     shell, script, peers = assembled(lambda _: [])
     warmth = [False, False, True, True, False]
-    view = engine.view()
-    script.view = lambda: msgspec.structs.replace(view, warm=warmth.pop(0) if len(warmth) > 1 else warmth[0])
+    script.warm = lambda: warmth.pop(0) if len(warmth) > 1 else warmth[0]
     shell.start_ticking()
     await eventually(lambda: len(warmth) == 1 and len(peers.asked) == 2)
     assert peers.asked == [("warm", True), ("warm", False)]

@@ -2,17 +2,22 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
-from account_world import PATIENT_S, World, dead_maker, open_world, ours
+from account_world import PATIENT_S, Leader, World, dead_maker, open_world, ours
 from phoenix_coordination import order_id
 from phoenix_coordination.port import LeaseGranted, Reservation
 from phoenix_coordination.redis import steward as office_module
 from phoenix_coordination.redis.keys import OFFICE, AccountKeys
+from phoenix_coordination.state import Mode, Pnl
+from phoenix_worker.core.day import DAY_MS, start_of_day
 from phoenix_worker.core.events import EmergencyLevel
+from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.runtime import steward as steward_module
 from phoenix_worker.venue.binance import rest as rest_module
+from state_records import leading_record
 
 pytestmark = pytest.mark.scenario
 
@@ -85,6 +90,65 @@ async def test_margin_is_judged_though_the_positions_cannot_be_read(world):
     await world.steward("steward-1", fault=fault)
     await world.until(lambda: world.raised)
     assert world.raised[0][0] is EmergencyLevel.FLATTEN
+
+
+# -- the day -----------------------------------------------------------------------------------------
+
+
+def tells(world: World, leader: Leader, day: float, *, mode: Mode = Mode.LIVE, days_ago: int = 0) -> None:
+    """A leader's record, with what its UTC day has come to."""
+    start_ms = start_of_day(world.server.clock.now_ms()) - days_ago * DAY_MS
+    token = max(leader.tokens)
+    leader.coordinator.publish(
+        leading_record(
+            symbol=leader.symbol,
+            holder=f"{leader.symbol}/{token}",
+            account="local/account",
+            token=token,
+            mode=mode,
+            pnl=Pnl(day=str(day), day_start_ms=start_ms),
+        )
+    )
+
+
+async def telling(true: Callable[[], object], *told: Callable[[], None]) -> None:
+    """Again and again, as leaders do: a record lives for two of life's seconds here."""
+    async with asyncio.timeout(60):
+        while not true():
+            for tell in told:
+                tell()
+            await asyncio.sleep(0.1)
+
+
+async def test_what_the_makers_lose_together_halts_the_account_and_the_next_steward_knows(world):
+    eth, sol = await world.leader("ETHUSDT"), await world.leader("SOLUSDT")
+    first = await world.steward("steward-1")
+    await world.in_office(first)
+    begun = partial(tells, world, eth, -30.5)
+    rehearsed = partial(tells, world, sol, -200.0, mode=Mode.DRY_RUN)
+    await telling(lambda: first.report is not None and first.report.days, begun, rehearsed)
+    yesterday = partial(tells, world, sol, -200.0, days_ago=1)
+    for _ in range(2):
+        seen = first.report
+        await telling(lambda seen=seen: first.report is not seen, begun, yesterday)
+    assert world.raised == [], "neither a rehearsal's loss nor yesterday's is of this day"
+    await telling(lambda: world.raised, begun, partial(tells, world, sol, -20.0))
+    level, reason = world.raised[0]
+    assert level is EmergencyLevel.HALT
+    assert reason.startswith("the account has lost 50.50 since 00:00 UTC, more than limits.dailyLoss of 50.00")
+
+    await eth.die()
+    await world.redis.command("DEL", "none", *await world.redis.command("KEYS", "*record:*"))  # 15 s are over
+    await first.stop()
+    world.raised.clear()
+    second = await world.steward("steward-2")
+    await world.in_office(second)
+    await world.until(lambda: world.raised)
+    assert {day.symbol: day.result for day in (await world.report()).days}["ETHUSDT"] == -30.5 * MONEY
+    world.daily_loss = 60 * MONEY
+    world.raised.clear()
+    await world.looks(second, 2)
+    assert world.raised == [], "a limit that was raised is judged anew"
 
 
 # -- symbols without a leader --------------------------------------------------------------------------

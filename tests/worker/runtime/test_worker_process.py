@@ -8,7 +8,7 @@ from phoenix_coordination.state import Reason, Role
 from phoenix_worker import __main__ as program
 from phoenix_worker.runtime.replay import replay
 from phoenix_worker.runtime.worker import Options, Worker
-from worker_world import ENDPOINT, state_of, text_of
+from worker_world import ENDPOINT, metric_of, state_of, text_of
 
 SECRET_REDIS = "redis://user:hunter2hunter2@redis:6379/0"
 
@@ -208,6 +208,10 @@ async def test_a_worker_quotes_takes_new_parameters_stops_and_can_be_replayed(wo
     world.files.edit(world.files.maker, "paused: maybe", "paused: false")
     await state_of(url, lambda record: record.reason is Reason.QUOTING and record.quotes.bids)
 
+    shadow = 'paused: false\n  shadow: {netMax: "0.05", baseSize: "0.004", risk: {capital: 500}}'
+    world.files.edit(world.files.maker, "paused: false", shadow)
+    await metric_of(url, "mm_shadow_grid_layers", lambda layers: layers > 4)
+
     world.files.edit(world.files.account, "emergency: None", "emergency: Halt")
     await state_of(url, lambda record: record.reason is Reason.EMERGENCY and not record.quotes.bids)
     world.files.edit(world.files.account, "emergency: Halt", "emergency: None")
@@ -226,6 +230,10 @@ async def test_a_worker_quotes_takes_new_parameters_stops_and_can_be_replayed(wo
     assert report.same, report.differences
     assert report.complete, report.notes
     assert report.decisions > 10
+    assert report.shadow is not None
+    assert report.shadow.orders.places > 4
+    async with world.exchange.get(f"/sim/account/{world.account['apiKey']}") as response:
+        assert "pxshadow" not in await response.text(), "what the shadow asks for reaches nobody"
     for path in world.state.rglob("*"):
         if path.is_file():
             assert world.account["apiSecret"].encode() not in path.read_bytes()
@@ -247,11 +255,13 @@ async def test_a_second_worker_of_the_symbol_stands_by_until_the_first_is_gone(w
 
 
 @pytest.mark.scenario
-async def test_a_rehearsal_decides_and_sends_nothing(world):
-    world.files.edit(world.files.maker, "mode: Live", "mode: DryRun")
+async def test_a_rehearsal_decides_and_sends_nothing_nor_does_a_shadow_beside_it(world):
+    shadow = 'mode: DryRun\n  shadow: {netMax: "0.05", baseSize: "0.004", risk: {capital: 500}}'
+    world.files.edit(world.files.maker, "mode: Live", shadow)
     _, url = await world.worker()
     record = await state_of(url, lambda record: record.quotes.bids)
     assert record.mode.value == "DryRun"
+    await metric_of(url, "mm_shadow_grid_layers", lambda layers: layers > 4)
     async with world.exchange.get(f"/sim/account/{world.account['apiKey']}") as response:
         assert "px" not in await response.text(), "no order of ours reached the exchange"
 

@@ -26,7 +26,7 @@ from phoenix_worker.core.risk import ORDERS_KEPT_FOR_REDUCING
 from phoenix_worker.core.state import Out, State
 from phoenix_worker.core.upkeep import SNAPSHOT_RETRY_NS, ask_snapshot, on_tick, went_stale, withdraw_in_order
 from phoenix_worker.core.upkeep import reconcile as read_truth
-from phoenix_worker.core.view import View, view
+from phoenix_worker.core.view import View, view, warm
 
 STOOD_STILL_NS = 250_000_000
 """By how much the exchange's clock must have run ahead of ours, beyond all error. Less is within the lease's margin."""
@@ -63,6 +63,10 @@ class Engine(State):
 
     def view(self) -> View:
         return view(self)
+
+    def warm(self) -> bool:
+        """Whether leading is all that is missing."""
+        return warm(self)
 
     def on(self, event: ev.AnyEvent) -> list[AnyAction]:
         """One event, and all that follows from it."""

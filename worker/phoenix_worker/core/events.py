@@ -419,8 +419,11 @@ class Tick(Event, frozen=True):
 
 
 class ParametersSet(Event, frozen=True):
+    """`shadow`: the second set, of the engine beside this one (see `shadow`); None where there is none."""
+
     parameters: Parameters
     revision: str
+    shadow: Parameters | None = None
 
 
 class InstrumentSet(Event, frozen=True):

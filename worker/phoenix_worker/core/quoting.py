@@ -143,7 +143,9 @@ def _shape(parameters: Parameters, market: Market, mask: Mask, half_spread: floa
     previous = 0.0
     for layer, distance in enumerate(distances):
         spacing = distance - previous if layer else 0.0
-        keep = 0 if mask.at_touch and layer == 0 else _keep_ticks(parameters, market, layer, spacing)
+        keep = 0
+        if not (mask.at_touch and layer == 0):
+            keep = int(keep_band_bps(parameters, layer, spacing) * BPS * market.mid_ticks)
         shape.append((distance, parameters.base_size_steps * parameters.layer_decay**layer, keep))
         previous = distance
     return shape
@@ -204,12 +206,12 @@ def within_grant(
     return kept
 
 
-def _keep_ticks(parameters: Parameters, market: Market, layer: int, spacing_bps: float) -> int:
-    """Half width of the keep band in ticks. Far layers, being further apart, may be as much further off."""
+def keep_band_bps(parameters: Parameters, layer: int, spacing_bps: float) -> float:
+    """Half width of the keep band. Far layers, being further apart, may be as much further off."""
     scale = 1.0
     if layer >= parameters.near_layers and parameters.near_step_bps > 0:
         scale = max(1.0, spacing_bps / parameters.near_step_bps)
-    return int(parameters.requote_threshold_bps * scale * BPS * market.mid_ticks)
+    return parameters.requote_threshold_bps * scale
 
 
 def _clear_minimum(rungs: list[Target], instrument: Instrument, room: int) -> tuple[list[Target], int]:

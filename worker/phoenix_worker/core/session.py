@@ -19,6 +19,8 @@ USED_UP_TOLD_NS = 1_500_000_000
 RESTRICTED_NS = 60_000_000_000
 """How long a refusal that names the symbol's state is believed; then it is tried again."""
 
+NOT_READ = "the emergency switch has not been read yet"
+
 _STRICTNESS = (SymbolStatus.TRADING, SymbolStatus.REDUCE_ONLY, SymbolStatus.NOT_TRADING)
 _RESTRICTIONS = {
     Refusal.SYMBOL_REDUCES: SymbolStatus.REDUCE_ONLY,
@@ -38,9 +40,7 @@ class Session(msgspec.Struct):
     installation: str = ""
     sequence: int = 0
     """Of client order ids: counts up within a token."""
-    emergency: Switch = msgspec.field(
-        default_factory=lambda: Switch(EmergencyLevel.HALT, 0, "the emergency switch has not been read yet")
-    )
+    emergency: Switch = msgspec.field(default_factory=lambda: Switch(EmergencyLevel.HALT, 0, NOT_READ))
     """Halt until somebody has said otherwise: a missing switch is not an open one."""
     reachable: bool = False
     unreachable_reason: str = "what the account's workers share has not been reached yet"

@@ -19,6 +19,7 @@ from phoenix_worker.core.reconcile import Reconciliation
 from phoenix_worker.core.reservation import Reservation
 from phoenix_worker.core.session import Session
 from phoenix_worker.core.statistics import Statistics
+from phoenix_worker.core.tally import Tally
 from phoenix_worker.core.vpin import Vpin
 
 Out = list[AnyAction]
@@ -53,6 +54,7 @@ class State(msgspec.Struct):
     liquidation: Liquidation = msgspec.field(default_factory=Liquidation)
     losses: Losses = msgspec.field(default_factory=Losses)
     markouts: Markouts = msgspec.field(default_factory=Markouts)
+    tally: Tally = msgspec.field(default_factory=Tally)
     stopping: Stopping = msgspec.field(default_factory=Stopping)
     mode: Mode = Mode.NORMAL
     maker_fee_bps: float = 0.0

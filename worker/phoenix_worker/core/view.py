@@ -3,6 +3,8 @@
 Made on demand, never on the hot path. Prices in ticks, quantities in steps, money in 1e-8 quote, ages in ns.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 from phoenix_coordination.state import Reason, Role
 
@@ -17,6 +19,7 @@ from phoenix_worker.core.pnl import Pnl, unrealised
 from phoenix_worker.core.reckoning import day_result, total_result
 from phoenix_worker.core.session import OF_THE_LEASE, Session
 from phoenix_worker.core.state import State
+from phoenix_worker.core.tally import Stance, Tally
 
 
 class LiveOrder(msgspec.Struct, frozen=True):
@@ -44,6 +47,7 @@ class View(msgspec.Struct, frozen=True):
     warm: bool
     detail: str
     mode: Mode
+    stance: Stance
     bid_ticks: int
     ask_ticks: int
     mark: float
@@ -74,6 +78,7 @@ class View(msgspec.Struct, frozen=True):
     unrealised: int
     day_result: int | None
     """Since 00:00 UTC; None while it is not known."""
+    day_start_ms: int
     total_result: int | None
     """Since the accounts began, all fees in quote; None while one of them cannot be converted."""
     daily_loss_max: int | None
@@ -82,6 +87,7 @@ class View(msgspec.Struct, frozen=True):
     funding: int
     funding_differences: int
     counters: Counters
+    tally: Tally
     stale_episodes: int
     stale_seconds: float
     comparisons_failed: int
@@ -115,9 +121,10 @@ def view(state: State) -> View:
         role=_role(session, truths=state.reconciliation.truths),
         reasons=sorted({*state.reasons, *unready}, key=lambda reason: reason.severity),
         not_ready=unready,
-        warm=OF_THE_LEASE.issuperset(unready) and state.statistics.warm,
+        warm=_warm(state, unready),
         detail=_detail(state),
         mode=state.mode,
+        stance=state.tally.stance,
         bid_ticks=book.touch_bid,
         ask_ticks=book.touch_ask,
         mark=state.mark,
@@ -151,11 +158,13 @@ def view(state: State) -> View:
         funding=state.funding.paid,
         funding_differences=state.funding.differences,
         day_result=day_result(state),
+        day_start_ms=state.losses.day.start_ms,
         total_result=total_result(state),
         daily_loss_max=state.parameters.risk.daily_loss_max,
         stop_loss=state.parameters.risk.stop_loss,
         markouts=state.markouts,
         counters=account.counters,
+        tally=state.tally,
         stale_episodes=state.freshness.episodes,
         stale_seconds=state.freshness.stale_seconds(now),
         comparisons_failed=state.reconciliation.mismatches,
@@ -178,6 +187,15 @@ def view(state: State) -> View:
         fresh_connection_refused=state.refused_upstream,
         revision=state.revision,
     )
+
+
+def warm(state: State) -> bool:
+    """`View.warm` alone, which is asked for after every tick."""
+    return _warm(state, not_ready(state, state.now_ns))
+
+
+def _warm(state: State, unready: Iterable[Reason]) -> bool:
+    return OF_THE_LEASE.issuperset(unready) and state.statistics.warm
 
 
 def _grind_saved(state: State) -> int | None:

@@ -184,7 +184,7 @@ async def wait_to_start(
     """Returns once what a start reads of the exchange fits beside what the others send; until then `wait_for` hears why
     it does not. Where Redis cannot say, nobody waits: what reads stops before the limit that the exchange tells.
     """
-    while (admission := await start.ask(_terms(egress, limits), START)).problem and admission.reachable:
+    while (admission := await start.ask(terms_of(egress, limits), START)).problem and admission.reachable:
         wait_for(Reason.RATE_LIMITED, admission.problem)
         await clock.sleep(random.uniform(*START_RETRY_SECONDS))
 
@@ -198,7 +198,7 @@ async def be_admitted(
     A maker that does not fit waits for room instead of ending: it would only be started again.
     """
     waited = False
-    while (admission := await coordinator.admit(_terms(egress, limits), fixed_weight_1m(), WEIGHT_1M)).problem:
+    while (admission := await coordinator.admit(terms_of(egress, limits), fixed_weight_1m(), WEIGHT_1M)).problem:
         reason = Reason.PREFLIGHT_REFUSED if admission.reachable else Reason.COORDINATION_UNREACHABLE
         wait_for(reason, admission.problem)
         waited = True
@@ -206,7 +206,8 @@ async def be_admitted(
     return waited
 
 
-def _terms(egress: str, limits: Limits) -> BudgetTerms:
+def terms_of(egress: str, limits: Limits) -> BudgetTerms:
+    """What the workers of an egress share, by the exchange's limits and the account's shares of them."""
     return BudgetTerms(
         egress=egress,
         orders_10s=limits.orders_10s,

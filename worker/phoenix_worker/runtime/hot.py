@@ -13,14 +13,21 @@ import msgspec
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.runtime.files import Look, look
-from phoenix_worker.runtime.resolved import InvalidConfigurationError, NotValidatedError, Resolved, parameters
+from phoenix_worker.runtime.resolved import (
+    InvalidConfigurationError,
+    NotValidatedError,
+    Resolved,
+    parameters,
+    shadow_parameters,
+)
 
 POLL_SECONDS = 0.25
 """Life's seconds between two looks at the files: two `stat` calls."""
 RETRY_SECONDS = 5.0
 
 Load = Callable[[Path, Path], Awaitable[Resolved]]
-Applied = Callable[[Resolved, Parameters], None]
+Applied = Callable[[Resolved, Parameters, Parameters | None], None]
+"""Of what is in force from now on: the live engine's parameters, and the shadow's where there is one."""
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -86,6 +93,7 @@ class HotParameters:
             resolved = await self._load(*self._files)
             self._refuse_another_identity(resolved)
             ready = parameters(resolved.quoting, instrument)
+            shadow = shadow_parameters(resolved, instrument)
         except InvalidConfigurationError as error:
             self.in_force = msgspec.structs.replace(
                 self.in_force, refused=str(error), refusals=self.in_force.refusals + 1
@@ -100,7 +108,7 @@ class HotParameters:
         self.in_force = InForce(
             shown, running.hash, running.generation, needs_restart=cold, refusals=self.in_force.refusals
         )
-        applied(resolved, ready)
+        applied(resolved, ready, shadow)
         return True
 
     def _refuse_another_identity(self, resolved: Resolved) -> None:

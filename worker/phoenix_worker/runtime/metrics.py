@@ -11,7 +11,7 @@ from phoenix_coordination.redis.steward import StewardReport
 from phoenix_coordination.state import Mode as TradingMode
 from phoenix_coordination.state import StateRecord
 from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 
 from phoenix_worker.core.events import Side
@@ -19,10 +19,12 @@ from phoenix_worker.core.instrument import MONEY, Instrument
 from phoenix_worker.core.inventory import Mode
 from phoenix_worker.core.markout import HORIZONS_S, Markouts
 from phoenix_worker.core.view import View
-from phoenix_worker.runtime.histogram import Histogram
+from phoenix_worker.runtime.beside import Beside
+from phoenix_worker.runtime.families import counter, counters_by, gauge, gauges_by, histogram
 from phoenix_worker.runtime.loop_lag import LoopWatch
 from phoenix_worker.runtime.meters import Meters
 from phoenix_worker.runtime.recorder import Statistics as RecorderStatistics
+from phoenix_worker.runtime.shadow_metrics import shadow_families
 from phoenix_worker.venue.binance.statistics import Statistics as VenueStatistics
 
 
@@ -46,6 +48,7 @@ class Sample:
         parameters_refused: int = 0,
         steward: StewardReport | None = None,
         beat_s: float = math.nan,
+        beside: Beside | None = None,
     ) -> None:
         self.record = record
         self.meters = meters
@@ -58,6 +61,7 @@ class Sample:
         self.parameters_refused = parameters_refused
         self.steward = steward
         self.beat_s = beat_s
+        self.beside = beside
 
 
 EngineFigure = Callable[[View, Instrument], float]
@@ -200,41 +204,11 @@ class WorkerCollector:
         yield from _process_families(sample, symbol)
         if sample.view is not None and sample.instrument is not None:
             yield from _engine_families(sample.view, sample.instrument, symbol)
+            if sample.beside is not None:
+                yield from shadow_families(sample.beside, sample.view, sample.instrument, symbol)
         if sample.venue is not None:
             yield from _venue_families(sample.venue, symbol)
             yield from _steward_families(sample.steward, sample.record.ages.steward, symbol)
-
-
-def _gauge(name: str, text: str, symbol: str, value: float) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=("symbol",))
-    family.add_metric((symbol,), value)
-    return family
-
-
-def _counter(name: str, text: str, symbol: str, value: float) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, text, labels=("symbol",))
-    family.add_metric((symbol,), value)
-    return family
-
-
-def _gauges_by(name: str, text: str, symbol: str, label: str, values: dict[str, float]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text, labels=("symbol", label))
-    for key, value in values.items():
-        family.add_metric((symbol, key), value)
-    return family
-
-
-def _counters_by(name: str, text: str, symbol: str, label: str, values: dict[str, int]) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, text, labels=("symbol", label))
-    for key, value in values.items():
-        family.add_metric((symbol, key), value)
-    return family
-
-
-def _histogram(name: str, text: str, symbol: str, histogram: Histogram) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(name, text, labels=("symbol",))
-    family.add_metric((symbol,), histogram.cumulative(), histogram.sum_ns / 1e9)
-    return family
 
 
 def _process_families(sample: Sample, symbol: str) -> Iterator[Metric]:
@@ -242,39 +216,39 @@ def _process_families(sample: Sample, symbol: str) -> Iterator[Metric]:
     build = InfoMetricFamily("mm_build", "What runs here.", labels=("symbol",))
     build.add_metric((symbol,), {"build": record.build})
     yield build
-    yield _gauge("mm_ready", "What /readyz answers.", symbol, float(record.ready))
-    yield _gauges_by(
+    yield gauge("mm_ready", "What /readyz answers.", symbol, float(record.ready))
+    yield gauges_by(
         "mm_not_ready", "1 for each reason that makes the worker unready.", symbol, "reason",
         {reason.value: 1.0 for reason in record.reasons_not_ready},
     )  # fmt: skip
-    yield _gauge("mm_live", "1 in mode Live, 0 in DryRun.", symbol, float(record.mode is TradingMode.LIVE))
-    yield _gauge("mm_event_loop_lag_seconds", "Lateness of the event loop's last beat.", symbol, watch.lag_seconds)
-    yield _gauge("mm_event_loop_lag_max_seconds", "Worst lateness so far.", symbol, watch.max_lag_seconds)
-    yield _counter("mm_event_loop_stalls", "Times that the event loop was held for over 200 ms.", symbol, watch.stalls)
-    yield _histogram("mm_decision_seconds", "One event through the engine.", symbol, meters.decision)
-    yield _histogram("mm_tick_to_order_seconds", "From a tick to the order's bytes.", symbol, meters.tick_to_order)
-    yield _histogram("mm_order_latency_seconds", "From a command to its answer.", symbol, meters.order_round_trip)
-    yield _gauge("mm_coordination_beat_seconds", "Round trip of the last heartbeat.", symbol, sample.beat_s)
-    yield _gauge("mm_parameters_generation", "Generation in force.", symbol, record.configuration.generation)
+    yield gauge("mm_live", "1 in mode Live, 0 in DryRun.", symbol, float(record.mode is TradingMode.LIVE))
+    yield gauge("mm_event_loop_lag_seconds", "Lateness of the event loop's last beat.", symbol, watch.lag_seconds)
+    yield gauge("mm_event_loop_lag_max_seconds", "Worst lateness so far.", symbol, watch.max_lag_seconds)
+    yield counter("mm_event_loop_stalls", "Times that the event loop was held for over 200 ms.", symbol, watch.stalls)
+    yield histogram("mm_decision_seconds", "One event through the engine.", symbol, meters.decision)
+    yield histogram("mm_tick_to_order_seconds", "From a tick to the order's bytes.", symbol, meters.tick_to_order)
+    yield histogram("mm_order_latency_seconds", "From a command to its answer.", symbol, meters.order_round_trip)
+    yield gauge("mm_coordination_beat_seconds", "Round trip of the last heartbeat.", symbol, sample.beat_s)
+    yield gauge("mm_parameters_generation", "Generation in force.", symbol, record.configuration.generation)
     refused = float(bool(record.configuration.refused))
-    yield _gauge("mm_parameters_refused", "1 while the files that lie there are refused.", symbol, refused)
-    yield _counter("mm_parameters_refusals", "Changed files that were refused.", symbol, sample.parameters_refused)
-    yield _counter("mm_log_lines_dropped", "Log lines that nobody took.", symbol, sample.log_lines_dropped)
+    yield gauge("mm_parameters_refused", "1 while the files that lie there are refused.", symbol, refused)
+    yield counter("mm_parameters_refusals", "Changed files that were refused.", symbol, sample.parameters_refused)
+    yield counter("mm_log_lines_dropped", "Log lines that nobody took.", symbol, sample.log_lines_dropped)
     if sample.recorder is not None:
         recorder = sample.recorder
-        yield _counter("mm_recorder_events", "Events in the flight recording.", symbol, recorder.recorded)
-        yield _counter("mm_recorder_dropped", "Events that the recording lacks.", symbol, recorder.dropped)
-        yield _counter("mm_recorder_written_bytes", "Compressed bytes written.", symbol, recorder.written_bytes)
-        yield _gauge("mm_recorder_failing", "1 while the disk refuses.", symbol, float(bool(recorder.failure)))
+        yield counter("mm_recorder_events", "Events in the flight recording.", symbol, recorder.recorded)
+        yield counter("mm_recorder_dropped", "Events that the recording lacks.", symbol, recorder.dropped)
+        yield counter("mm_recorder_written_bytes", "Compressed bytes written.", symbol, recorder.written_bytes)
+        yield gauge("mm_recorder_failing", "1 while the disk refuses.", symbol, float(bool(recorder.failure)))
 
 
 def _engine_families(view: View, instrument: Instrument, symbol: str) -> Iterator[Metric]:
     for name, text, figure in ENGINE_GAUGES:
-        yield _gauge(name, text, symbol, figure(view, instrument))
+        yield gauge(name, text, symbol, figure(view, instrument))
     for name, text, figure in ENGINE_COUNTERS:
-        yield _counter(name, text, symbol, figure(view, instrument))
+        yield counter(name, text, symbol, figure(view, instrument))
     counters = view.counters
-    yield _gauges_by(
+    yield gauges_by(
         "mm_pnl", "Quote units; fees positive = paid; day and total are results, NaN while unknown.", symbol, "kind",
         {
             "realised": view.pnl.realised / MONEY,
@@ -286,29 +260,33 @@ def _engine_families(view: View, instrument: Instrument, symbol: str) -> Iterato
         },
     )  # fmt: skip
     other_fees = {asset: amount / MONEY for asset, amount in view.pnl.other_fees.items()}
-    yield _gauges_by("mm_fees_other", "Fees paid in other assets, their units.", symbol, "asset", other_fees)
+    yield gauges_by("mm_fees_other", "Fees paid in other assets, their units.", symbol, "asset", other_fees)
     limits = {"day": _money(view.daily_loss_max), "stop": _money(view.stop_loss)}
-    yield _gauges_by("mm_loss_limit", "Loss that halts, quote; NaN where none is set.", symbol, "limit", limits)
+    yield gauges_by("mm_loss_limit", "Loss that halts, quote; NaN where none is set.", symbol, "limit", limits)
     yield from _markout_families(view.markouts, symbol)
     reserved = {"buy": view.reserved_buy_steps * instrument.step, "sell": view.reserved_sell_steps * instrument.step}
     asked = {"buy": view.asked_buy_steps * instrument.step, "sell": view.asked_sell_steps * instrument.step}
-    yield _gauges_by("mm_reserved", "Granted by the account's ledger, base units.", symbol, "side", reserved)
-    yield _gauges_by("mm_reservation_asked", "Asked of the account's ledger, base units.", symbol, "side", asked)
+    yield gauges_by("mm_reserved", "Granted by the account's ledger, base units.", symbol, "side", reserved)
+    yield gauges_by("mm_reservation_asked", "Asked of the account's ledger, base units.", symbol, "side", asked)
     layers = {side.name.lower(): float(sum(order.side is side for order in view.orders)) for side in Side}
-    yield _gauges_by("mm_grid_layers", "Live quotes.", symbol, "side", layers)
+    yield gauges_by("mm_grid_layers", "Live quotes.", symbol, "side", layers)
     guards = {mode.name.lower(): float(view.mode is mode) for mode in Mode}
-    yield _gauges_by("mm_guard_active", "1 for the mode of the inventory in force.", symbol, "guard", guards)
-    yield _gauges_by(
+    yield gauges_by("mm_guard_active", "1 for the mode of the inventory in force.", symbol, "guard", guards)
+    spent = {stance.value: ns / 1e9 for stance, ns in view.tally.stances.items()}
+    yield counters_by("mm_mode_seconds", "Seconds in each mode.", symbol, "mode", spent)
+    told = {reason.value: ns / 1e9 for reason, ns in view.tally.reasons.items()}
+    yield counters_by("mm_reason_seconds", "Seconds by the first reason against quoting.", symbol, "reason", told)
+    yield gauges_by(
         "mm_quoting_reason", "1 for each reason against quoting.", symbol, "reason",
         {reason.value: 1.0 for reason in view.reasons},
     )  # fmt: skip
     sent = {"place": counters.placed, "amend": counters.amended, "cancel": counters.cancelled}
-    yield _counters_by("mm_orders_sent", "Commands sent.", symbol, "request", sent)
-    yield _counters_by("mm_refusals", "Orders that the gate refused.", symbol, "reason", counters.denials)
-    yield _counters_by("mm_order_refusals", "Commands that the venue refused.", symbol, "reason", counters.refusals)
-    yield _counters_by("mm_order_unknown", "Commands without an answer.", symbol, "request", counters.unknown)
+    yield counters_by("mm_orders_sent", "Commands sent.", symbol, "request", sent)
+    yield counters_by("mm_refusals", "Orders that the gate refused.", symbol, "reason", counters.denials)
+    yield counters_by("mm_order_refusals", "Commands that the venue refused.", symbol, "reason", counters.refusals)
+    yield counters_by("mm_order_unknown", "Commands without an answer.", symbol, "request", counters.unknown)
     codes = {str(code): count for code, count in counters.codes.items()}
-    yield _counters_by("mm_order_errors", "Refused commands by the venue's code.", symbol, "code", codes)
+    yield counters_by("mm_order_errors", "Refused commands by the venue's code.", symbol, "code", codes)
 
 
 def _money(amount: int | None) -> float:
@@ -332,18 +310,18 @@ def _markout_families(markouts: Markouts, symbol: str) -> Iterator[Metric]:
                 family.add_metric(values, getattr(markout, name) / MONEY)
     yield bps
     yield from counters.values()
-    yield _counter("mm_markouts_unmeasured", "Horizons at which no mid was known.", symbol, markouts.unmeasured)
+    yield counter("mm_markouts_unmeasured", "Horizons at which no mid was known.", symbol, markouts.unmeasured)
 
 
 def _venue_families(figures: VenueStatistics, symbol: str) -> Iterator[Metric]:
     for name, text, figure in VENUE_GAUGES:
-        yield _gauge(name, text, symbol, figure(figures))
+        yield gauge(name, text, symbol, figure(figures))
     for name, text, figure in VENUE_COUNTERS:
-        yield _counter(name, text, symbol, figure(figures))
+        yield counter(name, text, symbol, figure(figures))
     # Conflated before decoding: nothing waits beyond one read batch, so nothing is ever dropped by us.
-    yield _gauge("mm_depth_queue_usage_ratio", "Share of the depth queue in use; there is none.", symbol, 0.0)
-    yield _counter("mm_depth_dropped", "Frames dropped for want of room; conflation leaves none.", symbol, 0.0)
-    yield _gauges_by(
+    yield gauge("mm_depth_queue_usage_ratio", "Share of the depth queue in use; there is none.", symbol, 0.0)
+    yield counter("mm_depth_dropped", "Frames dropped for want of room; conflation leaves none.", symbol, 0.0)
+    yield gauges_by(
         "mm_ws_connected", "1 while the stream is connected.", symbol, "stream",
         {stream.value: float(connected) for stream, connected in figures.connected.items()},
     )  # fmt: skip
@@ -353,20 +331,20 @@ def _venue_families(figures: VenueStatistics, symbol: str) -> Iterator[Metric]:
         "weight_1m": figures.weight_1m_used,
     }
     granted = {"orders": float(figures.orders_granted), "weight": float(figures.weight_granted)}
-    yield _gauges_by("mm_budget_granted", "Left of what the account's workers granted.", symbol, "budget", granted)
-    yield _gauges_by("mm_budget_used_ratio", "Share of the exchange's limit in use.", symbol, "budget", budgets)
+    yield gauges_by("mm_budget_granted", "Left of what the account's workers granted.", symbol, "budget", granted)
+    yield gauges_by("mm_budget_used_ratio", "Share of the exchange's limit in use.", symbol, "budget", budgets)
     reconnects = dict(figures.reconnects)
-    yield _counters_by("mm_reconnects", "Connections made anew.", symbol, "stream", reconnects)
+    yield counters_by("mm_reconnects", "Connections made anew.", symbol, "stream", reconnects)
     failed = dict(figures.connects_failed)
-    yield _counters_by("mm_connects_failed", "Attempts to connect that came to nothing.", symbol, "stream", failed)
+    yield counters_by("mm_connects_failed", "Attempts to connect that came to nothing.", symbol, "stream", failed)
     errors = {str(code): count for code, count in figures.api_errors.items()}
-    yield _counters_by("mm_api_errors", "Errors of the venue's API.", symbol, "code", errors)
+    yield counters_by("mm_api_errors", "Errors of the venue's API.", symbol, "code", errors)
 
 
 def _steward_families(report: StewardReport | None, unseen_ms: int | None, symbol: str) -> Iterator[Metric]:
     """The whole account's, told by the one worker that looks after it: sum or maximum over workers is the account's."""
-    yield _gauge("mm_steward", "1 while this worker is the account's steward.", symbol, float(report is not None))
-    yield _gauge(
+    yield gauge("mm_steward", "1 while this worker is the account's steward.", symbol, float(report is not None))
+    yield gauge(
         "mm_steward_unseen_seconds",
         "Since this worker has last seen that the account's steward, whoever it is, has looked at the account.",
         symbol,
@@ -375,14 +353,16 @@ def _steward_families(report: StewardReport | None, unseen_ms: int | None, symbo
     if report is None:
         return
     ratio, balance = report.margin_ratio, report.margin_balance
-    yield _gauge("mm_account_margin_ratio", "Maintenance margin of the margin balance.", symbol, ratio)
-    yield _gauge("mm_account_margin_balance", "Margin balance of the fullest asset, its units.", symbol, balance)
+    yield gauge("mm_account_margin_ratio", "Maintenance margin of the margin balance.", symbol, ratio)
+    yield gauge("mm_account_margin_balance", "Margin balance of the fullest asset, its units.", symbol, balance)
+    day = sum(row.result for row in report.days) / MONEY
+    yield gauge("mm_account_day_result", "Of the account's makers together since 00:00 UTC, quote.", symbol, day)
     distances = {row.symbol: row.liquidation_bps / 10_000 for row in report.symbols if row.liquidation_bps >= 0}
-    yield _gauges_by(
+    yield gauges_by(
         "mm_liquidation_distance_ratio", "From mark to liquidation price, of mark.", symbol, "position", distances
     )
     leaderless = {row.symbol: 1.0 for row in report.symbols if not row.led}
-    yield _gauges_by(
+    yield gauges_by(
         "mm_leaderless",
         "1 for each symbol with a position or orders that no worker leads.",
         symbol,

@@ -47,6 +47,7 @@ class Peers:
         self._log = log
         self._live = resolved.mode is not Mode.DRY_RUN
         self._identity = ""
+        self._daily_loss = resolved.daily_loss
         self._steward: Steward | None = None
         self._start = Start(redis_url, holder, clock, partial(spent, exchange.budget, clock), credentials)
         exchange.budget.on_blocked = self._start.tell
@@ -81,6 +82,11 @@ class Peers:
     def steward_unseen_ns(self) -> int | None:
         """Since this worker has last seen that a steward, itself or another, has looked at the account."""
         return self._steward.unseen_ns if self._steward is not None else None
+
+    def configure(self, resolved: Resolved) -> None:
+        """The files have changed: what all makers of the account heed is in force at once."""
+        self._daily_loss = resolved.daily_loss
+        self.coordinator.configure(resolved.terms)
 
     async def wait_to_start(self, wait_for: Callable[[Reason, str], None]) -> None:
         """Before each preflight, which reads much at once: until there is room for it `wait_for` hears why not."""
@@ -131,5 +137,6 @@ class Peers:
             lambda level, reason: self.coordinator.raise_emergency(EmergencyLevel(level), reason),
             self._clock,
             self._log,
+            daily_loss=lambda: self._daily_loss,
             acts=self._live,
         )

@@ -2,6 +2,9 @@
 
 import os
 import resource
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
 
 from phoenix_coordination.state import (
     SCHEMA,
@@ -29,6 +32,8 @@ from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.histogram import Histogram
 from phoenix_worker.runtime.hot import InForce
 from phoenix_worker.runtime.meters import Meters
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 _MONEY = Grid(1, 8)
 _NOT_NEEDED_BY_A_STANDBY = frozenset({Reason.LEASE_NOT_HELD, Reason.DEAD_MAN_NOT_ARMED, Reason.NOT_RECONCILED})
@@ -129,7 +134,7 @@ def running_record(
         reason=reason,
         reasons_not_ready=unready,
         detail="" if reason is Reason.QUOTING else view.detail,
-        guard=view.mode.name.lower(),
+        guard=view.stance,
         token=view.token,
         build=build(),
         fresh_connection_silent=view.fresh_connection_silent,
@@ -147,6 +152,7 @@ def running_record(
             fees=_MONEY.text(view.pnl.fees),
             funding=_MONEY.text(view.funding),
             day=None if view.day_result is None else _MONEY.text(view.day_result),
+            day_start_ms=view.day_start_ms,
         ),
         ages=Ages(
             book=_ms(view.book_age_ns),
@@ -186,6 +192,8 @@ def _prices(view: View, instrument: Instrument) -> Prices:
         mark=view.mark or None,
         sigma=view.sigma_1s,
         stddev_30m=view.stddev_30m,
+        vpin=view.vpin,
+        predicted_funding=view.predicted_funding_rate,
     )
 
 
@@ -227,6 +235,8 @@ def _activity(view: View, instrument: Instrument, meters: Meters) -> Activity:
         volume=_MONEY.text(pnl.volume),
         stale_episodes=view.stale_episodes,
         resyncs=counters.resyncs,
+        stances_ms=_durations(view.tally.stances),
+        reasons_ms=_durations(view.tally.reasons),
         tick_to_order_us=_latency(meters.tick_to_order),
         decision_us=_latency(meters.decision),
         rss_mib=rss_mib(),
@@ -235,6 +245,10 @@ def _activity(view: View, instrument: Instrument, meters: Meters) -> Activity:
 
 def _latency(histogram: Histogram) -> Latency:
     return Latency(histogram.quantile_us(0.5), histogram.quantile_us(0.99))
+
+
+def _durations(spent_ns: Mapping[_Word, int]) -> dict[str, int]:
+    return {word.value: ns // 1_000_000 for word, ns in spent_ns.items()}
 
 
 def _ms(age_ns: int | None) -> int | None:

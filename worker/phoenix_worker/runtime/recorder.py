@@ -61,7 +61,8 @@ class _Close(msgspec.Struct, frozen=True):
 class Recorder:
     """Records one engine into a directory of its own, beside those of the worker's earlier runs.
 
-    `keyframe` is asked for at the start of each segment, between two events. `total_bytes` bounds all runs together.
+    `keyframe` is asked for at the start of each segment, between two events, and `shadow_keyframe` with it, which is
+    empty while there is no engine beside. `total_bytes` bounds all runs together.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Recorder:
         keyframe: Callable[[], bytes],
         wall_ns: Callable[[], int],
         *,
+        shadow_keyframe: Callable[[], bytes] = bytes,
         total_bytes: int = TOTAL_BYTES,
         segment_bytes: int = SEGMENT_BYTES,
         pending_bytes: int = PENDING_BYTES,
@@ -79,6 +81,7 @@ class Recorder:
         self._symbol = symbol
         self._build = build
         self._keyframe = keyframe
+        self._shadow_keyframe = shadow_keyframe
         self._wall_ns = wall_ns
         self._pending_limit = pending_bytes
         self._encoder = msgspec.msgpack.Encoder()
@@ -89,15 +92,17 @@ class Recorder:
         self._open = False
         self._writer = _Writer(directory, total_bytes, segment_bytes)
 
-    def record(self, event: AnyEvent, actions: list[AnyAction]) -> None:
-        """Keeps one event and the bytes of what it led to. Never raises for the disk's faults, never waits."""
-        self._keep(event, encode_actions(actions) if actions else b"")
+    def record(self, event: AnyEvent, actions: list[AnyAction], shadow: bytes = b"") -> None:
+        """Keeps one event and the bytes of what it led to, in the engine beside, too (`shadow`). Never raises for the
+        disk's faults, never waits.
+        """
+        self._keep(event, encode_actions(actions) if actions else b"", shadow)
 
     def record_failure(self, event: AnyEvent, error: Exception) -> None:
         """Keeps the event that the engine could not take."""
         self._keep(event, failure_of(error))
 
-    def _keep(self, event: AnyEvent, actions: bytes) -> None:
+    def _keep(self, event: AnyEvent, actions: bytes, shadow: bytes = b"") -> None:
         self._seen += 1
         if not self._open:
             self._dropped += 1
@@ -105,7 +110,8 @@ class Recorder:
         buffer = self._buffer
         at = len(buffer)
         buffer += b"\0\0\0\0"
-        self._encoder.encode_into((event, actions), buffer, at + LENGTH_BYTES)
+        frame = (event, actions, shadow) if shadow else (event, actions)
+        self._encoder.encode_into(frame, buffer, at + LENGTH_BYTES)
         buffer[at : at + LENGTH_BYTES] = (len(buffer) - at - LENGTH_BYTES).to_bytes(LENGTH_BYTES, "big")
         if len(buffer) >= CHUNK_BYTES:
             self.flush()
@@ -124,7 +130,8 @@ class Recorder:
         if writer.pending_bytes > self._pending_limit // 2:
             self._skip_until = self._seen + RETRY_EVENTS
             return
-        head = Head(SCHEMA, self._build, self._symbol, self._seen, self._wall_ns(), self._keyframe())
+        keyframes = self._keyframe(), self._shadow_keyframe()
+        head = Head(SCHEMA, self._build, self._symbol, self._seen, self._wall_ns(), *keyframes)
         writer.put(_Open(head_encoder.encode(head)))
         self._open = True
 

@@ -3,10 +3,11 @@
 A recording is a directory of segments `<number>.phx`. A segment is
 
     magic · length (4 bytes, big endian) · head (msgpack) · zlib stream of frames · nothing
-    frame = length (4 bytes, big endian) · msgpack [event, actions]
+    frame = length (4 bytes, big endian) · msgpack [event, actions, shadow's actions]
 
-`actions` are the bytes of `encode_actions`, empty without any. The head has a keyframe of the engine
-as it was before the segment's first event, so that every segment can be replayed alone. The stream is flushed to a
+`actions` are the bytes of `encode_actions`, empty without any; the shadow's stand apart, and only where there are any.
+The head has a keyframe of the engine, and of the shadow beside it where there is one, as they were before the segment's
+first event, so that every segment can be replayed alone. The stream is flushed to a
 byte boundary with each write: of a crash only the last write is lost. A stream without its end says that it was cut.
 """
 
@@ -33,7 +34,9 @@ class BadRecordingError(Exception):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """`first_event` counts the events that the process saw; a gap to the segment before was dropped."""
+    """`first_event` counts the events that the process saw; a gap to the segment before was dropped. `shadow` is the
+    keyframe of the engine beside, empty where there is none.
+    """
 
     schema: int
     build: str
@@ -41,11 +44,13 @@ class Head(msgspec.Struct, frozen=True):
     first_event: int
     wall_ns: int
     keyframe: bytes
+    shadow: bytes = b""
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
     event: AnyEvent
     actions: bytes
+    shadow: bytes = b""
 
 
 def failure_of(error: Exception) -> bytes:

@@ -1,4 +1,5 @@
-"""Runs a flight recording through the engine again: the same events must give the same actions, byte for byte.
+"""Runs a flight recording through the engine again: the same events must give the same actions, byte for byte. So must
+the shadow beside it, where there was one.
 
 What is missing from a recording is said, never guessed: an event cut in half at the end is left out, after a gap the
 engine starts anew from the next segment's keyframe, and damage ends the replay with what has been compared so far.
@@ -11,6 +12,7 @@ import msgspec
 
 from phoenix_worker.core.actions import encode_actions
 from phoenix_worker.core.engine import Engine
+from phoenix_worker.runtime.beside import Beside
 from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.recording import BadRecordingError, Frame, Head, SegmentReader, failure_of, segments_of
 
@@ -19,17 +21,50 @@ MOST_DIFFERENCES = 20
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One event to which this engine answers otherwise. Actions as plain data, oldest first."""
+    """One event to which this engine (the shadow, where it says so) answers otherwise. Actions as plain data, oldest
+    first.
+    """
 
     event_number: int
     segment: str
     event: object
     recorded: list[object]
     replayed: list[object]
+    shadow: bool = False
+
+
+class Orders(msgspec.Struct):
+    """Commands about orders that were asked for."""
+
+    places: int = 0
+    amends: int = 0
+    cancels: int = 0
+
+    def count(self, actions: bytes) -> None:
+        for action in _plain(actions):
+            match action:
+                case ["Place", *_]:
+                    self.places += 1
+                case ["Amend", *_]:
+                    self.amends += 1
+                case ["Cancel", *_]:
+                    self.cancels += 1
+                case _:
+                    pass
+
+
+class ShadowReport(msgspec.Struct):
+    """What the shadow was recorded to ask for, over the `events` beside which it stood."""
+
+    events: int = 0
+    decisions: int = 0
+    differing: int = 0
+    orders: Orders = msgspec.field(default_factory=Orders)
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`events` replayed, `decisions` of them with actions, `differences` (at most 20 are kept, `differing` counts all).
+    """`events` replayed, `decisions` of them with actions, `differences` (at most 20 are kept, `differing` counts all,
+    the shadow's included). `orders` are the recorded commands; `shadow` is None where there was none.
 
     `notes` say what is missing or foreign: gaps, cut ends, another build. `complete`: nothing was missing.
     """
@@ -42,6 +77,8 @@ class Report(msgspec.Struct, frozen=True):
     complete: bool
     build: str
     symbol: str
+    orders: Orders = msgspec.field(default_factory=Orders)
+    shadow: ShadowReport | None = None
 
     @property
     def same(self) -> bool:
@@ -53,6 +90,9 @@ class _Run:
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
+        self.beside = Beside()
+        self.orders = Orders()
+        self.shadow: ShadowReport | None = None
         self.events = self.decisions = self.differing = 0
         self.expected = 0
         self.differences: list[Difference] = []
@@ -63,32 +103,54 @@ class _Run:
         """Goes on with the engine where the segment follows on, else starts from its keyframe."""
         head = reader.head
         if self.engine is not None and head.first_event == self.expected:
-            if self.engine.keyframe() != head.keyframe:
-                self._differs(
-                    Difference(head.first_event, name, "the engine's state at the start of the segment", [], [])
-                )
-                self.engine = _engine_of(head, name)
+            self._compare_keyframes(self.engine, head, name)
             return
         if self.engine is not None:
             self.missing = True
             self.notes.append(f"{name}: {head.first_event - self.expected} events before it were dropped: starts anew")
-        self.engine = _engine_of(head, name)
+        self.engine, self.beside = _engines_of(head, name)
         self.expected = head.first_event
+
+    def _compare_keyframes(self, engine: Engine, head: Head, name: str) -> None:
+        what = "state at the start of the segment"
+        if engine.keyframe() != head.keyframe:
+            self._differs(Difference(head.first_event, name, f"the engine's {what}", [], []))
+        if self.beside.keyframe() != head.shadow:
+            self._differs(Difference(head.first_event, name, f"the shadow's {what}", [], [], shadow=True))
+        if self.differing:
+            self.engine, self.beside = _engines_of(head, name)
 
     def step(self, frame: Frame, name: str) -> None:
         if self.engine is None:
             raise BadRecordingError(f"{name}: an event before any keyframe")
+        shadow = b""
         try:
             actions = self.engine.on(frame.event)
             replayed = encode_actions(actions) if actions else b""
         except Exception as error:  # noqa: BLE001 - a replay exists to find these; it is compared with what was recorded
             replayed = failure_of(error)
+        else:
+            shadow = self.beside.step(frame.event, self.engine)
+        self.orders.count(frame.actions)
+        if shadow or frame.shadow or self.beside.shadow is not None:
+            self._step_beside(frame, shadow, name)
         if replayed != frame.actions:
             event = msgspec.to_builtins(frame.event)
             self._differs(Difference(self.expected, name, event, _plain(frame.actions), _plain(replayed)))
         self.events += 1
         self.expected += 1
         self.decisions += bool(replayed)
+
+    def _step_beside(self, frame: Frame, replayed: bytes, name: str) -> None:
+        report = self.shadow = self.shadow or ShadowReport()
+        report.events += 1
+        report.decisions += bool(replayed)
+        report.orders.count(frame.shadow)
+        if replayed != frame.shadow:
+            report.differing += 1
+            event = msgspec.to_builtins(frame.event)
+            plain = _plain(frame.shadow), _plain(replayed)
+            self._differs(Difference(self.expected, name, event, *plain, shadow=True))
 
     def _differs(self, difference: Difference) -> None:
         self.differing += 1
@@ -123,6 +185,8 @@ def replay(recording: Path) -> Report:
         complete=not run.missing,
         build=first.build,
         symbol=first.symbol,
+        orders=run.orders,
+        shadow=run.shadow,
     )
 
 
@@ -136,9 +200,14 @@ def _replay_segment(run: _Run, path: Path, *, is_last: bool) -> None:
         run.notes.append(reader.cut if is_last else f"{reader.cut}; another segment follows")
 
 
-def _engine_of(head: Head, name: str) -> Engine:
+def engine_of(head: Head, name: str) -> Engine:
+    """The engine as it was before the segment's first event; raises `BadRecordingError` for one of another build."""
+    return _engines_of(head, name)[0]
+
+
+def _engines_of(head: Head, name: str) -> tuple[Engine, Beside]:
     try:
-        return Engine.from_keyframe(head.keyframe)
+        return Engine.from_keyframe(head.keyframe), Beside(keyframe=head.shadow)
     except (msgspec.DecodeError, ValueError, TypeError) as error:
         raise BadRecordingError(
             f"{name}: its keyframe is of another build ({error}): replay it with {head.build}"

@@ -15,9 +15,11 @@ from phoenix_crds import (
     InvalidResourceError,
     MarketMakerSpec,
     TradingAccountSpec,
+    TradingParameters,
     read_resolved,
     resolved_hash,
 )
+from phoenix_crds.values import LossLimit
 
 from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.core.parameters import Grinding, Guards, Risk, Vpin
@@ -52,7 +54,9 @@ def resolve(maker_file: Path, account_file: Path) -> Resolved:
         egress=account.spec.egress,
         settings=_settings(account.spec),
         terms=_terms(account.spec),
-        quoting=_quoting(maker.spec),
+        daily_loss=_money(account.spec.limits.daily_loss),
+        quoting=quoting_of(maker.spec, maker.spec),
+        shadow=None if maker.spec.shadow is None else quoting_of(maker.spec.shadow, maker.spec),
     )
 
 
@@ -85,12 +89,19 @@ def _micro(amount: Decimal) -> int:
     return int((amount * 1_000_000).to_integral_value(ROUND_DOWN))
 
 
-def _money(amount: Decimal | None) -> int | None:
+def _money(amount: Decimal) -> int:
     """1e-8 quote, rounded down, as above."""
-    return None if amount is None else int((amount * MONEY).to_integral_value(ROUND_DOWN))
+    return int((amount * MONEY).to_integral_value(ROUND_DOWN))
 
 
-def _quoting(spec: MarketMakerSpec) -> Quoting:
+def _limit(loss: LossLimit, capital: Decimal | None) -> int | None:
+    """Money; `None`: a share, and no capital was declared of which it would be one."""
+    amount = loss.of(capital)
+    return None if amount is None else _money(amount)
+
+
+def quoting_of(spec: TradingParameters, maker: MarketMakerSpec) -> Quoting:
+    """One engine's parameters; what a second set does not have (patience, pause) is the maker's for both."""
     guards, grinding, risk, vpin = spec.guards, spec.grinding, spec.risk, spec.vpin
     return Quoting(
         net_max=spec.net_max,
@@ -110,11 +121,11 @@ def _quoting(spec: MarketMakerSpec) -> Quoting:
         quote_interval_ns=spec.quote_interval.ns,
         min_requote_interval_ns=spec.min_requote_interval.ns,
         requote_threshold_bps=float(spec.keep_band_bps),
-        stale_after_ns=spec.stale_after.ns,
-        late_after_ns=spec.late_after.ns,
-        ack_lag_ns=spec.user_stream.ack_lag.ns,
-        give_up_after_ns=spec.user_stream.give_up_after.ns,
-        handover_after_ns=spec.handover_after.ns,
+        stale_after_ns=maker.stale_after.ns,
+        late_after_ns=maker.late_after.ns,
+        ack_lag_ns=maker.user_stream.ack_lag.ns,
+        give_up_after_ns=maker.user_stream.give_up_after.ns,
+        handover_after_ns=maker.handover_after.ns,
         funding_sensitivity=float(spec.funding.sensitivity),
         funding_alpha=float(spec.funding.alpha),
         guards=Guards(
@@ -152,10 +163,10 @@ def _quoting(spec: MarketMakerSpec) -> Quoting:
             failure_ratio=float(risk.failure_ratio),
             failure_window=risk.failure_window,
             sane_band_bps=float(risk.sane_band_bps),
-            daily_loss_max=_money(risk.daily_loss_max.of(risk.capital)),
-            stop_loss=_money(risk.stop_loss.of(risk.capital)),
+            daily_loss_max=_limit(risk.daily_loss_max, risk.capital),
+            stop_loss=_limit(risk.stop_loss, risk.capital),
         ),
-        paused=spec.paused,
+        paused=maker.paused,
     )
 
 

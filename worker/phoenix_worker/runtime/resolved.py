@@ -92,7 +92,11 @@ class Resolved(msgspec.Struct, frozen=True):
     egress: str
     settings: AccountSettings
     terms: AccountTerms
+    daily_loss: int
+    """The account's, all makers together: 1e-8 quote."""
     quoting: Quoting
+    shadow: Quoting | None = None
+    """The second set, of the engine beside the live one."""
 
     @property
     def account_name(self) -> str:
@@ -165,8 +169,14 @@ async def _resolve(maker_file: Path, account_file: Path) -> tuple[int | None, by
     return process.returncode, output, errors
 
 
-def parameters(quoting: Quoting, instrument: Instrument) -> Parameters:
-    """Ready for the core: quantities in whole steps. Raises `InvalidConfigurationError` where less than one is left.
+def shadow_parameters(resolved: Resolved, instrument: Instrument) -> Parameters | None:
+    """The second set, ready for the core; None where nobody has written one. Raises as `parameters`."""
+    return None if resolved.shadow is None else parameters(resolved.shadow, instrument, "spec.shadow")
+
+
+def parameters(quoting: Quoting, instrument: Instrument, path: str = "spec") -> Parameters:
+    """Ready for the core: quantities in whole steps. Raises `InvalidConfigurationError`, which names the field below
+    `path`, where less than one is left.
 
     netMax and baseSize round down: a size between two steps never becomes more than somebody wrote.
     """
@@ -175,13 +185,18 @@ def parameters(quoting: Quoting, instrument: Instrument) -> Parameters:
         try:
             steps[name] = instrument.quantity.floor(quantity)
         except ArithmeticError:  # more digits than decimals carry
-            raise InvalidConfigurationError(f"spec.{name}: {quantity} is larger than any order can be") from None
+            raise InvalidConfigurationError(f"{path}.{name}: {quantity} is larger than any order can be") from None
         if steps[name] < 1:
             step = instrument.quantity.text(1)
             raise InvalidConfigurationError(
-                f"spec.{name}: {quantity} is less than one step of {instrument.symbol}: write at least {step}"
+                f"{path}.{name}: {quantity} is less than one step of {instrument.symbol}: write at least {step}"
             )
+    return in_steps(quoting, steps["netMax"], steps["baseSize"])
+
+
+def in_steps(quoting: Quoting, net_max_steps: int, base_size_steps: int) -> Parameters:
+    """The same parameters with these quantities."""
     plain = {
         field: getattr(quoting, field) for field in quoting.__struct_fields__ if field not in {"net_max", "base_size"}
     }
-    return Parameters(net_max_steps=steps["netMax"], base_size_steps=steps["baseSize"], **plain)
+    return Parameters(net_max_steps=net_max_steps, base_size_steps=base_size_steps, **plain)

@@ -54,6 +54,7 @@ from phoenix_worker.core.actions import (
 )
 from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.runtime.beside import Beside
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.logs import SAMPLED, Log
 from phoenix_worker.runtime.meters import Meters
@@ -62,6 +63,8 @@ from phoenix_worker.runtime.redaction import stack_of
 from phoenix_worker.venue.port import Venue
 
 TICK_SECONDS = 0.05
+_LEAST_TICK_S = 0.005
+"""Life's: a clock that is more than ten times as fast as life makes each tick do more, not more of them."""
 WITHDRAW_SECONDS = 17.0
 """Life's seconds that an orderly stop may take before it is given up; closing needs the rest of the 20."""
 FAILED_SECONDS = 3.0
@@ -70,7 +73,7 @@ _NEVER_SAMPLED = frozenset({NoteKind.FILL, NoteKind.HALT, NoteKind.PARAMETERS, N
 
 
 class Shell:
-    """Runs one engine. `ended` is the exit status, once there is one, and `ending` why.
+    """Runs one engine, and the shadow beside it. `ended` is the exit status, once there is one, and `ending` why.
 
     `granted` hears what of the shared budgets may be used, which is the venue's business.
     """
@@ -86,8 +89,10 @@ class Shell:
         clock: Clock,
         meters: Meters,
         log: Log,
+        beside: Beside | None = None,
     ) -> None:
         self.engine = engine
+        self.beside = beside or Beside(log)
         self._instrument = instrument
         self._venue = venue
         self._coordinator = coordinator
@@ -207,7 +212,8 @@ class Shell:
             self._perform(action)
         if type(event) is ev.Answer and event.sent_ns:
             self._meters.order_round_trip.observe(int((event.at - event.sent_ns) / self._clock.rate))
-        self.recorder.record(event, actions)
+        # What is sent has left: the shadow costs the next event a moment, and this one nothing.
+        self.recorder.record(event, actions, self.beside.step(event, self.engine))
 
     def _perform(self, action: AnyAction) -> None:
         match action:
@@ -279,12 +285,12 @@ class Shell:
             self._log.info(note.kind.value, **fields)
 
     def _tick(self) -> None:
-        self._tick_handle = self._clock.call_later(TICK_SECONDS, self._tick)
+        self._tick_handle = self._clock.call_later(max(TICK_SECONDS, _LEAST_TICK_S * self._clock.rate), self._tick)
         self.sink(ev.Tick(self._clock.monotonic_ns()))
         self._tell_warmth()
 
     def _tell_warmth(self) -> None:
-        warm = not self.failure and self.engine.view().warm
+        warm = not self.failure and self.engine.warm()
         if warm is not self._warm:
             self._warm = warm
             self._coordinator.warm(warm=warm)

@@ -100,6 +100,7 @@ class Status:
             parameters_refused=self._hot.in_force.refusals,
             steward=running.peers.steward_report if running else None,
             beat_s=running.peers.beat_s if running else math.nan,
+            beside=running.shell.beside if running else None,
         )
 
     def not_alive(self) -> str:

@@ -1,19 +1,25 @@
 """The steward: the one worker of an account that looks after what belongs to no symbol, or to one without a leader.
 
-Every few seconds it reads the account: margin that runs short raises the emergency, which a person ends. Symbols whose
-lease nobody has kept for a while, though something of theirs is left at the exchange or counts in the account's ledger,
-are put in order. A steward that cannot read the account leaves the office to another worker, who perhaps can.
+Every few seconds it reads the account: margin that runs short, or a day on which the makers together lose too much,
+raises the emergency, which a person ends. Symbols whose lease nobody has kept for a while, though something of theirs
+is left at the exchange or counts in the account's ledger, are put in order. A steward that cannot read the account
+leaves the office to another worker, who perhaps can.
 """
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 
 from msgspec import structs
 from phoenix_coordination.redis.client import FAULTS, fault_of
 from phoenix_coordination.redis.ledger import MICRO
 from phoenix_coordination.redis.steward import Sight, StewardOffice, StewardReport, SymbolReport
 from phoenix_coordination.redis.tasks import begin, end
+from phoenix_coordination.state import StateRecord, SymbolDay
 
+from phoenix_worker.core import account_day
+from phoenix_worker.core.account_day import Held
+from phoenix_worker.core.day import start_of_day
 from phoenix_worker.core.events import EmergencyLevel
 from phoenix_worker.core.reconcile import is_of
 from phoenix_worker.core.stewardship import (
@@ -54,10 +60,13 @@ RETRY_S = 10.0
 LEAVE_S = 1.0
 """Life's seconds that giving a symbol back may take when the worker ends."""
 NS = 1_000_000_000
+MONEY_DECIMALS = 8
 
 
 class Steward:
-    """`acts` false (rehearsal): it looks and reports, raises nothing and touches nothing."""
+    """`daily_loss`: the account's limit as it is now, in money. `acts` false (rehearsal): it looks and reports, raises
+    nothing and touches nothing.
+    """
 
     def __init__(
         self,
@@ -70,6 +79,7 @@ class Steward:
         clock: Clock,
         log: Log,
         *,
+        daily_loss: Callable[[], int],
         acts: bool,
         poll_s: float = POLL_S,
     ) -> None:
@@ -79,6 +89,7 @@ class Steward:
         self._installation = installation
         self._level = level
         self._raise_emergency = raise_emergency
+        self._daily_loss = daily_loss
         self._clock = clock
         self._log = log
         self._acts = acts
@@ -148,15 +159,14 @@ class Steward:
             self._multi_assets, self._mode_read_ns = await self._account.is_multi_assets(), now_ns
         self._read_ns = self._clock.monotonic_ns()
         margins = state.margins(multi_assets=self._multi_assets)
-        level, reason = called_for(margins)
-        if self._acts and level > self._level():  # before all else: what follows may not be to be had
-            self._log.error("steward: emergency", level=level.name, reason=reason)
-            self._raise_emergency(level, reason)
+        self._raise(*called_for(margins))  # before all else: what follows may not be to be had
         if self._polls % POLLS_PER_POSITIONS == 0:
             self._positions = {row.symbol: row for row in await self._account.positions()}
         self._polls += 1
+        days = await self._days(state)
+        self._raise(*account_day.called_for(days, self._daily_loss()))
         sights = await self._office.look([row.symbol for row in state.busy])
-        await self._tell(self._reported(state, margins, sights))
+        await self._tell(self._reported(state, margins, sights, days))
         if self._acts:
             for symbol, sight in sights.items():
                 try:
@@ -165,6 +175,23 @@ class Steward:
                     told = {SAMPLED: f"unreadable {symbol}"}
                     self._log.warning("steward: symbol unreadable", symbol=symbol, text=str(error), **told)
 
+    def _raise(self, level: EmergencyLevel, reason: str) -> None:
+        if self._acts and level > self._level():
+            self._log.error("steward: emergency", level=level.name, reason=reason)
+            self._raise_emergency(level, reason)
+
+    async def _days(self, state: AccountState) -> list[SymbolDay]:
+        """What the makers' days have come to, by what their leaders tell now, and of the others by what is known."""
+        known = await self._known_days()
+        told = [day for record in await self._office.leaders() if (day := _day_of(record)) is not None]
+        held = {row.symbol: Held(float(row.qty), float(row.notional / row.qty)) for row in state.busy if row.qty}
+        return account_day.followed(known, told, held, start_of_day(self._account.now_ms()))
+
+    async def _known_days(self) -> list[SymbolDay]:
+        """As they were told last, to this steward or to the one before."""
+        last = self.report or await self._office.last_report()
+        return last.days if last is not None else []
+
     async def _could_not_read(self, problem: str) -> None:
         """What nobody reads nobody judges: after a while another worker shall try, from another place."""
         self._log.warning("steward: account unreadable", text=problem, **{SAMPLED: "steward"})
@@ -172,7 +199,7 @@ class Steward:
             return
         self._log.error("steward: leaves the office", text=problem)
         try:
-            await self._tell(StewardReport("", 0, 0, problem=problem))
+            await self._tell(StewardReport("", 0, 0, problem=problem, days=await self._known_days()))
         except FAULTS as error:
             self._log.warning("steward: Redis does not answer", text=fault_of(error))
         await self._office.resign()
@@ -180,7 +207,9 @@ class Steward:
         await self._clock.sleep(UNREADABLE_S)
         self._office.start()
 
-    def _reported(self, state: AccountState, margins: list[Margin], sights: dict[str, Sight]) -> StewardReport:
+    def _reported(
+        self, state: AccountState, margins: list[Margin], sights: dict[str, Sight], days: list[SymbolDay]
+    ) -> StewardReport:
         fullest = max(margins, key=lambda margin: margin.ratio, default=Margin("", 0.0, 0.0))
         rows = [
             SymbolReport(
@@ -194,7 +223,7 @@ class Steward:
             for row in state.busy
         ]
         ratio = min(fullest.ratio, 1e9)  # JSON has no infinity
-        return StewardReport("", 0, 0, fullest.asset, ratio, fullest.balance, fullest.maintenance, rows)
+        return StewardReport("", 0, 0, fullest.asset, ratio, fullest.balance, fullest.maintenance, rows, days=days)
 
     async def _tell(self, report: StewardReport) -> None:
         self.report = await self._office.publish(report)
@@ -271,6 +300,15 @@ class Steward:
         finally:
             self._not_before_ns[symbol] = self._clock.monotonic_ns() + int(RETRY_S * NS)
             del self._attending[symbol]
+
+
+def _day_of(record: StateRecord) -> SymbolDay | None:
+    """`None` while its leader does not know it: then it opens nothing."""
+    if record.pnl.day is None:
+        return None
+    result = int(Decimal(record.pnl.day).scaleb(MONEY_DECIMALS))
+    mark = record.prices.mark or record.prices.mid or 0.0
+    return SymbolDay(record.symbol, record.pnl.day_start_ms, result, float(record.position.qty), mark)
 
 
 def _distance_bps(position: AccountPosition | None) -> float:

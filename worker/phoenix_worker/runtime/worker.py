@@ -26,6 +26,7 @@ from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.events import ClockSynced, FeesSet, ParametersSet
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.core.parameters import Parameters
+from phoenix_worker.runtime.beside import Beside
 from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.credentials import MountedKey
@@ -42,7 +43,7 @@ from phoenix_worker.runtime.publisher import Identity
 from phoenix_worker.runtime.recorder import Recorder
 from phoenix_worker.runtime.redaction import Redactor, stack_of
 from phoenix_worker.runtime.redis_url import redis_credentials
-from phoenix_worker.runtime.resolved import InvalidConfigurationError, Resolved, load, parameters
+from phoenix_worker.runtime.resolved import InvalidConfigurationError, Resolved, load, parameters, shadow_parameters
 from phoenix_worker.runtime.rotation import Rotation
 from phoenix_worker.runtime.shell import Shell
 from phoenix_worker.runtime.status import Running, Status
@@ -183,11 +184,14 @@ class Worker:
                 )
         await self._hot.catch_up(instrument, self._applied, self._refused)  # that may have been long
         rotation = Rotation(self._key, exchange, identity, self._log, self._news.set)
-        shell = self._assemble(self._new_engine(instrument), instrument, venue, exchange, peers, rotation)
+        ready, shadow = self._in_force(instrument)
+        shell = self._assemble(self._new_engine(ready, instrument), instrument, venue, exchange, peers, rotation)
         _spare_the_collector()
         now_ns = self._clock.monotonic_ns()
         shell.sink(ClockSynced(now_ns, preflight.offset_ns, preflight.offset_error_ns))
         shell.sink(FeesSet(now_ns, preflight.maker_bps, preflight.taker_bps))
+        if shadow is not None:
+            shell.sink(ParametersSet(now_ns, ready, shell.engine.revision, shadow))
         await peers.start(shell)
         await venue.start(shell.sink)
         shell.start_ticking()
@@ -205,12 +209,16 @@ class Worker:
             raise RefusedError(f"--http {host}:{port}: cannot listen there: {error.strerror or error}") from None
         self._log.info("listening", host=host, port=self._probes.port, build=build(), holder=self._holder)
 
-    def _new_engine(self, instrument: Instrument) -> Engine:
+    def _in_force(self, instrument: Instrument) -> tuple[Parameters, Parameters | None]:
+        """Of the live engine, and of the shadow where there is one."""
         resolved = self._hot.in_force.resolved
         try:
-            ready = parameters(resolved.quoting, instrument)
+            return parameters(resolved.quoting, instrument), shadow_parameters(resolved, instrument)
         except InvalidConfigurationError as error:
             raise RefusedError(str(error)) from None
+
+    def _new_engine(self, ready: Parameters, instrument: Instrument) -> Engine:
+        resolved = self._hot.in_force.resolved
         return Engine.new(
             ready,
             instrument,
@@ -229,10 +237,16 @@ class Worker:
         rotation: Rotation,
     ) -> Shell:
         resolved = self._resolved
-        started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        beside = Beside(self._log)
+        started = datetime.fromtimestamp(self._clock.wall_ns() / 1e9, UTC).strftime("%Y%m%dT%H%M%S")
         recordings = self._options.state_dir / "recordings" / f"{resolved.namespace}.{resolved.maker}"
         self._recorder = recorder = Recorder(
-            recordings / f"{started}-{os.getpid()}", resolved.symbol, build(), engine.keyframe, self._clock.wall_ns
+            recordings / f"{started}-{os.getpid()}",
+            resolved.symbol,
+            build(),
+            engine.keyframe,
+            self._clock.wall_ns,
+            shadow_keyframe=beside.keyframe,
         )
         self._shell = shell = Shell(
             engine,
@@ -244,6 +258,7 @@ class Worker:
             self._clock,
             self._meters,
             self._log,
+            beside,
         )
         self._status.running = Running(shell, instrument, exchange, recorder, peers, rotation)
         return shell
@@ -296,13 +311,13 @@ class Worker:
             text=record.detail,
         )
 
-    def _applied(self, resolved: Resolved, ready: Parameters) -> None:
+    def _applied(self, resolved: Resolved, ready: Parameters, shadow: Parameters | None) -> None:
         in_force = self._hot.in_force
         self._log.info("parameters in force", hash=in_force.hash, needs_restart=list(in_force.needs_restart))
         if self._peers is not None:
-            self._peers.coordinator.configure(resolved.terms)
+            self._peers.configure(resolved)
         if self._shell is not None:
-            self._shell.sink(ParametersSet(self._clock.monotonic_ns(), ready, resolved.hash))
+            self._shell.sink(ParametersSet(self._clock.monotonic_ns(), ready, resolved.hash, shadow))
         self._news.set()
 
     def _refused(self, problem: str) -> None:

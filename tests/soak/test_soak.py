@@ -1,0 +1,217 @@
+"""A soak of some minutes, as a person starts it; what judges it; and the time that it runs in."""
+
+import argparse
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+import msgspec
+import pytest
+from phoenix_coordination.redis.client import FAULTS, connect
+from phoenix_coordination.redis.server import find_server
+from soak_report import Hour, Report, failures_in, hours_of, slope
+from virtual_loop import VirtualLoop
+from virtual_redis import VirtualRedis
+from virtual_time import NS, VirtualTime
+
+PROGRAM = Path(__file__).with_name("soak.py")
+MINUTES = 1
+SEED = 3228
+"""In its first minute answers are lost, connections are cut, and an order is filled in part."""
+
+needs_redis = pytest.mark.skipif(find_server() is None, reason="no redis-server here")
+
+
+# -- a run ---------------------------------------------------------------------------------------------
+
+
+@needs_redis
+@pytest.mark.timeout(300)  # ten seconds of a core, wherever that is
+def test_a_minute_over_midnight_with_faults_ends_without_a_violation_and_with_equal_books(tmp_path):
+    command = [sys.executable, str(PROGRAM), "--hours", str(MINUTES / 60), "--seed", str(SEED)]
+    run = subprocess.run([*command, "--build", str(tmp_path)], capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    last = run.stdout.splitlines()[-1]
+    assert re.fullmatch(rf"hours=\S+ faults=[1-9]\d* violations=0 agreement=true rss=unmeasured seed={SEED}", last)
+    report = msgspec.json.decode((tmp_path / "report.json").read_bytes(), type=Report)
+    assert report.held
+    assert sum(report.fills.values()) > 0
+    assert report.events["workers ended"] == len(report.symbols)
+
+
+# -- its judgement -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1001", "nan", "inf", "3d", ""])
+def test_hours_that_cannot_be_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="write a number above 0, and at most 1000"):
+        hours_of(text)
+
+
+GOOD = Report(
+    hours=72,
+    seed=1,
+    symbols=("BTCUSDT",),
+    faults={"gap": 3},
+    violations={},
+    examples=[],
+    agreement=True,
+    disagreements=[],
+    defects=[],
+    events={},
+    fills={"BTCUSDT": 1},
+    rss_mib_per_hour=0.0,
+    course=[],
+)
+
+
+@pytest.mark.parametrize(
+    ("what", "held"),
+    [
+        ({}, True),
+        ({"violations": {"staleQuoting": 1}}, False),
+        ({"agreement": False, "disagreements": ["BTCUSDT fills: the worker says 1, the exchange 2"]}, False),
+        ({"defects": ["BTCUSDT 1 ended with status 1"]}, False),
+    ],
+    ids=["clean", "violation", "disagreement", "defect"],
+)
+def test_a_run_holds_where_nothing_was_violated_nobody_disagrees_and_no_program_failed(what, held):
+    assert msgspec.structs.replace(GOOD, **what).held is held
+
+
+def test_a_log_tells_of_defects_and_of_what_the_world_did(tmp_path):
+    log = tmp_path / "workers.log"
+    events = ["state", "task failed", "exit", "engine failed", "crash"]
+    log.write_text("".join(f'{{"text":"engine failed?","event":"{event}"}}\n' for event in events), encoding="utf-8")
+
+    assert [msgspec.json.decode(line)["event"] for line in failures_in(log)] == [
+        "task failed",
+        "engine failed",
+        "crash",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rss_mib", "expected"),
+    [([50, 90, 100, 100, 100], 0.0), ([10, 20, 30, 40, 50, 60], 10.0), ([80], None), ([], None)],
+    ids=["a start is no leak", "a leak", "one hour", "none"],
+)
+def test_growth_is_the_slope_of_the_second_half(rss_mib, expected):
+    course = [Hour(number, rss, 0, 0, 0.0, 0.0) for number, rss in enumerate(rss_mib, start=1)]
+
+    assert slope(course) == (expected if expected is None else pytest.approx(expected))
+
+
+# -- its time ------------------------------------------------------------------------------------------
+
+
+def in_virtual_time(work: Callable[[VirtualTime], Coroutine[object, object, object]]) -> VirtualTime:
+    time = VirtualTime(wall_ns=0)
+    loop = VirtualLoop(time)
+    try:
+        loop.run_until_complete(work(time))
+    finally:
+        loop.close()
+    assert loop.defects == []
+    return time
+
+
+def test_a_day_passes_while_nothing_is_to_do():
+    async def sleep(_: VirtualTime) -> None:
+        await asyncio.gather(asyncio.sleep(86_400), asyncio.sleep(3_600))
+
+    assert in_virtual_time(sleep).passed_ns == pytest.approx(86_400 * NS, abs=10)
+
+
+def test_bytes_under_way_are_not_overtaken():
+    """A hundred questions and answers, beside a timer that is due in a nanosecond: no time passes for them."""
+
+    async def talk(time: VirtualTime) -> None:
+        async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while line := await reader.readline():
+                writer.write(line)
+            writer.close()
+
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        asyncio.get_running_loop().call_later(1e-9, lambda: None)
+        for number in range(100):
+            writer.write(b"%d\n" % number)
+            assert await reader.readline() == b"%d\n" % number
+        assert time.passed_ns == 0
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+
+    in_virtual_time(talk)
+
+
+def test_a_writer_waits_for_a_reader_that_lags_and_what_it_wrote_comes_before_the_end():
+    sent = b"x" * 300_000
+
+    async def flood(_: VirtualTime) -> None:
+        async def write(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for at in range(0, len(sent), 1000):
+                writer.write(sent[at : at + 1000])
+                await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(write, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1024)
+        await asyncio.sleep(1)
+        assert len(reader._buffer) < len(sent)
+        assert await reader.read() == sent
+        writer.close()
+
+    in_virtual_time(flood)
+
+
+def test_nobody_listens_where_nobody_has_begun_to():
+    async def call(_: VirtualTime) -> None:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", 9)
+
+    in_virtual_time(call)
+
+
+def test_time_stands_still_while_a_thread_or_a_child_works():
+    async def work(time: VirtualTime) -> None:
+        timer = asyncio.get_running_loop().call_later(0.001, lambda: None)
+        await asyncio.to_thread(os.getpid)
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", "print(1)", stdout=subprocess.PIPE)
+        assert await child.communicate() == (b"1\n", None)
+        assert time.passed_ns == 0
+        timer.cancel()
+
+    in_virtual_time(work)
+
+
+@needs_redis
+def test_a_key_of_redis_lives_as_long_as_the_loop_says_and_a_script_reads_its_clock():
+    async def keep(time: VirtualTime) -> None:
+        server = VirtualRedis(time)
+        await server.open()
+        client = connect(server.url, timeout_s=5.0)
+        try:
+            await client.execute_command("SET", "key", "value", "PX", 60_000)
+            digest = await client.execute_command("SCRIPT LOAD", "return redis.call('TIME')")
+            await asyncio.sleep(40)
+            assert 19_990 <= await client.execute_command("PTTL", "key") <= 20_010
+            assert await client.execute_command("EVALSHA", digest, 0) == [b"40", b"0"]
+            assert await client.execute_command("TIME") == (40, 0)
+            await server.restart()
+            with pytest.raises(FAULTS):  # of the connection that was cut
+                await client.execute_command("GET", "key")
+            assert await client.execute_command("GET", "key") == b"value"
+            await asyncio.sleep(21)
+            assert await client.execute_command("GET", "key") is None
+        finally:
+            await client.aclose()
+            server.close()
+
+    in_virtual_time(keep)
