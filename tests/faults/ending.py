@@ -143,9 +143,13 @@ async def _positions_agree(cell: Cell, told: dict[str, StateRecord]) -> bool:
 
 
 async def _recovered(cell: Cell) -> bool:
+    """Whoever is at the account's limit sells only, and would quote both sides once somebody has bought."""
     for _ in range(_RECOVERS_WITHIN_S):
         if await cell.quoting(1.0):
             return True
+        for symbol in cell.plot.symbols:
+            if not cell.quotes(symbol):
+                cell.exchange.take(symbol)
         with contextlib.suppress(*FAULTS):
             await cell.account.seed()
             await cell.account.resume()

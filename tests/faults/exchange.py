@@ -101,17 +101,25 @@ class ExchangeOfCell:
         return self.server.exchange.listing(symbol).spec
 
     def take(self, symbol: str) -> bool:
-        """A taker takes our nearest buy order whole; whether there was one."""
+        """A taker takes our nearest buy order whole, or a sell order where none buys (the account is at its limit);
+        whether there was one.
+        """
         exchange = self.server.exchange
-        buys = [order for order in exchange.open_orders(self.account, symbol) if order.side is Side.BUY]
-        if not buys:
+        orders = exchange.open_orders(self.account, symbol)
+        buys = [order for order in orders if order.side is Side.BUY]
+        if not orders:
             return False
-        nearest = max(buys, key=lambda order: order.price_ticks)
-        ahead = exchange.listing(symbol).book.bids.ahead_of(nearest)
-        better = sum(steps for ticks, steps in exchange.listing(symbol).depth(100).bids if ticks > nearest.price_ticks)
-        taken = TakerUpdate(
-            0, is_buy=False, qty_steps=better + ahead + nearest.leaves_steps, limit_ticks=nearest.price_ticks
-        )
+        book, depth = exchange.listing(symbol).book, exchange.listing(symbol).depth(100)
+        if buys:
+            nearest = max(buys, key=lambda order: order.price_ticks)
+            ahead = book.bids.ahead_of(nearest)
+            better = sum(steps for ticks, steps in depth.bids if ticks > nearest.price_ticks)
+        else:
+            nearest = min(orders, key=lambda order: order.price_ticks)
+            ahead = book.asks.ahead_of(nearest)
+            better = sum(steps for ticks, steps in depth.asks if ticks < nearest.price_ticks)
+        wanted = better + ahead + nearest.leaves_steps
+        taken = TakerUpdate(0, is_buy=not buys, qty_steps=wanted, limit_ticks=nearest.price_ticks)
         exchange.apply(symbol, taken, self.clock.now_ms())
         return True
 
