@@ -13,13 +13,12 @@ import math
 import sys
 from collections.abc import Sequence
 
-from phoenix_crds import InvalidResourceError, check_together, load_manifests
 from phoenix_crds.account import Environment
-from phoenix_crds.problems import Severity
 
 from phoenix_cli.forecast.fleet import Fleet, Forecast, fleets, forecast
 from phoenix_cli.forecast.market import MOVE, MOVES_PER_S, SIGMA_BPS, Assumptions, Market, ask_marks, market_of
 from phoenix_cli.forecast.text import text_of
+from phoenix_cli.manifests import add_filename, load_valid
 from phoenix_cli.printing import as_json
 from phoenix_cli.refusal import Refused
 
@@ -30,17 +29,8 @@ Given = tuple[str, float]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_filename(parser)
     add = parser.add_argument
-    add(
-        "-f",
-        "--filename",
-        dest="paths",
-        metavar="PATH",
-        action="extend",
-        nargs="+",
-        required=True,
-        help="manifests of makers and their accounts: files, directories, - for standard input",
-    )
     add(
         "--price",
         metavar="SYMBOL=PRICE",
@@ -70,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    found = _load(args.paths)
+    found = fleets(load_valid(args.paths))
     assumed = Assumptions(
         prices=dict(args.price),
         moves={symbol: value for symbol, value in args.jump if symbol},
@@ -84,16 +74,6 @@ def run(args: argparse.Namespace) -> int:
     if result.refused:
         raise Refused(f"{len(result.refused)} of what does not fit would be refused: {result.refused[0].what} first")
     return 0
-
-
-def _load(paths: Sequence[str]) -> list[Fleet]:
-    """What `phoenix check` finds wrong with them ends it; what it warns of is for there."""
-    loaded = load_manifests(paths)
-    problems = [*loaded.problems, *check_together(loaded)]
-    errors = tuple(problem for problem in problems if problem.severity is Severity.ERROR)
-    if errors:
-        raise InvalidResourceError(errors)
-    return fleets(loaded)
 
 
 def _refuse_strangers(found: Sequence[Fleet], assumed: Assumptions) -> None:

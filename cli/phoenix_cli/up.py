@@ -30,6 +30,7 @@ from phoenix_cli.local.process import Guardian
 from phoenix_cli.local.redis import absolute_file, check_redis, own_redis
 from phoenix_cli.local.runner import RUN, Output, Runner, http_session
 from phoenix_cli.local.view import Mood, RunView
+from phoenix_cli.manifests import add_filename
 from phoenix_cli.plain import PlainOutput
 from phoenix_cli.refusal import Refused
 from phoenix_cli.screen import ScreenOutput
@@ -52,17 +53,8 @@ class Options:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_filename(parser)
     add = parser.add_argument
-    add(
-        "-f",
-        "--filename",
-        dest="paths",
-        metavar="PATH",
-        action="extend",
-        nargs="+",
-        required=True,
-        help="manifests of makers and their accounts: files, directories, - for standard input",
-    )
     add("--redis", metavar="URL|@FILE", help="what all makers of the account share (default: a Redis of its own)")
     add(
         "--credentials", type=Path, metavar="DIR", help="a directory for each Secret name (default <state>/credentials)"

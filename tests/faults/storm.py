@@ -24,6 +24,7 @@ from history import FaultBegan, FaultEnded, write
 from mutations import Mutation
 from phoenix_coordination import order_id
 from phoenix_coordination.redis.client import FAULTS
+from phoenix_coordination.redis.tasks import end
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.faults import RateLimit
 from plan import DEEDS, Fault, Kind, draw
@@ -108,8 +109,7 @@ class Storm:
                 await asyncio.wait(acting)
             _raise(acting)
         finally:
-            for task in (person, *acting):
-                await _ended(task)
+            await end((person, *acting))  # a person who lived on would resume the stop that ends the storm
 
     async def _do(self, fault: Fault) -> None:
         slot = await self._free_slot(fault)
@@ -357,15 +357,6 @@ class Storm:
         """Often quick, and for a third of the time longer than anybody may go on who has not heard yet."""
         slow = self._random.random() < 1 / 3
         return self._random.uniform(2.0, 3.0) if slow else self._random.uniform(0.0, 1.0)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Python 3.11's `wait_for`, which redis-py uses, swallows a cancellation that meets an answer: who lives on
-    would resume the stop that ends the storm.
-    """
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.1)
 
 
 _OF_WORKERS = frozenset(

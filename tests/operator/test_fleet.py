@@ -9,6 +9,7 @@ from phoenix_coordination.redis.account import SwitchState, account_tools
 from phoenix_coordination.redis.client import connect
 from phoenix_coordination.redis.keys import AccountKeys
 from phoenix_coordination.redis.records import publish
+from phoenix_coordination.redis.tasks import end
 from phoenix_coordination.state import Position, Reason, StateRecord
 from phoenix_crds import Emergency
 from phoenix_operator import fleet as module
@@ -69,14 +70,7 @@ async def fleet(redis_url, store, census, put_maker, put_account, marked, monkey
     fleet = Fleet(redis_url, census, 0.5, marked.append)
     task = asyncio.create_task(fleet.run())
     yield fleet
-    await ended(task)
-
-
-async def ended(task: asyncio.Task[None]) -> None:
-    """Python 3.11's `wait_for`, which redis-py uses, swallows a cancellation that meets an answer."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=0.1)
+    await end((task,))
 
 
 async def until(look: Callable[[], object]) -> None:
@@ -369,5 +363,5 @@ async def test_a_redis_that_goes_away_is_believed_for_as_long_as_a_record_lives(
         process.start()
         await until(lambda: not fleet.problem)
     finally:
-        await ended(task)
+        await end((task,))
         process.close()

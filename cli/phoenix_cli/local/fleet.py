@@ -5,16 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from phoenix_crds import (
-    Endpoints,
-    InvalidResourceError,
-    MarketMaker,
-    Severity,
-    TradingAccount,
-    check_together,
-    load_manifests,
-)
+from phoenix_crds import Endpoints, MarketMaker, TradingAccount
 
+from phoenix_cli.manifests import load_valid
 from phoenix_cli.refusal import Refused
 
 
@@ -37,10 +30,7 @@ class Assignment:
 
 def load_fleet(paths: Iterable[str | Path]) -> list[Assignment]:
     """Every maker of the files with its account; raises `InvalidResourceError` or `Refused` with what to do."""
-    loaded = load_manifests(paths)
-    errors = [problem for problem in (*loaded.problems, *check_together(loaded)) if problem.severity is Severity.ERROR]
-    if errors:
-        raise InvalidResourceError(tuple(errors))
+    loaded = load_valid(paths)
     accounts = {manifest.key[1:]: account for manifest, account in loaded.accounts}
     fleet: dict[str, Assignment] = {}
     for manifest, maker in loaded.makers:
