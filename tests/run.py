@@ -9,6 +9,7 @@ has to look at it. Rules, properties, the exchange's audit and the verdict of a 
 """
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -44,6 +45,8 @@ class Outcome:
     failed: int
     skipped: tuple[tuple[str, str], ...]
     seconds: float
+    cpu_seconds: float
+    """Of all its processes: beside `seconds` it says whether more of them side by side would be quicker."""
     green: bool
     alone: tuple[str, ...] = ()
     """Tests that failed beside others and passed alone."""
@@ -122,10 +125,10 @@ def main(names: list[str]) -> int:
 def _tell(outcomes: list[tuple[Suite, Outcome]]) -> None:
     """The table, and below it what was left out, skipped, or is green or red in a way that the numbers do not say."""
     chosen = [suite for suite, _ in outcomes]
-    print(f"\n{'suite':<11} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
+    print(f"\n{'suite':<11} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8} {'CPU':>6}")
     for suite, outcome in outcomes:
-        row = (outcome.passed, outcome.failed, len(outcome.skipped), round(outcome.seconds))
-        print(f"{suite.name:<11} {row[0]:>7} {row[1]:>7} {row[2]:>8} {row[3]:>8}  {suite.what}")
+        counts = f"{outcome.passed:>7} {outcome.failed:>7} {len(outcome.skipped):>8}"
+        print(f"{suite.name:<11} {counts} {outcome.seconds:>8.0f} {outcome.cpu_seconds:>6.0f}  {suite.what}")
     for suite in SUITES:
         if suite.by_name_only and suite not in chosen:
             print(f"left out: {suite.name}, {suite.what} (make test SUITES={suite.name})")
@@ -150,10 +153,10 @@ def _by_reason(skipped: tuple[tuple[str, str], ...]) -> dict[str, list[str]]:
 def run(suite: Suite) -> Outcome:
     """Runs a suite and counts. A suite without a single test is not green: it would hide that its tests are gone."""
     print(f"\n── {suite.name}: {suite.what}", flush=True)
-    began = time.monotonic()
+    began, cpu_began = time.monotonic(), _cpu_seconds()
     status, cases = _pytest(suite, suite.name)
     if cases is None:
-        return Outcome(0, 1, (), time.monotonic() - began, green=False)
+        return Outcome(0, 1, (), time.monotonic() - began, _cpu_seconds() - cpu_began, green=False)
     skipped = tuple(
         (_name(case), str(found.get("message"))) for case in cases if (found := case.find("skipped")) is not None
     )
@@ -166,7 +169,14 @@ def run(suite: Suite) -> Outcome:
         if status == 0 and sorted(map(_name, cases_alone or ())) == sorted(failed):
             alone, failed = failed, []
     passed = len(cases) - len(failed) - len(skipped)
-    return Outcome(passed, len(failed), skipped, time.monotonic() - began, green=status == 0, alone=tuple(alone))
+    took, cpu = time.monotonic() - began, _cpu_seconds() - cpu_began
+    return Outcome(passed, len(failed), skipped, took, cpu, green=status == 0, alone=tuple(alone))
+
+
+def _cpu_seconds() -> float:
+    """Of every process that has ended so far and was waited for: those of the suites."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _may_be_an_accident(failures: list[ET.Element]) -> bool:
