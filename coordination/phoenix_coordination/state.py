@@ -211,6 +211,10 @@ class Configuration(msgspec.Struct, frozen=True, rename="camel"):
     needs_restart: list[str] = []
 
 
+SWITCH_NOT_READ = "the emergency switch has not been read yet"
+"""The reason of the halt that every worker starts in: nobody has raised it, and the first look at Redis replaces it."""
+
+
 class EmergencyState(msgspec.Struct, frozen=True, rename="camel"):
     """The account's switch as this worker knows it; level `None`, `Halt` or `Flatten`."""
 

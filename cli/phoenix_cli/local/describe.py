@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from decimal import Decimal
 
-from phoenix_coordination.state import Quote, Reason, Role, StateRecord
+from phoenix_coordination.state import SWITCH_NOT_READ, Quote, Reason, Role, StateRecord
 from phoenix_crds import MarketMaker
 
 from phoenix_cli.local.view import MakerView, Mood, QuoteView
@@ -109,13 +109,18 @@ def changes(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str,
     elif not now.ready and before.reason is not now.reason:
         yield f"not ready: {health(now)}", Mood.WARNING
     yield from _risk(before, now)
-    if now.emergency.level != (before.emergency.level if before is not None else "None"):
+    if _raised(now) != (_raised(before) if before is not None else "None"):
         yield f"emergency {now.emergency.level} {now.emergency.reason}".rstrip(), Mood.BAD
     refused = now.configuration.refused
     if refused and (before is None or before.configuration.refused != refused):
         yield f"parameters refused: {refused}", Mood.BAD
     if before is not None and now.activity.fills > before.activity.fills:
         yield _fills(before, now), Mood.PLAIN
+
+
+def _raised(record: StateRecord) -> str:
+    """The emergency's level, as far as somebody raised it: the halt that every worker starts in is no news."""
+    return "None" if record.emergency.reason == SWITCH_NOT_READ else record.emergency.level
 
 
 def _risk(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str, Mood]]:

@@ -5,7 +5,7 @@ from phoenix_cli.demo import find_configs
 from phoenix_cli.local.describe import changes, ending, health, maker_view, pnl_total
 from phoenix_cli.local.fleet import load_fleet
 from phoenix_cli.local.view import Mood
-from phoenix_coordination.state import Halt, Prices, Quote, Quotes, Reason, Role
+from phoenix_coordination.state import SWITCH_NOT_READ, Halt, Prices, Quote, Quotes, Reason, Role
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,9 @@ def test_fills_are_told_by_side_with_the_position(record, before, now, text):
 def test_guard_emergency_and_refused_parameters_are_told(record):
     assert said(record(guard="normal"), record(guard="pin")) == ["mode: pin"]
     assert said(record(), record(emergency={"level": "Halt", "reason": "by hand"})) == ["emergency Halt by hand"]
+    starting = {"level": "Halt", "reason": SWITCH_NOT_READ}
+    assert said(None, record(ready=False, emergency=starting)) == []
+    assert said(record(emergency=starting), record()) == []
     refused = record(configuration={"refused": "netMax: must be positive"})
     assert said(record(), refused) == ["parameters refused: netMax: must be positive"]
     assert said(refused, refused) == []

@@ -1,6 +1,6 @@
 """The decision: what may rest now, what should, and what has to be sent for it (see `sending`)."""
 
-from phoenix_coordination.state import Reason, first_of
+from phoenix_coordination.state import SWITCH_NOT_READ, Reason, first_of
 
 from phoenix_worker.core import grinding, quoting
 from phoenix_worker.core.actions import Note, NoteKind, Purpose
@@ -13,7 +13,7 @@ from phoenix_worker.core.pnl import unrealised
 from phoenix_worker.core.reservation import Need
 from phoenix_worker.core.risk import Denial, Pass
 from phoenix_worker.core.sending import amend, cancel, next_id, place, send
-from phoenix_worker.core.session import NOT_READ, WITHDRAW_FOR
+from phoenix_worker.core.session import WITHDRAW_FOR
 from phoenix_worker.core.standing import Standing, standing
 from phoenix_worker.core.state import Out, State
 from phoenix_worker.core.tally import stance_of
@@ -38,7 +38,7 @@ def decide(state: State, at: int, out: Out) -> None:
     """What has to be sent now, for what holds now."""
     _decide(state, at, out)
     session = state.session
-    emergency = session.emergency.on and session.emergency.reason != NOT_READ
+    emergency = session.emergency.on and session.emergency.reason != SWITCH_NOT_READ
     stance = stance_of(state.mode, grinding=state.account.grinder.running, emergency=emergency)
     state.tally.note(at, stance, first_of(state.reasons))
 

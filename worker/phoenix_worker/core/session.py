@@ -1,7 +1,7 @@
 """What must hold before and while a worker quotes, beside the market itself; and the first reason that it does not."""
 
 import msgspec
-from phoenix_coordination.state import Reason
+from phoenix_coordination.state import SWITCH_NOT_READ, Reason
 
 from phoenix_worker.core.events import Budget, EmergencyLevel, Refusal, Stream
 from phoenix_worker.core.instrument import SymbolStatus
@@ -18,8 +18,6 @@ USED_UP_TOLD_NS = 1_500_000_000
 """A grant comes with each renewal, every second: that one is used up before the next is no news."""
 RESTRICTED_NS = 60_000_000_000
 """How long a refusal that names the symbol's state is believed; then it is tried again."""
-
-NOT_READ = "the emergency switch has not been read yet"
 
 _STRICTNESS = (SymbolStatus.TRADING, SymbolStatus.REDUCE_ONLY, SymbolStatus.NOT_TRADING)
 _RESTRICTIONS = {
@@ -40,7 +38,7 @@ class Session(msgspec.Struct):
     installation: str = ""
     sequence: int = 0
     """Of client order ids: counts up within a token."""
-    emergency: Switch = msgspec.field(default_factory=lambda: Switch(EmergencyLevel.HALT, 0, NOT_READ))
+    emergency: Switch = msgspec.field(default_factory=lambda: Switch(EmergencyLevel.HALT, 0, SWITCH_NOT_READ))
     """Halt until somebody has said otherwise: a missing switch is not an open one."""
     reachable: bool = False
     unreachable_reason: str = "what the account's workers share has not been reached yet"
