@@ -4,7 +4,7 @@ A change of one resource concerns others: a maker its account and its twins, an 
 and whoever waits for the same symbol. Who they are is answered here, from indexes that follow the store.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from phoenix_operator.cluster.resources import DEPLOYMENTS, MARKET_MAKERS, PODS, TRADING_ACCOUNTS
 from phoenix_operator.cluster.store import Change, Market, Name, Store, leave
@@ -33,6 +33,8 @@ class Census:
         self._by_market: dict[Market, set[Name]] = {}
         self._by_identity: dict[str, set[Name]] = {}
         self._rolling: dict[Name, Name] = {}
+        self._rolling_of: dict[Name, set[Name]] = {}
+        self._restarted: set[Name] = set()
 
     # -- told --------------------------------------------------------------------------------------
 
@@ -70,6 +72,15 @@ class Census:
     def accounts(self) -> Iterable[tuple[Name, AccountResource]]:
         return self._accounts.items()
 
+    @property
+    def restarted(self) -> Collection[Name]:
+        """Makers whose status remembers that workers of theirs have been restarted."""
+        return self._restarted
+
+    def has(self, key: Key) -> bool:
+        """Whether it is there still."""
+        return (key.namespace, key.name) in (self._makers if key.kind is Kind.MAKER else self._accounts)
+
     def keys(self) -> list[Key]:
         """Everything that there is."""
         return [*map(_account_key, self._accounts), *map(_maker_key, self._makers)]
@@ -85,12 +96,13 @@ class Census:
 
     def older_twin(self, maker: MakerResource) -> str:
         """Name of the oldest maker of its symbol on its account that is older, else ""."""
-        return older_twin(maker, (self._makers[name] for name in self._twins_of(maker)))
+        twins = self._twins_of(maker)
+        return older_twin(maker, (self._makers[name] for name in twins)) if twins else ""
 
     def elder(self, maker: MakerResource) -> str:
         """`namespace/name` of the maker that has its symbol on an older account of the same identity, else ""."""
         account = self._accounts.get(account_of(maker))
-        if account is None:
+        if account is None or len(self._by_identity.get(account.status.identity, ())) < 2:
             return ""
         accounts = older_accounts(account, account.status.identity, self.namesakes(account))
         markets = ((older.meta.namespace, older.meta.name, maker.symbol) for older in accounts)
@@ -99,9 +111,8 @@ class Census:
 
     def siblings_rolling(self, maker: MakerResource) -> int:
         """How many other makers of its account are being rolled."""
-        account = account_of(maker)
-        own = (maker.meta.namespace, maker.meta.name)
-        return sum(of == account and name != own for name, of in self._rolling.items())
+        rolling = self._rolling_of.get(account_of(maker), set())
+        return len(rolling) - ((maker.meta.namespace, maker.meta.name) in rolling)
 
     def pods(self, maker: Name) -> list[PodFact]:
         return [pod_fact(manifest) for manifest in self._store.children(PODS, *maker)]
@@ -127,6 +138,7 @@ class Census:
         if before is not None:
             leave(self._by_account, account_of(before), name)
             leave(self._by_market, _market_of(before), name)
+            self._restarted.discard(name)
         manifest = self._store.get(MARKET_MAKERS, *name)
         if manifest is None:
             return None
@@ -134,6 +146,8 @@ class Census:
         self._makers[name] = maker
         self._by_account.setdefault(account_of(maker), set()).add(name)
         self._by_market.setdefault(_market_of(maker), set()).add(name)
+        if maker.status.restarts.total:
+            self._restarted.add(name)
         return maker
 
     def _observe_account(self, name: Name) -> set[Key]:
@@ -167,11 +181,13 @@ class Census:
     def _observe_rolling(self, maker: Name) -> None:
         known = self._makers.get(maker)
         deployment = self._store.get(DEPLOYMENTS, *maker)
-        self._rolling.pop(maker, None)
+        if (account := self._rolling.pop(maker, None)) is not None:
+            leave(self._rolling_of, account, maker)
         if known is None or deployment is None:
             return
         if is_rolling(child(deployment), self.pods(maker)):
-            self._rolling[maker] = account_of(known)
+            account = self._rolling[maker] = account_of(known)
+            self._rolling_of.setdefault(account, set()).add(maker)
 
     def _who_has_the_symbol(self, maker: MakerResource) -> set[Key]:
         """The other makers of its symbol, on its account and on those that are the same one at the exchange."""

@@ -17,11 +17,11 @@ import structlog
 from phoenix_coordination.redis.account import AccountError, AccountTools, Glance, SwitchState, account_tools
 from phoenix_coordination.redis.client import RedisUrlError, read_url
 from phoenix_coordination.state import TTL_MS, StateRecord, pod_uid_of
-from phoenix_crds import Emergency, Mode
+from phoenix_crds import Mode
 
 from phoenix_operator.census import Census, account_of
 from phoenix_operator.cluster.store import Name
-from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource, Switch
+from phoenix_operator.plan.facts import AccountShared, Halted, MakerResource
 from phoenix_operator.plan.restarts import (
     History,
     Judged,
@@ -33,8 +33,8 @@ from phoenix_operator.plan.restarts import (
     plan_restarts,
 )
 from phoenix_operator.plan.restarts_kept import history_of
-from phoenix_operator.plan.workers import UNTIL_MENDED
 from phoenix_operator.queue import Key, Kind
+from phoenix_operator.seen import Seen, differing, gist_of_account, gist_of_record
 from phoenix_operator.switching import switch_of
 
 _log = structlog.stdlib.get_logger()
@@ -52,16 +52,6 @@ Venue = tuple[str, str]
 """Venue and environment: what serves everybody or nobody."""
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """One look at one account. `uid`: of the resource that bore the name then. `problem`: why there is none."""
-
-    uid: str = ""
-    records: tuple[StateRecord, ...] = ()
-    shared: AccountShared | None = None
-    run: str = ""
-    problem: str = ""
-
-
 class Fleet:
     """`mark` is called with what a plan should look at again. `source`: of `--redis`, a URL or @FILE; "" where unknown.
 
@@ -77,6 +67,7 @@ class Fleet:
         self._seen: dict[Name, Seen] = {}
         self._records: dict[str, tuple[StateRecord, ...]] = {}
         self._gists: dict[Key, object] = {}
+        self._heeded: dict[Name, object] = {}
         self._histories: dict[Venue, History] = {}
         self._outages: dict[Venue, Outage] = {}
         self._judged: dict[str, Judged] = {}
@@ -232,18 +223,42 @@ class Fleet:
                 records[maker_of(record)].append(record)
         self._records = {maker: tuple(sorted(told, key=lambda one: one.holder)) for maker, told in records.items()}
         self._judge()
-        gists: dict[Key, object] = {}
-        for (namespace, name), account in seen.items():
-            is_outage = self.outage_of((namespace, name)) != ""
-            gists[Key(Kind.ACCOUNT, namespace, name)] = (_gist_of_account(account), is_outage)
-        for (namespace, name), _ in self._census.makers:
-            gists[Key(Kind.MAKER, namespace, name)] = self._gist_of_maker((namespace, name))
-        before, self._gists = self._gists, gists
+        self._mark_news(was_blind=was_blind)
         if was_blind:
             _log.info("redis read", accounts=len(seen), workers=sum(map(len, self._records.values())))
-        for key, gist in gists.items():
-            if was_blind or key not in before or before[key] != gist:
+
+    def _mark_news(self, *, was_blind: bool) -> None:
+        """What is heeded of an account and of its workers, against the last look; what a maker heeds of its account is
+        looked at once for all its makers.
+        """
+        gists: dict[Key, object] = {}
+        heeded: dict[Name, object] = {}
+        for name, account in self._seen.items():
+            is_outage = self.outage_of(name) != ""
+            gists[Key(Kind.ACCOUNT, *name)] = (gist_of_account(account), is_outage)
+            if (problem := self.seen(name).problem) or is_outage:
+                heeded[name] = (is_outage, problem)
+        for maker in self._told_of():
+            gists[Key(Kind.MAKER, *maker)] = self._gist_of_maker(maker)
+        before, self._gists = self._gists, gists
+        heeded_before, self._heeded = self._heeded, heeded
+        concerned = {
+            Key(Kind.MAKER, maker.meta.namespace, maker.meta.name)
+            for account in differing(heeded_before, heeded)
+            for maker in self._census.makers_of(account)
+        }
+        for key in self._census.keys() if was_blind else differing(before, gists) | concerned:
+            if self._census.has(key):
                 self._mark(key)
+
+    def _told_of(self) -> set[Name]:
+        """The makers whose workers tell something, or did: of the others nothing is to be found out, so that a look
+        costs nothing for them.
+        """
+        told = set(self._records)
+        for history in self._histories.values():
+            told.update(history.makers)
+        return {name for each in told if self._census.maker(name := _name_of(each)) is not None}
 
     def _failed(self, problem: str) -> None:
         """The last look counts for a while: a Redis that is restarted is not worth two writes a maker."""
@@ -255,7 +270,7 @@ class Fleet:
         if not self.problem or self._last_look_s is None:
             _log.warning("redis", reason=problem)
         is_news, self.problem = not self.problem, problem
-        self._records, self._gists, self._judged = {}, {}, {}
+        self._records, self._gists, self._heeded, self._judged = {}, {}, {}, {}
         if is_news:
             for key in self._census.keys():  # noqa: SIM118 - a method, of no mapping
                 self._mark(key)
@@ -265,13 +280,15 @@ class Fleet:
     def _judge(self) -> None:
         """The verdicts, by venue and environment, on makers for which they would be heeded."""
         members: defaultdict[Venue, list[MakerResource]] = defaultdict(list)
-        for _, maker in self._census.makers:
-            venue = self._venue_of(account_of(maker))
-            if venue is not None:
+        for name in self._told_of().union(self._census.restarted):
+            maker = self._census.maker(name)
+            venue = self._venue_of(account_of(maker)) if maker is not None else None
+            if maker is not None and venue is not None:
                 members[venue].append(maker)
         now_ms = time.time_ns() // 1_000_000
         self._judged, outages = {}, {}
-        for venue, makers in members.items():
+        for venue in members.keys() | self._histories.keys():
+            makers = members[venue]
             served = {_told(maker): maker for maker in makers if self._is_served(maker)}
             records = [record for name, maker in served.items() for record in self._judged_records(name, maker)]
             patience = {name: maker.spec.restart_after.ms for name, maker in served.items() if maker.spec is not None}
@@ -302,8 +319,9 @@ class Fleet:
         """
         known = self._histories.get(venue, History())
         strangers = [maker for maker in makers if _told(maker) not in known.makers]
-        there = {_told(maker) for _, maker in self._census.makers}
-        kept = {name: history for name, history in known.makers.items() if name in there}
+        kept = {
+            name: history for name, history in known.makers.items() if self._census.maker(_name_of(name)) is not None
+        }
         return History({**kept, **history_of(strangers).makers}, known.stale_since_ms)
 
     def _is_served(self, maker: MakerResource) -> bool:
@@ -327,19 +345,22 @@ class Fleet:
 
     def _gist_of_maker(self, maker: Name) -> object:
         """What a plan heeds of a maker's workers: no figures, no ages."""
-        judged, history, known = self.judged(maker), self.history_of(maker), self._census.maker(maker)
+        judged, history = self.judged(maker), self.history_of(maker)
         return (
-            [_gist_of_record(record) for record in self.records_of(maker)],
+            [gist_of_record(record) for record in self.records_of(maker)],
             (judged.verdict, judged.holder) if judged is not None else None,
             (history.total, history.restarts, history.awaiting_ready) if history is not None else None,
-            self.outage_of(account_of(known)) != "" if known is not None else None,
-            self.seen(account_of(known)).problem if known is not None else None,
         )
 
 
 def _told(maker: MakerResource) -> str:
     """As its workers call it."""
     return f"{maker.meta.namespace}/{maker.meta.name}"
+
+
+def _name_of(told: str) -> Name:
+    namespace, _, name = told.partition("/")
+    return namespace, name
 
 
 def _shared(identity: str, glance: Glance) -> AccountShared:
@@ -356,36 +377,3 @@ def _markets(maker: MakerResource) -> set[tuple[str, bool]]:
     if maker.spec is None:
         return {(maker.symbol, False), (maker.symbol, True)} if maker.symbol else set()
     return {(maker.symbol, maker.spec.mode is Mode.DRY_RUN)}
-
-
-def _gist_of_record(record: StateRecord) -> object:
-    return (
-        record.holder,
-        record.role,
-        record.mode,
-        record.ready,
-        record.reason,
-        record.reasons_not_ready,
-        record.detail if record.reason in UNTIL_MENDED else "",
-        record.token,
-        record.build,
-        record.configuration,
-        record.emergency,
-        record.halt,
-    )
-
-
-def _is_stopped(switch: Switch) -> bool:
-    return switch.level is not Emergency.NONE or switch.declared is not Emergency.NONE
-
-
-def _gist_of_account(seen: Seen) -> object:
-    """While the account is stopped, also who has heard of it and what it has left: that ends in the status, too."""
-    shared = seen.shared
-    left: Sequence[object] = ()
-    if shared is not None and shared.switch is not None and _is_stopped(shared.switch):
-        left = [
-            (each.holder, len(each.quotes.bids) + len(each.quotes.asks), each.position.qty, each.emergency)
-            for each in sorted(seen.records, key=lambda one: one.holder)
-        ]
-    return seen.uid, shared, seen.run, seen.problem, left

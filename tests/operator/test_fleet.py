@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.redis.account import SwitchState, account_tools
@@ -13,7 +14,7 @@ from phoenix_coordination.redis.tasks import end
 from phoenix_coordination.state import Position, Reason, StateRecord
 from phoenix_crds import Emergency
 from phoenix_operator import fleet as module
-from phoenix_operator.cluster.resources import DEPLOYMENTS, PODS
+from phoenix_operator.cluster.resources import DEPLOYMENTS, MARKET_MAKERS, PODS
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.plan.restarts import Verdict
 from phoenix_operator.queue import Key, Kind
@@ -127,6 +128,51 @@ async def test_what_is_said_of_a_key_marks_and_what_is_said_of_a_price_does_not(
     marked.clear()
     await tell(record(**keyless, detail="apiKey missing (there are apiKeys)"))
     await until(lambda: MAKER in marked)
+
+
+async def test_a_look_costs_nothing_for_makers_of_which_nobody_tells_anything(fleet, tell, put_maker, monkeypatch):
+    """A thousand makers that are just being made have no workers yet, and there is a look each second."""
+    for number in range(30):
+        put_maker(f"silent-{number}", spec=SPEC | {"symbol": f"X{number}USDT"})
+    await tell(record())
+    await until(lambda: fleet.records_of(("trading", "btc")))
+    await looks(fleet)
+    asked: list[object] = []
+    judges, sums_up = fleet._is_served, fleet._gist_of_maker
+    monkeypatch.setattr(fleet, "_is_served", lambda maker: asked.append(maker.meta.name) or judges(maker))
+    monkeypatch.setattr(fleet, "_gist_of_maker", lambda name: asked.append(name) or sums_up(name))
+    await looks(fleet)
+    assert set(asked) == {"btc", ("trading", "btc")}
+
+
+async def test_what_an_account_cannot_be_read_for_marks_its_makers_when_it_begins_and_ends(fleet, tell, marked, census):
+    await tell(record())
+    await until(lambda: fleet.records_of(("trading", "btc")))
+    await looks(fleet)
+    own = {Key(Kind.MAKER, "trading", maker.meta.name) for maker in census.makers_of(("trading", "main"))}
+    assert len(own) == 3
+    told = fleet._seen
+    name = ("trading", "main")
+    for problem in ("its switch is none", ""):
+        marked.clear()
+        fleet._take_in({name: msgspec.structs.replace(told[name], problem=problem)})
+        assert own <= set(marked)
+    marked.clear()
+    fleet._take_in(told)
+    assert marked == []
+
+
+async def test_a_maker_that_has_gone_takes_its_history_with_it(fleet, tell, put_maker, store, census):
+    put_maker("btc", spec=SPEC, status=LONG_AGO)
+    await tell(record(**STALE))
+    await until(lambda: fleet.history_of(("trading", "btc")))
+    assert fleet.history_of(("trading", "btc")).total == 9
+    gone = store.get(MARKET_MAKERS, "trading", "btc")
+    census.observe(store.forget(MARKET_MAKERS, gone))
+    await looks(fleet)
+    put_maker("btc", spec=SPEC, meta={"uid": "another"})
+    await looks(fleet)
+    assert fleet.history_of(("trading", "btc")).total == 0
 
 
 @pytest.mark.parametrize(
