@@ -169,6 +169,46 @@ def test_the_epoch_grows_where_what_reduces_puts_the_account_over_and_not_again_
     assert reserve(sequence=3, position=100, gross=400, sells=100)[1:] == [b"0", b"100", b"1"]
 
 
+@pytest.mark.parametrize(
+    ("others", "asked", "epoch"),
+    [
+        ("90 -90 90", {"position": -50, "floor": (60, 0)}, b"0"),
+        ("95 -95 95", {"position": -50, "floor": (60, 0)}, b"1"),
+        ("-90 90 90", {"position": 50, "floor": (0, 60)}, b"0"),
+        ("-95 95 95", {"position": 50, "floor": (0, 60)}, b"1"),
+        ("0 0 390", {"position": 5, "floor": (5, 0)}, b"0"),
+        ("0 0 390", {"position": 5, "floor": (6, 0)}, b"1"),
+    ],
+    ids=["at net long", "over net long", "at net short", "over net short", "at gross", "over gross"],
+)
+def test_the_epoch_grows_where_a_sum_passes_its_limit_and_not_where_it_reaches_it(lua, reserve, others, asked, epoch):
+    lua.client.hset(lua.keys.ledger, "e:ETHUSDT", f"{lua.run:040x} 1 1 {others} 0 0")
+    assert reserve(gross=400, **asked)[3] == epoch
+
+
+@pytest.mark.parametrize(
+    ("others", "position"),
+    [
+        (f"{LARGEST} 0 0", 1),
+        (f"0 {LARGEST} 0", -1),
+        (f"{-LARGEST} 0 0", -1),
+        (f"0 {-LARGEST} 0", 1),
+        (f"0 0 {LARGEST}", 1),
+    ],
+    ids=["long", "short", "far below: long", "far below: short", "gross"],
+)
+def test_a_sum_that_cannot_be_counted_any_more_changes_nothing(lua, reserve, others, position):
+    lua.client.hset(lua.keys.ledger, "e:ETHUSDT", f"{lua.run:040x} 1 1 {others} 0 0")
+    before = lua.client.hgetall(lua.keys.ledger)
+    assert reserve(position=position) == [b"overflow"]
+    assert lua.client.hgetall(lua.keys.ledger) == before
+
+
+def test_the_limits_that_were_heeded_can_be_read_beside_the_entries(lua, reserve):
+    reserve(net=70, gross=90)
+    assert lua.client.hmget(lua.keys.ledger, "net_limit", "gross_limit") == [b"70", b"90"]
+
+
 @pytest.mark.parametrize("text", ["gone mad", "", "1 2 3", f"{1:040x} 1 1 x 0 0 0 0"])
 def test_a_foreign_entry_is_an_error_and_grants_nothing(lua, reserve, text):
     lua.client.hset(lua.keys.ledger, "e:ETHUSDT", text)
