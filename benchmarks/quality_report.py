@@ -1,11 +1,15 @@
 """The trading quality report: Phoenix, Phoenix without its parts, a grid and the closed forms, in the same markets.
 
-    python benchmarks/quality_report.py [--seeds 200] [--cell-seeds 20] [--seconds 3600] [--workers 2] [--minutes 60]
-        [--maker configs/makers/ethusdc.yaml] [--also "NAME: field=value …"] [--output build/quality] [--publish]
+    python benchmarks/quality_report.py [--seeds 200] [--first-seed 1] [--cell-seeds 20] [--seconds 3600] [--jobs 2]
+        [--minutes 60] [--maker configs/makers/ethusdc.yaml] [--also "NAME: field=value …"] [--output build/quality]
+        [--publish]
 
 Writes `report.json` (every run and the summary), `quality.md` and its plots into the output folder; `--publish` writes
 page and plots into docs/, too. `--also` adds Phoenix under other parameters of the core, for example
 `--also "skew 10: inventory_skew_bps=10"`.
+
+Runs are kept in the output folder as they end: the same command again goes on where this one stopped, and with
+`--minutes 0` it reports what there is.
 """
 
 import argparse
@@ -25,8 +29,9 @@ from phoenix_worker.core.parameters import Parameters
 from phoenix_worker.runtime.resolve import resolve
 from phoenix_worker.runtime.resolved import InvalidConfigurationError, parameters
 from quality.calibration import calibrate
+from quality.journal import Journal
 from quality.page import PLOTS, Facts, page, plots
-from quality.study import MAIN, RECORDED_CELLS, RECORDING, Result, Study, Unit, run_all, units
+from quality.study import CELLS, RECORDED_CELLS, RECORDING, Done, Result, Study, Unit, run_all, units
 from quality.summary import Summary, summarise
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,18 +62,20 @@ def main(argv: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     symbol, chosen = found
-    began, used = time.monotonic(), _cpu_s()
+    began = time.monotonic()
     study = Study(symbol, chosen, calibrate(BUILT_IN[symbol]), options.seconds, variants)
-    results = _run(study, units(options.seeds, options.cell_seeds), options.workers, options.minutes)
-    seeds = {result.seed for result in results}
-    cell_seeds = {result.seed for result in results if result.cell != MAIN}
-    is_full = len(seeds) >= FULL_SEEDS and options.seconds >= FULL_SECONDS
-    if not results:
+    asked = units(options.seeds, options.cell_seeds, options.first_seed)
+    done = _run(study, asked, options.jobs, options.output, options.minutes)
+    if not done:
         print("nothing was run to its end: there is nothing to report", file=sys.stderr)
         return 1
-    recording = _record(results, options.workers)
+    seeds = {each.unit.seed for each in done}
+    cell_seeds = {each.unit.seed for each in done if len(each.unit.cells) >= len(CELLS)}
+    is_full = len(seeds) >= FULL_SEEDS and len(cell_seeds) >= FULL_CELL_SEEDS and options.seconds >= FULL_SECONDS
+    recorded, recording = _record(options.jobs, options.output)
+    results = [result for each in (*done, *recorded) for result in each.results]
     facts = Facts(
-        command=_command(options, max(seeds), len(cell_seeds)),
+        command=_command(options, len(seeds), len(cell_seeds)),
         full="" if is_full else f"{FULL_SEEDS} seeds of an hour, {FULL_CELL_SEEDS} in every cell",
         symbol=symbol,
         maker=_name(options.maker),
@@ -76,9 +83,7 @@ def main(argv: Sequence[str]) -> int:
         cell_seeds=len(cell_seeds),
         seconds=options.seconds,
         runs=len(results),
-        core_seconds=_cpu_s() - used,
-        took_s=time.monotonic() - began,
-        workers=options.workers,
+        core_seconds=sum(each.core_seconds for each in (*done, *recorded)),
         recording=recording,
         variants={text.partition(":")[0].strip(): text.partition(":")[2].strip() for text in options.also},
     )
@@ -87,7 +92,7 @@ def main(argv: Sequence[str]) -> int:
     _write(options.output, Report(facts, summary, results), text)
     if options.publish:
         _publish(ROOT / "docs", summary, text)
-    print(f"{len(results)} runs in {facts.took_s / 60:.1f} min: {options.output / 'quality.md'}")
+    print(f"{len(results)} runs in {(time.monotonic() - began) / 60:.1f} min: {options.output / 'quality.md'}")
     return 0
 
 
@@ -99,10 +104,11 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=_positive, default=FULL_SECONDS, help="of each (%(default)s)")
     parser.add_argument(
-        "--workers", type=_positive, default=min(2, os.cpu_count() or 1), help="processes (%(default)s)"
+        "--first-seed", type=_positive, default=1, help="what defaults are chosen on is not reported on"
     )
+    parser.add_argument("--jobs", type=_positive, default=min(2, os.cpu_count() or 1), help="processes (%(default)s)")
     parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="begin no more after these (as many as it takes)"
+        "--minutes", type=float, default=math.inf, help="begin no more after these; 0: report what there is (no limit)"
     )
     parser.add_argument("--maker", type=Path, default=ROOT / "configs/makers/ethusdc.yaml", help="a MarketMaker")
     parser.add_argument("--also", action="append", default=[], metavar="'NAME: field=value …'", help="one more Phoenix")
@@ -119,6 +125,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 def _command(options: argparse.Namespace, seeds: int, cell_seeds: int) -> str:
     """What gives these figures again, wherever they are written to."""
     arguments = [f"--seeds {seeds}", f"--cell-seeds {cell_seeds}", f"--seconds {options.seconds}"]
+    arguments += [f"--first-seed {options.first_seed}"] if options.first_seed > 1 else []
     arguments += [f"--maker {_name(options.maker)}", *(f'--also "{text}"' for text in options.also)]
     return f"make quality ARGS='{' '.join(arguments)}'"
 
@@ -172,49 +179,48 @@ def _changed(whole: Parameters, path: list[str], value: str) -> Parameters:
     return msgspec.convert(plain, Parameters)
 
 
-def _run(study: Study, work: list[Unit], workers: int, minutes: float = math.inf) -> list[Result]:
-    """All of it, or as much as is done in so many minutes, or until somebody interrupts it."""
-    results: list[Result] = []
+def _run(study: Study, work: list[Unit], jobs: int, folder: Path, minutes: float = math.inf) -> list[Done]:
+    """All of it that is not kept yet, or as much as is begun in so many minutes or until somebody interrupts it; with
+    what is kept, in the order of the work.
+    """
+    journal = Journal(folder, study)
+    kept = {done.unit for done in journal.read(work)}
+    missing = [unit for unit in work if unit not in kept]
     began = time.monotonic()
-    running = run_all(study, work, workers)
-    try:
-        for done, found in enumerate(running, start=1):
-            results += found
-            spent = (time.monotonic() - began) / 60
-            print(f"{done}/{len(work)} runs of all, {spent:.1f} min", flush=True)
-            if spent > minutes:
-                break
-    except KeyboardInterrupt:
-        print("interrupted: the report is of what is done", file=sys.stderr)
-    running.close()
-    return sorted(results, key=lambda each: (each.seed, each.cell.queue, each.cell.each_way_ms))
+    if minutes > 0:
+        running = run_all(study, missing, jobs)
+        try:
+            for count, done in enumerate(running, start=len(kept) + 1):
+                journal.write(done)
+                spent = (time.monotonic() - began) / 60
+                print(f"{count}/{len(work)} of all markets, {spent:.1f} min", flush=True)
+                if spent > minutes:
+                    break
+        except KeyboardInterrupt:
+            print("interrupted: the report is of what is done", file=sys.stderr)
+        running.close()
+    return journal.read(work)
 
 
-def _record(results: list[Result], workers: int) -> str:
-    """Adds the runs through the recording; says what it was, or why there was none."""
+def _record(jobs: int, folder: Path) -> tuple[list[Done], str]:
+    """The runs through the recording; says what it was, or why there were none."""
     if not CAPTURE.exists():
-        return (
+        return [], (
             "Skipped: there is no recording on this machine (`PHOENIX_CAPTURE`, or `../shared/data/…` beside the "
             "repository)."
         )
     try:
         recorded = validate([CAPTURE])
     except CaptureError as error:
-        return f"Skipped: {error}."
+        return [], f"Skipped: {error}."
     symbol, chosen = _parameters(CAPTURE_MAKER)
     study = Study(symbol, chosen, calibrate(BUILT_IN[symbol]), recorded.duration_s)
     work = [Unit(RECORDING, 0, (cell,), str(CAPTURE)) for cell in RECORDED_CELLS]
-    results += _run(study, work, workers)
-    return (
+    return _run(study, work, jobs, folder), (
         f"{recorded.duration_s:.0f} s of {symbol} ({CAPTURE.name}), all of its messages, with "
         f"`{CAPTURE_MAKER.relative_to(ROOT)}` (a maker pays 2 bps here). One sample of a few minutes: no interval, and "
         "no verdict."
     )
-
-
-def _cpu_s() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 def _write(folder: Path, report: Report, text: str) -> None:

@@ -11,8 +11,8 @@ from quality.calibration import Calibration
 from quality.contenders import PHOENIX
 from quality.intervals import Interval
 from quality.plots import Row, whiskers
-from quality.study import MAIN
-from quality.summary import Difference, Line, Summary
+from quality.study import MAIN, STUCK
+from quality.summary import Difference, Line, Stuck, Summary
 
 TEMPLATE = Path(__file__).with_name("page.md")
 PLOTS = "quality"
@@ -32,8 +32,6 @@ class Facts(msgspec.Struct, frozen=True):
     seconds: float
     runs: int
     core_seconds: float
-    took_s: float
-    workers: int
     recording: str
     variants: dict[str, str]
 
@@ -70,10 +68,11 @@ def _difference_rows(summary: Summary) -> Iterable[Row]:
 
 def _cell_rows(summary: Summary) -> Iterable[Row]:
     for name in (PHOENIX, *summary.others):
-        yield Row(name, heading=True)
-        for cell, lines in summary.cells.items():
-            yield from (Row(cell, line.pnl_bps) for line in lines if line.contender == name)
-        yield Row("")
+        rows = [
+            Row(cell, line.pnl_bps) for cell, lines in summary.cells.items() for line in lines if line.contender == name
+        ]
+        if rows:
+            yield from (Row(name, heading=True), *rows, Row(""))
 
 
 def page(summary: Summary, facts: Facts, parameters: Parameters, calibration: Calibration) -> str:
@@ -92,19 +91,19 @@ def page(summary: Summary, facts: Facts, parameters: Parameters, calibration: Ca
         cell_seeds=facts.cell_seeds,
         runs=facts.runs,
         core_minutes=f"{facts.core_seconds / 60:.0f}",
-        minutes=f"{facts.took_s / 60:.0f}",
-        workers=facts.workers,
         contenders=_contenders(summary.lines),
         losses=_losses(summary),
         differences=_differences([each for each in summary.differences if not each.market]),
         by_market=_by_market(summary),
         modes=_modes(summary),
         beyond=_beyond(summary.lines),
+        stuck=_stuck(summary.stuck),
         cells=_cells(summary, facts),
         recording="\n\n".join(
             (facts.recording, *(f"{cell}:\n\n{_contenders(lines)}" for cell, lines in summary.recording.items()))
         ),
         command=facts.command,
+        held=f"{STUCK.held:g}",
         lines=parameters.near_layers,
         a=f"{calibration.a:.3f}",
         k=f"{calibration.k:.3f}",
@@ -173,6 +172,7 @@ def _differences(differences: Sequence[Difference]) -> str:
     rows = [
         (
             each.other,
+            f"{each.unlike} of {each.runs}",
             _strong(each.pnl_per_hour, 3),
             _strong(each.pnl_bps),
             _strong(each.variance, 4),
@@ -180,7 +180,7 @@ def _differences(differences: Sequence[Difference]) -> str:
         )
         for each in differences
     ]
-    return table(("less", "PnL /h", "PnL bps", "variance", "drawdown"), rows)
+    return table(("less", "runs that differ", "PnL /h", "PnL bps", "variance", "drawdown"), rows)
 
 
 def _by_market(summary: Summary) -> str:
@@ -203,10 +203,37 @@ def _beyond(lines: Sequence[Line]) -> str:
     return table(("", *(f"≥ {border:.2f}" for border in BORDERS), "quotes on both sides"), rows)
 
 
+def _stuck(stuck: Sequence[Stuck]) -> str:
+    if not stuck:
+        return "Not looked at in this run."
+    at = BORDERS.index(0.87)
+    rows = []
+    for each in stuck:
+        whole, without = each.lines
+        rows.append(
+            (
+                each.market,
+                str(whole.runs),
+                _percent(whole.beyond[0]),
+                _percent(without.beyond[0]),
+                _percent(whole.beyond[at]),
+                _percent(without.beyond[at]),
+                _percent(each.grinding),
+                f"{each.difference.unlike} of {each.difference.runs}",
+                _strong(each.difference.pnl_per_hour, 3),
+                _strong(each.difference.drawdown),
+            )
+        )
+    head = (
+        "", "runs", "≥ 0.70", "without", "≥ 0.87", "without", "grinding", "runs that differ", "PnL /h", "drawdown",
+    )  # fmt: skip
+    return table(head, rows)
+
+
 def _cells(summary: Summary, facts: Facts) -> str:
     if not summary.cells:
         return "Not looked at in this run."
-    names = (PHOENIX, *summary.others)
+    names = [line.contender for line in next(iter(summary.cells.values()))]
     rows = []
     for cell, lines in summary.cells.items():
         found = {line.contender: line for line in lines}

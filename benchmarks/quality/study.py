@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from phoenix_simulator.market.source import MarketSource
 from phoenix_worker.core.parameters import Parameters
 
 from quality.calibration import Calibration
-from quality.contenders import PHOENIX, Contenders, Phoenix, contenders
+from quality.contenders import NO_GRINDING, PHOENIX, Contenders, Phoenix, contenders
 from quality.tape import Tape, generate
 
 REGIMES = tuple(RegimeName)
@@ -35,11 +36,15 @@ class Cell(msgspec.Struct, frozen=True):
 
     queue: str
     each_way_ms: int
+    held: float = 0.0
+    """What a run begins with, as a share of netMax."""
 
-    def conditions(self, seconds: float) -> Conditions:
+    def conditions(self, seconds: float, held_steps: int = 0) -> Conditions:
         """Of a run of so long: a settlement of funding lies in its middle."""
         opens_ms = SETTLES_MS - round(seconds * 500)
-        return Conditions(self.each_way_ms * 1_000_000, QueueModel(self.queue), opens_ms=opens_ms)
+        return Conditions(
+            self.each_way_ms * 1_000_000, QueueModel(self.queue), opens_ms=opens_ms, held_steps=held_steps
+        )
 
     def __str__(self) -> str:
         return f"{self.queue}, {self.each_way_ms} ms"
@@ -48,6 +53,12 @@ class Cell(msgspec.Struct, frozen=True):
 MAIN = Cell("pessimistic", 20)
 RECORDED_CELLS = (MAIN, Cell("optimistic", 20))
 CELLS = tuple(Cell(queue, ms) for queue in ("pessimistic", "optimistic") for ms in (5, 20, 100))
+STUCK = Cell("pessimistic", 20, 0.94)
+"""Just below Block: grinding hardly acts for who begins flat, as Pinning keeps him from its ratio. Phoenix alone begins
+so; others follow what they fill.
+"""
+STUCK_REGIME = RegimeName.QUIET
+"""Elsewhere pinned quotes are filled within seconds."""
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -69,10 +80,12 @@ class Study(msgspec.Struct, frozen=True):
     calibration: Calibration
     seconds: float
     variants: dict[str, Parameters] = {}
+    """Of Phoenix, in the main cell alone."""
 
-    @property
-    def contenders(self) -> Contenders:
-        return contenders(self.parameters, instrument_of(BUILT_IN[self.symbol]), self.calibration, self.variants)
+    def contenders(self, cell: Cell) -> Contenders:
+        variants = self.variants if cell == MAIN else {}
+        made = contenders(self.parameters, instrument_of(BUILT_IN[self.symbol]), self.calibration, variants)
+        return {name: made[name] for name in (PHOENIX, NO_GRINDING)} if cell.held else made
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -84,14 +97,30 @@ class Unit(msgspec.Struct, frozen=True):
     capture: str = ""
 
 
-def units(seeds: int, cell_seeds: int) -> list[Unit]:
-    """Seeds take the regimes in turn; the first `cell_seeds` of them go through every cell. The longest come first."""
-    markets = [(str(REGIMES[(seed - 1) % len(REGIMES)]), seed) for seed in range(1, seeds + 1)]
-    return [Unit(market, seed, CELLS if seed <= cell_seeds else (MAIN,)) for market, seed in markets]
+class Done(msgspec.Struct, frozen=True):
+    """A unit, what came of it, and what it cost."""
+
+    unit: Unit
+    results: list[Result]
+    core_seconds: float
 
 
-def run_unit(study: Study, unit: Unit) -> list[Result]:
+def units(seeds: int, cell_seeds: int, first: int = 1) -> list[Unit]:
+    """`seeds` of them from `first` on take the regimes in turn; the first `cell_seeds` go through every cell. The
+    longest come first.
+    """
+    return [_unit(seed, everywhere=seed < first + cell_seeds) for seed in range(first, first + seeds)]
+
+
+def _unit(seed: int, *, everywhere: bool) -> Unit:
+    regime = REGIMES[(seed - 1) % len(REGIMES)]
+    cells = CELLS if everywhere else (MAIN,)
+    return Unit(str(regime), seed, (*cells, STUCK) if everywhere or regime is STUCK_REGIME else cells)
+
+
+def run_unit(study: Study, unit: Unit) -> Done:
     """Every contender in every cell of the unit."""
+    began = time.process_time()
     spec = BUILT_IN[study.symbol]
     source: ReplaySource | Tape
     if unit.capture:
@@ -103,27 +132,34 @@ def run_unit(study: Study, unit: Unit) -> list[Result]:
     day = study.calibration.day_before(mid)
     gc.freeze()  # the tape lives on: nobody need look through it after each run
     try:
-        return [
+        results = [
             Result(unit.market, unit.seed, cell, name, figures)
             for cell in unit.cells
-            for name, figures in _run_cell(study, spec, source, cell, day)
+            for name, figures in _run_cell(study, spec, source, cell, day, _held_steps(study, cell, unit.seed))
         ]
     finally:
         gc.unfreeze()
+    return Done(unit, results, time.process_time() - began)
+
+
+def _held_steps(study: Study, cell: Cell, seed: int) -> int:
+    """Long and short in turn, from one round of the regimes to the next."""
+    sign = 1 if (seed - 1) // len(REGIMES) % 2 == 0 else -1
+    return sign * round(cell.held * study.parameters.net_max_steps)
 
 
 def _run_cell(
-    study: Study, spec: SymbolSpec, source: MarketSource, cell: Cell, day: Day
+    study: Study, spec: SymbolSpec, source: MarketSource, cell: Cell, day: Day, held_steps: int
 ) -> Iterator[tuple[str, Figures]]:
     whole: tuple[Phoenix, Figures] | None = None
-    for name, make in study.contenders.items():
+    for name, make in study.contenders(cell).items():
         if whole is not None and whole[0].is_same_without(name):
             yield name, whole[1]
             continue
         maker = make()
-        net_max = study.parameters.net_max_steps
+        net_max, conditions = study.parameters.net_max_steps, cell.conditions(study.seconds, held_steps)
         with _uncollected():
-            figures = rehearse(spec, source, maker, net_max, study.seconds, cell.conditions(study.seconds), day)
+            figures = rehearse(spec, source, maker, net_max, study.seconds, conditions, day)
         if name == PHOENIX and isinstance(maker, Phoenix):
             whole = maker, figures
         yield name, figures
@@ -142,15 +178,15 @@ def _uncollected() -> Iterator[None]:
         gc.collect()
 
 
-def run_all(study: Study, work: Sequence[Unit], workers: int) -> Generator[list[Result], None, None]:
+def run_all(study: Study, work: Sequence[Unit], jobs: int) -> Generator[Done, None, None]:
     """In any order, as they end; once closed it begins no more. Processes are forked: what is read is shared."""
-    if workers == 1:
+    if jobs == 1:
         for unit in work:
             yield run_unit(study, unit)
         return
     # Whoever interrupts means the one that reports: units that have begun are finished.
     ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=ignore) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("fork"), initializer=ignore) as pool:
         running = [pool.submit(run_unit, study, unit) for unit in work]
         try:
             for done in as_completed(running):

@@ -5,8 +5,9 @@ from typing import TypeVar
 
 import msgspec
 from phoenix_cli.rehearsal.figures import BORDERS, HORIZONS_S, MONEY, Figures
+from phoenix_worker.core.tally import Stance
 
-from quality.contenders import PHOENIX
+from quality.contenders import NO_GRINDING, PHOENIX
 from quality.intervals import Interval, Pair, bootstrap, mean, ratio, ratio_difference
 from quality.study import MAIN, RECORDING, Cell, Result
 
@@ -47,10 +48,24 @@ class Difference(msgspec.Struct, frozen=True):
     other: str
     market: str
     """Empty: all of them."""
+    runs: int
+    unlike: int
+    """Runs in which the two differ at all."""
     pnl_per_hour: Interval | None
     pnl_bps: Interval | None
     variance: Interval | None
     drawdown: Interval | None
+
+
+class Stuck(msgspec.Struct, frozen=True):
+    """One regime for those who begin with nearly all that they may hold: how long they are so, and what it costs."""
+
+    market: str
+    lines: list[Line]
+    """Phoenix, and without grinding."""
+    grinding: float
+    """Share of the time in which Phoenix ground."""
+    difference: Difference
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -64,15 +79,18 @@ class Summary(msgspec.Struct, frozen=True):
     modes: dict[str, dict[str, float]]
     """Of Phoenix, by market: share of the time."""
     cells: dict[str, list[Line]]
+    stuck: list[Stuck]
     recording: dict[str, list[Line]]
 
 
 def summarise(results: Sequence[Result]) -> Summary:
-    seeded = [result for result in results if result.market != RECORDING]
+    held = [result for result in results if result.cell.held]
+    seeded = [result for result in results if result.market != RECORDING and not result.cell.held]
     recorded = [result for result in results if result.market == RECORDING]
     main = [result for result in seeded if result.cell == MAIN]
     markets = list(dict.fromkeys(result.market for result in sorted(main, key=lambda result: result.seed)))
     names = list(dict.fromkeys(result.contender for result in results))
+    in_cells = list(dict.fromkeys(result.contender for result in seeded if result.cell != MAIN))
     in_recording = list(dict.fromkeys(result.contender for result in recorded))
     others = [name for name in names if name != PHOENIX]
     through_all = {result.seed for result in seeded if result.cell != MAIN}
@@ -87,11 +105,12 @@ def summarise(results: Sequence[Result]) -> Summary:
         {
             str(cell): [
                 line([each for each in seeded if each.cell == cell and each.seed in through_all], name)
-                for name in names
+                for name in in_cells
             ]
             for cell in cells
             if through_all
         },
+        [stuck(_of(held, market), market) for market in markets if _of(held, market)],
         {
             str(cell): [line([each for each in recorded if each.cell == cell], name) for name in in_recording]
             for cell in sorted({result.cell for result in recorded}, key=_order)
@@ -142,10 +161,21 @@ def difference(results: Sequence[Result], other: str, market: str = "") -> Diffe
     return Difference(
         other,
         market,
+        sum(map(len, paired)),
+        sum(one != two for stratum in paired for one, two in stratum),
         interval(lambda each: each.pnl / MONEY * HOUR_S / max(1, each.seconds)),
         bootstrap(per_volume, ratio_difference),
         interval(lambda each: each.inventory_variance),
         interval(lambda each: each.drawdown / MONEY),
+    )
+
+
+def stuck(results: Sequence[Result], market: str) -> Stuck:
+    return Stuck(
+        market,
+        [line(results, name) for name in (PHOENIX, NO_GRINDING)],
+        modes(results).get(str(Stance.GRIND), 0.0),
+        difference(results, NO_GRINDING, market),
     )
 
 

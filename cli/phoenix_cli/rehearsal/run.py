@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 from phoenix_simulator.exchange.book import QueueModel
 from phoenix_simulator.exchange.exchange import Exchange
+from phoenix_simulator.exchange.orders import NewOrder, OrderType, Side
 from phoenix_simulator.exchange.settings import ExchangeSettings
 from phoenix_simulator.exchange.symbols import SymbolSpec
 from phoenix_simulator.market.source import MarketSource
@@ -33,6 +34,7 @@ class Conditions(msgspec.Struct, frozen=True):
     deposit: int = 100_000
     """In the margin asset: more than any maker here can use."""
     opens_ms: int = 1_767_252_600_000
+    held_steps: int = 0
 
 
 class Clocked(Protocol):
@@ -99,6 +101,10 @@ class Rehearsal:
         self.exchange.open_account(ACCOUNT, {spec.margin_asset: conditions.deposit * 10**8}, conditions.opens_ms)
         each_way_ns = conditions.each_way_ns
         self.meter = Meter(spec, ACCOUNT, net_max_steps)
+        self.meter.see(BEGINS_NS, self._mid_half_ticks)
+        self.exchange.listeners.append(self.meter.on)
+        if conditions.held_steps:
+            self._take(conditions.held_steps, conditions.opens_ms)
         self._feed = Feed(self.exchange, spec, self._offset_ns, each_way_ns, day)
         self._venue = VirtualVenue(
             self.exchange,
@@ -108,7 +114,7 @@ class Rehearsal:
             to_exchange_ns=each_way_ns,
             from_exchange_ns=each_way_ns,
         )
-        self.exchange.listeners += [self.meter.on, self._feed.on]
+        self.exchange.listeners.append(self._feed.on)
 
     def run(self, seconds: float | None) -> Figures:
         spec, meter, feed, venue, maker = self._spec, self.meter, self._feed, self._venue, self._maker
@@ -117,7 +123,6 @@ class Rehearsal:
         sample_ns = BEGINS_NS + SECOND_NS
         now_ns = feed.now_ns = BEGINS_NS
         venue.advance(now_ns)
-        meter.see(now_ns, self._mid_half_ticks)
         fees_bps = spec.maker_rate_e8 / 1e4, spec.taker_rate_e8 / 1e4
         self._do(maker.start(now_ns, self._offset_ns, fees_bps), now_ns)
         update = next(self._updates, None)
@@ -143,6 +148,13 @@ class Rehearsal:
                 sample_ns += SECOND_NS
         meter.see(now_ns, listing.touch.bid_ticks + listing.touch.ask_ticks)
         return meter.figures()
+
+    def _take(self, signed_steps: int, now_ms: int) -> None:
+        """At the market, before anybody who would call it foreign listens."""
+        side = Side.BUY if signed_steps > 0 else Side.SELL
+        quantity = self._spec.quantity_to_decimal(abs(signed_steps))
+        order = NewOrder(symbol=self._spec.symbol, side=side, type=OrderType.MARKET, quantity=quantity)
+        self.exchange.place(ACCOUNT, order, now_ms)
 
     @property
     def _mid_half_ticks(self) -> int:

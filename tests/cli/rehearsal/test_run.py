@@ -45,6 +45,15 @@ def run_engine(seconds=30.0, opens_ms=SETTLES_MS - 15_000, **conditions):
     return rehearsal, maker, rehearsal.run(seconds)
 
 
+@pytest.mark.parametrize("held", [150, -150])
+def test_what_is_held_at_the_beginning_is_bought_at_the_market_and_no_foreign_order_to_the_maker(held):
+    rehearsal, maker, figures = run_engine(seconds=3.0, held_steps=held)
+    assert figures.inventory_most >= 0.75
+    assert figures.fees >= rehearsal.exchange.account(ACCOUNT).holding(SPEC).fills[0].commission_e8 > 0
+    assert maker.engine.account.position.steps == rehearsal.meter.position_steps
+    assert set(figures.modes) <= {"pin", "normal"}
+
+
 def test_the_money_is_the_exchanges_to_the_last_digit_over_fills_fees_and_a_settlement():
     rehearsal, maker, figures = run_engine()
     exchange, listing = rehearsal.exchange, rehearsal.exchange.listing("BTCUSDT")

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 import quality_report
 from phoenix_cli.rehearsal.figures import Figures
-from quality.contenders import PHOENIX
+from quality.contenders import NO_GRINDING, PHOENIX
 from quality.intervals import Interval
 from quality.plots import Row, nice_ticks, whiskers
-from quality.study import CELLS, MAIN, RECORDING, Cell, Result, Unit, run_all
+from quality.study import CELLS, MAIN, RECORDING, STUCK, Cell, Done, Result, Unit, run_all, run_unit
 from quality.summary import summarise
 
 MONEY = 100_000_000
@@ -18,7 +18,7 @@ MONEY = 100_000_000
 @pytest.fixture(scope="module")
 def results(study):
     work = [Unit("calm", 1, (MAIN, Cell("optimistic", 5))), Unit("jump", 2, (MAIN,))]
-    return [result for found in run_all(study, work, 1) for result in found]
+    return [result for done in run_all(study, work, 1) for result in done.results]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def run_of(market, seed, contender, pnl, volume=100 * MONEY, cell=MAIN):
 
 
 def test_a_tiny_report_is_written_whole_and_names_what_it_skipped(here):
-    arguments = ["--seeds=2", "--cell-seeds=1", "--seconds=5", "--workers=1", f"--output={here / 'out'}"]
+    arguments = ["--seeds=2", "--cell-seeds=1", "--seconds=5", "--jobs=1", f"--output={here / 'out'}"]
     assert quality_report.main(arguments) == 0
     page = (here / "out/quality.md").read_text()
     assert "{" not in page.replace("^{", "")
@@ -42,21 +42,47 @@ def test_a_tiny_report_is_written_whole_and_names_what_it_skipped(here):
         assert heading in page
     assert str(here) not in page
     report = msgspec.json.decode((here / "out/report.json").read_bytes())
-    assert len(report["runs"]) == (len(CELLS) + 1) * len({run["contender"] for run in report["runs"]})
+    of_all = [run for run in report["runs"] if not run["cell"]["held"]]
+    assert len(of_all) == (len(CELLS) + 1) * len({run["contender"] for run in of_all})
+    assert len(report["runs"]) == len(of_all) + 2
     for name in ("pnl", "differences", "cells"):
         assert f"(quality/{name}.svg)" in page
         ET.fromstring((here / f"out/quality/{name}.svg").read_text())  # noqa: S314 - our own
 
 
 def test_who_interrupts_it_gets_a_report_of_what_is_done(here, monkeypatch, results, capsys):
-    def interrupted(*_):
-        yield [result for result in results if result.seed == 1]
+    def interrupted(_, work, __):
+        yield Done(work[0], [result for result in results if result.seed == 1], 60.0)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(quality_report, "run_all", interrupted)
     assert quality_report.main(["--seeds=9", "--cell-seeds=3", f"--output={here / 'out'}"]) == 0
     assert "interrupted" in capsys.readouterr().err
-    assert "--seeds 1 --cell-seeds 1" in (here / "out/quality.md").read_text()
+    page = (here / "out/quality.md").read_text()
+    assert "--seeds 1 --cell-seeds 1" in page
+    assert "1 minutes of a core" in page
+
+
+def test_what_was_run_is_not_run_again_and_a_killed_run_goes_on(here, monkeypatch):
+    arguments = ["--seeds=3", "--cell-seeds=0", "--seconds=5", "--jobs=1", f"--output={here / 'out'}"]
+    ran = []
+
+    def dies_in_the_third(study, work, _):
+        for unit in work:
+            if unit.seed == 3 and not ran.count(3):
+                ran.append(3)
+                raise BrokenPipeError  # whatever ends a process
+            ran.append(unit.seed)
+            yield run_unit(study, unit)
+
+    monkeypatch.setattr(quality_report, "run_all", dies_in_the_third)
+    with pytest.raises(BrokenPipeError):
+        quality_report.main(arguments)
+    assert quality_report.main([*arguments, "--minutes=0"]) == 0
+    assert "--seeds 2" in (here / "out/quality.md").read_text()
+    assert quality_report.main(arguments) == 0
+    assert ran == [1, 2, 3, 3]
+    assert "--seeds 3" in (here / "out/quality.md").read_text()
 
 
 def test_nothing_done_is_nothing_to_report(here, monkeypatch, capsys):
@@ -125,6 +151,19 @@ def test_the_recordings_table_lists_who_was_in_it():
     summary = summarise([*runs, run_of(RECORDING, 0, PHOENIX, MONEY)])
     assert [line.contender for line in summary.recording[str(MAIN)]] == [PHOENIX]
     assert summary.markets == ["calm"]
+
+
+def test_runs_that_differ_are_counted_and_those_that_begin_stuck_are_told_apart():
+    results = [run_of("quiet", seed, PHOENIX, seed * MONEY, cell=cell) for seed in (1, 2) for cell in (MAIN, STUCK)]
+    results += [run_of("quiet", seed, NO_GRINDING, 2 * MONEY, cell=cell) for seed in (1, 2) for cell in (MAIN, STUCK)]
+    summary = summarise(results)
+    (difference, _) = summary.differences
+    assert (difference.other, difference.unlike, difference.runs) == (NO_GRINDING, 1, 2)
+    assert [line.runs for line in summary.lines] == [2, 2]
+    (stuck,) = summary.stuck
+    assert [line.contender for line in stuck.lines] == [PHOENIX, NO_GRINDING]
+    assert (stuck.difference.unlike, stuck.difference.runs) == (1, 2)
+    assert summary.cells == {}
 
 
 def test_a_plot_says_each_figure_and_its_interval():

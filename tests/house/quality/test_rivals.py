@@ -5,6 +5,7 @@ from phoenix_worker.core.actions import Cancel, WantedOrder
 from phoenix_worker.core.events import Side
 from quality.contenders import AS, GLFT, GRID, policies
 from quality.rivals import FixedGrid, Rival, Seen
+from quality.study import MAIN
 
 SECOND = 1_000_000_000
 
@@ -89,7 +90,7 @@ def test_each_trades_within_its_limit_and_no_order_of_it_is_refused_for_crossing
     figures = rehearse(
         spec,
         tape,
-        study.contenders[name](),
+        study.contenders(MAIN)[name](),
         study.parameters.net_max_steps,
         study.seconds,
         Conditions(),
