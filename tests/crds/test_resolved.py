@@ -125,7 +125,7 @@ def test_the_hash_covers_the_account_too(
 
 def test_the_hash_does_not_change_between_releases_by_accident(pair: tuple[MarketMaker, TradingAccount]) -> None:
     """A changed default changes this too: every worker then gets new parameters on upgrade; somebody must want it."""
-    assert resolved_hash(pair[0].spec, pair[1].spec) == "dfc0137f1c02c6fc"
+    assert resolved_hash(pair[0].spec, pair[1].spec) == "6e770d67c9a0fb6e"
 
 
 @pytest.mark.parametrize(
