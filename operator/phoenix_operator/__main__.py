@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from phoenix_operator import logs
 from phoenix_operator.cluster.client import connect
 from phoenix_operator.cluster.faults import ClusterFault
 from phoenix_operator.leader import LeadershipLostError
+from phoenix_operator.memory import settle
 from phoenix_operator.names import FIELD_MANAGER
 from phoenix_operator.process import Operator
 from phoenix_operator.settings import Settings, parse_settings
@@ -59,7 +59,7 @@ async def _run(settings: Settings, redis: str, arguments: argparse.Namespace, ad
             log.info(
                 "started", cluster=client.place, port=operator.probes.port, namespaces=settings.namespaces or "all"
             )
-            gc.freeze()  # what the imports made stays: it need not be looked at again and again
+            settle()  # the imports
             try:
                 await operator.run(stop)
             finally:

@@ -1,4 +1,4 @@
-"""What is free goes back to the system.
+"""What is free goes back to the system, and what stays is not gone through for garbage.
 
 The C library keeps freed memory that lies below anything younger, and a list or a burst of changes leaves such holes:
 at a thousand makers some megabytes, after much coming and going any number.
@@ -6,6 +6,7 @@ at a thousand makers some megabytes, after much coming and going any number.
 
 import asyncio
 import ctypes
+import gc
 from collections.abc import Callable
 
 PERIOD_S = 60.0
@@ -16,6 +17,14 @@ def give_back() -> None:
     trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def settle() -> None:
+    """What is there now is taken for lasting: the search for garbage, which would go through all of it again and again,
+    leaves it out. It goes all the same when nobody needs it, unless it is a cycle by then.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def keep_giving_back() -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
+from phoenix_operator.calm import Calm
 from phoenix_operator.canary import Canary
 from phoenix_operator.cluster.access import Presence, missing_rights, presence_of
 from phoenix_operator.cluster.client import ClusterClient
@@ -34,6 +35,8 @@ _log = structlog.stdlib.get_logger()
 ASK_AGAIN_S = 5.0
 SETTLED_S = 10.0
 """After so long kopf's watches have begun: a second list finds what was deleted between ours and theirs."""
+PATIENCE_S = 60.0
+"""So long a list that only makes sure waits for makers that are to come into force."""
 RIGHTS_AGAIN_S = 10.0
 _REWATCH_S = (1.0, 30.0)
 _TO_DO = "make them with deploy/makers, or take them out of `namespaces` in the operator's configuration"
@@ -72,6 +75,7 @@ class Observation:
         changed: Callable[[Change], None],
         resynced: Callable[[Namespaces], None],
         period_s: float,
+        calm: Calm,
     ) -> None:
         self._client = client
         self._store = store
@@ -80,6 +84,7 @@ class Observation:
         self._changed = changed
         self._resynced = resynced
         self._period_s = period_s
+        self._calm = calm
         self._soon = asyncio.Event()
         self._unseen = "has not seen the cluster yet"
         self._unlisted = ""
@@ -228,6 +233,8 @@ class Observation:
                     await self._soon.wait()
                 pause_s = SETTLED_S
             except TimeoutError:
+                if not view.ending:
+                    await self._calm.within(PATIENCE_S)
                 pause_s = self._period_s * random.uniform(0.8, 1.2)  # noqa: S311 - jitter, no secret
 
     async def _relist(self, namespaces: Namespaces, resources: Sequence[Resource]) -> None:

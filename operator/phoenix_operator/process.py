@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from phoenix_coordination.state import StateRecord
 
+from phoenix_operator.calm import Calm
 from phoenix_operator.canary import Canary
 from phoenix_operator.census import Census
 from phoenix_operator.cluster.client import ClusterClient
@@ -28,7 +29,7 @@ from phoenix_operator.cluster.lease import LeaseObject
 from phoenix_operator.cluster.store import Change, Store
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.leader import Leadership, LeadershipLostError
-from phoenix_operator.memory import keep_giving_back
+from phoenix_operator.memory import keep_giving_back, settle
 from phoenix_operator.metrics import Gauges, Metrics
 from phoenix_operator.observation import Namespaces, Observation
 from phoenix_operator.probes import Probes
@@ -66,6 +67,7 @@ class Operator:
             time.monotonic,
             self._recovered,
         )
+        calm = Calm()
         fenced = client.fenced(self._leadership.may_act)
         self._canary = Canary(fenced, instance, settings.canary_period.seconds, time.monotonic)
         self._observation = Observation(
@@ -76,8 +78,8 @@ class Operator:
             self._changed,
             self._resynced,
             settings.resync_period.seconds,
+            calm,
         )
-        calm = asyncio.Event()
         self._events = EventPoster(fenced, instance, time.monotonic, calm)
         self._fleet = Fleet(redis, self._census, float(settings.outage_threshold), self._mark)
         self._metrics = Metrics(self)
@@ -115,6 +117,7 @@ class Operator:
 
     async def _lead(self) -> None:
         await self._observation.synced.wait()  # who does not see the cluster does not act on it
+        settle()
         await self._leadership.campaign()
         self._leading = True
         for key in self._census.keys():  # noqa: SIM118 - a method, of no mapping

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from phoenix_coordination.redis.account import AccountError
 
+from phoenix_operator.calm import Calm
 from phoenix_operator.cluster.faults import ClusterFault
 from phoenix_operator.queue import Key, WorkQueue
 
@@ -16,14 +17,14 @@ FINISHES_WITHIN_S = 5.0
 
 
 class Rounds:
-    """`count` workers. `observe` is told kind, result and seconds of each round; `calm` is set while none waits."""
+    """`count` workers. `observe` is told kind, result and seconds of each round, `calm` whether any waits."""
 
     def __init__(
         self,
         reconcile: Callable[[Key], Awaitable[float | None]],
         observe: Callable[[str, str, float], None],
         count: int,
-        calm: asyncio.Event,
+        calm: Calm,
     ) -> None:
         self._reconcile = reconcile
         self._observe = observe
@@ -48,10 +49,10 @@ class Rounds:
             key = self.queue.take()
             if key is not None:
                 if self.queue.depth:
-                    self._calm.clear()
+                    self._calm.ends()
                 await self._round(key)
                 continue
-            self._calm.set()
+            self._calm.begins()
             self._woken.clear()
             try:
                 async with asyncio.timeout(self.queue.next_due_s()):

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from phoenix_operator import observation as module
+from phoenix_operator.calm import Calm
 from phoenix_operator.canary import Canary
 from phoenix_operator.cluster.client import Page
 from phoenix_operator.cluster.resources import DEPLOYMENTS, NAMESPACES
@@ -69,7 +70,12 @@ def first_lists() -> list[tuple[str | None, ...]]:
 
 
 @pytest.fixture
-async def observed(cluster, first_lists, monkeypatch) -> AsyncIterator[Observation]:
+def calm() -> Calm:
+    return Calm()
+
+
+@pytest.fixture
+async def observed(cluster, first_lists, calm, monkeypatch) -> AsyncIterator[Observation]:
     monkeypatch.setattr(module, "Watches", SilentWatches)
     for name in ("RIGHTS_AGAIN_S", "ASK_AGAIN_S", "SETTLED_S"):
         monkeypatch.setattr(module, name, 0.01)
@@ -82,6 +88,7 @@ async def observed(cluster, first_lists, monkeypatch) -> AsyncIterator[Observati
         lambda _: None,
         first_lists.append,
         0.05,
+        calm,
     )
     task = asyncio.create_task(observation.run())
     yield observation
@@ -138,3 +145,14 @@ async def test_who_watches_kinds_that_are_served_no_more_begins_anew_once_they_a
     cluster.serving = True
     await until(lambda: SilentWatches.begun > begun)
     await until(lambda: "crds/" not in observed.problem)
+
+
+async def test_makers_that_wait_come_before_a_list_that_only_makes_sure(observed, calm, first_lists):
+    await until(observed.synced.is_set)
+    calm.ends()
+    await asyncio.sleep(0.1)  # one may have been under way
+    before = len(first_lists)
+    await asyncio.sleep(0.3)  # the time of six
+    assert len(first_lists) == before
+    calm.begins()
+    await until(lambda: len(first_lists) > before)

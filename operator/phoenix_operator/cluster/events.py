@@ -1,8 +1,8 @@
 """Events of `events.k8s.io/v1`: what happened to a resource, for `kubectl describe`.
 
-They tell and are not relied on: they are posted behind our back, in order, after work that waits, and one that cannot
-be posted is logged. The same thing happening again within some minutes counts up the Event that is there (its series)
-instead of making another; an object that has more to say than anybody reads is cut short.
+They tell and are not relied on: they are posted behind our back, after work that waits, each type in order, and one
+that cannot be posted is logged. The same thing happening again within some minutes counts up the Event that is there
+(its series) instead of making another; an object that has more to say than anybody reads is cut short.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
+from phoenix_operator.calm import Calm
 from phoenix_operator.cluster.client import ClusterClient
 from phoenix_operator.cluster.faults import ClusterFault, Fault
 from phoenix_operator.cluster.resources import EVENTS, Json, Resource
@@ -27,7 +28,7 @@ SERIES_S = 360.0
 BURST = 25
 REFILL_S = 60.0
 """As client-go's spam filter, refilled faster: of one object 25 Events at once, then one a minute."""
-PATIENCE_S = 10.0
+PATIENCE_S = {EventType.WARNING: 10.0, EventType.NORMAL: 60.0}
 """While there is work, so long an Event waits: a thousand makers that are made at once come into force first."""
 _QUEUED = 10_000
 _LONGEST_NOTE = 1024  # bytes: the API server's own limit
@@ -73,14 +74,15 @@ class _Allowance(msgspec.Struct):
 
 
 class EventPoster:
-    """`instance` names this process. `now_s`: monotonic seconds. `calm` is set while no work waits, which is first."""
+    """`instance` names this process. `now_s`: monotonic seconds. Work is first, while `calm` says that some waits."""
 
-    def __init__(self, client: ClusterClient, instance: str, now_s: Callable[[], float], calm: asyncio.Event) -> None:
+    def __init__(self, client: ClusterClient, instance: str, now_s: Callable[[], float], calm: Calm) -> None:
         self._client = client
         self._instance = instance[:128]
         self._now_s = now_s
         self._calm = calm
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(_QUEUED)
+        # One for each type: a warning waits behind no thousand makers that were made.
+        self._queues: dict[EventType, asyncio.Queue[_Waiting]] = {each: asyncio.Queue(_QUEUED) for each in EventType}
         self._posted: dict[tuple[Regarding, Told], _Posted] = {}
         self._allowances: dict[str, _Allowance] = {}
         self.dropped = 0
@@ -101,35 +103,36 @@ class EventPoster:
             self.dropped += 1
             return
         try:
-            self._queue.put_nowait(_Waiting(regarding, told, _now(), self._now_s()))
+            self._queues[told.type].put_nowait(_Waiting(regarding, told, _now(), self._now_s()))
         except asyncio.QueueFull:
             self.dropped += 1
 
     async def run(self) -> None:
         """Posts until it is cancelled."""
+        async with asyncio.TaskGroup() as posting:
+            for type_, queue in self._queues.items():
+                posting.create_task(self._post_all(queue, PATIENCE_S[type_]), name=f"events: {type_}")
+
+    async def _post_all(self, queue: asyncio.Queue[_Waiting], patience_s: float) -> None:
         while True:
-            event = await self._queue.get()
+            event = await queue.get()
             try:
-                await self._let_work_pass(PATIENCE_S - (self._now_s() - event.since_s))
+                await self._calm.within(patience_s - (self._now_s() - event.since_s))
                 await self._post(event.regarding, event.told, event.at)
             except ClusterFault as fault:
                 if fault.fault is not Fault.NOT_LEADING:
                     name = f"{event.regarding.namespace}/{event.regarding.name}"
                     _log.warning("event not posted", name=name, reason=str(fault))
             finally:
-                self._queue.task_done()
-
-    async def _let_work_pass(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._calm.wait()
+                queue.task_done()
 
     async def drain(self, seconds: float) -> None:
         """Waits until all is posted, but not longer than this; nothing comes before it any more."""
-        self._calm.set()
+        self._calm.begins()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._queue.join()
+                for queue in self._queues.values():
+                    await queue.join()
 
     async def _post(self, regarding: Regarding, told: Told, at: str) -> None:
         now_s = self._now_s()

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from phoenix_operator.calm import Calm
 from phoenix_operator.cluster.events import BURST, PATIENCE_S, REFILL_S, SERIES_S, EventPoster, Regarding, Told
 from phoenix_operator.cluster.faults import ClusterFault, Fault
 from phoenix_operator.cluster.resources import MARKET_MAKERS
@@ -13,8 +14,8 @@ BTC = Regarding(MARKET_MAKERS, "trading", "btc", "uid-btc")
 ETH = Regarding(MARKET_MAKERS, "trading", "eth", "uid-eth")
 
 
-def told(note: str = "made") -> Told:
-    return Told(EventType.NORMAL, EventReason.CREATED, EventAction.APPLY, note)
+def told(note: str = "made", type_: EventType = EventType.NORMAL) -> Told:
+    return Told(type_, EventReason.CREATED, EventAction.APPLY, note)
 
 
 class PlayedServer:
@@ -43,10 +44,8 @@ def server() -> PlayedServer:
 
 
 @pytest.fixture
-def calm() -> asyncio.Event:
-    calm = asyncio.Event()
-    calm.set()
-    return calm
+def calm() -> Calm:
+    return Calm()
 
 
 @pytest.fixture
@@ -134,25 +133,36 @@ async def test_a_note_keeps_to_the_servers_limit_in_bytes(poster, server):
 
 
 async def test_work_that_waits_comes_before_an_event(poster, server, calm):
-    calm.clear()
+    calm.ends()
     poster.tell(BTC, told())
     for _ in range(10):
         await asyncio.sleep(0)
     assert server.created == []
 
-    calm.set()
+    calm.begins()
     await server.posted.wait()
 
 
-async def test_an_event_is_not_kept_for_ever_by_work(poster, server, calm, clock):
-    calm.clear()
-    poster.tell(BTC, told())
-    clock.now += PATIENCE_S
+@pytest.mark.parametrize("type_", EventType)
+async def test_an_event_is_not_kept_for_ever_by_work(poster, server, calm, clock, type_):
+    calm.ends()
+    poster.tell(BTC, told(type_=type_))
+    clock.now += PATIENCE_S[type_]
     await server.posted.wait()
+
+
+async def test_a_warning_waits_behind_no_makers_that_were_made(poster, server, calm, clock):
+    calm.ends()
+    for number in range(5):
+        poster.tell(ETH, told(f"made {number}"))
+    poster.tell(BTC, told("stale", EventType.WARNING))
+    clock.now += PATIENCE_S[EventType.WARNING]
+    await server.posted.wait()
+    assert [event["note"] for event in server.created] == ["stale"]
 
 
 async def test_what_is_left_at_the_end_waits_for_nothing(poster, server, calm):
-    calm.clear()
+    calm.ends()
     poster.tell(BTC, told())
     await poster.drain(5)
     assert len(server.created) == 1
