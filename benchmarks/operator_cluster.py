@@ -29,7 +29,8 @@ from redis_process import RedisProcess
 
 MAKERS_AN_ACCOUNT = 20
 CANARY_PERIOD = "30s"  # as in an installation; the tests' own is shorter
-LOOK_S = 0.1
+LOOK_S = 0.5
+"""No figure depends on it, and who is asked works on the machine that is measured."""
 _AT_ONCE = 16
 _QUIET_S = 3.0
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")

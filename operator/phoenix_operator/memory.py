@@ -10,6 +10,8 @@ import gc
 from collections.abc import Callable
 
 PERIOD_S = 60.0
+_YOUNG = 5_000
+"""Objects between two searches for garbage, by default 700: a round makes some hundreds, and hardly any cycles."""
 
 
 def give_back() -> None:
@@ -23,6 +25,7 @@ def settle() -> None:
     """What is there now is taken for lasting: the search for garbage, which would go through all of it again and again,
     leaves it out. It goes all the same when nobody needs it, unless it is a cycle by then.
     """
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
     gc.collect()
     gc.freeze()
 
