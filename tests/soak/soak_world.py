@@ -10,6 +10,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -21,7 +22,7 @@ from phoenix_cli.local.layout import NAMESPACE, StateDirectory, write_key
 from phoenix_cli.local.parameters import Parameters
 from phoenix_cli.local.report import disagreements, told
 from phoenix_coordination import order_id
-from phoenix_coordination.port import EmergencyLevel
+from phoenix_coordination.port import EmergencyLevel, LeaseTimes
 from phoenix_coordination.redis.account import Account, AccountError, account_tools
 from phoenix_coordination.state import decode
 from phoenix_coordination.state_directory import final_record_path
@@ -32,6 +33,7 @@ from phoenix_simulator.market.regimes import REGIMES, RegimeName
 from phoenix_simulator.scenario import MarketPlan, Scenario
 from phoenix_simulator.server import Server, ServerConfig, run_server
 from phoenix_worker.__main__ import _run as run_worker
+from phoenix_worker.runtime import worker
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.redaction import Redactor
 from phoenix_worker.runtime.worker import Options
@@ -41,23 +43,29 @@ from virtual_time import NS, VirtualTime
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "ETHUSDC", "SOLUSDT")
 CONFIGS = Path(__file__).parents[2] / "configs"
-RATE = 40.0
+RATE = 100.0
 """What `--speed` is elsewhere: exchange and workers look at their rhythms as seldom as they do at that speed, every
-200 ms of the run. The loop never lags behind it, however busy the machine is.
+half second of the run. The loop never lags behind it, however busy the machine is.
 """
+_JUDGED_AT_SPEED = 2.0
+"""The audit grants a maker's quotes a second of the run after a break, twice as long as it may take to look."""
+_RECORDS_S = 5.0
+"""Between two state records, each with the memory that the next leader takes over. In life a second, and five."""
+_LEISURELY = partial(LeaseTimes, ttl_s=10.0, renew_s=2.0, margin_s=2.0)
+"""Twice life's times."""
 _BALANCE = "100000"
 _RESTARTS_AFTER_S = 3.0
 _LOOKS_S = 60.0
 """How often the person looks; who has seen a stop waits as long before it is lifted."""
 SLOW = replace(
     REGIMES[RegimeName.CALM],
-    touch_changes_per_s=3.0,
-    orders_per_s=0.4,
-    moves_per_s=0.08,
-    frame_s=0.5,
+    touch_changes_per_s=1.0,
+    orders_per_s=0.25,
+    moves_per_s=0.05,
+    frame_s=0.95,
     changes_scale=0.1,
 )
-"""A calm market with a fiftieth of its messages: as few as let the busiest symbol show that a connection lives."""
+"""A calm market with a hundredth of its messages: as few as let the busiest symbol show that a connection lives."""
 _ORDERS_KEPT, _ROWS_KEPT, _MINUTES_KEPT = 1_000, 2_000, 120
 """Of a maker's past, filled and unfilled apart; of fills, income and prints; of candles."""
 _STARTS_S = 1.0
@@ -114,7 +122,7 @@ class World:
                     "maxNetNotional": str(limits.net_notional),
                     "maxGrossNotional": str(limits.gross_notional),
                 },
-                "graces": graces(1.0),
+                "graces": graces(_JUDGED_AT_SPEED),
             }
         )
         write_key(self._directory.credentials("soak"), self._key.api_key, self._key.api_secret)
@@ -287,11 +295,18 @@ def remember_little() -> None:
     tape._KEPT_MINUTES = _MINUTES_KEPT
 
 
+def beat_at_leisure() -> None:
+    """Half of what a maker costs here is what it tells Redis: beats and records come as seldom as they may."""
+    worker.PUBLISH_SECONDS, worker.PUBLISHINGS_PER_SNAPSHOT = _RECORDS_S, 1
+    worker.LeaseTimes = _LEISURELY
+
+
 @contextlib.asynccontextmanager
 async def opened(loop: VirtualLoop, time: VirtualTime, root: Path, seed: int) -> AsyncIterator[World]:
     """Exchange and Redis, and a world whose workers have not begun yet."""
     slow_down()
     remember_little()
+    beat_at_leisure()
     plan = MarketPlan(regime=RegimeName.QUIET)
     scenario = Scenario(markets=dict.fromkeys(SYMBOLS, plan), faults=of_exchange(SYMBOLS))
     config = ServerConfig(symbols=SYMBOLS, seed=seed, scenario=scenario)

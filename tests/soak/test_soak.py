@@ -2,17 +2,19 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
 import msgspec
 import pytest
-from phoenix_coordination.redis.client import FAULTS, connect
+from phoenix_coordination.redis.client import FAULTS, Redis, connect
 from phoenix_coordination.redis.server import find_server
+from redis.exceptions import ResponseError
 from soak_report import Hour, Report, failures_in, hours_of, slope
 from virtual_loop import VirtualLoop
 from virtual_redis import VirtualRedis
@@ -191,27 +193,129 @@ def test_time_stands_still_while_a_thread_or_a_child_works():
     in_virtual_time(work)
 
 
+@contextlib.asynccontextmanager
+async def redis_of(time: VirtualTime) -> AsyncIterator[tuple[VirtualRedis, Redis]]:
+    server = VirtualRedis(time)
+    await server.open()
+    client = connect(server.url, timeout_s=5.0)
+    try:
+        yield server, client
+    finally:
+        await client.aclose()
+        server.close()
+
+
 @needs_redis
-def test_a_key_of_redis_lives_as_long_as_the_loop_says_and_a_script_reads_its_clock():
+def test_a_key_of_redis_lives_as_long_as_the_loop_says_and_longer_than_the_server():
     async def keep(time: VirtualTime) -> None:
-        server = VirtualRedis(time)
-        await server.open()
-        client = connect(server.url, timeout_s=5.0)
-        try:
+        async with redis_of(time) as (server, client):
             await client.execute_command("SET", "key", "value", "PX", 60_000)
-            digest = await client.execute_command("SCRIPT LOAD", "return redis.call('TIME')")
             await asyncio.sleep(40)
-            assert 19_990 <= await client.execute_command("PTTL", "key") <= 20_010
-            assert await client.execute_command("EVALSHA", digest, 0) == [b"40", b"0"]
+            assert await client.execute_command("PTTL", "key") == 20_000
             assert await client.execute_command("TIME") == (40, 0)
             await server.restart()
             with pytest.raises(FAULTS):  # of the connection that was cut
                 await client.execute_command("GET", "key")
             assert await client.execute_command("GET", "key") == b"value"
-            await asyncio.sleep(21)
+            await asyncio.sleep(19.999)
+            assert await client.execute_command("GET", "key") == b"value"
+            await asyncio.sleep(0.001)
             assert await client.execute_command("GET", "key") is None
-        finally:
-            await client.aclose()
-            server.close()
 
     in_virtual_time(keep)
+
+
+@needs_redis
+@pytest.mark.parametrize(
+    ("then", "left"),
+    [
+        (["PEXPIRE", "key", 5_000], 5_000),
+        (["SET", "key", "other"], -1),
+        (["SET", "key", "other", "PX", 7_000], 7_000),
+        (["SET", "key", "other", "NX", "PX", 7_000], 60_000),
+        (["DEL", "key"], -2),
+        ("redis.call('PEXPIRE', 'key', 5000)", 5_000),
+        ("redis.call('SET', 'key', 'other')", -1),
+        ("redis.call('DEL', 'key')", -2),
+        ("redis.call('PEXPIRE', 'key', 5000) redis.call('ZADD', 'key', 1, 'wrong')", 5_000),
+        ("redis.call('PEXPIRE', 'nowhere', 5000) redis.call('SET', 'nowhere', 1)", 60_000),
+    ],
+    ids=[
+        "longer",
+        "for good",
+        "again",
+        "not again",
+        "not at all",
+        "by a script",
+        "for good, by a script",
+        "not at all, by a script",
+        "by a script that fails",
+        "of another",
+    ],
+)
+def test_how_long_a_key_lives_is_what_was_said_last(then, left):
+    async def keep(time: VirtualTime) -> None:
+        async with redis_of(time) as (_, client):
+            await client.execute_command("SET", "key", "value", "PX", 60_000)
+            if isinstance(then, str):
+                digest = await client.execute_command("SCRIPT LOAD", then)
+                with contextlib.suppress(ResponseError):
+                    await client.execute_command("EVALSHA", digest, 0)
+            else:
+                await client.execute_command(*then)
+            assert await client.execute_command("PTTL", "key") == left
+            await asyncio.sleep(61)
+            assert await client.execute_command("EXISTS", "key") == (left == -1)
+
+    in_virtual_time(keep)
+
+
+@needs_redis
+@pytest.mark.parametrize(
+    ("source", "answer"),
+    [
+        ("return redis.call('TIME')", [b"40", b"0"]),
+        ("return {KEYS[1], ARGV[1], #ARGV}", [b"key", b"argument", 1]),
+        ("return nil", None),
+        ("return false", None),
+        ("return 7", 7),
+        ("return {{}, {'a', {1}}}", [[], [b"a", [1]]]),
+        ("return redis.call('GET', 'nowhere')", None),
+        ("return {redis.call('GET', 'nowhere'), 'behind'}", [None, b"behind"]),
+        ("return ('x'):rep(300000)", b"x" * 300_000),
+        ("return redis.error_reply('FOREIGN it is')", "FOREIGN it is"),
+        ("return redis.call('INCRBY', 'a', 'b')", "not an integer"),
+    ],
+    ids=["time", "arguments", "nil", "false", "number", "nested", "none", "none inside", "long", "refused", "failed"],
+)
+def test_a_script_answers_what_it_would_without_us(source, answer):
+    async def ask(time: VirtualTime) -> None:
+        async with redis_of(time) as (_, client):
+            await asyncio.sleep(40)
+            digest = await client.execute_command("SCRIPT LOAD", source)
+            asked = client.execute_command("EVALSHA", digest, 1, "key", "argument")
+            if isinstance(answer, str):
+                with pytest.raises(ResponseError, match=answer):
+                    await asked
+            else:
+                assert await asked == answer
+
+    in_virtual_time(ask)
+
+
+@needs_redis
+def test_what_a_script_says_on_a_channel_is_heard_by_who_listens_there():
+    async def talk(time: VirtualTime) -> None:
+        async with redis_of(time) as (_, client):
+            news = client.pubsub()
+            await news.subscribe("ours")
+            assert (await news.get_message(timeout=1.0))["type"] == "subscribe"
+            source = "redis.call('PUBLISH', 'theirs', 'no') return redis.call('PUBLISH', 'ours', ARGV[1])"
+            digest = await client.execute_command("SCRIPT LOAD", source)
+            await client.execute_command("EVALSHA", digest, 0, "yes")
+            heard = await news.get_message(timeout=1.0)
+            assert (heard["channel"], heard["data"]) == (b"ours", b"yes")
+            assert await news.get_message(timeout=1.0) is None
+            await news.aclose()
+
+    in_virtual_time(talk)

@@ -22,17 +22,24 @@ PROGRAM: ContextVar[str] = ContextVar("program", default="")
 """Whose work this is: what would be a process of its own in life."""
 
 
+_LOOKS_ABROAD_EVERY = 64
+"""Where nobody is abroad: asking the system is dear, and all that could come is a signal."""
+
+
 class _Idle(selectors.DefaultSelector):
     """Never waits where time can pass instead."""
 
     def __init__(self, time: VirtualTime) -> None:
         super().__init__()
         self._time = time
+        self._asked = 0
         self.abroad = 0
         """How many threads and children work for the loop."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
+        self._asked += 1
+        looks = self.abroad or self._asked % _LOOKS_ABROAD_EVERY == 0
+        ready = super().select(0) if looks else []
         if ready or (timeout is not None and timeout <= 0):
             return ready
         if self.abroad:

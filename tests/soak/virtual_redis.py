@@ -1,18 +1,19 @@
 """A real redis-server that lives in virtual time.
 
 Programs of the loop connect to it in memory; each command is put to the server while the loop stands still, so an
-answer takes no time and is there before anything else happens. What depends on time follows the loop's:
+answer takes no time and is there before anything else happens. What depends on time is led here, and the server, which
+lives in the machine's, hears nothing of it:
 
 * `TIME`, asked directly or by a script, is the loop's wall clock;
-* a key lives `_STRETCH` times as long on the server, and is aged by what has passed in the loop: the machine's own
-  time, in which a minute of the run may take longer or shorter, hardly counts.
+* how long a key lives is noted; whoever asks next after its end finds it deleted.
 
-Messages of channels are handed on here, behind the answer of the command that sent them.
+What is said on channels is handed on here, too: scripts tell of it beside their answer. So one question and one answer
+on one connection are all that a command costs.
 """
 
 import asyncio
 import hashlib
-import io
+import heapq
 import shutil
 import socket
 import subprocess
@@ -21,39 +22,57 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from phoenix_coordination.redis.server import MISSING, find_server, server_arguments, server_socket
-from virtual_time import NS, VirtualTime, machines_monotonic_ns, machines_sleep
+from redis_protocol import Words, array, array_of, end_of_answer, take_command, text_of
+from virtual_time import NS, VirtualTime, machines_sleep
 
-_STRETCH = 10_000
-_AGED_EVERY_NS = 5_000_000
-_STARTS_WITHIN_S = 20.0
+_NS_PER_MS = 1_000_000
 _LOOK_S = 0.005
+_LOOKS = 12_000
+"""For a server that has just been started: a minute of them. Counted, not timed: this process may be stopped for a
+while, and continued.
+"""
+_READ_BYTES = 256 * 1024
 
-_VIRTUAL = f"""
+_BEFORE = b"""
 local micros, seconds = table.remove(ARGV), table.remove(ARGV)
-local server = redis
-local redis = setmetatable({{call = function(command, ...)
+local server, done = redis, {}
+local function note(what, key, value)
+  table.insert(done, what)
+  table.insert(done, key)
+  table.insert(done, value)
+  return 1
+end
+local redis = setmetatable({call = function(command, ...)
+  local key, value, option = ...
   if command == 'TIME' then
-    return {{seconds, micros}}
+    return {seconds, micros}
   elseif command == 'PEXPIRE' then
-    local key, milliseconds = ...
-    return server.call('PEXPIRE', key, string.format('%.0f', tonumber(milliseconds) * {_STRETCH}))
+    return server.call('EXISTS', key) == 1 and note(command, key, string.format('%.0f', tonumber(value))) or 0
+  elseif command == 'PUBLISH' then
+    return note(command, key, tostring(value))
+  elseif command == 'DEL' or command == 'SET' then
+    if option or (command == 'DEL' and value) then
+      error('not in virtual time: ' .. command .. ' with more')
+    end
+    note('DEL', key, '')
   end
   return server.call(command, ...)
-end}}, {{__index = server}})
+end}, {__index = server})
+local function body()
 """
-"""What every script begins with here; its own line follows."""
-
-_AGE = b"""
-for _, key in ipairs(redis.call('KEYS', '*')) do
-  local left = redis.call('PTTL', key)
-  if left >= 0 then
-    left = left - ARGV[1]
-    if left <= 0 then redis.call('DEL', key) else redis.call('PEXPIRE', key, string.format('%.0f', left)) end
-  end
+_BEHIND = b"""
 end
+local held, answer = pcall(body)
+return {done, held and answer or (not held and server.error_reply(tostring(answer)) or nil)}
+"""
+"""What every script is put into here. It answers with what it did to keys' lives and said on channels, and with its own
+answer.
 """
 
-Words = Sequence[bytes]
+_UNKNOWN = frozenset(
+    b"EVAL MULTI EXPIRE EXPIREAT PEXPIREAT PERSIST SETEX PSETEX GETEX GETSET RENAME FLUSHALL FLUSHDB PUBLISH".split()
+)
+"""Nobody of ours uses them, and they would bypass what is led here."""
 
 
 class VirtualRedis:
@@ -67,12 +86,13 @@ class VirtualRedis:
         self._time = time
         self._directory = Path(tempfile.mkdtemp(prefix="px-soak-"))
         self._process: subprocess.Popen[bytes] | None = None
-        self._news: _Server
-        self._lines: set[_Line] = set()
+        self._server: _Server
+        self._lines: dict[_Line, None] = {}
         self._digests: dict[bytes, bytes] = {}
         """Of a script as its program knows it, to the one that the server has."""
-        self._aged_ns = 0
-        self._aged_machine_ns = 0
+        self._dies_ns: dict[bytes, int] = {}
+        self._deaths: list[tuple[int, bytes]] = []
+        """A heap; who was given another life, or none, stands there in vain."""
         self._listener: asyncio.AbstractServer | None = None
         self.url = "unix:///redis-of-the-run"
 
@@ -85,26 +105,22 @@ class VirtualRedis:
         self._listener = await loop.create_unix_server(lambda: _Line(self), self.url.removeprefix("unix://"))
 
     def _start(self) -> None:
-        arguments = server_arguments(self._program, self._directory)
+        # What was written is there after a kill: only a machine that fails would need it on the disk.
+        arguments = [*server_arguments(self._program, self._directory), "--appendfsync", "no"]
         # A session of its own: Ctrl-C is for the run, whose makers still need it to end in order.
         self._process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, start_new_session=True)
-        until_ns = machines_monotonic_ns() + int(_STARTS_WITHIN_S * NS)
-        while True:
+        for _ in range(_LOOKS):
             try:
-                self._news = self.connection()
-                if self._news.ask([[b"PING"]]) == [b"+PONG\r\n"]:
-                    break
-                self._news.close()  # it loads what it had
+                server = _Server(server_socket(self._directory))
             except OSError:
-                pass
-            if machines_monotonic_ns() > until_ns:
-                raise TimeoutError("redis-server does not answer")
+                machines_sleep(_LOOK_S)
+                continue
+            if server.ask([[b"PING"]]) == [b"+PONG\r\n"]:
+                self._server = server
+                return
+            server.close()  # it loads what it had
             machines_sleep(_LOOK_S)
-        self._news.ask([[b"PSUBSCRIBE", b"*"]])
-        self._aged_ns, self._aged_machine_ns = self._time.passed_ns, machines_monotonic_ns()
-
-    def connection(self) -> "_Server":
-        return _Server(server_socket(self._directory))
+        raise TimeoutError("redis-server does not answer")
 
     def hang_up(self) -> None:
         """Every connection is cut, and no new one is taken until `take_calls`."""
@@ -134,74 +150,99 @@ class VirtualRedis:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            self._news.close()
+            self._server.close()
 
     # -- what a line asks --------------------------------------------------------------------------
 
     def joined(self, line: "_Line") -> None:
-        self._lines.add(line)
+        self._lines[line] = None
 
     def left(self, line: "_Line") -> None:
-        self._lines.discard(line)
+        self._lines.pop(line, None)
 
-    def ask(self, server: "_Server", commands: Sequence[Words]) -> list[bytes]:
-        """Answers, in order. The keys are as old as they are in the loop."""
-        aging = self._aging()
-        answers = server.ask([*aging, *map(self._as_virtual, commands)])[len(aging) :]
-        told = [self._told(words, answer) for words, answer in zip(commands, answers, strict=True)]
-        if any(words[0].upper() in {b"EVALSHA", b"PUBLISH"} for words in commands):
-            self._hand_on()
-        return told
-
-    def _aging(self) -> list[Words]:
-        passed_ns = self._time.passed_ns - self._aged_ns
-        if passed_ns < _AGED_EVERY_NS:
-            return []
-        now_ns = machines_monotonic_ns()
-        older_ms = (passed_ns * _STRETCH - (now_ns - self._aged_machine_ns)) // 1_000_000
-        self._aged_ns, self._aged_machine_ns = self._time.passed_ns, now_ns
-        return [[b"EVAL", _AGE, b"0", str(older_ms).encode()]]
+    def ask(self, commands: Sequence[Words]) -> bytes:
+        """Their answers, in order, as those of a server whose keys are as old as they are in the loop."""
+        dead = self._dead()
+        asked = [self._as_virtual(words) for words in commands]
+        first = [[b"DEL", *dead]] if dead else []
+        answers = self._server.ask([*first, *asked])[len(first) :]
+        return b"".join([self._told(words, answer) for words, answer in zip(commands, answers, strict=True)])
 
     def _as_virtual(self, words: Words) -> Words:
-        match [words[0].upper(), *words[1:]]:
-            case [b"SET", _, _, *options] if b"PX" in options:
-                at = words.index(b"PX", 3) + 1
-                return [*words[:at], str(int(words[at]) * _STRETCH).encode(), *words[at + 1 :]]
-            case [b"PEXPIRE", key, milliseconds]:
-                return [b"PEXPIRE", key, str(int(milliseconds) * _STRETCH).encode()]
-            case [b"SCRIPT", b"LOAD", source]:
-                return [b"SCRIPT", b"LOAD", _VIRTUAL.encode() + source]
-            case [b"EVALSHA", digest, *rest]:
-                seconds, rest_ns = divmod(self._time.wall_ns(), NS)
-                now = (str(seconds).encode(), str(rest_ns // 1000).encode())
-                return [b"EVALSHA", self._digests.get(digest, digest), *rest, *now]
-            case [b"EVAL" | b"EXPIRE" | b"PSETEX" | b"SETEX" | b"MULTI", *_]:
+        match words[0].upper():
+            case b"EVALSHA":
+                return [words[0], self._digests.get(words[1], words[1]), *words[2:], *self._now()]
+            case b"SET" if b"PX" in words[3:]:
+                at = words.index(b"PX", 3)
+                return [*words[:at], *words[at + 2 :]]
+            case b"PEXPIRE":
+                return [b"EXISTS", words[1]]
+            case b"SCRIPT" if words[1].upper() == b"LOAD":
+                return [*words[:2], _BEFORE + words[2] + _BEHIND]
+            case command if command in _UNKNOWN:
                 raise NotImplementedError(f"{words[0]!r} in virtual time")
             case _:
                 return words
 
     def _told(self, words: Words, answer: bytes) -> bytes:
-        match [words[0].upper(), *words[1:]]:
-            case [b"PTTL", *_]:
-                left = int(answer[1:])
-                return b":%d\r\n" % (left if left < 0 else -(-left // _STRETCH))
-            case [b"TIME"]:
-                seconds, rest_ns = divmod(self._time.wall_ns(), NS)
-                return _array(str(seconds).encode(), str(rest_ns // 1000).encode())
-            case [b"SCRIPT", b"LOAD", source]:
-                known = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
-                self._digests[known] = _bulk_of(answer)
-                return b"$%d\r\n%b\r\n" % (len(known), known)
-            case _:
-                return answer
+        """What becomes of it here, and what the line hears."""
+        match words[0].upper():
+            case b"EVALSHA" if answer[:1] == b"*":
+                done, told = array_of(answer, 2)
+                self._do(done)
+                return told
+            case b"SET" if answer == b"+OK\r\n":
+                self._lives(words[1], int(words[words.index(b"PX", 3) + 1]) if b"PX" in words[3:] else None)
+            case b"PEXPIRE" if answer == b":1\r\n":
+                self._lives(words[1], int(words[2]))
+            case b"DEL":
+                for key in words[1:]:
+                    self._lives(key, None)
+            case b"PTTL" if answer == b":-1\r\n" and words[1] in self._dies_ns:
+                return b":%d\r\n" % -(-(self._dies_ns[words[1]] - self._time.passed_ns) // _NS_PER_MS)
+            case b"TIME":
+                return array(*self._now())
+            case b"SCRIPT" if words[1].upper() == b"LOAD":
+                return self._known(words[2], text_of(answer))
+        return answer
 
-    def _hand_on(self) -> None:
-        """What was said on channels so far: the answer of the question here comes behind it."""
-        self._news.send([[b"PING"]])
-        while (told := self._news.message())[0] != b"pong":
-            _, _, channel, payload = told
-            for line in self._lines:
-                line.hear(channel, payload)
+    def _do(self, done: bytes) -> None:
+        """What a script says that it did."""
+        texts = [text_of(member) for member in array_of(done)]
+        for what, key, value in zip(texts[::3], texts[1::3], texts[2::3], strict=True):
+            if what == b"PUBLISH":
+                for line in tuple(self._lines):
+                    line.hear(key, value)
+            else:
+                self._lives(key, int(value) if value else None)
+
+    def _known(self, source: bytes, digest: bytes) -> bytes:
+        """A script, by the digest that its program asks for."""
+        known = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+        self._digests[known] = digest
+        return array(known).partition(b"\r\n")[2]
+
+    def _now(self) -> tuple[bytes, bytes]:
+        seconds, rest_ns = divmod(self._time.wall_ns(), NS)
+        return b"%d" % seconds, b"%d" % (rest_ns // 1000)
+
+    def _lives(self, key: bytes, milliseconds: int | None) -> None:
+        """From now on; None: until it is deleted."""
+        if milliseconds is None:
+            self._dies_ns.pop(key, None)
+        else:
+            dies_ns = self._dies_ns[key] = self._time.passed_ns + milliseconds * _NS_PER_MS
+            heapq.heappush(self._deaths, (dies_ns, key))
+
+    def _dead(self) -> list[bytes]:
+        """Keys whose life has ended since the last question."""
+        dead = []
+        while self._deaths and self._deaths[0][0] <= self._time.passed_ns:
+            dies_ns, key = heapq.heappop(self._deaths)
+            if self._dies_ns.get(key) == dies_ns:
+                del self._dies_ns[key]
+                dead.append(key)
+        return dead
 
 
 class _Line(asyncio.Protocol):
@@ -212,16 +253,13 @@ class _Line(asyncio.Protocol):
         self._buffer = bytearray()
         self._channels: set[bytes] = set()
         self._transport: asyncio.Transport
-        self._server: _Server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
-        self._server = self._redis.connection()
         self._redis.joined(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._redis.left(self)
-        self._server.close()
 
     def hang_up(self) -> None:
         self._redis.left(self)
@@ -232,7 +270,7 @@ class _Line(asyncio.Protocol):
             return
         self._buffer += data
         asked: list[Words] = []
-        while (words := _take_command(self._buffer)) is not None:
+        while (words := take_command(self._buffer)) is not None:
             if words[0].upper() in {b"SUBSCRIBE", b"UNSUBSCRIBE"} or (self._channels and words[0].upper() == b"PING"):
                 self._answer(asked)
                 asked = []
@@ -243,28 +281,28 @@ class _Line(asyncio.Protocol):
 
     def _answer(self, asked: Sequence[Words]) -> None:
         if asked:
-            self._transport.write(b"".join(self._redis.ask(self._server, asked)))
+            self._transport.write(self._redis.ask(asked))
 
     def _listen(self, words: Words) -> None:
         match [words[0].upper(), *words[1:]]:
             case [b"SUBSCRIBE", *channels]:
                 for channel in channels:
                     self._channels.add(channel)
-                    self._transport.write(_array(b"subscribe", channel, len(self._channels)))
+                    self._transport.write(array(b"subscribe", channel, len(self._channels)))
             case [b"UNSUBSCRIBE", *channels]:
                 for channel in channels or sorted(self._channels):
                     self._channels.discard(channel)
-                    self._transport.write(_array(b"unsubscribe", channel, len(self._channels)))
+                    self._transport.write(array(b"unsubscribe", channel, len(self._channels)))
             case [b"PING", *_]:
-                self._transport.write(_array(b"pong", b""))
+                self._transport.write(array(b"pong", b""))
 
     def hear(self, channel: bytes, payload: bytes) -> None:
         if channel in self._channels:
-            self._transport.write(_array(b"message", channel, payload))
+            self._transport.write(array(b"message", channel, payload))
 
 
 class _Server:
-    """A connection to the server, which is waited for."""
+    """The connection to the server, which is waited for."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -273,66 +311,23 @@ class _Server:
         except OSError:
             self._socket.close()
             raise
-        self._answers = self._socket.makefile("rb")
-
-    def send(self, commands: Sequence[Words]) -> None:
-        self._socket.sendall(b"".join(_array(*words) for words in commands))
 
     def ask(self, commands: Sequence[Words]) -> list[bytes]:
         """Each answer as its bytes."""
-        self.send(commands)
-        return [_read_answer(self._answers) for _ in commands]
-
-    def message(self) -> list[bytes]:
-        """An array of texts."""
-        count = int(self._answers.readline()[1:])
-        return [_bulk_of(_read_answer(self._answers)) for _ in range(count)]
+        self._socket.sendall(b"".join([array(*words) for words in commands]))
+        data, answers, at = b"", [], 0
+        while len(answers) < len(commands):
+            end = end_of_answer(data, at)
+            if end < 0:
+                more = self._socket.recv(_READ_BYTES)
+                if not more:
+                    raise ConnectionResetError("redis-server is gone")
+                data = data[at:] + more
+                at = 0
+            else:
+                answers.append(data[at:end])
+                at = end
+        return answers
 
     def close(self) -> None:
-        self._answers.close()
         self._socket.close()
-
-
-# -- the protocol (RESP2) ------------------------------------------------------------------------------
-
-
-def _array(*items: bytes | int) -> bytes:
-    parts = [b"*%d\r\n" % len(items)]
-    parts += [b":%d\r\n" % item if isinstance(item, int) else b"$%d\r\n%b\r\n" % (len(item), item) for item in items]
-    return b"".join(parts)
-
-
-def _bulk_of(answer: bytes) -> bytes:
-    return answer[answer.index(b"\r\n") + 2 : -2]
-
-
-def _read_answer(answers: io.BufferedIOBase) -> bytes:
-    head = answers.readline()
-    if not head.endswith(b"\r\n"):
-        raise ConnectionResetError("redis-server is gone")
-    kind, size = head[:1], head[1:-2]
-    if kind == b"$" and size != b"-1":
-        return head + answers.read(int(size) + 2)
-    if kind == b"*" and size != b"-1":
-        return head + b"".join(_read_answer(answers) for _ in range(int(size)))
-    return head
-
-
-def _take_command(buffer: bytearray) -> list[bytes] | None:
-    """The first whole command, taken out of the buffer."""
-    end = buffer.find(b"\r\n")
-    if end < 0:
-        return None
-    at = end + 2
-    words: list[bytes] = []
-    for _ in range(int(buffer[1:end])):
-        end = buffer.find(b"\r\n", at)
-        if end < 0:
-            return None
-        begin = end + 2
-        at = begin + int(buffer[at + 1 : end]) + 2
-        if len(buffer) < at:
-            return None
-        words.append(bytes(buffer[begin : at - 2]))
-    del buffer[:at]
-    return words
