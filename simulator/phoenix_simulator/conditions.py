@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 
 from phoenix_simulator.exchange.accounts import Account
-from phoenix_simulator.exchange.events import ExchangeEvent, OrderUpdated
+from phoenix_simulator.exchange.events import OrderUpdated
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.orders import ExecutionType
 
@@ -56,7 +56,7 @@ class ConditionWatch:
     def mark(self, condition: Condition) -> Mark:
         if not self._is_listening:
             self._is_listening = True
-            self._exchange.listeners.append(self._hear)
+            self._exchange.listeners.append_for(self._hear, OrderUpdated)
         symbol = _key(condition)
         return Mark(self._orders.get(symbol, 0), self._fills.get(symbol, 0))
 
@@ -70,9 +70,7 @@ class ConditionWatch:
             return False
         return condition.position_above is None or self._largest_position(symbol) > condition.position_above
 
-    def _hear(self, event: ExchangeEvent) -> None:
-        if not isinstance(event, OrderUpdated):
-            return
+    def _hear(self, event: OrderUpdated) -> None:
         if event.execution is ExecutionType.NEW:
             _count(self._orders, event.order.symbol)
         if event.fill is not None:

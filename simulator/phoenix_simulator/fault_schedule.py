@@ -106,14 +106,15 @@ class Faults:
         self._watch = watch
         self._seed = seed
         self._scheduled: dict[int, Scheduled] = {}
-        self._active: list[Scheduled] = []
+        self.active: list[Scheduled] = []
+        """Those in force; to be read only."""
         self._next_id = 1
         self.begin: Callable[[Fault], int] = _nothing_begins
         self.end: Callable[[Fault], None] = _nothing_ends
 
     def __bool__(self) -> bool:
         """Whether any fault is in force: the one test that a seam pays in quiet times."""
-        return bool(self._active)
+        return bool(self.active)
 
     @property
     def are_over(self) -> bool:
@@ -149,7 +150,7 @@ class Faults:
         for scheduled in list(self._scheduled.values()):
             if scheduled.is_due(now_ns, self._watch):
                 scheduled.begin(now_ns)
-                self._active.append(scheduled)
+                self.active.append(scheduled)
                 scheduled.acted += self.begin(scheduled.fault)
             if scheduled.is_over(now_ns):
                 self._stop(scheduled)
@@ -164,7 +165,7 @@ class Faults:
 
     def for_frame(self, symbol: str, stream: str, route: Route, holder: str) -> Iterator[Scheduled]:
         """Faults of one frame on its way to one connection. `stream` as in `FrameFault`."""
-        for scheduled in list(self._active):
+        for scheduled in list(self.active):
             fault = scheduled.fault
             if isinstance(fault, Outage):
                 if not scheduled.exhausted and _matches(fault.holder, holder):
@@ -180,7 +181,7 @@ class Faults:
                 yield scheduled
 
     def for_request(self, operation: str, rest_name: str, symbol: str, holder: str) -> Iterator[Scheduled]:
-        for scheduled in list(self._active):
+        for scheduled in list(self.active):
             fault = scheduled.fault
             if (
                 isinstance(fault, RequestFault)
@@ -193,7 +194,7 @@ class Faults:
 
     def refuses(self, route: Route, holder: str) -> bool:
         """Whether this handshake is refused."""
-        for scheduled in self._active:
+        for scheduled in self.active:
             fault = scheduled.fault
             if (
                 isinstance(fault, Refuse)
@@ -206,11 +207,11 @@ class Faults:
         return False
 
     def in_outage(self, holder: str) -> bool:
-        return any(isinstance(item.fault, Outage) and _matches(item.fault.holder, holder) for item in self._active)
+        return any(isinstance(item.fault, Outage) and _matches(item.fault.holder, holder) for item in self.active)
 
     def _stop(self, scheduled: Scheduled) -> None:
-        if scheduled in self._active:
-            self._active.remove(scheduled)
+        if scheduled in self.active:
+            self.active.remove(scheduled)
             self.end(scheduled.fault)
 
 

@@ -24,10 +24,12 @@ _REORDER_PATIENCE_S: Final = 0.5
 class Topic:
     """One stream that can be subscribed to. `stream` is None for user data."""
 
-    __slots__ = ("connections", "name", "stream", "suffix", "symbol")
+    __slots__ = ("connections", "name", "opening", "stream", "suffix", "symbol")
 
     def __init__(self, name: str, stream: StreamName | None) -> None:
         self.name = name
+        self.opening = b'{"stream":"%b","data":' % name.encode()
+        """Of the combined envelope."""
         self.stream = stream
         self.symbol = "" if stream is None else stream.symbol
         self.suffix = USER if stream is None else stream.suffix
@@ -86,7 +88,7 @@ class Hub:
 
     def publish(self, topic: Topic, payload: bytes) -> None:
         """To everybody who listens to the topic."""
-        watched = bool(self._faults) or self._watch.anything_broken or bool(self._lanes)
+        watched = self._faults.active or self._watch.watched or self._lanes
         raw: bytes | None = None
         wrapped: bytes | None = None
         for connection in tuple(topic.connections):
@@ -137,7 +139,7 @@ class Hub:
 
     def _deliver(self, connection: Connection, topic: Topic, frame: bytes) -> None:
         connection.offer(frame)
-        if topic.stream is not None and self._watch.anything_broken:
+        if topic.stream is not None and self._watch.watched:
             self._watch.delivered(connection.holder, topic.stream, self._clock.monotonic_ns())
 
     def _lose(self, scheduled: Scheduled, connection: Connection, topic: Topic) -> None:
@@ -188,4 +190,4 @@ class Hub:
 
 
 def _combined_frame(topic: Topic, payload: bytes) -> bytes:
-    return text_frame(b'{"stream":"%b","data":%b}' % (topic.name.encode(), payload))
+    return text_frame(topic.opening + payload + b"}")

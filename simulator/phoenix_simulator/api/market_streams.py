@@ -14,9 +14,9 @@ from phoenix_simulator.api.render.numbers import SymbolText
 from phoenix_simulator.api.stream_names import StreamKind, StreamName
 from phoenix_simulator.api.tape import AggregateTrade, Tape
 from phoenix_simulator.clock import Clock
+from phoenix_simulator.exchange.depth_diff import DepthDiff
 from phoenix_simulator.exchange.events import (
     DepthChanged,
-    ExchangeEvent,
     MarkChanged,
     OrderForced,
     RetailDepthChanged,
@@ -31,64 +31,18 @@ from phoenix_simulator.exchange.orders import Side
 FASTEST_DEPTH_MS: Final = 50
 """`@depth@0ms` is not told change by change: in recordings of the venue its frames are about 52 ms apart. A replay
 repeats such frames and sends them as they come; the changes of a synthetic market are gathered."""
-
-
-class DepthBatch:
-    """Changes of one diff-depth stream since its last frame. Each speed has a chain (`pu`) of its own."""
-
-    __slots__ = ("asks", "bids", "first_id", "last_id", "previous_id", "time_ms")
-
-    def __init__(self, last_update_id: int) -> None:
-        self.previous_id = last_update_id
-        self.last_id = last_update_id
-        self.first_id = 0
-        self.time_ms = 0
-        self.bids: dict[int, int] = {}
-        self.asks: dict[int, int] = {}
-
-    def add(self, event: DepthChanged) -> None:
-        if not self.first_id:
-            self.first_id = event.first_id
-        self.last_id = event.last_id
-        self.time_ms = event.time_ms
-        self.bids.update(event.bids)
-        self.asks.update(event.asks)
-
-    def restate(self, side: Side, ticks: int, update_id: int, time_ms: int) -> None:
-        """A level that changed beside the public book, whose ids do not count it."""
-        self.first_id = self.first_id or update_id
-        self.last_id = max(self.last_id, update_id)
-        self.time_ms = time_ms
-        (self.bids if side is Side.BUY else self.asks)[ticks] = 0
-
-    def frame(self, text: SymbolText, event_ms: int, skew_ms: int) -> bytes | None:
-        """The frame that is due, or None where nothing changed. Starts the next one."""
-        if not self.first_id:
-            return None
-        payload = frames.depth(
-            text,
-            event_ms,
-            self.time_ms + skew_ms,
-            (self.first_id, self.last_id, self.previous_id),
-            sorted(self.bids.items(), reverse=True),
-            sorted(self.asks.items()),
-        )
-        self.previous_id = self.last_id
-        self.first_id = 0
-        self.bids.clear()
-        self.asks.clear()
-        return payload
+_NEVER_MS: Final = 1 << 62
 
 
 class Rhythm:
     """One stream with an interval that somebody listens to."""
 
-    __slots__ = ("batch", "due_ms", "forced", "interval_ms", "seen", "stream")
+    __slots__ = ("diff", "due_ms", "forced", "interval_ms", "seen", "stream")
 
-    def __init__(self, stream: StreamName, interval_ms: int, now_ms: int, batch: DepthBatch | None) -> None:
+    def __init__(self, stream: StreamName, interval_ms: int, now_ms: int, diff: DepthDiff | None) -> None:
         self.stream = stream
         self.interval_ms = interval_ms
-        self.batch = batch
+        self.diff = diff
         self.seen: int | None = None
         """What the last frame told: the update id of a partial book, the opening time of a candle."""
         self.forced: dict[str, OrderForced] = {}
@@ -125,12 +79,26 @@ class MarketStreams:
         self._tapes = tapes
         self._texts = texts
         self._names = {symbol: SymbolNames(symbol) for symbol in texts}
-        self._previous_id = {symbol: exchange.listing(symbol).last_update_id for symbol in texts}
-        self._batches: dict[str, dict[str, DepthBatch]] = {symbol: {} for symbol in texts}
+        self._repeated_id = {
+            symbol: exchange.listing(symbol).last_update_id for symbol in texts if exchange.listing(symbol).is_replay
+        }
+        """Of the last recorded frame."""
         self._rhythms: dict[str, Rhythm] = {}
+        self._due_ms = 0
+        """When the next rhythm is to be looked after."""
+        self._aggregating: dict[str, Tape] = {}
+        """Tapes with an aggregate trade that is not closed."""
         for symbol, tape in tapes.items():
             tape.on_aggregate = self._aggregate_sender(symbol)
-        exchange.listeners.append(self.on_event)
+        listeners = exchange.listeners
+        if self._repeated_id:
+            listeners.append_for(self._depth, DepthChanged)
+        listeners.append_for(self._retail_depth, RetailDepthChanged)
+        listeners.append_for(self._touch, TouchChanged)
+        listeners.append_for(self._trade, TradePrinted)
+        listeners.append_for(self._mark, MarkChanged)
+        listeners.append_for(self._force, OrderForced)
+        listeners.append_for(self._status, StatusChanged)
 
     # ---- subscriptions ------------------------------------------------------------------------------------------
 
@@ -143,11 +111,13 @@ class MarketStreams:
             interval_ms = FASTEST_DEPTH_MS
         if not interval_ms:
             return
-        batch = None
+        diff = None
         if stream.kind in {StreamKind.DEPTH, StreamKind.RPI_DEPTH}:
-            batch = DepthBatch(self._exchange.listing(stream.symbol).last_update_id)
-            self._batches[stream.symbol][stream.name] = batch
-        self._rhythms[stream.name] = Rhythm(stream, interval_ms, self._clock.now_ms(), batch)
+            listing = self._exchange.listing(stream.symbol)
+            diff = DepthDiff(listing.last_update_id)
+            listing.diffs.append(diff)
+        rhythm = self._rhythms[stream.name] = Rhythm(stream, interval_ms, self._clock.now_ms(), diff)
+        self._due_ms = min(self._due_ms, rhythm.due_ms)
 
     def _knows(self, stream: StreamName) -> bool:
         if stream.kind is StreamKind.ASSET_INDEX:
@@ -156,31 +126,15 @@ class MarketStreams:
 
     # ---- events -------------------------------------------------------------------------------------------------
 
-    def on_event(self, event: ExchangeEvent) -> None:
-        match event:
-            case DepthChanged():
-                self._depth(event)
-            case RetailDepthChanged():
-                self._retail_depth(event)
-            case TouchChanged():
-                self._touch(event)
-            case TradePrinted():
-                self._trade(event)
-            case MarkChanged():
-                self._tapes[event.symbol].mark(event)
-            case OrderForced():
-                self._force(event)
-            case StatusChanged():
-                self._status(event)
-            case _:
-                pass
-
     def _depth(self, event: DepthChanged) -> None:
+        """Recorded frames leave as they come; those of other markets have a rhythm."""
         symbol = event.symbol
+        if symbol not in self._repeated_id:
+            return
         topic = self._hub.topics.get(self._names[symbol].depth)
-        if topic is not None and topic.name not in self._rhythms:
+        if topic is not None:
             skew_ms = self._clock.skew_ms
-            ids = (event.first_id, event.last_id, self._previous_id[symbol])
+            ids = (event.first_id, event.last_id, self._repeated_id[symbol])
             payload = frames.depth(
                 self._texts[symbol],
                 self._clock.reported_ms(),
@@ -190,15 +144,14 @@ class MarketStreams:
                 event.asks,
             )
             self._hub.publish(topic, payload)
-        self._previous_id[symbol] = event.last_id
-        for batch in self._batches[symbol].values():
-            batch.add(event)
+        self._repeated_id[symbol] = event.last_id
 
     def _retail_depth(self, event: RetailDepthChanged) -> None:
-        batch = self._batches[event.symbol].get(f"{event.symbol.lower()}@rpiDepth@500ms")
-        if batch is not None:
-            update_id = self._exchange.listing(event.symbol).last_update_id
-            batch.restate(event.side, event.price_ticks, update_id, event.time_ms)
+        rhythm = self._rhythms.get(f"{event.symbol.lower()}@rpiDepth@500ms")
+        if rhythm is not None and rhythm.diff is not None:
+            listing, is_bid = self._exchange.listing(event.symbol), event.side is Side.BUY
+            key = listing.book.side(event.side).key_of(event.price_ticks)
+            rhythm.diff.add_beside(key, listing.last_update_id, event.time_ms, is_bid=is_bid)
 
     def _touch(self, event: TouchChanged) -> None:
         topic = self._hub.topics.get(self._names[event.symbol].book_ticker)
@@ -214,7 +167,8 @@ class MarketStreams:
             self._hub.publish(topic, payload)
 
     def _trade(self, event: TradePrinted) -> None:
-        self._tapes[event.symbol].print(event)
+        tape = self._aggregating[event.symbol] = self._tapes[event.symbol]
+        tape.print(event)
         topic = self._hub.topics.get(self._names[event.symbol].trade)
         if topic is not None:
             payload = frames.trade(
@@ -226,6 +180,9 @@ class MarketStreams:
                 buyer_is_maker=event.buyer_is_maker,
             )
             self._hub.publish(topic, payload)
+
+    def _mark(self, event: MarkChanged) -> None:
+        self._tapes[event.symbol].mark(event)
 
     def _status(self, event: StatusChanged) -> None:
         topic = self._hub.topics.get("!contractInfo")
@@ -256,8 +213,13 @@ class MarketStreams:
 
     def tick(self, now_ms: int) -> None:
         """Sends what is due. Called every few ms of real time by the run loop."""
-        for tape in self._tapes.values():
-            tape.close_aggregate(now_ms)
+        if self._aggregating:
+            for symbol in [each for each, tape in self._aggregating.items() if tape.close_aggregate(now_ms)]:
+                del self._aggregating[symbol]
+        if now_ms >= self._due_ms:
+            self._look_after_rhythms(now_ms)
+
+    def _look_after_rhythms(self, now_ms: int) -> None:
         for name, rhythm in list(self._rhythms.items()):
             if rhythm.due_ms > now_ms:
                 continue
@@ -267,15 +229,17 @@ class MarketStreams:
                 continue
             rhythm.turn(now_ms)
             self._send_due(topic, rhythm, now_ms)
+        self._due_ms = min((rhythm.due_ms for rhythm in self._rhythms.values()), default=_NEVER_MS)
 
     def _forget(self, rhythm: Rhythm) -> None:
         del self._rhythms[rhythm.stream.name]
-        self._batches.get(rhythm.stream.symbol, {}).pop(rhythm.stream.name, None)
+        if rhythm.diff is not None:
+            self._exchange.listing(rhythm.stream.symbol).diffs.remove(rhythm.diff)
 
     def _send_due(self, topic: Topic, rhythm: Rhythm, now_ms: int) -> None:
         stream, event_ms = rhythm.stream, self._clock.reported_ms()
-        if rhythm.batch is not None:
-            self._changes(topic, stream, rhythm.batch, event_ms)
+        if rhythm.diff is not None:
+            self._changes(topic, stream, rhythm.diff, event_ms)
         elif stream.kind is StreamKind.FORCE_ORDER:
             self._forced(topic, rhythm, event_ms)
         elif stream.kind is StreamKind.ASSET_INDEX:
@@ -345,19 +309,15 @@ class MarketStreams:
         ids = (previous_id + 1, snapshot.last_update_id, previous_id)
         return frames.depth(text, event_ms, snapshot.time_ms + self._clock.skew_ms, ids, snapshot.bids, snapshot.asks)
 
-    def _changes(self, topic: Topic, stream: StreamName, batch: DepthBatch, event_ms: int) -> None:
-        if stream.kind is StreamKind.RPI_DEPTH:
-            self._count_retail(batch, self._exchange.listing(stream.symbol))
-        payload = batch.frame(self._texts[stream.symbol], event_ms, self._clock.skew_ms)
-        if payload is not None:
-            self._hub.publish(topic, payload)
-
-    def _count_retail(self, batch: DepthBatch, listing: Listing) -> None:
-        """The levels that are due, with the retail orders in them."""
-        book, retail = listing.book, listing.retail
-        for levels, side, hidden in ((batch.bids, book.bids, retail.bids), (batch.asks, book.asks, retail.asks)):
-            for ticks in levels:
-                levels[ticks] = listing.retail_steps(side, hidden, side.key_of(ticks))
+    def _changes(self, topic: Topic, stream: StreamName, diff: DepthDiff, event_ms: int) -> None:
+        if not diff.first_id:
+            return
+        listing = self._exchange.listing(stream.symbol)
+        levels = listing.retail_changed(diff) if stream.kind is StreamKind.RPI_DEPTH else listing.changed(diff)
+        ids = (diff.first_id, diff.last_id, diff.previous_id)
+        time_ms = diff.time_ms + self._clock.skew_ms
+        diff.turn()
+        self._hub.publish(topic, frames.depth(self._texts[stream.symbol], event_ms, time_ms, ids, *levels))
 
     def _asset_indices(self, topic: Topic, stream: StreamName, event_ms: int) -> None:
         rows = [

@@ -190,11 +190,12 @@ class Tape:
         self._marks.append(event.mark_e8)
         self.mark_minutes.at(event.time_ms, event.mark_e8).move(event.mark_e8)
 
-    def close_aggregate(self, now_ms: int) -> None:
-        """Ends an aggregate whose 100 ms are over."""
+    def close_aggregate(self, now_ms: int) -> bool:
+        """Ends an aggregate whose 100 ms are over; whether none is open any more."""
         pending = self._open_aggregate
         if pending is not None and now_ms - pending.time_ms >= AGGREGATION_MS:
             self._publish(pending)
+        return self._open_aggregate is None
 
     def _aggregate(self, trade: TradePrinted) -> None:
         pending = self._open_aggregate

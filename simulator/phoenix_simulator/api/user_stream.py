@@ -14,11 +14,10 @@ from phoenix_simulator.api.hub import Hub
 from phoenix_simulator.api.render.events import EventRenderer, listen_key_expired
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.errors import VenueError
-from phoenix_simulator.exchange.events import ExchangeEvent, PrivateEvent, PublicEvent
+from phoenix_simulator.exchange.events import PrivateEvent
 from phoenix_simulator.exchange.exchange import Exchange
 
 LIFE_NS: Final = 3_600 * 1_000_000_000
-_PUBLIC: Final = frozenset(get_args(PublicEvent))
 _EXPIRED_EVENT: Final = "listenKeyExpired"
 
 
@@ -38,7 +37,7 @@ class UserStreams:
         self._by_account: dict[str, ListenKey] = {}
         self._wanted: dict[tuple[Connection, str], frozenset[str]] = {}
         """Event types a connection asked for with a key; absent means all."""
-        exchange.listeners.append(self.on_event)
+        exchange.listeners.append_for(self.on_event, *get_args(PrivateEvent))
 
     # ---- listen keys --------------------------------------------------------------------------------------------
 
@@ -86,10 +85,7 @@ class UserStreams:
 
     # ---- events -------------------------------------------------------------------------------------------------
 
-    def on_event(self, event: ExchangeEvent) -> None:
-        # One look at the class: public events come by the thousand, and are the most.
-        if event.__class__ in _PUBLIC or not isinstance(event, PrivateEvent):
-            return
+    def on_event(self, event: PrivateEvent) -> None:
         held = self._by_account.get(event.account_id)
         if held is None or held.key not in self._hub.topics:
             return

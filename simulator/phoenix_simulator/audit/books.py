@@ -84,13 +84,8 @@ class BookWatch:
     def __init__(self) -> None:
         self.graces = Graces()
         self._books: OrderedDict[tuple[str, str], dict[StreamKind, _Book]] = OrderedDict()
-        self._watched: set[tuple[str, str, StreamKind]] = set()
-        """Books that further frames can heal or worsen."""
-
-    @property
-    def anything_broken(self) -> bool:
-        """Whether frames need to be reported at all."""
-        return bool(self._watched)
+        self.watched: set[tuple[str, str, StreamKind]] = set()
+        """Books that further frames can heal or worsen; without one frames need not be reported at all."""
 
     def subscribed(self, holder: str, stream: StreamName, subscriber: Subscriber) -> None:
         if not stream.kind.is_book or not stream.symbol:
@@ -99,7 +94,7 @@ class BookWatch:
         self._books.move_to_end((holder, stream.symbol))
         if len(self._books) > _CLIENTS_KEPT:
             (forgotten, symbol), kinds = self._books.popitem(last=False)
-            self._watched -= {(forgotten, symbol, kind) for kind in kinds}
+            self.watched -= {(forgotten, symbol, kind) for kind in kinds}
         book = books.setdefault(stream.kind, _Book())
         book.subscribers[subscriber] = book.subscribers.get(subscriber, 0) + 1
         self._heal(holder, stream.symbol, stream.kind, book)
@@ -168,8 +163,8 @@ class BookWatch:
         book = self._find(holder, stream)
         if book is not None and book.broken is None:
             book.broken = Broken(why, now_ns)
-            self._watched.add((holder, stream.symbol, stream.kind))
+            self.watched.add((holder, stream.symbol, stream.kind))
 
     def _heal(self, holder: str, symbol: str, kind: StreamKind, book: _Book) -> None:
         book.broken = None
-        self._watched.discard((holder, symbol, kind))
+        self.watched.discard((holder, symbol, kind))

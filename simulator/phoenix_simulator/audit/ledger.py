@@ -13,7 +13,7 @@ from phoenix_simulator.audit.books import BookWatch
 from phoenix_simulator.audit.declared import AccountLimit, Declaration, End, Pattern, Stop
 from phoenix_simulator.audit.exposure import WorstCase, worst_case
 from phoenix_simulator.exchange.accounts import Account
-from phoenix_simulator.exchange.events import ExchangeEvent, OrderUpdated
+from phoenix_simulator.exchange.events import OrderUpdated
 from phoenix_simulator.exchange.exchange import Exchange
 from phoenix_simulator.exchange.orders import ExpiryReason, Order, Side
 from phoenix_simulator.exchange.symbols import to_e8
@@ -98,7 +98,7 @@ class Audit:
         self._writers: dict[tuple[str, str], _Writer] = {}
         self._placed_by: dict[tuple[str, int], str] = {}
         self._silenced: dict[str, _Silenced] = {}
-        exchange.listeners.append(self.on_event)
+        exchange.listeners.append_for(self.on_order, OrderUpdated)
 
     # ---- what is declared ---------------------------------------------------------------------------------------
 
@@ -172,8 +172,8 @@ class Audit:
             if why is not None:
                 self._add(Kind.BLIND_ORDER, now_ms, order, holder, f"book {why.value}")
 
-    def on_event(self, event: ExchangeEvent) -> None:
-        if isinstance(event, OrderUpdated) and not event.order.status.is_open:
+    def on_order(self, event: OrderUpdated) -> None:
+        if not event.order.status.is_open:
             order = event.order
             holder = self._placed_by.pop((order.symbol, order.order_id), "")
             if order.expiry_reason in {

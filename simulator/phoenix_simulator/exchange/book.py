@@ -231,6 +231,9 @@ class BookSide:
                 yield key
 
     def best_background(self) -> int | None:
+        if self.touch_key is None and not self.consumed:
+            # A synthetic market, which is asked with every update: nothing but the levels counts.
+            return self.keys[-1] if self.keys else None
         return next(self.background_keys(), None)
 
     def best(self) -> int | None:
@@ -287,8 +290,8 @@ class BookSide:
 
     def displayed(self, key: int) -> int:
         """Background and accounts' orders together, as a synthetic market shows them."""
-        queue = self.queues.get(key)
-        return self.levels.get(key, 0) + (queue.leaves_steps() if queue is not None else 0)
+        steps, queue = self.levels.get(key, 0), self.queues.get(key)
+        return steps if queue is None else steps + queue.leaves_steps()
 
     def displayed_all(self, keys: Iterable[int]) -> tuple[Level, ...]:
         """Levels of these keys, 0 where nothing is left, best first."""
@@ -308,6 +311,10 @@ class BookSide:
         """Best first."""
         keys = sorted({*self.keys[-limit:], *self.queue_keys[-limit:]}, reverse=True)[:limit]
         return tuple((key * self.sign, self.displayed(key)) for key in keys)
+
+    def recorded_all(self, keys: Iterable[int]) -> tuple[Level, ...]:
+        """Levels of these keys as the recording's depth frames state them, 0 where nothing is left, best first."""
+        return tuple((key * self.sign, self.levels.get(key, 0)) for key in sorted(keys, reverse=True))
 
     def recorded_levels(self, limit: int) -> tuple[Level, ...]:
         """Best first, as the recording's depth frames state them."""

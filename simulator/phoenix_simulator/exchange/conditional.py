@@ -14,7 +14,6 @@ from phoenix_simulator.exchange.algo_orders import AlgoOrder, AlgoRef, AlgoStatu
 from phoenix_simulator.exchange.errors import VenueError
 from phoenix_simulator.exchange.events import (
     AlgoUpdated,
-    ExchangeEvent,
     MarkChanged,
     OrderUpdated,
     StatusChanged,
@@ -44,7 +43,11 @@ class ConditionalOrders:
         self._ended: deque[AlgoOrder] = deque()
         self._delisted: deque[str] = deque()
         self._is_acting = False
-        exchange.listeners.append(self.on_event)
+        listeners = exchange.listeners
+        listeners.append_for(self._on_trade, TradePrinted)
+        listeners.append_for(self._on_mark, MarkChanged)
+        listeners.append_for(self._on_order, OrderUpdated)
+        listeners.append_for(self._on_status, StatusChanged)
         exchange.followers.append(self.follow)
 
     # ---- requests -----------------------------------------------------------------------------------------------
@@ -136,22 +139,26 @@ class ConditionalOrders:
 
     # ---- conditions ---------------------------------------------------------------------------------------------
 
-    def on_event(self, event: ExchangeEvent) -> None:
-        """Remembers what was met; nothing of the exchange is touched while it is busy."""
-        match event:
-            case TradePrinted() if armed := self._armed.get(event.symbol):
-                price_e8 = event.price_ticks * self._exchange.listing(event.symbol).spec.tick_e8
-                self._look(armed, WorkingType.CONTRACT_PRICE, price_e8)
-            case MarkChanged() if armed := self._armed.get(event.symbol):
-                self._look(armed, WorkingType.MARK_PRICE, event.mark_e8)
-            case OrderUpdated() if self._working and not event.order.status.is_open:
-                algo = self._working.get((event.order.symbol, event.order.order_id))
-                if algo is not None:
-                    self._ended.append(algo)
-            case StatusChanged() if event.status.is_final:
-                self._delisted.append(event.symbol)
-            case _:
-                pass
+    # What was met is remembered only: nothing of the exchange is touched while it is busy.
+
+    def _on_trade(self, event: TradePrinted) -> None:
+        if armed := self._armed.get(event.symbol):
+            price_e8 = event.price_ticks * self._exchange.listing(event.symbol).spec.tick_e8
+            self._look(armed, WorkingType.CONTRACT_PRICE, price_e8)
+
+    def _on_mark(self, event: MarkChanged) -> None:
+        if armed := self._armed.get(event.symbol):
+            self._look(armed, WorkingType.MARK_PRICE, event.mark_e8)
+
+    def _on_order(self, event: OrderUpdated) -> None:
+        if self._working and not event.order.status.is_open:
+            algo = self._working.get((event.order.symbol, event.order.order_id))
+            if algo is not None:
+                self._ended.append(algo)
+
+    def _on_status(self, event: StatusChanged) -> None:
+        if event.status.is_final:
+            self._delisted.append(event.symbol)
 
     def follow(self, now_ms: int) -> None:
         """The exchange is done: send what was met, and say what ended. What that causes is seen to in the same turn."""

@@ -22,6 +22,7 @@ from phoenix_simulator.exchange.feed import Background, Feed
 from phoenix_simulator.exchange.forced import settle_contract
 from phoenix_simulator.exchange.ledger import Ledger, Treasury
 from phoenix_simulator.exchange.liquidation import Liquidator
+from phoenix_simulator.exchange.listeners import Listeners
 from phoenix_simulator.exchange.listing import Listing
 from phoenix_simulator.exchange.margin import (
     AssetMargin,
@@ -51,8 +52,6 @@ from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus
 from phoenix_simulator.exchange.timers import Timers
 from phoenix_simulator.market.source import BackgroundView, MarketStart, MarketUpdate, MarkUpdate
 
-Listener = Callable[[ExchangeEvent], None]
-
 _FIRST_ORDER_ID = 8_000_000_000
 """Order ids have the venue's size: a client that keeps them in 32 bits fails here as it would there."""
 
@@ -60,8 +59,9 @@ _FIRST_ORDER_ID = 8_000_000_000
 class Exchange:
     def __init__(self, settings: ExchangeSettings | None = None) -> None:
         self.settings = settings or ExchangeSettings()
-        self.listeners: list[Listener] = []
-        """Called with each event, in engine order, before the method that caused it returns. Must not raise."""
+        self.listeners = Listeners()
+        """Called with each event, in engine order, before the method that caused it returns."""
+        self._emit = self.listeners.tell
         self.followers: list[Callable[[int], None]] = []
         """Called with the time (ms) when a request, an update or the timers are done with, and all of it is told."""
         self._listings: dict[str, Listing] = {}
@@ -87,7 +87,7 @@ class Exchange:
 
     def list_symbol(self, spec: SymbolSpec, start: MarketStart, now_ms: int) -> Listing:
         """Open a market. The next funding time is the next multiple of the interval since midnight UTC."""
-        listing = Listing(spec, start, self.settings.queue_model, now_ms, self._emit)
+        listing = Listing(spec, start, self.settings.queue_model, now_ms, self.listeners)
         matcher = Matcher(listing, self._accounts, self._ledger, self.settings, self._emit)
         self._listings[spec.symbol] = listing
         self._matchers[spec.symbol] = matcher
@@ -461,10 +461,6 @@ class Exchange:
     def tell(self, event: ExchangeEvent) -> None:
         """What a follower did, in its place among the exchange's own events."""
         self._emit(event)
-
-    def _emit(self, event: ExchangeEvent) -> None:
-        for listener in self.listeners:
-            listener(event)
 
     def _follow(self, now_ms: int) -> None:
         for follower in self.followers:

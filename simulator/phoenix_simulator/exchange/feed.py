@@ -48,8 +48,10 @@ class Feed:
     def _synthetic_depth(self, update: DepthUpdate, now_ms: int) -> None:
         listing = self._listing
         bids, asks = listing.book.bids, listing.book.asks
-        listing.mark_all_dirty(bids, bids.state_levels(update.bids))
-        listing.mark_all_dirty(asks, asks.state_levels(update.asks))
+        if update.bids:
+            listing.mark_all_dirty(bids, bids.state_levels(update.bids))
+        if update.asks:
+            listing.mark_all_dirty(asks, asks.state_levels(update.asks))
         if bids.queue_keys or asks.queue_keys:
             self._matcher.fill_crossed(now_ms)
         if bids.keys and asks.keys and bids.keys[-1] + asks.keys[-1] >= 0:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from phoenix_simulator.exchange.book import Book, BookSide, DepthSnapshot, QueueModel
+from phoenix_simulator.exchange.depth_diff import DepthDiff
 from phoenix_simulator.exchange.events import (
     DepthChanged,
     ExchangeEvent,
@@ -13,6 +14,7 @@ from phoenix_simulator.exchange.events import (
     TouchChanged,
     TradePrinted,
 )
+from phoenix_simulator.exchange.listeners import Listeners
 from phoenix_simulator.exchange.orders import Order, TimeInForce
 from phoenix_simulator.exchange.symbols import SymbolSpec, SymbolStatus
 from phoenix_simulator.market.source import MarketKind, MarketStart
@@ -53,9 +55,11 @@ class Background:
 
 
 class Listing:
-    def __init__(self, spec: SymbolSpec, start: MarketStart, queue_model: QueueModel, now_ms: int, emit: Emit) -> None:
+    def __init__(
+        self, spec: SymbolSpec, start: MarketStart, queue_model: QueueModel, now_ms: int, listeners: Listeners
+    ) -> None:
         self.spec = spec
-        self.kind = start.kind
+        self.is_replay = start.kind is MarketKind.REPLAY
         self.status = SymbolStatus.TRADING
         self.blind = False
         """The book is not known for the moment (a live market out of step): nothing may be matched against it."""
@@ -74,16 +78,16 @@ class Listing:
         self.last_price_ticks = 0
         """Of the last public trade; 0 before the first."""
         self.changed_ms = now_ms
-        self._emit = emit
+        self.diffs: list[DepthDiff] = []
+        """Of the streams that tell where this book changes."""
+        self._listeners = listeners
+        self._emit = listeners.tell
         self._dirty_bids: set[int] = set()
         self._dirty_asks: set[int] = set()
         self.book.bids.state_levels(start.bids)
         self.book.asks.state_levels(start.asks)
-        self.touch = self._touch_now(now_ms)
-
-    @property
-    def is_replay(self) -> bool:
-        return self.kind is MarketKind.REPLAY
+        bid, ask = self.book.bids.displayed_touch(), self.book.asks.displayed_touch()
+        self.touch = Touch(self.last_update_id, now_ms, *bid, *ask)
 
     def set_funding_interval(self, interval_ms: int, now_ms: int) -> None:
         self.funding_interval_ms = interval_ms
@@ -101,6 +105,24 @@ class Listing:
         else:
             levels = bids.displayed_levels(limit), asks.displayed_levels(limit)
         return DepthSnapshot(self.spec.symbol, self.changed_ms, self.last_update_id, *levels)
+
+    def changed(self, diff: DepthDiff) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+        """What the public book holds now where the diff says that it changed: (bids, asks), best first."""
+        bids, asks = self.book.bids, self.book.asks
+        if self.is_replay:
+            return bids.recorded_all(diff.bids), asks.recorded_all(diff.asks)
+        return bids.displayed_all(diff.bids), asks.displayed_all(diff.asks)
+
+    def retail_changed(self, diff: DepthDiff) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+        """The same of the book with the orders for retail flow in it."""
+        bids, asks = (
+            tuple((key * side.sign, self.retail_steps(side, retail, key)) for key in sorted(keys, reverse=True))
+            for side, retail, keys in (
+                (self.book.bids, self.retail.bids, diff.bids),
+                (self.book.asks, self.retail.asks, diff.asks),
+            )
+        )
+        return bids, asks
 
     def side_of(self, order: Order) -> BookSide:
         """Where the order rests."""
@@ -144,25 +166,28 @@ class Listing:
 
     def mark_dirty(self, side: BookSide, key: int) -> None:
         """The displayed quantity at `key` changed; `publish` will say so. Replays show only what was recorded."""
-        if self.kind is MarketKind.SYNTHETIC:
+        if not self.is_replay:
             (self._dirty_bids if side.sign > 0 else self._dirty_asks).add(key)
 
     def mark_all_dirty(self, side: BookSide, keys: Iterable[int]) -> None:
-        if self.kind is MarketKind.SYNTHETIC:
+        if not self.is_replay:
             (self._dirty_bids if side.sign > 0 else self._dirty_asks).update(keys)
 
     def publish(self, now_ms: int) -> None:
         """Tell what changed since the last time, as one update; nothing where nothing did."""
-        if not self._dirty_bids and not self._dirty_asks:
+        dirty_bids, dirty_asks = self._dirty_bids, self._dirty_asks
+        if not dirty_bids and not dirty_asks:
             return
-        book = self.book
-        bids, asks = book.bids.displayed_all(self._dirty_bids), book.asks.displayed_all(self._dirty_asks)
-        self._dirty_bids.clear()
-        self._dirty_asks.clear()
         first_id = self.last_update_id + 1
-        self.last_update_id += len(bids) + len(asks)
+        self.last_update_id = last_id = self.last_update_id + len(dirty_bids) + len(dirty_asks)
         self.changed_ms = now_ms
-        self._emit(DepthChanged(self.spec.symbol, now_ms, first_id, self.last_update_id, bids, asks))
+        for diff in self.diffs:
+            diff.add(first_id, last_id, now_ms, dirty_bids, dirty_asks)
+        if self._listeners.hear(DepthChanged):
+            levels = self.book.bids.displayed_all(dirty_bids), self.book.asks.displayed_all(dirty_asks)
+            self._emit(DepthChanged(self.spec.symbol, now_ms, first_id, last_id, *levels))
+        dirty_bids.clear()
+        dirty_asks.clear()
         self._publish_touch(now_ms)
 
     def repeat_depth(
@@ -171,6 +196,8 @@ class Listing:
         """A recorded frame, unchanged."""
         self.last_update_id = last_id
         self.changed_ms = now_ms
+        for diff in self.diffs:
+            diff.add(first_id, last_id, now_ms, [ticks for ticks, _ in bids], [-ticks for ticks, _ in asks])
         self._emit(DepthChanged(self.spec.symbol, now_ms, first_id, last_id, bids, asks))
 
     def repeat_touch(self, touch: Touch) -> None:
@@ -190,16 +217,7 @@ class Listing:
         )
 
     def _publish_touch(self, now_ms: int) -> None:
-        touch, before = self._touch_now(now_ms), self.touch
-        if (touch.bid_ticks, touch.bid_steps, touch.ask_ticks, touch.ask_steps) != (
-            before.bid_ticks,
-            before.bid_steps,
-            before.ask_ticks,
-            before.ask_steps,
-        ):
-            self.repeat_touch(touch)
-
-    def _touch_now(self, now_ms: int) -> Touch:
-        bid_ticks, bid_steps = self.book.bids.displayed_touch()
-        ask_ticks, ask_steps = self.book.asks.displayed_touch()
-        return Touch(self.last_update_id, now_ms, bid_ticks, bid_steps, ask_ticks, ask_steps)
+        before = self.touch
+        bid, ask = self.book.bids.displayed_touch(), self.book.asks.displayed_touch()
+        if bid != (before.bid_ticks, before.bid_steps) or ask != (before.ask_ticks, before.ask_steps):
+            self.repeat_touch(Touch(self.last_update_id, now_ms, *bid, *ask))

@@ -174,13 +174,20 @@ def from_e8(value_e8: int) -> Decimal:
     return Decimal(value_e8).scaleb(-8)
 
 
+_PLACES: tuple[tuple[int, int, str], ...] = tuple(
+    (10 ** (8 - places), 10**places, f"%d.%0{places}d") for places in range(9)
+)
+"""By decimals: what is cut, what a whole is then, and how both are written."""
+
+
 def format_e8(value_e8: int, decimals: int = 8) -> str:
     """Plain decimal with exactly `decimals` places (≤ 8); digits below them are cut, not rounded."""
-    sign = "-" if value_e8 < 0 else ""
+    if value_e8 < 0:
+        return "-" + format_e8(-value_e8, decimals)
     if decimals == 0:
-        return f"{sign}{abs(value_e8) // E8}"
-    whole, fraction = divmod(abs(value_e8), E8)
-    return f"{sign}{whole}.{fraction // 10 ** (8 - decimals):0{decimals}d}"
+        return str(value_e8 // E8)
+    cut, whole, form = _PLACES[decimals]
+    return form % divmod(value_e8 // cut, whole)
 
 
 def divide_towards_zero(numerator: int, denominator: int) -> int:

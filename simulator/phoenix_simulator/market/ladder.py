@@ -5,6 +5,8 @@ level, a full one loses or resizes it, with probabilities for which the band's m
 (at rate p·occupied = a·empty nothing drifts). The ladder keeps no book of its own; it reads the exchange's.
 """
 
+from functools import lru_cache
+from itertools import repeat
 from random import Random
 
 import msgspec
@@ -59,20 +61,37 @@ def _bands(scale: Scale) -> tuple[_Band, ...]:
     return tuple(bands)
 
 
+@lru_cache(maxsize=256)
+def _steps(sizes: Shape, size_scale: float, liquidity: float) -> tuple[int, ...]:
+    """The sizes of a shape in steps of a symbol, equally likely ones. Symbols that are alike share them."""
+    return tuple(max(1, round(size * size_scale * liquidity)) for size in sizes.values)
+
+
 class Ladder:
     def __init__(self, scale: Scale, random: Random) -> None:
         self._random = random
         self._bands = _bands(scale)
         self._picks_per_frame = sum(band.picks for band in self._bands)
-        self._picked = tuple(
-            (band.start, band.width, band.add, band.drop, band.sizes.values, band.size_scale)
-            for band in self._bands
-            for _ in range(max(1, round(_PICKS * band.picks / self._picks_per_frame)))
-        )
         self._depth = self._bands[-1].start + self._bands[-1].width
         self._lowest_bid = self._highest_ask = 0
         self.liquidity = 1.0
+
+    @property
+    def liquidity(self) -> float:
         """Multiplies the quantity of what comes from now on."""
+        return self._liquidity
+
+    @liquidity.setter
+    def liquidity(self, liquidity: float) -> None:
+        self._liquidity = liquidity
+        self._picked = tuple(
+            row
+            for band in self._bands
+            for row in repeat(
+                (band.start, band.width, band.add, band.drop, _steps(band.sizes, band.size_scale, liquidity)),
+                max(1, round(_PICKS * band.picks / self._picks_per_frame)),
+            )
+        )
 
     def opening(self, bid_ticks: int, ask_ticks: int) -> tuple[list[Level], list[Level]]:
         """Bids and asks behind these best prices (which are not part of it), best first."""
@@ -100,7 +119,7 @@ class Ladder:
         draw serves for a whole pick. What is left of it once the band is chosen is as even a draw for the side, what is
         left of that for the tick, for whether it changes, and for the size (of 53 bits some 40 are used).
         """
-        random, picked, liquidity = self._random.random, self._picked, self.liquidity
+        random, picked = self._random.random, self._picked
         bid_at, ask_at = view.lookup(is_bid=True), view.lookup(is_bid=False)
         bids: dict[int, int] = {}
         asks: dict[int, int] = {}
@@ -108,7 +127,7 @@ class Ladder:
         mean = self._picks_per_frame * scale
         for _ in range(int(mean * (0.6 + 0.8 * random()) + random())):
             draw = random() * choices
-            start, width, add, drop, sizes, size_scale = picked[choice := int(draw)]
+            start, width, add, drop, sizes = picked[choice := int(draw)]
             draw = (draw - choice) * 2
             if draw < 1:
                 draw *= width
@@ -132,12 +151,12 @@ class Ladder:
                 draw /= add
             else:
                 continue
-            changed[price] = round(sizes[int(draw * resolution)] * size_scale * liquidity) or 1
+            changed[price] = sizes[int(draw * resolution)]
         self._trim(view, bid_ticks, ask_ticks, bids, asks)
         return tuple(bids.items()), tuple(asks.items())
 
     def _size(self, band: _Band) -> int:
-        return max(1, round(band.sizes.draw(self._random) * band.size_scale * self.liquidity))
+        return max(1, round(band.sizes.draw(self._random) * band.size_scale * self._liquidity))
 
     def _trim(
         self, view: BackgroundView, bid_ticks: int, ask_ticks: int, bids: dict[int, int], asks: dict[int, int]

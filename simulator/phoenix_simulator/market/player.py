@@ -42,12 +42,13 @@ class PlayerReport(msgspec.Struct, frozen=True):
 
 
 class _Reel:
-    """One source and its next update."""
+    """One source, as it plays."""
 
-    __slots__ = ("source", "updates")
+    __slots__ = ("source", "symbol", "updates")
 
     def __init__(self, source: MarketSource, updates: Iterator[MarketUpdate]) -> None:
         self.source = source
+        self.symbol = source.symbol
         self.updates = updates
 
 
@@ -77,8 +78,8 @@ class MarketPlayer:
         self._clock = clock
         self._origin_ns = clock.now_ns()
         self._reels: dict[str, _Reel] = {}
-        self._due: list[tuple[int, int, str, MarketUpdate]] = []
-        """Heap of each source's next update: (time_ns, order of opening, symbol, update)."""
+        self._due: list[tuple[int, int, _Reel, MarketUpdate]] = []
+        """Heap of each source's next update: (time_ns, order of opening, reel, update)."""
         self._live: dict[str, UpstreamSource] = {}
         self._updates = 0
         self._lag_ns = 0
@@ -93,7 +94,7 @@ class MarketPlayer:
         self._exchange.list_symbol(spec, source.start(), self._clock.now_ms())
         reel = _Reel(source, source.updates(self._exchange.background(spec.symbol)))
         self._reels[spec.symbol] = reel
-        self._load(spec.symbol, len(self._reels))
+        self._load(reel, len(self._reels))
 
     def open_live(self, source: UpstreamSource) -> None:
         """List the symbol as the upstream had it when the source was made; blind until `live` has joined it."""
@@ -160,23 +161,35 @@ class MarketPlayer:
         """Apply what is due by `now_ns`; True where the batch was cut short."""
         due, exchange = self._due, self._exchange
         elapsed_ns, now_ms = now_ns - self._origin_ns, now_ns // 1_000_000
+        if not due or due[0][0] > elapsed_ns:
+            return False
+        # What comes latest of a batch is its first update.
+        self._max_lag_ns = max(self._max_lag_ns, elapsed_ns - due[0][0])
         deadline_ns = monotonic_ns() + _MAX_BATCH_NS
         while due and due[0][0] <= elapsed_ns:
-            time_ns, order, symbol, update = heapq.heappop(due)
-            exchange.apply(symbol, update, now_ms)
+            time_ns, order, reel, update = due[0]
+            exchange.apply(reel.symbol, update, now_ms)
             self._updates += 1
             self._lag_ns = elapsed_ns - time_ns
-            self._max_lag_ns = max(self._max_lag_ns, self._lag_ns)
-            self._load(symbol, order)
+            following = next(reel.updates, None)
+            if following is not None:
+                heapq.heapreplace(due, (following.time_ns, order, reel, following))
+            else:
+                heapq.heappop(due)
+                self._end(reel)
             if monotonic_ns() > deadline_ns:
                 return True
         return False
 
-    def _load(self, symbol: str, order: int) -> None:
-        update = next(self._reels[symbol].updates, None)
+    def _load(self, reel: _Reel, order: int) -> None:
+        """The first update."""
+        update = next(reel.updates, None)
         if update is not None:
-            heapq.heappush(self._due, (update.time_ns, order, symbol, update))
-            return
-        self._ended.append(symbol)
+            heapq.heappush(self._due, (update.time_ns, order, reel, update))
+        else:
+            self._end(reel)
+
+    def _end(self, reel: _Reel) -> None:
+        self._ended.append(reel.symbol)
         if len(self._ended) == len(self._reels):
             self._all_ended.set()

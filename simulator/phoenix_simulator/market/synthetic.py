@@ -88,6 +88,7 @@ class SyntheticSource:
         self._agents = Agents(agents, self._scale, self, agents_random)
         self._now_s = 0.0
         self._log_activity = 0.0
+        self._activity = self._activity_now()
         self._lean = 0.0
         """Of order signs, −1 (all sell) to 1 (all buy)."""
         self._direction = 1
@@ -136,24 +137,28 @@ class SyntheticSource:
 
     def updates(self, background: BackgroundView) -> Iterator[MarketUpdate]:
         touch_s, order_s, frame_s, mark_s = self._touch_wait(), self._order_wait(), self._frame_wait(), _MARK_S
+        agents_s = self._agents.due_s
         self._plan_move(background)
         while True:
-            due_s = min(touch_s, order_s, frame_s, mark_s, self._move_at_s, self._agents.due_s)
+            due_s = min(touch_s, order_s, frame_s, mark_s, self._move_at_s, agents_s)
             self._now_s = max(self._now_s, due_s)
             if due_s == touch_s:
-                yield from self._change_touch(background)
+                if (update := self._change_touch(background)) is not None:
+                    yield update
                 touch_s = self._now_s + self._touch_wait()
             elif due_s == order_s:
                 yield from self._order(background)
                 order_s = self._now_s + self._order_wait()
             elif due_s == frame_s:
-                yield from self._frame(background)
+                if (update := self._frame(background)) is not None:
+                    yield update
                 frame_s = self._now_s + self._frame_wait()
             elif due_s == mark_s:
                 yield self._fair.advance(_MARK_S, self._regime, self._mid(background), self._time_ns())
                 mark_s += _MARK_S
-            elif due_s == self._agents.due_s:
+            elif due_s == agents_s:
                 yield from self._agents.act(background, self._now_s)
+                agents_s = self._agents.due_s
             else:
                 yield from self._move(background)
                 self._plan_move(background)
@@ -164,18 +169,19 @@ class SyntheticSource:
     def _wait(self, mean_s: float) -> float:
         return -math.log(1.0 - self._random.random()) * mean_s
 
-    def _activity(self) -> float:
+    def _activity_now(self) -> float:
+        """Of everything that happens, beside the regime's rates; until the next frame."""
         return self._scale.activity * math.exp(_ACTIVITY_SIGMA * self._log_activity - _ACTIVITY_SIGMA**2 / 2)
 
     def _touch_wait(self) -> float:
-        mean_s = 1 / (self._regime.touch_changes_per_s * self._activity())
+        mean_s = 1 / (self._regime.touch_changes_per_s * self._activity)
         pause_s = (mean_s - _CLUSTERED * _CLUSTER_S) / (1 - _CLUSTERED)
         if self._random.random() < _CLUSTERED and pause_s > 0:
             return self._wait(_CLUSTER_S)
         return self._wait(max(pause_s, _CLUSTER_S))
 
     def _order_wait(self) -> float:
-        return self._wait(1 / (self._regime.orders_per_s * self._activity()))
+        return self._wait(1 / (self._regime.orders_per_s * self._activity))
 
     def _frame_wait(self) -> float:
         """About constant where frames are timed (as `@0ms` is), random where a frame needs something to report."""
@@ -183,6 +189,7 @@ class SyntheticSource:
         wait_s = mean_s * (0.93 + 0.14 * self._random.random()) if mean_s < 1 else self._wait(mean_s)
         keep = math.exp(-wait_s / _ACTIVITY_MEMORY_S)
         self._log_activity = self._log_activity * keep + self._random.gauss(0.0, math.sqrt(1 - keep * keep))
+        self._activity = self._activity_now()
         return wait_s
 
     def _steps(self, shape: Shape) -> int:
@@ -210,24 +217,23 @@ class SyntheticSource:
         return (bid[0] + ask[0]) / 2
 
     def _level(self, *, is_bid: bool, price: int, steps: int) -> DepthUpdate:
-        return self._levels([(price, steps)] if is_bid else [], [] if is_bid else [(price, steps)])
+        level = ((price, steps),)
+        return DepthUpdate(self._time_ns(), level, ()) if is_bid else DepthUpdate(self._time_ns(), (), level)
 
     def _levels(self, bids: list[Level], asks: list[Level]) -> DepthUpdate:
         return DepthUpdate(self._time_ns(), tuple(bids), tuple(asks))
 
-    def _change_touch(self, view: BackgroundView) -> Iterator[MarketUpdate]:
+    def _change_touch(self, view: BackgroundView) -> DepthUpdate | None:
         bid, ask = self._touch(view)
         if ask[0] - bid[0] > self._regime.spread_ticks:
-            yield self._close_spread(bid[0], ask[0])
-            return
+            return self._close_spread(bid[0], ask[0])
         is_bid = self._random.random() < 0.5
         price, steps = bid if is_bid else ask
         target = self._target(is_bid=is_bid)
         grow = 0.5 + 0.4 * max(-1.0, min(1.0, (target - steps) / target))
         size = self._resting(TOUCH_CHANGE)
         changed = steps + size if self._random.random() < grow else max(steps - size, 1)
-        if changed != steps:
-            yield self._level(is_bid=is_bid, price=price, steps=changed)
+        return self._level(is_bid=is_bid, price=price, steps=changed) if changed != steps else None
 
     def _target(self, *, is_bid: bool) -> float:
         """What the queue at a best price tends to: little, once it is about to give way."""
@@ -268,19 +274,18 @@ class SyntheticSource:
             steps -= piece
             yield TakerUpdate(self._time_ns(), is_buy, piece, limit_ticks)
 
-    def _frame(self, view: BackgroundView) -> Iterator[MarketUpdate]:
+    def _frame(self, view: BackgroundView) -> DepthUpdate | None:
         bid, ask = self._touch(view)
         usual = self._scale.activity
-        changes = self._regime.changes_scale * usual * (0.5 + 0.5 * min(2.0, self._activity() / usual))
+        changes = self._regime.changes_scale * usual * (0.5 + 0.5 * min(2.0, self._activity / usual))
         bids, asks = self._ladder.churn(view, bid[0], ask[0], changes)
-        if bids or asks:
-            yield DepthUpdate(self._time_ns(), bids, asks)
+        return DepthUpdate(self._time_ns(), bids, asks) if bids or asks else None
 
     # ---- moves --------------------------------------------------------------------------------------------------
 
     def _plan_move(self, view: BackgroundView) -> None:
         """When the price moves next and where to; how far is decided when it does."""
-        self._move_at_s = self._now_s + self._wait(1 / (self._regime.moves_per_s * self._activity()))
+        self._move_at_s = self._now_s + self._wait(1 / (self._regime.moves_per_s * self._activity))
         size = abs(self._last_move)
         persistence = (0.5 if size < 20 else 0.25 if size < 60 else -0.2) + self._regime.momentum
         gap = (self._fair.ticks - self._mid(view)) / self._scale.ticks

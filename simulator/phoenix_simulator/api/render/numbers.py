@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import Final
 
 from phoenix_simulator.exchange.symbols import SymbolSpec, format_e8
 
-_CACHED: Final = 50_000
+_CACHED: Final = 100_000
 
 
 def plain(value: Decimal) -> str:
@@ -21,27 +22,32 @@ def plain_e8(value_e8: int) -> str:
 
 
 class _Texts(dict[int, str]):
-    """Number → text, made when it is first asked for."""
+    """So many of a unit → text, made when it is first asked for."""
 
-    def __init__(self, make: Callable[[int], str]) -> None:
+    def __init__(self, unit_e8: int, decimals: int) -> None:
         super().__init__()
-        self._make = make
+        self._unit_e8 = unit_e8
+        self._decimals = decimals
 
     def __missing__(self, number: int) -> str:
         if len(self) >= _CACHED:
             self.clear()
-        text = self[number] = self._make(number)
+        text = self[number] = format_e8(number * self._unit_e8, self._decimals)
         return text
 
 
+_texts = cache(_Texts)
+"""Of one grid, whichever symbols have it: a few grids serve all symbols of a venue."""
+
+
 class SymbolText:
-    """Prices (by ticks) and quantities (by steps) of one symbol as text, remembered: a book repeats the same few
-    thousand of each, and says hundreds in a frame.
+    """Prices (by ticks) and quantities (by steps) of one symbol as text (`SymbolSpec.format_price`, `format_quantity`),
+    remembered: a book repeats the same few thousand of each, and says hundreds in a frame.
     """
 
     __slots__ = ("price", "quantity", "spec")
 
     def __init__(self, spec: SymbolSpec) -> None:
         self.spec = spec
-        self.price: Callable[[int], str] = _Texts(spec.format_price).__getitem__
-        self.quantity: Callable[[int], str] = _Texts(spec.format_quantity).__getitem__
+        self.price: Callable[[int], str] = _texts(spec.tick_e8, spec.price_precision).__getitem__
+        self.quantity: Callable[[int], str] = _texts(spec.step_e8, spec.quantity_precision).__getitem__
