@@ -77,7 +77,8 @@ test-cluster: $(VENV)/.dev ## a real cluster: KUBECONFIG's, or one of kind (ARGS
 bench: $(VENV)/.dev ## measure, against the peers named in the table; writes build/bench.json
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-# 200 seeded hours and a recording, about an hour on two cores; ARGS="--seeds 20" for a short one, --publish writes docs/quality.md.
+# 200 seeded hours and a recording, about an hour on two cores; stopped, it goes on where it was. ARGS="--seeds 20" for a short one, "--minutes 0" for
+# what there is, --publish writes docs/quality.md.
 .PHONY: quality
 quality: $(VENV)/.dev ## how Phoenix trades beside others, in the same markets; writes build/quality/
 	@$(BIN)/python benchmarks/quality_report.py $(ARGS)
