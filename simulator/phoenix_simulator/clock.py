@@ -43,7 +43,9 @@ class Clock:
 
     def elapsed_ns(self) -> int:
         """Scaled time since the origin."""
-        return self._scale(time.monotonic_ns() - self.origin_monotonic_ns)
+        real_ns = time.monotonic_ns() - self.origin_monotonic_ns
+        # Integer where nothing scales: a float of 2**53 ns would lose nanoseconds after 104 days.
+        return real_ns if self.rate == 1.0 else int(real_ns * self.rate)
 
     def now_ns(self) -> int:
         """Wall clock of the run, Unix ns, without skew."""
@@ -63,7 +65,3 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         """Sleep `seconds` of the run's time."""
         await asyncio.sleep(seconds / self.rate)
-
-    def _scale(self, real_ns: int) -> int:
-        # Integer where nothing scales: a float of 2**53 ns would lose nanoseconds after 104 days.
-        return real_ns if self.rate == 1.0 else int(real_ns * self.rate)

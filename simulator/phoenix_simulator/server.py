@@ -55,6 +55,8 @@ CANARY_SYMBOL: Final = "BTCUSDT"
 DEFAULT_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BTCUSDC", "ETHUSDC", "SOLUSDC")
 _TICK_S: Final = 0.005
 """How often rhythms are looked at, at most (real time); accelerated clocks make each look do more."""
+_LONGEST_TICK_S: Final = 0.01
+"""And at least, whenever the next frame is due: faults begin and aggregate trades end at most this late."""
 _LONGEST_URL: Final = 65_536
 """A connection may name 1024 streams in its URL."""
 _HOUSEKEEPING_S: Final = 0.25
@@ -168,8 +170,10 @@ class Server:
             now_ns = self.clock.monotonic_ns()
             self.faults.advance(now_ns)
             self.judge.look(now_ns)
-            self.streams.tick(self.clock.now_ms())
-            await asyncio.sleep(_TICK_S)
+            now_ms = self.clock.now_ms()
+            self.streams.tick(now_ms)
+            until_due_s = (self.streams.due_ms - now_ms) / 1e3 / self.clock.rate
+            await asyncio.sleep(max(_TICK_S, min(_LONGEST_TICK_S, until_due_s)))
 
     async def _keep_house(self) -> None:
         while True:

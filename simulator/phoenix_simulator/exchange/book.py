@@ -236,6 +236,17 @@ class BookSide:
             return self.keys[-1] if self.keys else None
         return next(self.background_keys(), None)
 
+    def best_background_level(self) -> Level | None:
+        """The price at that key, and what is there to trade with."""
+        if self.touch_key is None and not self.consumed:
+            # As above.
+            if not self.keys:
+                return None
+            key = self.keys[-1]
+            return key * self.sign, self.levels[key]
+        best = self.best_background()
+        return None if best is None else (best * self.sign, self.background(best))
+
     def best(self) -> int | None:
         """The best key that a taker could trade at."""
         key = self.best_background()
@@ -303,9 +314,10 @@ class BookSide:
     def displayed_touch(self) -> Level:
         """(price_ticks, steps); (0, 0) for an empty side."""
         key = self.keys[-1] if self.keys else None
-        if self.queue_keys and (key is None or self.queue_keys[-1] > key):
-            key = self.queue_keys[-1]
-        return (key * self.sign, self.displayed(key)) if key is not None else (0, 0)
+        if not self.queue_keys or (key is not None and self.queue_keys[-1] < key):
+            return (key * self.sign, self.levels[key]) if key is not None else (0, 0)
+        key = self.queue_keys[-1]
+        return key * self.sign, self.displayed(key)
 
     def displayed_levels(self, limit: int) -> tuple[Level, ...]:
         """Best first."""

@@ -1,6 +1,6 @@
 """What a diff-depth stream has to tell: where the public book of a listing has changed since it last told."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 
 class DepthDiff:
@@ -19,14 +19,16 @@ class DepthDiff:
         self.bids: set[int] = set()
         self.asks: set[int] = set()
 
-    def add(self, first_id: int, last_id: int, time_ms: int, bids: Iterable[int], asks: Iterable[int]) -> None:
+    def add(self, first_id: int, last_id: int, time_ms: int, bids: Collection[int], asks: Collection[int]) -> None:
         """An update of the public book."""
         if not self.first_id:
             self.first_id = first_id
         self.last_id = last_id
         self.time_ms = time_ms
-        self.bids.update(bids)
-        self.asks.update(asks)
+        if bids:
+            self.bids.update(bids)
+        if asks:
+            self.asks.update(asks)
 
     def add_beside(self, key: int, update_id: int, time_ms: int, *, is_bid: bool) -> None:
         """A price that changed beside the public book, whose ids do not count it."""

@@ -421,7 +421,8 @@ class Exchange:
                     self._liquidator.check(account, asset, now_ms)
                 if account.multi_assets:
                     auto_exchange.settle(account, self.prices, self._ledger, self._emit, now_ms)
-        self._follow(now_ms)
+        for follower in self.followers:
+            follower(now_ms)
 
     def deleverage(self, symbol: str, fraction: float, now_ms: int, account_id: str | None = None) -> bool:
         """Auto-deleveraging: so much (at least a step) of the position that stands first in the queue (of everybody,

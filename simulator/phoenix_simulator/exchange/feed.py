@@ -132,10 +132,10 @@ class Background:
         self._book = listing.book
 
     def best_bid(self) -> Level | None:
-        return self._best(self._book.bids)
+        return self._book.bids.best_background_level()
 
     def best_ask(self) -> Level | None:
-        return self._best(self._book.asks)
+        return self._book.asks.best_background_level()
 
     def best_quote(self, *, is_bid: bool) -> Level | None:
         side = self._book.bids if is_bid else self._book.asks
@@ -152,11 +152,6 @@ class Background:
         # In a synthetic market nothing but the levels counts, and a frame asks for a hundred prices.
         side = self._book.bids if is_bid else self._book.asks
         return side.levels.get if side.touch_key is None and not side.consumed else side.background
-
-    @staticmethod
-    def _best(side: BookSide) -> Level | None:
-        key = side.best_background()
-        return None if key is None else (key * side.sign, side.background(key))
 
 
 def _recorded_best(side: BookSide) -> Level:

@@ -1,7 +1,7 @@
 """Who hears of which events. Most events are public and come by the thousand; most listeners care for private ones."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from phoenix_simulator.exchange.events import ExchangeEvent
 
@@ -12,36 +12,26 @@ class Listeners:
     """Each event goes to those who asked for its kind, in the order in which they came. They must not raise."""
 
     def __init__(self) -> None:
-        self._listeners: list[tuple[Callable[[Any], None], frozenset[type[Any]]]] = []
-        """With the kinds that it hears; none are all."""
-        self._by_kind: dict[type[ExchangeEvent], tuple[Callable[[Any], None], ...]] = {}
+        self._by_kind: dict[type[Any], list[Callable[[Any], None]]] = {kind: [] for kind in get_args(ExchangeEvent)}
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._listeners)
+        return self._count
 
     def append(self, listener: Callable[[ExchangeEvent], None]) -> None:
         """It hears everything."""
-        self._add(listener, frozenset())
+        self.append_for(listener, *get_args(ExchangeEvent))
 
     def append_for(self, listener: Callable[[E], None], *kinds: type[E]) -> None:
         """It hears events of these kinds, and of no other."""
-        self._add(listener, frozenset[type[Any]](kinds))
+        for kind in kinds:
+            self._by_kind[kind].append(listener)
+        self._count += 1
 
     def hear(self, kind: type[ExchangeEvent]) -> bool:
         """Whether anybody does: an event that nobody hears need not be made."""
-        return bool(self._of(kind))
+        return bool(self._by_kind[kind])
 
     def tell(self, event: ExchangeEvent) -> None:
-        for listener in self._of(event.__class__):
+        for listener in self._by_kind[event.__class__]:
             listener(event)
-
-    def _of(self, kind: type[ExchangeEvent]) -> tuple[Callable[[Any], None], ...]:
-        listeners = self._by_kind.get(kind)
-        if listeners is None:
-            listeners = tuple(listener for listener, kinds in self._listeners if not kinds or kind in kinds)
-            self._by_kind[kind] = listeners
-        return listeners
-
-    def _add(self, listener: Callable[[Any], None], kinds: frozenset[type[ExchangeEvent]]) -> None:
-        self._listeners.append((listener, kinds))
-        self._by_kind.clear()

@@ -229,6 +229,8 @@ class Matcher:
             listing.print_trade(
                 TradePrinted(listing.spec.symbol, now_ms, trade_id, price_ticks, steps, side is Side.SELL, is_retail)
             )
+        if taker is None and maker is None:
+            return
         for order, is_maker in ((taker, False), (maker, True)):
             if order is not None:
                 self._settle(order, trade_id, price_ticks, steps, now_ms, is_maker=is_maker)

@@ -152,7 +152,8 @@ class Ladder:
             else:
                 continue
             changed[price] = sizes[int(draw * resolution)]
-        self._trim(view, bid_ticks, ask_ticks, bids, asks)
+        if self._lowest_bid != bid_ticks - self._depth or self._highest_ask != ask_ticks + self._depth:
+            self._trim(view, bid_ticks, ask_ticks, bids, asks)
         return tuple(bids.items()), tuple(asks.items())
 
     def _size(self, band: _Band) -> int:

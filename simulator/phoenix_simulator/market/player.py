@@ -23,8 +23,10 @@ from phoenix_simulator.market.upstream.source import UpstreamSource
 
 TIMER_RESOLUTION_S = 0.01
 """Countdowns, GTD expiries and funding happen at most this late (of the run's time)."""
-_MIN_SLEEP_S = 0.003
-"""Real time. Market events come in clusters of a few milliseconds; waking for each costs more than what is due."""
+_MIN_SLEEP_S = 0.005
+"""Real time. Market events come in clusters of a few milliseconds; waking for each costs more than what is due, and
+what one turn brings leaves in one write to each client.
+"""
 _MAX_BATCH_NS = 20_000_000
 """Real time after which a batch lets connections have their turn, however much more is due."""
 
