@@ -138,6 +138,9 @@ def operator(makers: int) -> Iterator[Row]:
     name = f"operator, {makers} makers"
     yield _seconds(f"{name} (no pods) cold, start of process to converged", found.cold_s, aim=10.0)
     yield _seconds(f"{name} cold, first write to last", found.writing_s, found.floor_s, aim=1.3)
+    yield _seconds(
+        f"{name} cold, the same over a floor with finalizers", found.writing_s, found.floor_s + found.finalizers_s
+    )
     yield _seconds(f"{name} cold, first write to last Event", found.told_s)
     yield _seconds(f"{name} cold, CPU", found.cold_cpu_s, found.floor_cpu_s)
     yield Row(f"{name} cold, writes but Events", round(found.writes_a_maker, 2), "a maker", 3.0)
