@@ -15,13 +15,23 @@ START_MS = 1_760_000_000_000  # 2025-10-09 08:53:20 UTC
 
 
 class Venue:
-    def __init__(self, *, kind=MarketKind.SYNTHETIC, spec=BUILT_IN["BTCUSDT"], settings=None, bids=None, asks=None):
+    def __init__(
+        self,
+        *,
+        kind=MarketKind.SYNTHETIC,
+        spec=BUILT_IN["BTCUSDT"],
+        settings=None,
+        bids=None,
+        asks=None,
+        is_heard=True,
+    ):
         self.spec = spec
         self.symbol = spec.symbol
         self.now = START_MS
         self.exchange = Exchange(settings or ExchangeSettings())
         self.events = []
-        self.exchange.listeners.append(self.events.append)
+        if is_heard:
+            self.exchange.listeners.append(self.events.append)
         bids = tuple((600_000 - i, 1000) for i in range(5)) if bids is None else bids
         asks = tuple((600_001 + i, 1000) for i in range(5)) if asks is None else asks
         mark = 60_000 * E8
