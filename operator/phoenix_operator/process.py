@@ -27,6 +27,7 @@ from phoenix_operator.cluster.events import EventPoster
 from phoenix_operator.cluster.lease import LeaseObject
 from phoenix_operator.cluster.store import Change, Store
 from phoenix_operator.fleet import Fleet
+from phoenix_operator.gauges import AccountGauges, MakerGauges, account_gauges, maker_gauges
 from phoenix_operator.leader import Leadership, LeadershipLostError
 from phoenix_operator.memory import keep_giving_back
 from phoenix_operator.metrics import Gauges, Metrics
@@ -220,6 +221,12 @@ class Operator:
 
     def workers(self) -> Iterable[StateRecord]:
         return self._fleet.everything
+
+    def makers(self) -> Iterable[MakerGauges]:
+        return maker_gauges(self._census, self._fleet) if self._leading else ()
+
+    def accounts(self) -> Iterable[AccountGauges]:
+        return account_gauges(self._census, self._fleet) if self._leading else ()
 
 
 def _begin(**parts: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
