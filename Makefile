@@ -28,6 +28,7 @@ demo: $(VENV)/.runtime ## trade on the simulated exchange, on this machine (ARGS
 test: $(VENV)/.dev ## every suite, with its time, and what was skipped and why (SUITES="core house")
 	@requirements/bring-redis $(VENV) || true # what cannot run without it is skipped, and named
 	@requirements/bring-kube $(VENV) || true # likewise
+	@requirements/bring-promtool $(VENV) || true # likewise
 	@$(BIN)/python tests/run.py $(SUITES)
 
 # Without VENUE an exchange of ours is judged; tests/conformance/conftest.py says what a testnet needs (keys by environment).
