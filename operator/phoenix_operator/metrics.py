@@ -32,6 +32,8 @@ class Gauges(msgspec.Struct, frozen=True):
     redis_problem: bool
     watch_problem: bool
     events_dropped: int
+    page_viewers: int
+    page_failures: int
 
 
 class Source(Protocol):
@@ -101,10 +103,16 @@ class _Now:
             ("venue_outages", "Venues that serve nobody", gauges.outages),
             ("redis_problem", "1 while the fleet is unknown", gauges.redis_problem),
             ("watch_problem", "1 while something cannot be seen", gauges.watch_problem),
+            ("page_viewers", "Who looks at the page for people", gauges.page_viewers),
         ):
             yield GaugeMetricFamily(f"phoenix_operator_{name}", text, value=float(value))
         yield CounterMetricFamily(
             "phoenix_operator_events_dropped", "Events that nobody would have read", value=float(gauges.events_dropped)
+        )
+        yield CounterMetricFamily(
+            "phoenix_operator_page_failures",
+            "What went wrong with the page for people, and with nothing else",
+            value=float(gauges.page_failures),
         )
         yield self._calls()
         yield from self._fleet()

@@ -32,11 +32,15 @@ from phoenix_operator.leader import Leadership, LeadershipLostError
 from phoenix_operator.memory import keep_giving_back
 from phoenix_operator.metrics import Gauges, Metrics
 from phoenix_operator.observation import Namespaces, Observation
+from phoenix_operator.page.roster import Roster
+from phoenix_operator.page.server import PageServer
+from phoenix_operator.page.watch import Watch
 from phoenix_operator.probes import Probes
 from phoenix_operator.queue import Key
 from phoenix_operator.reconcile import Reconciler
 from phoenix_operator.rounds import FINISHES_WITHIN_S, Rounds
 from phoenix_operator.settings import Settings
+from phoenix_operator.shown import roster_of
 
 _log = structlog.stdlib.get_logger()
 
@@ -94,6 +98,8 @@ class Operator:
         )
         self._rounds = Rounds(reconciler.reconcile, self._metrics.observe, settings.workers, calm)
         self.probes = Probes(self, self._metrics)
+        self.page = PageServer(Watch(self._roster, lambda: redis, self._page_failed))
+        self._page_failures = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; raises `LeadershipLostError` where this process may not act any more."""
@@ -174,6 +180,26 @@ class Operator:
     def _recovered(self) -> None:
         self._observation.relist_soon()
 
+    # -- for people --------------------------------------------------------------------------------
+
+    async def show(self, host: str, port: int) -> None:
+        """Serves the page; where that cannot be, everything else goes on without."""
+        try:
+            await self.page.open(host, port)
+        except OSError as error:
+            self._page_failures += 1
+            _log.error("no page", host=host, port=port, reason=error.strerror)
+        else:
+            _log.info("page", port=self.page.port)
+
+    def _roster(self) -> Roster:
+        problem = "" if self._observation.synced.is_set() else "the cluster has not been seen yet"
+        return roster_of(self._census, self._client.place, self._observation.problem or problem)
+
+    def _page_failed(self, error: Exception) -> None:
+        self._page_failures += 1
+        _log.error("page", exc_info=error)
+
     # -- asked by probes and metrics ---------------------------------------------------------------
 
     def not_alive(self) -> str:
@@ -214,6 +240,8 @@ class Operator:
             redis_problem=self._leading and bool(self._fleet.problem),
             watch_problem=bool(self._observation.problem or self._observation.absent),
             events_dropped=self._events.dropped,
+            page_viewers=self.page.viewers,
+            page_failures=self._page_failures,
         )
 
     def calls(self) -> Counter[tuple[str, str, str]]:

@@ -42,6 +42,8 @@ class Process:
             redis_problem=False,
             watch_problem=True,
             events_dropped=7,
+            page_viewers=2,
+            page_failures=1,
         )
 
     def calls(self) -> Counter[tuple[str, str, str]]:
@@ -111,6 +113,8 @@ FIGURES = [
     ("phoenix_operator_redis_problem", {}, 0.0),
     ("phoenix_operator_watch_problem", {}, 1.0),
     ("phoenix_operator_events_dropped_total", {}, 7.0),
+    ("phoenix_operator_page_viewers", {}, 2.0),
+    ("phoenix_operator_page_failures_total", {}, 1.0),
     ("phoenix_operator_restarts_total", {"reason": "StalePrice"}, 2.0),
     ("phoenix_operator_reconcile_seconds_count", {"kind": "MarketMaker", "result": "ok"}, 2.0),
     ("phoenix_operator_reconcile_seconds_bucket", {"kind": "MarketMaker", "result": "ok", "le": "0.005"}, 1.0),
