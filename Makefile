@@ -58,6 +58,7 @@ check: $(VENV)/.dev ## format, lint, types, import layers, generated files, exam
 .PHONY: generate
 generate: $(VENV)/.dev ## write what is made from the models: crds/*.yaml, docs/reference.md
 	@$(BIN)/python -m phoenix_crds.generate .
+	@PYTHONPATH=charts $(BIN)/python -m dashboards
 
 .PHONY: format
 format: $(VENV)/.dev ## write the format that `make check` wants
