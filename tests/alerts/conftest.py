@@ -1,26 +1,12 @@
 """Prometheus' own programs, and what is committed for them."""
 
 import asyncio
-import os
-import shutil
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from metric_definitions import Definition, operator_definitions, worker_definitions
-
-ROOT = Path(__file__).resolve().parents[2]
-FILES = ROOT / "charts/phoenix/files"
-
-
-def program(name: str) -> str:
-    """Its path; skips the test where it is not there."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{sys.prefix}/prometheus")
-    if found is None:
-        pytest.skip(f"no {name}: requirements/bring-promtool .venv")
-    return found
+from prometheus import FILES, program
 
 
 @pytest.fixture(scope="session")
