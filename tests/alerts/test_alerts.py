@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import yaml
+from metric_definitions import unknown_in
 
 CASES = Path(__file__).with_name("alerts_test.yaml")
 SEVERITIES = {"critical", "warning"}
@@ -32,6 +33,10 @@ def test_every_alert_says_how_grave_it_is_what_it_is_and_where_help_is(alerts):
         assert rule["labels"]["severity"] in SEVERITIES, name
         assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}, name
         assert rule["annotations"]["runbook_url"].endswith(f"/docs/runbooks/{name}.md"), name
+
+
+def test_alerts_ask_for_metrics_and_labels_that_there_are(alerts, definitions):
+    assert [each for rule in alerts.values() for each in unknown_in(rule["expr"], definitions)] == []
 
 
 def test_no_two_alerts_have_one_name():

@@ -4,17 +4,16 @@ shown where one runs: tests/scenarios and tests/api_server.
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from metric_definitions import unknown_in
 from prometheus import FILES, queries
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("fleet", "maker", "operator")
-OF_PROMETHEUS = {"ALERTS"}
 
 
 def test_what_is_committed_is_what_the_source_makes():
@@ -30,14 +29,8 @@ def test_there_is_nothing_else_in_the_folder():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_queries_ask_for_metrics_and_labels_that_there_are(name, definitions):
-    labels = {sample: {*each.labels, "le"} for each in definitions.values() for sample in each.samples}
     for query in queries(name, maker="default/btcusdt"):
-        for metric, matchers in re.findall(r"\b((?:mm|phoenix_operator|process)_\w+)(?:\{([^}]*)\})?", query.text):
-            assert metric in labels, query
-            asked = set(re.findall(r"(\w+)[!=]?[=~]", matchers))
-            assert asked <= labels[metric], query
-        others = set(re.findall(r"\b[A-Z]+\b(?=\{)", query.text))
-        assert others <= OF_PROMETHEUS, query
+        assert unknown_in(query.text, definitions) == [], query
 
 
 @pytest.mark.parametrize("name", NAMES)

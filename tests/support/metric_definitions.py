@@ -1,5 +1,6 @@
 """Every metric that a worker or an operator can tell, as the registries themselves define it."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -21,9 +22,10 @@ from prometheus_client.metrics_core import Metric
 from samples import BTCUSDT, MAKER
 from state_records import leading_record
 
-OWN = ("mm_", "phoenix_operator_")
 _TABLES = ("connected", "reconnects", "connects_failed", "frames", "api_errors", "ignored_events")
 _FIGURES = tuple(field.name for field in fields(VenueStatistics))
+_ASKED = re.compile(r"\b((?:mm|phoenix_operator|process)_\w+)(?:\{([^}]*)\})?")
+_MATCHED = re.compile(r"(\w+)[!=]?[=~]")
 _SUFFIX = {"counter": "_total", "info": "_info"}
 
 
@@ -95,4 +97,17 @@ def _by_name(families: Iterable[Metric]) -> dict[str, Definition]:
         labels = sorted({*getattr(family, "_labelnames", ()), *told} - {"le"})
         name = f"{family.name}{_SUFFIX.get(family.type, '')}"
         found[name] = Definition(name, family.type, tuple(labels), family.documentation)
+    return found
+
+
+def unknown_in(query: str, definitions: dict[str, Definition]) -> list[str]:
+    """What a PromQL query asks for and nobody tells: metrics, and labels in its braces."""
+    labels = {sample: {*each.labels, "le"} for each in definitions.values() for sample in each.samples}
+    found = []
+    for metric, matchers in _ASKED.findall(query):
+        if metric not in labels:
+            found.append(metric)
+        else:
+            asked = set(_MATCHED.findall(matchers))
+            found += [f"{metric}{{{label}}}" for label in sorted(asked - labels[metric])]
     return found
