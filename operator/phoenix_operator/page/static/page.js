@@ -159,6 +159,17 @@ function showAlerts() {
 
 // -- makers ------------------------------------------------------------------------------------------
 
+// Of a large fleet only what is in sight is drawn again every second; what comes into sight is drawn then.
+const sight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    const shown = state.rows.get(target.dataset.name);
+    if (!shown) continue;
+    shown.inSight = isIntersecting;
+    const maker = state.fleet.makers.find((each) => nameOf(each) === target.dataset.name);
+    if (isIntersecting && maker) showRow(shown, maker);
+  }
+}, { rootMargin: "300px" });
+
 function makeRow(maker) {
   const button = make("button", { type: "button", class: "open" }, maker.symbol || maker.name);
   const cells = {
@@ -191,13 +202,14 @@ function makeRow(maker) {
     cell("Restarts", "number", cells.restarts),
     cell("Heard", "number", cells.heard),
   );
+  row.dataset.name = nameOf(maker);
   row.addEventListener("click", () => open(row.dataset.name));
-  return { row, cells };
+  sight.observe(row);
+  return { row, cells, inSight: false };
 }
 
 function showRow({ row, cells }, maker) {
   mark(row, "data-mood", maker.mood);
-  row.dataset.name = nameOf(maker);
   row.classList.toggle("is-stale", maker.stale || maker.heardMs === null);
   mark(cells.button, "aria-label", `${maker.symbol}, ${nameOf(maker)}: details`);
   say(cells.button, maker.symbol || maker.name);
@@ -277,6 +289,7 @@ function showMakers() {
   const there = new Set(makers.map(nameOf));
   for (const [name, { row }] of rows) {
     if (there.has(name)) continue;
+    sight.unobserve(row);
     row.remove();
     rows.delete(name);
   }
@@ -284,9 +297,9 @@ function showMakers() {
   makers.forEach((maker, position) => {
     const name = nameOf(maker);
     if (!rows.has(name)) rows.set(name, makeRow(maker));
-    const { row } = rows.get(name);
+    const { row, inSight } = rows.get(name);
     if (body.children[position] !== row) body.insertBefore(row, body.children[position] ?? null);
-    showRow(rows.get(name), maker);
+    if (inSight) showRow(rows.get(name), maker);
   });
   at("empty").hidden = makers.length > 0;
   say(at("empty"), fleet.makers.length ? "No maker fits the filter." : fleet.problem ? "Not known." : "There are no makers yet.");
@@ -471,7 +484,7 @@ function tick() {
   document.title = `${head} · Phoenix`;
   for (const maker of state.fleet.makers) {
     const shown = state.rows.get(nameOf(maker));
-    if (shown) showHeard(shown.cells.heard, maker);
+    if (shown?.inSight) showHeard(shown.cells.heard, maker);
   }
 }
 
