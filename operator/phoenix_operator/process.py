@@ -100,6 +100,7 @@ class Operator:
         self.probes = Probes(self, self._metrics)
         self.page = PageServer(Watch(self._roster, lambda: redis, self._page_failed))
         self._page_failures = 0
+        self._page_failure = ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; raises `LeadershipLostError` where this process may not act any more."""
@@ -198,7 +199,9 @@ class Operator:
 
     def _page_failed(self, error: Exception) -> None:
         self._page_failures += 1
-        _log.error("page", exc_info=error)
+        if repr(error) != self._page_failure:  # it fails each second in the same way
+            self._page_failure = repr(error)
+            _log.error("page", exc_info=error)
 
     # -- asked by probes and metrics ---------------------------------------------------------------
 

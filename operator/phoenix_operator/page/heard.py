@@ -2,7 +2,7 @@
 
 A record says when it was published by a clock that may be wrong, or a run's own that is faster than life. What counts
 is when it last changed before our eyes. So nothing is known of a record that is seen for the first time: a worker that
-died ten seconds ago left one that looks like any other.
+died ten seconds ago left one that looks like any other. Nor is anything after we have not looked for a while ourselves.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ Worker = tuple[str, str, str]
 
 
 class Heard:
-    """Of one uninterrupted watch: whoever begins to look again begins with a new one."""
+    """Of one watch. Whoever begins to look again begins with a new one."""
 
     def __init__(self) -> None:
         self._now_s = 0.0
@@ -29,6 +29,8 @@ class Heard:
 
     def take(self, records: Iterable[StateRecord], now_s: float) -> None:
         """One look, `now_s` on a clock that only goes forward."""
+        if (now_s - self._now_s) * 1000 > STALE_MS:
+            self._seen, self._fills = {}, {}
         seen: dict[Worker, tuple[int, float, bool]] = {}
         fills: dict[Worker, deque[tuple[float, int]]] = {}
         for record in records:

@@ -21,8 +21,8 @@ LOOK_S = 1.0
 LINGER_S = 10.0
 """A reader goes on for so long after the last has left: a page that is loaded again finds it, and its memory, there."""
 _SHARE = 4
-"""Of a large fleet it never takes more than a fifth of the time …"""
-_LONGEST_PAUSE_S = 4.0
+"""Of a large fleet it takes no more than a fifth of the time …"""
+_LONGEST_PAUSE_S = 2.0
 """… as long as what it shows does not look silent for that alone."""
 NOT_CONFIGURED = "it was not told where Redis is: nothing is known of any worker"
 

@@ -73,7 +73,7 @@ class Place:
         client = connect(self.url, 5.0)
         try:
             while True:
-                for record in self.records.values():
+                for record in tuple(self.records.values()):
                     told = msgspec.structs.replace(record, published_ms=next(self._ticks))
                     await publish(client, AccountKeys(IDENTITY), told, 1.0)
                 await asyncio.sleep(0.1)

@@ -18,7 +18,8 @@ def told(published_ms: int, fills: int = 0):
         pytest.param([(0.0, 7), (1.0, 8)], 0, id="told-something-new"),
         pytest.param([(0.0, 7), (1.0, 8), (3.5, 8)], 2500, id="silent-since-it-did"),
         pytest.param([(0.0, 7), (4.0, 7)], None, id="nothing-new-yet"),
-        pytest.param([(0.0, 7), (5.1, 7)], 5100, id="nothing-new-for-too-long"),
+        pytest.param([(0.0, 7), (3.0, 7), (5.1, 7)], 5100, id="nothing-new-for-too-long"),
+        pytest.param([(0.0, 7), (1.0, 8), (6.1, 9)], None, id="we-have-not-looked-ourselves-for-a-while"),
         pytest.param([(0.0, 99), (1.0, 8)], 0, id="a-clock-that-went-back-is-news-all-the-same"),
     ],
 )
@@ -32,16 +33,16 @@ def test_what_counts_is_when_a_record_last_changed_before_our_eyes(looks, age_ms
 @pytest.mark.parametrize(
     ("looks", "rate"),
     [
-        pytest.param([(0.0, 3), (9.0, 9)], None, id="too-short-to-tell"),
-        pytest.param([(0.0, 3), (10.0, 5)], 12.0, id="what-was-seen-of-the-minute"),
-        pytest.param([(0.0, 0), (30.0, 100), (60.0, 110), (90.0, 120)], 20.0, id="the-last-minute-alone"),
-        pytest.param([(0.0, 50), (10.0, 2), (20.0, 7)], 30.0, id="accounts-that-began-anew"),
+        pytest.param([3, 9], None, id="too-short-to-tell"),
+        pytest.param([3, 4, 5], 12.0, id="what-was-seen-of-the-minute"),
+        pytest.param([0, 90, *range(100, 113)], 12.0, id="the-last-minute-alone"),
+        pytest.param([50, 2, 4, 7], 30.0, id="accounts-that-began-anew"),
     ],
 )
 def test_fills_are_counted_over_the_last_minute(looks, rate):
     heard = Heard()
-    for now_s, fills in looks:
-        heard.take([told(round(now_s), fills)], now_s)
+    for number, fills in enumerate(looks):
+        heard.take([told(number, fills)], 5.0 * number)
     assert heard.fills_per_minute(told(0)) == rate
 
 

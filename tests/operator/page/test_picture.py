@@ -36,6 +36,7 @@ def picture(
     heard = Heard()
     heard.take((msgspec.structs.replace(each, published_ms=each.published_ms - 1) for each in records), 0.0)
     heard.take(records, 1.0)
+    heard.take(records, 1.0 + silent_s / 2)
     heard.take(records, 1.0 + silent_s)
     known = {} if problem else {"trading/main": Told(**({"records": records, "switch": CALM} | told))}
     return Picture(roster, known, heard, problem, NOW_MS)

@@ -424,7 +424,13 @@ function partsOf(maker, detail) {
   return parts;
 }
 
-const wantedMaker = () => decodeURIComponent(location.hash.slice(1));
+function wantedMaker() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return ""; // an address that somebody has cut off
+  }
+}
 
 function open(name) {
   state.opener = document.activeElement;
@@ -466,7 +472,7 @@ function heard(fleet) {
   showTotals(fleet);
   at("accounts").replaceChildren(...fleet.accounts.map(showAccount));
   showMakers();
-  showDetail();
+  if (state.detail === null || !fleet.makers.some((maker) => nameOf(maker) === wantedMaker())) showDetail(); // else its own news does
   tick();
 }
 
