@@ -129,14 +129,6 @@ class Fleet:
         history = self._histories.get(venue) if venue is not None else None
         return history.makers.get(f"{maker[0]}/{maker[1]}") if history is not None else None
 
-    def serves(self, maker: MakerResource) -> bool:
-        """Whether it is to have a worker, and we see to that. Others are not judged: a restart that nobody carries out
-        would be counted, and hold the account's others up.
-        """
-        if maker.spec is None or maker.meta.deleting or maker.is_disabled:
-            return False
-        return not (self._census.older_twin(maker) or self._census.elder(maker))
-
     @property
     def everything(self) -> Iterable[StateRecord]:
         return (record for records in self._records.values() for record in records)
@@ -280,7 +272,7 @@ class Fleet:
         now_ms = time.time_ns() // 1_000_000
         self._judged, outages = {}, {}
         for venue, makers in members.items():
-            served = {_told(maker): maker for maker in makers if self.serves(maker)}
+            served = {_told(maker): maker for maker in makers if self._is_served(maker)}
             records = [record for name, maker in served.items() for record in self._judged_records(name, maker)]
             patience = {name: maker.spec.restart_after.ms for name, maker in served.items() if maker.spec is not None}
             settings = Settings(patience, self._outage_threshold)
@@ -313,6 +305,10 @@ class Fleet:
         there = {_told(maker) for _, maker in self._census.makers}
         kept = {name: history for name, history in known.makers.items() if name in there}
         return History({**kept, **history_of(strangers).makers}, known.stale_since_ms)
+
+    def _is_served(self, maker: MakerResource) -> bool:
+        """A restart that nobody carries out would be counted, and hold the account's others up."""
+        return self._census.serves(maker)
 
     def _is_due_still(self, maker: str, holder: str) -> bool:
         """Whether the worker that is to be replaced is still there, and still needs it; not during an outage."""

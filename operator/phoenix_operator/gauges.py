@@ -39,7 +39,8 @@ def maker_gauges(census: Census, fleet: Fleet) -> Iterator[MakerGauges]:
         if maker.meta.deleting or maker.is_disabled:
             continue
         behind = maker.meta.generation - (maker.status.applied_generation or 0)
-        yield MakerGauges(f"{namespace}/{name}", maker.symbol, max(0, behind), _leaders(maker, fleet))
+        leaders = _leaders(maker, fleet) if census.serves(maker) else None
+        yield MakerGauges(f"{namespace}/{name}", maker.symbol, max(0, behind), leaders)
 
 
 def account_gauges(census: Census, fleet: Fleet) -> Iterator[AccountGauges]:
@@ -55,7 +56,7 @@ def account_gauges(census: Census, fleet: Fleet) -> Iterator[AccountGauges]:
 
 
 def _leaders(maker: MakerResource, fleet: Fleet) -> int | None:
-    if not fleet.serves(maker) or fleet.problem:
+    if fleet.problem:
         return None
     records = fleet.records_of((maker.meta.namespace, maker.meta.name))
     return len({record.holder for record in records if record.role is Role.LEADING})
