@@ -84,6 +84,7 @@ SUITES = (
         (*TWO, "--ignore=tests/api_server/operator/outages"),
         real_time=True,
     ),
+    Suite("chart", "what Helm installs, judged by a real kube-apiserver", ("tests/chart",), real_time=True),
     Suite(
         "outages",
         "the operator killed, paused, without server, Redis or rights",
