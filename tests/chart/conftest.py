@@ -7,9 +7,9 @@ from api_server import ApiServer
 from chart import find_helm
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def api_server() -> Iterator[ApiServer]:
-    """One of each module's own, because a release owns what it installs."""
+    """Into which nobody installs a release: that would own what it brings."""
     with ApiServer.started() as server:
         yield server
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,10 +186,12 @@ class Release:
         return thread.join
 
 
-@pytest.fixture(scope="module")
-def release(helm_program: str, api_server: ApiServer) -> Release:
+@pytest.fixture
+def release(helm_program: str) -> Iterator[Release]:
+    """Into an API server of its own, because it owns what it installs."""
     assert helm_program
-    return Release(api_server)
+    with ApiServer.started() as server:
+        yield Release(server)
 
 
 @pytest.fixture

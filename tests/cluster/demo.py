@@ -1,7 +1,8 @@
 """`make cluster-demo`: from an empty cluster to four makers that quote on the simulated exchange, by Helm; timed.
 
 Heeds the environment as tests/cluster/run.py does. At the end an uninstall is refused, the makers are deleted, all is
-removed; `KEEP=1` leaves it where it quotes. Ends with 1 where they do not quote within three minutes.
+removed; `KEEP=1` leaves it quoting, where the cluster is KUBECONFIG's. Ends with 1 where they do not quote within three
+minutes.
 """
 
 import json
