@@ -61,11 +61,11 @@ async def _run(
         async with connect(arguments.kubeconfig, arguments.context, timeout_s, FIELD_MANAGER, _GRANTEE) as client:
             operator = Operator(client, settings, redis)
             await operator.probes.open(*address)
+            if page is not None:
+                await operator.show(*page)
             log.info(
                 "started", cluster=client.place, port=operator.probes.port, namespaces=settings.namespaces or "all"
             )
-            if page is not None:
-                await operator.show(*page)
             gc.freeze()  # what the imports made stays: it need not be looked at again and again
             try:
                 await operator.run(stop)
