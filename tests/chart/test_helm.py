@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from api_server import ApiServer
-from chart import CHART, NAMES, ROOT, SYSTEM, golden, helm, objects, render
+from chart import CHART, NAMES, ROOT, SYSTEM, golden, helm, objects, render, undrawn
 
 TRADING = "trading"
 GUARD = "phoenix-uninstall-guard"
@@ -34,21 +34,23 @@ def test_it_renders_what_was_judged(name: str):
     assert render(name) == golden(name)
 
 
-def _template(*settings: str) -> dict[tuple[str, str, str], Any]:
-    done = helm("template", "phoenix", str(CHART), "-n", SYSTEM, *settings)
+def _template(*settings: str, definitions: bool = False) -> dict[tuple[str, str, str], Any]:
+    """Without the definitions unless they are asked for: they are long."""
+    words = () if definitions else ("--set=crds.install=false",)
+    done = helm("template", "phoenix", str(CHART), "-n", SYSTEM, *words, *settings)
     assert done.returncode == 0, done.stderr
-    return objects(done.stdout)
+    return objects(undrawn(done.stdout))
 
 
 @pytest.mark.usefixtures("helm_program")
 def test_definitions_are_those_of_the_models_and_stay_when_the_release_goes():
-    found = _template()
+    found = _template(definitions=True)
     for path in (ROOT / "crds").glob("*.yaml"):
         (ours,) = yaml.safe_load_all(path.read_text())
         definition = found["CustomResourceDefinition", "", ours["metadata"]["name"]]
         assert definition["spec"] == ours["spec"]
         assert definition["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
-    assert not [key for key in _template("--set=crds.install=false") if key[0] == "CustomResourceDefinition"]
+    assert not [key for key in _template() if key[0] == "CustomResourceDefinition"]
 
 
 @pytest.mark.usefixtures("helm_program")
@@ -84,6 +86,27 @@ def test_alerts_and_dashboards_are_the_files():
 )
 def test_what_monitors_comes_where_it_can_be_used(settings: tuple[str, ...], kinds: set[str]):
     assert {key[0] for key in _template(*settings)} & {"PodMonitor", "PrometheusRule"} == kinds
+
+
+def _switches(values: Any, path: str = "") -> list[str]:
+    """Every value that is on or off, turned around."""
+    if isinstance(values, bool):
+        return [f"{path}={str(not values).lower()}"]
+    below = values.items() if isinstance(values, dict) else ()
+    return [switch for name, value in below for switch in _switches(value, f"{path}.{name}" if path else name)]
+
+
+@pytest.mark.usefixtures("helm_program")
+def test_each_switch_alone_renders_objects_of_which_none_is_there_twice():
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    del values["crds"]  # told above
+    switches = _switches(values)
+    assert "exchange.enabled=true" in switches
+    assert "networkPolicies.enabled=false" in switches
+    found = _template()
+    for switch in switches:
+        beside = ("--set=redis.existingSecret=mine",) if switch.startswith("redis.") else ()
+        assert _template(f"--set={switch}", *beside) != found, switch
 
 
 REFUSED = {

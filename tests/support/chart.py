@@ -46,8 +46,13 @@ def render(name: str, *arguments: str) -> str:
     words = ("template", "phoenix", str(CHART), f"--namespace={SYSTEM}", f"--values={VALUES / name}.yaml", *arguments)
     done = helm(*words)
     assert done.returncode == 0, done.stderr
-    parts = re.split(r"(?m)^(?=---$)", _DRAWN.sub(r"\1DRAWN", done.stdout))
+    parts = re.split(r"(?m)^(?=---$)", undrawn(done.stdout))
     return "".join(part for part in parts if not _OF_A_FILE.search(part))
+
+
+def undrawn(text: str) -> str:
+    """With the word DRAWN in place of each password, which is another each time."""
+    return _DRAWN.sub(r"\1DRAWN", text)
 
 
 def golden(name: str) -> str:
