@@ -28,6 +28,8 @@ demo: $(VENV)/.runtime ## trade on the simulated exchange, on this machine (ARGS
 test: $(VENV)/.dev ## every suite, with its time, and what was skipped and why (SUITES="core house")
 	@requirements/bring-redis $(VENV) || true # what cannot run without it is skipped, and named
 	@requirements/bring-kube $(VENV) || true # likewise
+	@requirements/bring-helm $(VENV) || true # likewise; it is not built for this, which takes minutes
+	@requirements/bring-promtool $(VENV) || true # likewise
 	@$(BIN)/python tests/run.py $(SUITES)
 
 # Without VENUE an exchange of ours is judged; tests/conformance/conftest.py says what a testnet needs (keys by environment).
@@ -57,6 +59,8 @@ check: $(VENV)/.dev ## format, lint, types, import layers, generated files, exam
 .PHONY: generate
 generate: $(VENV)/.dev ## write what is made from the models: crds/*.yaml, docs/reference.md
 	@$(BIN)/python -m phoenix_crds.generate .
+	@charts/gather .
+	@PYTHONPATH=charts $(BIN)/python -m dashboards
 
 .PHONY: format
 format: $(VENV)/.dev ## write the format that `make check` wants
@@ -72,6 +76,16 @@ image: ## the container image phoenix:dev (BASE_IMAGE=any/python:3.11-or-newer B
 test-cluster: $(VENV)/.dev ## a real cluster: KUBECONFIG's, or one of kind (ARGS="-k restart")
 	@requirements/bring-redis $(VENV) || true # needed where BASE_IMAGE says that registries are out of reach
 	@BASE_IMAGE="$(BASE_IMAGE)" BUILD_ARGS="$(BUILD_ARGS)" $(BIN)/python tests/cluster/run.py $(ARGS)
+
+# Heeds the environment as test-cluster does; KEEP=1 leaves it where it quotes.
+.PHONY: cluster-demo
+cluster-demo: $(VENV)/.dev helm ## Helm, the simulated exchange and four makers in a cluster: KUBECONFIG's, or one of kind
+	@requirements/bring-redis $(VENV) || true # as for test-cluster
+	@BASE_IMAGE="$(BASE_IMAGE)" BUILD_ARGS="$(BUILD_ARGS)" KEEP="$(KEEP)" $(BIN)/python tests/cluster/demo.py
+
+.PHONY: helm
+helm: $(BIN)/python ## Helm into .venv/helm where there is none: the official archive, else built with Go (minutes)
+	@requirements/bring-helm $(VENV) --build
 
 .PHONY: bench
 bench: $(VENV)/.dev ## measure, against the peers named in the table; writes build/bench.json

@@ -73,7 +73,11 @@ MOST_AGAIN = 3
 SUITES = (
     Suite("core", "the engine: rules, tables, properties", ("tests/worker/core",), (*CORE_COVERAGE, *TWO)),
     Suite(
-        "house", "models, commands, the house itself", ("tests/crds", "tests/cli", "tests/house"), TWO, real_time=True
+        "house",
+        "models, commands, the house itself, alerts",
+        ("tests/crds", "tests/cli", "tests/house", "tests/alerts"),
+        TWO,
+        real_time=True,
     ),
     Suite("shared", "what workers and operator share", ("tests/coordination", "tests/operator"), TWO, real_time=True),
     Suite(
@@ -83,6 +87,7 @@ SUITES = (
         (*TWO, "--ignore=tests/api_server/operator/outages"),
         real_time=True,
     ),
+    Suite("chart", "what Helm installs, judged by a real kube-apiserver", ("tests/chart",), real_time=True),
     Suite(
         "outages",
         "the operator killed, paused, without server, Redis or rights",

@@ -14,6 +14,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from phoenix_cli.local.fleet import Assignment, at_endpoint, load_fleet, of_symb
 from phoenix_cli.local.inject import Injector, target
 from phoenix_cli.local.layout import StateDirectory, default_state_directory, write_key
 from phoenix_cli.local.maker import WORKER, Launch, Maker
+from phoenix_cli.local.page import page_of
 from phoenix_cli.local.parameters import Parameters
 from phoenix_cli.local.process import Guardian, Process
 from phoenix_cli.local.redis import own_redis
@@ -66,6 +68,8 @@ class Options:
     state_directory: Path
     configs: Path
     queue_model: str | None = None
+    page_port: int | None = 0
+    """0: a free one; None: no page."""
     worker: Sequence[str] = WORKER
     exchange: Sequence[str] = EXCHANGE
 
@@ -95,6 +99,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         + "; ".join(f"{kind}: {text}" for kind, text in DESCRIPTIONS.items()),
     )
     add("--report", type=Path, metavar="FILE", help="write the JSON report there")
+    add(
+        "--page-port",
+        type=_page_port,
+        default=0,
+        metavar="PORT|none",
+        help="where a browser on this machine sees the run, read-only (default: a free port, which is told)",
+    )
     add("--plain", action="store_true", help="lines instead of the live screen, also on a terminal")
     add("-o", "--output", choices=("text", "json"), default="text", help="json: the report on standard output")
     add("--state-dir", type=Path, metavar="DIR", help="logs and state (default: XDG state directory, phoenix/demo)")
@@ -114,6 +125,7 @@ def run(args: argparse.Namespace) -> int:
         state_directory=(args.state_dir or default_state_directory("demo")).absolute(),
         configs=find_configs(),
         queue_model=args.queue_model,
+        page_port=args.page_port,
     )
     to_stdout = args.output == "json"
     plain = args.plain or to_stdout or not sys.stdout.isatty()
@@ -204,16 +216,17 @@ async def _trade(
     injector = Injector(runner, control, key.api_key)
     runner.begin()
     runner.tell(RUN, f"exchange at {control.url}, logs in {runner.directory.root / 'logs'}")
-    await runner.run(
-        length_s=options.length_s,
-        exchange=exchange,
-        give_up=True,
-        beside=[
-            _follow_audit(runner, control),
-            *([_end_with_recording(runner, control)] if options.replay is not None else []),
-            *(injector.play(fault) for fault in options.faults),
-        ],
-    )
+    async with _page(options, runner, fleet):
+        await runner.run(
+            length_s=options.length_s,
+            exchange=exchange,
+            give_up=True,
+            beside=[
+                _follow_audit(runner, control),
+                *([_end_with_recording(runner, control)] if options.replay is not None else []),
+                *(injector.play(fault) for fault in options.faults),
+            ],
+        )
     duration_s = runner.elapsed_s
     if runner.problem:
         raise Refused(runner.problem)
@@ -230,6 +243,10 @@ async def _trade(
     )
     unorderly = [f"{maker.symbol}: {maker.stop_problem}" for maker in runner.makers if maker.stop_problem]
     return report, [*report.faults, *unorderly]
+
+
+def _page(options: Options, runner: Runner, fleet: Sequence[Assignment]) -> AbstractAsyncContextManager[None]:
+    return nullcontext() if options.page_port is None else page_of(runner, fleet, options.page_port)
 
 
 async def _follow_audit(runner: Runner, control: Control) -> None:
@@ -319,6 +336,14 @@ def find_configs() -> Path:
         "configs/makers and configs/accounts are not found: the demo runs the makers of a checkout;"
         " run it inside one, or run manifests of your own with `phoenix up -f PATH`"
     )
+
+
+def _page_port(text: str) -> int | None:
+    if text == "none":
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f'"{text}": write a port up to 65535, or none')
+    return int(text)
 
 
 def _speed(text: str) -> float:

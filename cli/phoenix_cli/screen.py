@@ -76,7 +76,7 @@ def _header(view: RunView) -> Text:
         clean = view.violations == 0
         text.append("  audit ", style="dim")
         text.append("clean" if clean else f"{view.violations} violations", style="green" if clean else "bold red")
-    for label, value in (("market", view.market), ("exchange", view.exchange)):
+    for label, value in (("page", view.page), ("market", view.market), ("exchange", view.exchange)):
         if value:
             text.append(f"  {label} ", style="dim")
             text.append(value)

@@ -15,6 +15,8 @@ import msgspec
 SCHEMA = 1
 """Grows when a field changes its meaning or goes away; a reader refuses a record of another schema."""
 TTL_MS = 15_000
+FILLS_TOLD = 8
+"""How many of the last fills a record tells."""
 
 
 class ForeignSchemaError(ValueError):
@@ -202,6 +204,16 @@ class Activity(msgspec.Struct, frozen=True, rename="camel"):
     rss_mib: float = 0.0
 
 
+class RecentFill(msgspec.Struct, frozen=True, rename="camel"):
+    """One fill of ours; `side` is `buy` or `sell`, `maker` whether our order rested, `at_ms` the exchange's time."""
+
+    side: str
+    price: str
+    qty: str
+    maker: bool
+    at_ms: int
+
+
 class Configuration(msgspec.Struct, frozen=True, rename="camel"):
     """What is in force. `refused`: why the file that lies there is not; `needs_restart`: cold fields that changed."""
 
@@ -248,7 +260,8 @@ class StateRecord(msgspec.Struct, frozen=True, rename="camel"):
 
     `ready` is what `/readyz` answers: able to quote or a warm standby. `reason` is the first, or `Quoting`;
     `reasons_not_ready` are those of them that make it unready. `detail` is a sentence for people. `guard` is the mode
-    in force: `normal`, `pin`, `grind`, `block`, `flatten`, `liquidate` or `emergency`.
+    in force: `normal`, `pin`, `grind`, `block`, `flatten`, `liquidate` or `emergency`. `recent_fills`: the last
+    `FILLS_TOLD` that this worker has heard of, newest first.
     """
 
     schema: int
@@ -279,6 +292,7 @@ class StateRecord(msgspec.Struct, frozen=True, rename="camel"):
     pnl: Pnl = Pnl()
     ages: Ages = Ages()
     activity: Activity = Activity()
+    recent_fills: list[RecentFill] = []
 
 
 class _Versioned(msgspec.Struct):

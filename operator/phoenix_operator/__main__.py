@@ -23,6 +23,8 @@ from phoenix_operator.settings import Settings, parse_settings
 
 OK, REFUSED = 0, 1
 DEFAULT_ADDRESS = "0.0.0.0:8080"
+NO_PAGE = "none"
+Address = tuple[str, int]
 _GRANTEE = "the operator (deploy/ has all that it needs)"
 _EXAMPLE = (
     "example:\n  phoenix operator --config operator.yaml --kubeconfig ~/.kube/config --redis redis://127.0.0.1:6379"
@@ -38,15 +40,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.redis:
             read_url(arguments.redis)  # a person who mistyped it hears so at once
         address = _address(arguments.http)
+        page = None if arguments.page == NO_PAGE else _address(arguments.page)
     except (InvalidResourceError, RedisUrlError, _UsageError) as error:
         print(f"phoenix operator: {error}", file=sys.stderr)
         return REFUSED
     logs.configure(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(settings, source, arguments, address))
+        return runner.run(_run(settings, source, arguments, address, page))
 
 
-async def _run(settings: Settings, redis: str, arguments: argparse.Namespace, address: tuple[str, int]) -> int:
+async def _run(
+    settings: Settings, redis: str, arguments: argparse.Namespace, address: Address, page: Address | None
+) -> int:
     log = structlog.stdlib.get_logger()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,6 +61,8 @@ async def _run(settings: Settings, redis: str, arguments: argparse.Namespace, ad
         async with connect(arguments.kubeconfig, arguments.context, timeout_s, FIELD_MANAGER, _GRANTEE) as client:
             operator = Operator(client, settings, redis)
             await operator.probes.open(*address)
+            if page is not None:
+                await operator.show(*page)
             log.info(
                 "started", cluster=client.place, port=operator.probes.port, namespaces=settings.namespaces or "all"
             )
@@ -63,6 +70,7 @@ async def _run(settings: Settings, redis: str, arguments: argparse.Namespace, ad
             try:
                 await operator.run(stop)
             finally:
+                await operator.page.close()
                 await operator.probes.close()
     except LeadershipLostError as lost:
         log.error("not leading any more: ends", reason=str(lost))  # noqa: TRY400 - a stack tells nobody more
@@ -99,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--http", metavar="HOST:PORT", default=DEFAULT_ADDRESS, help=f"probes and metrics (default {DEFAULT_ADDRESS})"
     )
+    parser.add_argument(
+        "--page",
+        metavar="HOST:PORT",
+        default=NO_PAGE,
+        help="a read-only page of the fleet for people; whoever reaches it may look (default none)",
+    )
     return parser
 
 
@@ -118,7 +132,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return settings.model_copy(update={"namespaces": tuple(arguments.namespace)})
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str) -> Address:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise _UsageError(f"{text!r} is no address to listen at: write HOST:PORT, for example 127.0.0.1:8080")

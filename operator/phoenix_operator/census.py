@@ -117,6 +117,12 @@ class Census:
     def pods(self, maker: Name) -> list[PodFact]:
         return [pod_fact(manifest) for manifest in self._store.children(PODS, *maker)]
 
+    def serves(self, maker: MakerResource) -> bool:
+        """Whether it is to have a worker, and we see to that."""
+        if maker.spec is None or maker.meta.deleting or maker.is_disabled:
+            return False
+        return not (self.older_twin(maker) or self.elder(maker))
+
     # -- helpers -----------------------------------------------------------------------------------
 
     def _observe_maker(self, name: Name) -> set[Key]:

@@ -326,9 +326,7 @@ class Fleet:
 
     def _is_served(self, maker: MakerResource) -> bool:
         """A restart that nobody carries out would be counted, and hold the account's others up."""
-        if maker.spec is None or maker.meta.deleting or maker.is_disabled:
-            return False
-        return not (self._census.older_twin(maker) or self._census.elder(maker))
+        return self._census.serves(maker)
 
     def _is_due_still(self, maker: str, holder: str) -> bool:
         """Whether the worker that is to be replaced is still there, and still needs it; not during an outage."""

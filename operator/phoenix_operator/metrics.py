@@ -12,6 +12,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
+from phoenix_operator.gauges import AccountGauges, MakerGauges
+from phoenix_operator.plan.restarts import Verdict
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -29,6 +32,8 @@ class Gauges(msgspec.Struct, frozen=True):
     redis_problem: bool
     watch_problem: bool
     events_dropped: int
+    page_viewers: int
+    page_failures: int
 
 
 class Source(Protocol):
@@ -39,6 +44,10 @@ class Source(Protocol):
     def calls(self) -> Counts[tuple[str, str, str]]: ...
 
     def workers(self) -> Iterable[StateRecord]: ...
+
+    def makers(self) -> Iterable[MakerGauges]: ...
+
+    def accounts(self) -> Iterable[AccountGauges]: ...
 
 
 class Metrics:
@@ -59,6 +68,7 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
+        self._restarts.labels(Verdict.RESTART.value)  # told from the beginning: a first one is a change from 0
         self.registry.register(_Now(source))
         ProcessCollector(registry=self.registry)
 
@@ -93,13 +103,21 @@ class _Now:
             ("venue_outages", "Venues that serve nobody", gauges.outages),
             ("redis_problem", "1 while the fleet is unknown", gauges.redis_problem),
             ("watch_problem", "1 while something cannot be seen", gauges.watch_problem),
+            ("page_viewers", "Who looks at the page for people", gauges.page_viewers),
         ):
             yield GaugeMetricFamily(f"phoenix_operator_{name}", text, value=float(value))
         yield CounterMetricFamily(
             "phoenix_operator_events_dropped", "Events that nobody would have read", value=float(gauges.events_dropped)
         )
+        yield CounterMetricFamily(
+            "phoenix_operator_page_failures",
+            "What went wrong with the page for people, and with nothing else",
+            value=float(gauges.page_failures),
+        )
         yield self._calls()
         yield from self._fleet()
+        yield from self._makers()
+        yield self._accounts()
 
     def _calls(self) -> Metric:
         family = CounterMetricFamily(
@@ -107,6 +125,32 @@ class _Now:
         )
         for (verb, resource, code), count in sorted(self._source.calls().items()):
             family.add_metric((verb, resource, code), float(count))
+        return family
+
+    def _makers(self) -> Iterator[Metric]:
+        behind = GaugeMetricFamily(
+            "phoenix_operator_maker_generations_behind",
+            "Generations of the spec that no worker runs with yet",
+            labels=("maker", "symbol"),
+        )
+        leaders = GaugeMetricFamily(
+            "phoenix_operator_maker_leaders",
+            "Workers that lead the maker's symbol; not told while unknown, or where none is to",
+            labels=("maker", "symbol"),
+        )
+        for maker in self._source.makers():
+            behind.add_metric((maker.maker, maker.symbol), float(maker.behind))
+            if maker.leaders is not None:
+                leaders.add_metric((maker.maker, maker.symbol), float(maker.leaders))
+        yield behind
+        yield leaders
+
+    def _accounts(self) -> Metric:
+        family = GaugeMetricFamily(
+            "phoenix_operator_account_emergency", "The account's stop: 0 none, 1 halt, 2 flatten", labels=("account",)
+        )
+        for account in self._source.accounts():
+            family.add_metric((account.account,), float(account.emergency))
         return family
 
     def _fleet(self) -> Iterator[Metric]:

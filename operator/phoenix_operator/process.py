@@ -28,15 +28,20 @@ from phoenix_operator.cluster.events import EventPoster
 from phoenix_operator.cluster.lease import LeaseObject
 from phoenix_operator.cluster.store import Change, Store
 from phoenix_operator.fleet import Fleet
+from phoenix_operator.gauges import AccountGauges, MakerGauges, account_gauges, maker_gauges
 from phoenix_operator.leader import Leadership, LeadershipLostError
 from phoenix_operator.memory import keep_giving_back, settle
 from phoenix_operator.metrics import Gauges, Metrics
 from phoenix_operator.observation import Namespaces, Observation
+from phoenix_operator.page.roster import Roster
+from phoenix_operator.page.server import PageServer
+from phoenix_operator.page.watch import Watch
 from phoenix_operator.probes import Probes
 from phoenix_operator.queue import Key
 from phoenix_operator.reconcile import Reconciler
 from phoenix_operator.rounds import FINISHES_WITHIN_S, Rounds
 from phoenix_operator.settings import Settings
+from phoenix_operator.shown import roster_of
 
 _log = structlog.stdlib.get_logger()
 
@@ -95,6 +100,9 @@ class Operator:
         )
         self._rounds = Rounds(reconciler.reconcile, self._metrics.observe, settings.workers, calm)
         self.probes = Probes(self, self._metrics)
+        self.page = PageServer(Watch(self._roster, lambda: redis, self._page_failed))
+        self._page_failures = 0
+        self._page_failure = ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`; raises `LeadershipLostError` where this process may not act any more."""
@@ -176,6 +184,28 @@ class Operator:
     def _recovered(self) -> None:
         self._observation.relist_soon()
 
+    # -- for people --------------------------------------------------------------------------------
+
+    async def show(self, host: str, port: int) -> None:
+        """Serves the page; where that cannot be, everything else goes on without."""
+        try:
+            await self.page.open(host, port)
+        except OSError as error:
+            self._page_failures += 1
+            _log.error("no page", host=host, port=port, reason=error.strerror)
+        else:
+            _log.info("page", port=self.page.port)
+
+    def _roster(self) -> Roster:
+        problem = "" if self._observation.synced.is_set() else "the cluster has not been seen yet"
+        return roster_of(self._census, self._client.place, self._observation.problem or problem)
+
+    def _page_failed(self, error: Exception) -> None:
+        self._page_failures += 1
+        if repr(error) != self._page_failure:  # it fails each second in the same way
+            self._page_failure = repr(error)
+            _log.error("page", exc_info=error)
+
     # -- asked by probes and metrics ---------------------------------------------------------------
 
     def not_alive(self) -> str:
@@ -216,6 +246,8 @@ class Operator:
             redis_problem=self._leading and bool(self._fleet.problem),
             watch_problem=bool(self._observation.problem or self._observation.absent),
             events_dropped=self._events.dropped,
+            page_viewers=self.page.viewers,
+            page_failures=self._page_failures,
         )
 
     def calls(self) -> Counter[tuple[str, str, str]]:
@@ -223,6 +255,12 @@ class Operator:
 
     def workers(self) -> Iterable[StateRecord]:
         return self._fleet.everything
+
+    def makers(self) -> Iterable[MakerGauges]:
+        return maker_gauges(self._census, self._fleet) if self._leading else ()
+
+    def accounts(self) -> Iterable[AccountGauges]:
+        return account_gauges(self._census, self._fleet) if self._leading else ()
 
 
 def _begin(**parts: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:

@@ -39,8 +39,8 @@ class NotHereError(Exception):
 
 def main(words: list[str]) -> int:
     try:
-        with _cluster() as environment:
-            _bring_images(environment)
+        with cluster() as environment:
+            bring_images(environment)
             environment["PHOENIX_TEST_CLUSTER"] = environment.get("KUBECONFIG") or os.environ["KUBECONFIG"]
             command = [sys.executable, "-m", "pytest", "-q", "--timeout=900", "tests/cluster", *words]
             return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False).returncode
@@ -53,7 +53,7 @@ def main(words: list[str]) -> int:
 
 
 @contextmanager
-def _cluster() -> Iterator[dict[str, str]]:
+def cluster() -> Iterator[dict[str, str]]:
     """What the environment has to say of a cluster, for as long as there is one."""
     for program in ("docker", "kubectl"):
         if shutil.which(program) is None:
@@ -80,7 +80,7 @@ def _cluster() -> Iterator[dict[str, str]]:
             _do("kind", "delete", "cluster", "--name", KIND)
 
 
-def _bring_images(environment: dict[str, str]) -> None:
+def bring_images(environment: dict[str, str]) -> None:
     """Builds what the installation runs, and loads it. Tells the tests which Redis there is."""
     base = os.environ.get("BASE_IMAGE")
     arguments = [

@@ -5,6 +5,7 @@ from collections import Counter
 import aiohttp
 import pytest
 from phoenix_coordination.state import Reason, Role
+from phoenix_operator.gauges import AccountGauges, MakerGauges
 from phoenix_operator.metrics import Gauges, Metrics
 from phoenix_operator.probes import Probes
 from prometheus_client.parser import text_string_to_metric_families
@@ -41,6 +42,8 @@ class Process:
             redis_problem=False,
             watch_problem=True,
             events_dropped=7,
+            page_viewers=2,
+            page_failures=1,
         )
 
     def calls(self) -> Counter[tuple[str, str, str]]:
@@ -48,6 +51,12 @@ class Process:
 
     def workers(self):
         return [leading_record(), leading_record(holder="b/1", **STALE)]
+
+    def makers(self):
+        return [MakerGauges("default/btc", "BTCUSDT", 2, 1), MakerGauges("default/eth", "ETHUSDT", 0, None)]
+
+    def accounts(self):
+        return [AccountGauges("default/main", 2)]
 
 
 @pytest.fixture
@@ -104,6 +113,8 @@ FIGURES = [
     ("phoenix_operator_redis_problem", {}, 0.0),
     ("phoenix_operator_watch_problem", {}, 1.0),
     ("phoenix_operator_events_dropped_total", {}, 7.0),
+    ("phoenix_operator_page_viewers", {}, 2.0),
+    ("phoenix_operator_page_failures_total", {}, 1.0),
     ("phoenix_operator_restarts_total", {"reason": "StalePrice"}, 2.0),
     ("phoenix_operator_reconcile_seconds_count", {"kind": "MarketMaker", "result": "ok"}, 2.0),
     ("phoenix_operator_reconcile_seconds_bucket", {"kind": "MarketMaker", "result": "ok", "le": "0.005"}, 1.0),
@@ -113,6 +124,10 @@ FIGURES = [
     ("phoenix_operator_workers", {"role": "leading", "ready": "true"}, 1.0),
     ("phoenix_operator_workers", {"role": "standby", "ready": "false"}, 1.0),
     ("phoenix_operator_worker_reasons", {"reason": "PriceStale"}, 1.0),
+    ("phoenix_operator_maker_generations_behind", {"maker": "default/btc", "symbol": "BTCUSDT"}, 2.0),
+    ("phoenix_operator_maker_generations_behind", {"maker": "default/eth", "symbol": "ETHUSDT"}, 0.0),
+    ("phoenix_operator_maker_leaders", {"maker": "default/btc", "symbol": "BTCUSDT"}, 1.0),
+    ("phoenix_operator_account_emergency", {"account": "default/main"}, 2.0),
 ]
 
 
@@ -123,6 +138,11 @@ async def test_every_figure_is_told_by_its_name(asked):
     told = {(each.name, tuple(sorted(each.labels.items()))): each.value for each in samples}
     for name, labels, value in FIGURES:
         assert told[name, tuple(sorted(labels.items()))] == value, name
+
+
+async def test_how_many_lead_is_not_told_where_it_is_not_known(asked):
+    _, text = await asked("/metrics")
+    assert 'phoenix_operator_maker_leaders{maker="default/eth"' not in text
 
 
 async def test_a_look_at_the_state_is_json(asked):

@@ -87,8 +87,12 @@ class WorkerProcess:
             assert time.monotonic() < deadline, f"not within {within_s} s: {sample} is {value}\n{self.tail()}"
             await asyncio.sleep(LOOK_S)
 
+    def everything(self) -> str:
+        """All that it has printed, what is no line of its log too."""
+        return self._log.read_text()
+
     def tail(self) -> str:
-        return "\n".join(self._log.read_text().splitlines()[-25:])
+        return "\n".join(self.everything().splitlines()[-25:])
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -86,6 +86,7 @@ class OperatorProcess:
         lease: str = "",
         *,
         short_lease: bool = False,
+        page: str = "none",
         **settings: object,
     ) -> None:
         self.directory = directory
@@ -93,6 +94,7 @@ class OperatorProcess:
         self.user = "operator"
         self._kubeconfig = kubeconfig or server.kubeconfig_for(self.user)
         self._redis = redis
+        self._page = page
         self._port = _free_port()
         self._log = directory / f"operator-{uuid.uuid4().hex[:8]}.log"
         self._config = directory / f"{self._log.stem}.yaml"
@@ -116,6 +118,7 @@ class OperatorProcess:
         """Does not wait for anything."""
         command = [sys.executable, "-m", "phoenix_operator", "--config", str(self._config)]
         command += ["--kubeconfig", str(self._kubeconfig), "--http", f"127.0.0.1:{self._port}"]
+        command += ["--page", self._page]
         command += ["--redis", self._redis] if self._redis else []
         paths = os.pathsep.join(str(ROOT / each) for each in ("crds", "coordination", "operator"))
         with self._log.open("ab") as log:

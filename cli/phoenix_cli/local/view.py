@@ -108,6 +108,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     market: str = ""
     exchange: str = ""
+    page: str = ""
+    """Where a browser sees the same, more of it; empty where nothing serves it."""
     violations: int | None = None
     """What the exchange's audit has found; None where no audit can be asked (a real venue)."""
     accounts: tuple[AccountView, ...] = ()

@@ -1,5 +1,6 @@
 """Answers and reports of our orders, in whichever order they come."""
 
+from phoenix_coordination.state import FILLS_TOLD
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.account import Account, Verdict
 from phoenix_worker.core.actions import Purpose
@@ -73,3 +74,17 @@ def test_a_place_that_the_exchange_calls_a_duplicate_counts_as_live_until_it_is_
     account.on_answer(refused, 0, RISK)
     assert order.life is Life.UNKNOWN
     assert account.worst_long == 20
+
+
+def test_the_last_fills_are_kept_for_people_once_each_and_no_more_than_are_told() -> None:
+    account, _ = _account_with_open_order()
+    fills = [
+        ev.Fill(number, 7, ev.Side.BUY, 600_000, 1, 0, "USDT", 0, True, 1000 + number)
+        for number in range(1, FILLS_TOLD + 4)
+    ]
+    partly = ev.OrderState.PARTIALLY_FILLED
+    for fill in (*fills, fills[-1]):
+        told = ev.OpenOrder("px-one", 7, ev.Side.BUY, 600_000, 20, 0, False, partly, fill.time_ms)
+        account.on_report(ev.OrderReport(1, 1, 1, ev.Execution.TRADE, told, fill), BTCUSDT)
+    assert account.recent_fills == fills[-FILLS_TOLD:]
+    assert account.pnl.fills == len(fills)

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from phoenix_coordination.redis.steward import StewardReport, SymbolReport
 from phoenix_coordination.state import Reason, Role, SymbolDay, decode
+from phoenix_worker.core.counters import Counters
 from phoenix_worker.core.events import Fill, Side, Stream
 from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.core.markout import Markouts
@@ -106,6 +107,7 @@ class Facts:
             recorder=RecorderStatistics(10, 0, 100, ""),
             steward=self.steward,
             beat_s=0.25,
+            capital=self.resolved.capital,
         )
 
 
@@ -180,6 +182,25 @@ async def test_the_day_its_limits_and_the_markouts_are_told(served):
         0.06,
         0,
     )
+
+
+async def test_the_capital_and_who_runs_here_are_told(served):
+    facts, get = served
+    _, text, _ = await get("/metrics")
+    build = 'mm_build_info{account="default/default",build="'
+    assert build in text
+    assert 'maker="default/btcusdt",symbol="BTCUSDT"}' in text
+    assert 'mm_capital{symbol="BTCUSDT"} 2000.0' in text
+    facts.resolved = msgspec.structs.replace(facts.resolved, capital=None)
+    assert 'mm_capital{symbol="BTCUSDT"} NaN' in (await get("/metrics"))[1]
+
+
+async def test_what_is_expected_or_the_venue_s_own_back_off_is_no_failure(served):
+    facts, get = served
+    counted = {"would-take": 100, "gone": 7, "rate-limit": 3, "margin": 2, "filter": 1}
+    facts.changes |= {"counters": Counters(refusals=counted)}
+    _, text, _ = await get("/metrics")
+    assert 'mm_order_failures_total{symbol="BTCUSDT"} 3.0' in text
 
 
 async def test_grinding_is_told(served):

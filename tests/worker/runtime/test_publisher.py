@@ -1,6 +1,6 @@
 import msgspec
 import pytest
-from phoenix_coordination.state import Reason, Role, decode, encode
+from phoenix_coordination.state import Reason, RecentFill, Role, decode, encode
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.orders import Life
 from phoenix_worker.core.view import LiveOrder
@@ -64,6 +64,17 @@ def test_figures_are_exact_strings_in_people_s_units(publish, engine):
     assert (record.quotes.asks[0].qty, record.quotes.asks[0].purpose) == ("0.001", "p")
     assert record.published_ms == 1_700_000_000_123
     assert record.configuration.generation == 7
+
+
+def test_the_last_fills_are_told_newest_first(publish):
+    fills = [
+        ev.Fill(1, 7, ev.Side.BUY, 600_001, 3, 0, "USDT", 0, True, 1_700_000_000_001),
+        ev.Fill(2, 7, ev.Side.SELL, 600_020, 1, 0, "USDT", 0, False, 1_700_000_000_009),
+    ]
+    assert publish(recent_fills=fills).recent_fills == [
+        RecentFill("sell", "60002.0", "0.001", maker=False, at_ms=1_700_000_000_009),
+        RecentFill("buy", "60000.1", "0.003", maker=True, at_ms=1_700_000_000_001),
+    ]
 
 
 @pytest.mark.parametrize("said", [("fresh_connection_silent",), ("fresh_connection_refused",)])

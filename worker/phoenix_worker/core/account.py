@@ -7,6 +7,7 @@ itself it returns as a `Verdict`, and the engine acts on it.
 from enum import StrEnum
 
 import msgspec
+from phoenix_coordination.state import FILLS_TOLD
 
 from phoenix_worker.core.counters import Counters, bump
 from phoenix_worker.core.events import (
@@ -90,7 +91,10 @@ class Failures(msgspec.Struct):
 
 
 class Account(msgspec.Struct):
-    """`held` keeps a side (±1) from being placed again before the touch is newer than this update id."""
+    """`held` keeps a side (±1) from being placed again before the touch is newer than this update id.
+
+    `recent_fills`: for people, the last that were booked, newest last.
+    """
 
     orders: OrderBook
     position: Position
@@ -99,6 +103,7 @@ class Account(msgspec.Struct):
     counters: Counters
     grinder: Grinder = msgspec.field(default_factory=Grinder)
     held: dict[int, int] = {}
+    recent_fills: list[Fill] = []
 
     @classmethod
     def empty(cls) -> "Account":
@@ -212,6 +217,9 @@ class Account(msgspec.Struct):
         if not self.position.on_fill(fill, fill.price_ticks * instrument.tick, now_ns):
             return False
         self.pnl.on_fill(fill, instrument)
+        self.recent_fills.append(fill)
+        if len(self.recent_fills) > FILLS_TOLD:
+            del self.recent_fills[0]
         leg = self.grinder.leg_of(fill.venue_id) if order is None else order.purpose
         self.grinder.on_fill(fill, leg, instrument)
         if order is None:

@@ -10,7 +10,7 @@ from phoenix_coordination.state import Reason, Role
 
 from phoenix_worker.core.counters import Counters
 from phoenix_worker.core.decision import not_ready, reference_price
-from phoenix_worker.core.events import EmergencyLevel, Side, Stream
+from phoenix_worker.core.events import EmergencyLevel, Fill, Side, Stream
 from phoenix_worker.core.fees import in_quote
 from phoenix_worker.core.inventory import Mode
 from phoenix_worker.core.markout import Markouts
@@ -62,6 +62,8 @@ class View(msgspec.Struct, frozen=True):
     half_spread_bps: float | None
     decay: float
     orders: list[LiveOrder]
+    recent_fills: list[Fill]
+    """Newest last."""
     position_steps: int
     entry_price: float
     net_max_steps: int
@@ -139,6 +141,7 @@ def view(state: State) -> View:
         half_spread_bps=state.ladder.half_spread_bps if state.ladder else None,
         decay=state.ladder.decay if state.ladder else 1.0,
         orders=[_live(order) for order in account.orders.live()],
+        recent_fills=list(account.recent_fills),
         position_steps=account.position.steps,
         entry_price=account.position.entry_price,
         net_max_steps=state.parameters.net_max_steps,

@@ -14,6 +14,7 @@ from prometheus_client import PROCESS_COLLECTOR, CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import choose_encoder
 
+from phoenix_worker.core.account import NOT_A_FAILURE
 from phoenix_worker.core.events import Side
 from phoenix_worker.core.instrument import MONEY, Instrument
 from phoenix_worker.core.inventory import Mode
@@ -31,7 +32,7 @@ from phoenix_worker.venue.binance.statistics import Statistics as VenueStatistic
 class Sample:
     """Everything that a scrape looks at, as of one moment. `view` and `instrument` are None until the engine runs;
     `steward` is what this worker saw as the account's steward, None while another one is; `beat_s`: how long the last
-    heartbeat to the account's other workers took.
+    heartbeat to the account's other workers took; `capital`: 1e-8 quote, None where none was declared.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Sample:
         recorder: RecorderStatistics | None = None,
         log_lines_dropped: int = 0,
         parameters_refused: int = 0,
+        capital: int | None = None,
         steward: StewardReport | None = None,
         beat_s: float = math.nan,
         beside: Beside | None = None,
@@ -59,6 +61,7 @@ class Sample:
         self.recorder = recorder
         self.log_lines_dropped = log_lines_dropped
         self.parameters_refused = parameters_refused
+        self.capital = capital
         self.steward = steward
         self.beat_s = beat_s
         self.beside = beside
@@ -169,6 +172,11 @@ ENGINE_COUNTERS: tuple[tuple[str, str, EngineFigure], ...] = (
         lambda v, _: v.funding_differences,
     ),
     ("mm_layers_dropped", "Layers too small to be sent.", lambda v, _: v.counters.layers_dropped),
+    (
+        "mm_order_failures",
+        "Commands that the venue refused, but for what is expected and for what only says to wait.",
+        lambda v, _: sum(count for why, count in v.counters.refusals.items() if why not in NOT_A_FAILURE),
+    ),
     ("mm_liquidation_orders", "Emergency orders of Liquidate.", lambda v, _: v.liquidations),
     ("mm_parameters_set", "Times that parameters were swapped in.", lambda v, _: v.counters.parameters_set),
 )
@@ -213,8 +221,9 @@ class WorkerCollector:
 
 def _process_families(sample: Sample, symbol: str) -> Iterator[Metric]:
     record, meters, watch = sample.record, sample.meters, sample.watch
-    build = InfoMetricFamily("mm_build", "What runs here.", labels=("symbol",))
-    build.add_metric((symbol,), {"build": record.build})
+    build = InfoMetricFamily("mm_build", "What runs here: build, maker and account.", labels=("symbol",))
+    maker = f"{record.namespace}/{record.maker}"
+    build.add_metric((symbol,), {"build": record.build, "maker": maker, "account": record.account})
     yield build
     yield gauge("mm_ready", "What /readyz answers.", symbol, float(record.ready))
     yield gauges_by(
@@ -230,6 +239,7 @@ def _process_families(sample: Sample, symbol: str) -> Iterator[Metric]:
     yield histogram("mm_order_latency_seconds", "From a command to its answer.", symbol, meters.order_round_trip)
     yield gauge("mm_coordination_beat_seconds", "Round trip of the last heartbeat.", symbol, sample.beat_s)
     yield gauge("mm_parameters_generation", "Generation in force.", symbol, record.configuration.generation)
+    yield gauge("mm_capital", "risk.capital in force, quote; NaN without.", symbol, _money(sample.capital))
     refused = float(bool(record.configuration.refused))
     yield gauge("mm_parameters_refused", "1 while the files that lie there are refused.", symbol, refused)
     yield counter("mm_parameters_refusals", "Changed files that were refused.", symbol, sample.parameters_refused)

@@ -20,6 +20,7 @@ from phoenix_coordination.state import (
     Quote,
     Quotes,
     Reason,
+    RecentFill,
     Role,
     StateRecord,
     first_of,
@@ -162,6 +163,7 @@ def running_record(
             steward=_ms(steward_unseen_ns),
         ),
         activity=_activity(view, instrument, meters),
+        recent_fills=_recent_fills(view, instrument),
     )
 
 
@@ -205,6 +207,19 @@ def _quotes(view: View, instrument: Instrument) -> Quotes:
     bids = sorted((o for o in view.orders if o.side is Side.BUY), key=lambda order: -order.price_ticks)
     asks = sorted((o for o in view.orders if o.side is Side.SELL), key=lambda order: order.price_ticks)
     return Quotes([shown(order) for order in bids], [shown(order) for order in asks])
+
+
+def _recent_fills(view: View, instrument: Instrument) -> list[RecentFill]:
+    return [
+        RecentFill(
+            "buy" if fill.side is Side.BUY else "sell",
+            instrument.price.text(fill.price_ticks),
+            instrument.quantity.text(fill.qty_steps),
+            fill.maker,
+            fill.time_ms,
+        )
+        for fill in reversed(view.recent_fills)
+    ]
 
 
 def _position(view: View, instrument: Instrument) -> Position:

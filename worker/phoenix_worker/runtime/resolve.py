@@ -57,6 +57,7 @@ def resolve(maker_file: Path, account_file: Path) -> Resolved:
         daily_loss=_money(account.spec.limits.daily_loss),
         quoting=quoting_of(maker.spec, maker.spec),
         shadow=None if maker.spec.shadow is None else quoting_of(maker.spec.shadow, maker.spec),
+        capital=None if maker.spec.risk.capital is None else _money(maker.spec.risk.capital),
     )
 
 

@@ -97,6 +97,8 @@ class Resolved(msgspec.Struct, frozen=True):
     quoting: Quoting
     shadow: Quoting | None = None
     """The second set, of the engine beside the live one."""
+    capital: int | None = None
+    """What the maker may use (of a ramp: at this stage), 1e-8 quote; None where none was declared."""
 
     @property
     def account_name(self) -> str:

@@ -98,6 +98,7 @@ class Status:
             recorder=running.recorder.statistics() if running else None,
             log_lines_dropped=self._lines.dropped,
             parameters_refused=self._hot.in_force.refusals,
+            capital=self._hot.in_force.resolved.capital,
             steward=running.peers.steward_report if running else None,
             beat_s=running.peers.beat_s if running else math.nan,
             beside=running.shell.beside if running else None,

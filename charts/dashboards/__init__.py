@@ -1,0 +1,1 @@
+"""The Grafana dashboards of the chart. `PYTHONPATH=charts python -m dashboards` writes them."""

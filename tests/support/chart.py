@@ -1,0 +1,92 @@
+"""The Helm chart: what it renders, and what was last found right (tests/chart/golden).
+
+    python tests/support/chart.py        # writes the renderings anew, to be read before they are committed
+
+Renderings are committed because Helm is not on every machine: an API server judges them wherever there is one, and
+Helm's own output is held against them wherever there is Helm.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Object = dict[str, Any]
+Key = tuple[str, str, str]
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "phoenix"
+VALUES = ROOT / "tests" / "chart" / "values"
+GOLDEN = ROOT / "tests" / "chart" / "golden"
+NAMES = ("demo", "everywhere", "production")
+SYSTEM = "phoenix-system"
+_OF_A_FILE = re.compile(r"(?m)^kind: (CustomResourceDefinition|PrometheusRule)$|^  name: phoenix-dashboard-")
+_DRAWN = re.compile(r"(phoenix:|>|apiKey: |apiSecret: )[0-9A-Za-z]{64}")
+
+
+def find_helm() -> str | None:
+    """On PATH, or what requirements/bring-helm brought."""
+    return shutil.which("helm") or shutil.which("helm", path=str(Path(sys.prefix) / "helm"))
+
+
+def helm(*arguments: str, program: str | None = None) -> subprocess.CompletedProcess[str]:
+    found = program or find_helm()
+    assert found is not None, "no helm here"
+    return subprocess.run([found, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def render(name: str, *arguments: str) -> str:
+    """What is installed with these values, in place of what is drawn at random the word DRAWN; without what comes whole
+    from a file: definitions, alerts, dashboards.
+    """
+    words = ("template", "phoenix", str(CHART), f"--namespace={SYSTEM}", f"--values={VALUES / name}.yaml", *arguments)
+    done = helm(*words)
+    assert done.returncode == 0, done.stderr
+    parts = re.split(r"(?m)^(?=---$)", undrawn(done.stdout))
+    return "".join(part for part in parts if not _OF_A_FILE.search(part))
+
+
+def undrawn(text: str) -> str:
+    """With the word DRAWN in place of each password, which is another each time."""
+    return _DRAWN.sub(r"\1DRAWN", text)
+
+
+def golden(name: str) -> str:
+    return (GOLDEN / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def objects(text: str) -> dict[Key, Object]:
+    """By kind, namespace and name."""
+    found = [document for document in yaml.safe_load_all(text) if document]
+    keyed = {(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]): o for o in found}
+    assert len(keyed) == len(found), "two objects of one name"
+    return keyed
+
+
+def pod_specs(found: dict[Key, Object]) -> dict[Key, Object]:
+    """Of pods and of what makes pods; claims of a StatefulSet are volumes of its pods."""
+    specs = {}
+    for key, each in found.items():
+        match each["kind"]:
+            case "Pod":
+                specs[key] = each["spec"]
+            case "Deployment" | "StatefulSet" | "Job":
+                spec = each["spec"]["template"]["spec"]
+                claims = [claim["metadata"]["name"] for claim in each["spec"].get("volumeClaimTemplates", [])]
+                volumes = [*spec.get("volumes", []), *({"name": name, "emptyDir": {}} for name in claims)]
+                specs[key] = spec | {"volumes": volumes}
+    return specs
+
+
+def main() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    for name in NAMES:
+        (GOLDEN / f"{name}.yaml").write_text(render(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
