@@ -53,6 +53,10 @@ from phoenix_simulator.scenario import MarketPlan, Scenario, ScenarioError
 CANARY_SYMBOL: Final = "BTCUSDT"
 """Always listed, as on the venue: clients listen to it to tell a quiet symbol from a dead connection."""
 DEFAULT_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BTCUSDC", "ETHUSDC", "SOLUSDC")
+_TICK_S: Final = 0.005
+"""How often rhythms are looked at, at most (real time); accelerated clocks make each look do more."""
+_LONGEST_TICK_S: Final = 0.01
+"""And at least, whenever the next frame is due: faults begin and aggregate trades end at most this late."""
 _LONGEST_URL: Final = 65_536
 """A connection may name 1024 streams in its URL."""
 _HOUSEKEEPING_S: Final = 0.25
@@ -152,19 +156,24 @@ class Server:
     async def run(self) -> None:
         """Market, rhythms, plans and housekeeping until cancelled; the first to fail ends all of them."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.player.run(self._keep_rhythm))
+            group.create_task(self.player.run())
             for live in self.player.live():
                 group.create_task(live)
+            group.create_task(self._keep_rhythm())
             group.create_task(self._keep_house())
             for symbol, plan in self._config.scenario.markets.items():
                 for change in plan.changes:
                     group.create_task(self._change_regime(symbol, change.at_seconds, change.regime))
 
-    def _keep_rhythm(self) -> None:
-        now_ns = self.clock.monotonic_ns()
-        self.faults.advance(now_ns)
-        self.judge.look(now_ns)
-        self.streams.tick(self.clock.now_ms())
+    async def _keep_rhythm(self) -> None:
+        while True:
+            now_ns = self.clock.monotonic_ns()
+            self.faults.advance(now_ns)
+            self.judge.look(now_ns)
+            now_ms = self.clock.now_ms()
+            self.streams.tick(now_ms)
+            until_due_s = (self.streams.due_ms - now_ms) / 1e3 / self.clock.rate
+            await asyncio.sleep(max(_TICK_S, min(_LONGEST_TICK_S, until_due_s)))
 
     async def _keep_house(self) -> None:
         while True:

@@ -6,6 +6,7 @@ A REST signature covers the exact bytes sent: the raw query string and the raw b
 pair, joined without a separator. A WebSocket request is signed over its parameters sorted by name.
 """
 
+import hashlib
 import hmac
 import re
 import secrets
@@ -111,7 +112,7 @@ class KeyRing:
 
 
 def hmac_sha256(secret: str, payload: str) -> str:
-    return hmac.digest(secret.encode(), payload.encode("utf-8", "surrogateescape"), "sha256").hex()
+    return hmac.new(secret.encode(), payload.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
 
 def without_signature(raw: str) -> str:

@@ -84,7 +84,7 @@ class MarketStreams:
         }
         """Of the last recorded frame."""
         self._rhythms: dict[str, Rhythm] = {}
-        self._due_ms = 0
+        self.due_ms = 0
         """When the next rhythm is to be looked after."""
         self._aggregating: dict[str, Tape] = {}
         """Tapes with an aggregate trade that is not closed."""
@@ -117,7 +117,7 @@ class MarketStreams:
             diff = DepthDiff(listing.last_update_id)
             listing.diffs.append(diff)
         rhythm = self._rhythms[stream.name] = Rhythm(stream, interval_ms, self._clock.now_ms(), diff)
-        self._due_ms = min(self._due_ms, rhythm.due_ms)
+        self.due_ms = min(self.due_ms, rhythm.due_ms)
 
     def _knows(self, stream: StreamName) -> bool:
         if stream.kind is StreamKind.ASSET_INDEX:
@@ -212,11 +212,11 @@ class MarketStreams:
     # ---- rhythm -------------------------------------------------------------------------------------------------
 
     def tick(self, now_ms: int) -> None:
-        """Sends what is due. Called every few ms of real time, after what the market did."""
+        """Sends what is due. Called every few ms of real time by the run loop."""
         if self._aggregating:
             for symbol in [each for each, tape in self._aggregating.items() if tape.close_aggregate(now_ms)]:
                 del self._aggregating[symbol]
-        if now_ms >= self._due_ms:
+        if now_ms >= self.due_ms:
             self._look_after_rhythms(now_ms)
 
     def _look_after_rhythms(self, now_ms: int) -> None:
@@ -229,7 +229,7 @@ class MarketStreams:
                 continue
             rhythm.turn(now_ms)
             self._send_due(topic, rhythm, now_ms)
-        self._due_ms = min((rhythm.due_ms for rhythm in self._rhythms.values()), default=_NEVER_MS)
+        self.due_ms = min((rhythm.due_ms for rhythm in self._rhythms.values()), default=_NEVER_MS)
 
     def _forget(self, rhythm: Rhythm) -> None:
         del self._rhythms[rhythm.stream.name]

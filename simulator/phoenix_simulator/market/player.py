@@ -8,7 +8,7 @@ backwards against the requests of clients in between.
 
 import asyncio
 import heapq
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from time import monotonic_ns
 
 import msgspec
@@ -67,10 +67,6 @@ class _Live:
 
     def blind(self, is_blind: bool) -> None:
         self._exchange.set_blind(self._symbol, is_blind)
-
-
-def _nothing_follows() -> None:
-    """Nobody has a rhythm."""
 
 
 class MarketPlayer:
@@ -149,18 +145,13 @@ class MarketPlayer:
         """Until every source is exhausted; for ever where one has no end."""
         await self._all_ended.wait()
 
-    async def run(self, after_turn: Callable[[], None] = _nothing_follows) -> None:
-        """Until cancelled. `after_turn` is called whenever the market is up to date, or a batch of it has been cut
-        short: who has a rhythm of its own is woken with the market. What a source, the exchange or that raises ends the
-        run: a market half alive is worse than none.
-        """
+    async def run(self) -> None:
+        """Until cancelled. What a source or the exchange raises ends it: a market half alive is worse than none."""
         self._origin_ns = self._clock.now_ns()
         while True:
             now_ns = self._clock.now_ns()
             self._exchange.advance(now_ns // 1_000_000)
-            is_cut_short = self._apply_due(now_ns)
-            after_turn()
-            if is_cut_short:
+            if self._apply_due(now_ns):
                 await asyncio.sleep(0)
                 continue
             wait_s = TIMER_RESOLUTION_S
