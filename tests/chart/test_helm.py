@@ -109,6 +109,19 @@ def test_each_switch_alone_renders_objects_of_which_none_is_there_twice():
         assert _template(f"--set={switch}", *beside) != found, switch
 
 
+@pytest.mark.usefixtures("helm_program")
+def test_workers_and_exchange_may_keep_their_image_while_the_operator_gets_another():
+    kept = ("--set=workers.image=registry.example.com:5000/phoenix:0.1", "--set=exchange.image=phoenix:0.2")
+    found = _template("--set=image.tag=0.3", "--set=exchange.enabled=true", *kept)
+    settings = yaml.safe_load(found["ConfigMap", SYSTEM, "phoenix-operator"]["data"]["config.yaml"])
+    (operator, exchange) = (
+        found["Deployment", namespace, name]["spec"]["template"]["spec"]["containers"][0]["image"]
+        for namespace, name in ((SYSTEM, "phoenix-operator"), (TRADING, "exchange"))
+    )
+    assert (operator, exchange) == ("phoenix:0.3", "phoenix:0.2")
+    assert settings["image"] == "registry.example.com:5000/phoenix:0.1"
+
+
 REFUSED = {
     "a value that is none": (("image.tagg=x",), "at '/image': additional properties 'tagg' not allowed"),
     "a part that is none": (("worker.x=1",), "additional properties 'worker' not allowed"),
@@ -118,6 +131,7 @@ REFUSED = {
     "no namespace": (("makers.namespaces=null",), "at '/makers': missing property 'namespaces'"),
     "a namespace that cannot be": (("makers.namespaces={Trading}",), "'Trading' does not match pattern"),
     "a digest that is none": (("image.digest=sha256:1",), "at '/image/digest'"),
+    "an image without a tag": (("workers.image=phoenix",), "at '/workers/image': 'phoenix' does not match pattern"),
     "a duration that is none": (("operator.settings.resyncPeriod=soon",), "'soon' does not match pattern"),
     "no Redis": (("redis.bundled.enabled=false",), "there is no Redis: set redis.bundled.enabled=true, or"),
     "two Redis": (("redis.url=rediss://r:6379/0",), "redis.url names a Redis of yours, and redis.bundled"),

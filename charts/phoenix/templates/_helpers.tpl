@@ -58,7 +58,7 @@ capabilities: {drop: [ALL]}
 {{- define "phoenix.settings" -}}
 {{- $workers := .Values.workers -}}
 {{- $settings := dict
-  "image" (include "phoenix.image" .)
+  "image" ($workers.image | default (include "phoenix.image" .))
   "imagePullPolicy" .Values.image.pullPolicy
   "imagePullSecrets" .Values.image.pullSecrets
   "serviceAccountName" "phoenix-worker"
