@@ -38,6 +38,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rss_mib_per_hour: float | None
     """None where too few hours have passed."""
     course: list[Hour]
+    figures: list[str] = []
+    """What a scenario has measured beside, a sentence each."""
 
     @property
     def held(self) -> bool:

@@ -10,6 +10,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextvars import copy_context
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +30,10 @@ from phoenix_coordination.state_directory import final_record_path
 from phoenix_simulator.api import tape
 from phoenix_simulator.clock import Clock as ExchangeClock
 from phoenix_simulator.exchange import accounts
+from phoenix_simulator.faults import Fault
 from phoenix_simulator.market.regimes import REGIMES, RegimeName
 from phoenix_simulator.scenario import MarketPlan, Scenario
-from phoenix_simulator.server import Server, ServerConfig, run_server
+from phoenix_simulator.server import CANARY_SYMBOL, Server, ServerConfig, run_server
 from phoenix_worker.__main__ import _run as run_worker
 from phoenix_worker.runtime import worker
 from phoenix_worker.runtime.clock import Clock
@@ -41,7 +43,6 @@ from virtual_loop import PROGRAM, VirtualLoop
 from virtual_redis import VirtualRedis
 from virtual_time import NS, VirtualTime
 
-SYMBOLS = ("BTCUSDT", "ETHUSDT", "ETHUSDC", "SOLUSDT")
 CONFIGS = Path(__file__).parents[2] / "configs"
 RATE = 100.0
 """What `--speed` is elsewhere: exchange and workers look at their rhythms as seldom as they do at that speed, every
@@ -76,6 +77,15 @@ _STARTS_S = 1.0
 class World:
     """`server`: the exchange, to look at; `done`: what happened on our side, by kind; `defects`: what must not be."""
 
+    symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT", "ETHUSDC", "SOLUSDT")
+    market = SLOW
+    """What is played most of the time."""
+    traded_before = Decimal(0)
+    """In each minute of the day before, base units."""
+    forgets = True
+    """The exchange keeps little of the past."""
+    probes = ("127.0.0.1", 0)
+
     def __init__(
         self, loop: VirtualLoop, time: VirtualTime, server: Server, control: Control, redis: VirtualRedis, root: Path
     ) -> None:
@@ -98,15 +108,34 @@ class World:
 
     @property
     def defects(self) -> list[str]:
-        return [*self._defects, *self._loop.defects]
+        done = (chore for chore in self._chores if chore.done() and not chore.cancelled())
+        ended = [f"{chore.get_name()} ended by {chore.exception()!r}" for chore in done]
+        return [*self._defects, *self._loop.defects, *ended]
 
     # -- the way up --------------------------------------------------------------------------------
 
+    @classmethod
+    def faults_of_exchange(cls) -> tuple[Fault, ...]:
+        return of_exchange(cls.symbols)
+
     async def begin(self, seed: int) -> None:
-        fleet = of_symbols(load_fleet([CONFIGS / "accounts", CONFIGS / "makers"]), SYMBOLS)
+        fleet = of_symbols(load_fleet([CONFIGS / "accounts", CONFIGS / "makers"]), self.symbols)
         self._fleet = [Assignment(item.maker, at_endpoint(item.account, self._control.url)) for item in fleet]
-        limits = fleet[0].account.spec.limits
-        self._key = await self._control.make_account("soak", {quote_asset(symbol): _BALANCE for symbol in SYMBOLS})
+        balances = {quote_asset(symbol): _BALANCE for symbol in self.symbols}
+        self._key = await self._control.make_account("soak", balances)
+        await self._declare()
+        write_key(self._directory.credentials("soak"), self._key.api_key, self._key.api_secret)
+        parameters = Parameters(self._directory)
+        for item in self._fleet:
+            parameters.put(item.maker, item.account)
+            self._workers[item.symbol] = self._loop.create_task(self._keep(item), name=f"keeper of {item.symbol}")
+        self._chores = [
+            self._loop.create_task(self._look_after(), name="the person"),
+            self._loop.create_task(self._happen(seed), name="what happens"),
+        ]
+
+    async def _declare(self) -> None:
+        limits = self._fleet[0].account.spec.limits
         await self._control.declare(
             {
                 "apiKey": self._key.api_key,
@@ -116,7 +145,7 @@ class World:
                         "symbol": item.symbol,
                         "maxPosition": str(item.maker.spec.net_max * item.maker.spec.worst_case_multiplier),
                     }
-                    for item in fleet
+                    for item in self._fleet
                 ],
                 "accountLimit": {
                     "maxNetNotional": str(limits.net_notional),
@@ -125,19 +154,10 @@ class World:
                 "graces": graces(_JUDGED_AT_SPEED),
             }
         )
-        write_key(self._directory.credentials("soak"), self._key.api_key, self._key.api_secret)
-        parameters = Parameters(self._directory)
-        for item in self._fleet:
-            parameters.put(item.maker, item.account)
-            self._workers[item.symbol] = self._loop.create_task(self._keep(item), name=f"keeper of {item.symbol}")
-        self._chores = [
-            self._loop.create_task(self._look_after(), name="the person"),
-            self._loop.create_task(self._have_bad_luck(seed), name="bad luck"),
-        ]
 
     async def _keep(self, item: Assignment) -> None:
         """Starts the maker's worker, and another one whenever it has ended, as a kubelet does."""
-        await self.clock.sleep(_STARTS_S * SYMBOLS.index(item.symbol))
+        await self.clock.sleep(_STARTS_S * self.symbols.index(item.symbol))
         while not self._ending:
             self._programs += 1
             program = f"{item.symbol} {self._programs}"
@@ -150,9 +170,15 @@ class World:
                     self.done["workers gave up"] += 1
             except Exception as error:  # noqa: BLE001 - whatever ends a program is told, and another one starts
                 self._defects.append(f"{program} ended by {error!r}")
+            del self._running[item.symbol]
+            self._loop.forget(program)
             self.done["workers ended"] += 1
             if not self._ending:
                 await self.clock.sleep(_RESTARTS_AFTER_S)
+
+    def _tell_to_end(self, symbol: str) -> bool:
+        """Whether there is one that hears it."""
+        return symbol in self._running and self._loop.send_signal(self._running[symbol], signal.SIGTERM)
 
     async def _run_worker(self, item: Assignment) -> int:
         files = self._directory.parameters(item.maker.metadata.name)
@@ -162,14 +188,15 @@ class World:
             self._directory.credentials("soak"),
             self.redis.url,
             self._directory.state,
-            ("127.0.0.1", 0),
+            self.probes,
         )
         return await run_worker(options, None, Clock.scaled(*self._origin_ns, RATE), Redactor())
 
     # -- while it runs -----------------------------------------------------------------------------
 
-    async def _have_bad_luck(self, seed: int) -> None:
-        for event in of_ours(SYMBOLS, seed):
+    async def _happen(self, seed: int) -> None:
+        """Bad luck."""
+        for event in of_ours(self.symbols, seed):
             await self.clock.sleep(event.after_s)
             if event.regime is not None:
                 self.server.player.set_regime(event.symbol, event.regime)
@@ -178,7 +205,7 @@ class World:
                 continue
             match event.misfortune:
                 case Misfortune.WORKER_RESTARTS:
-                    self._loop.send_signal(self._running[event.symbol], signal.SIGTERM)
+                    self._tell_to_end(event.symbol)
                 case Misfortune.REDIS_RESTARTS:
                     await self.redis.restart()
                     await self._seed()
@@ -247,6 +274,10 @@ class World:
             counted[status.fault.kind] += status.begun
         return dict(counted) | {str(kind): self.done[str(kind)] for kind in Misfortune}
 
+    def figures(self) -> list[str]:
+        """What this kind of run measures, a sentence each."""
+        return []
+
     # -- the way down ------------------------------------------------------------------------------
 
     async def recover(self, seconds: float) -> None:
@@ -254,7 +285,7 @@ class World:
         for chore in self._chores[1:]:
             chore.cancel()
         self.server.faults.clear()
-        for symbol in SYMBOLS:
+        for symbol in self.symbols:
             self.server.player.set_regime(symbol, RegimeName.QUIET)
         await self.redis.take_calls()
         await self.clock.sleep(seconds)
@@ -264,8 +295,10 @@ class World:
         self._ending = True
         for chore in self._chores:
             chore.cancel()
-        for program in self._running.values():
-            self._loop.send_signal(program, signal.SIGTERM)
+        for symbol in tuple(self._running):
+            if not self._tell_to_end(symbol):
+                self._defects.append(f"{self._running[symbol]} has still not begun")
+                self._workers[symbol].cancel()
         await asyncio.wait(self._workers.values())
         await self._control.declare({"end": {}})
         books = await self.books()
@@ -279,11 +312,6 @@ class World:
         if not any(book.fills for book in books.values()):
             found.append("nobody has traded: nothing is shown")
         return found
-
-
-def slow_down() -> None:
-    """A quiet market is a slow one here: what is played most of the time."""
-    REGIMES[RegimeName.QUIET] = SLOW
 
 
 def remember_little() -> None:
@@ -302,20 +330,23 @@ def beat_at_leisure() -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(loop: VirtualLoop, time: VirtualTime, root: Path, seed: int) -> AsyncIterator[World]:
-    """Exchange and Redis, and a world whose workers have not begun yet."""
-    slow_down()
-    remember_little()
+async def opened(
+    kind: type[World], loop: VirtualLoop, time: VirtualTime, root: Path, seed: int
+) -> AsyncIterator[World]:
+    """Exchange and Redis, and a world of that kind, whose workers have not begun yet."""
+    REGIMES[RegimeName.QUIET] = kind.market
+    if kind.forgets:
+        remember_little()
     beat_at_leisure()
-    plan = MarketPlan(regime=RegimeName.QUIET)
-    scenario = Scenario(markets=dict.fromkeys(SYMBOLS, plan), faults=of_exchange(SYMBOLS))
-    config = ServerConfig(symbols=SYMBOLS, seed=seed, scenario=scenario)
+    plan = MarketPlan(regime=RegimeName.QUIET, traded_before=kind.traded_before)
+    scenario = Scenario(markets=dict.fromkeys((*kind.symbols, CANARY_SYMBOL), plan), faults=kind.faults_of_exchange())
+    config = ServerConfig(symbols=tuple(kind.symbols), seed=seed, scenario=scenario)
     clock = ExchangeClock(RATE, time.wall_ns(), time.monotonic_ns())
     redis = VirtualRedis(time)
     await redis.open()
     try:
         async with run_server(config, clock) as (url, server), aiohttp.ClientSession() as http:
-            world = World(loop, time, server, Control(url, http), redis, root)
+            world = kind(loop, time, server, Control(url, http), redis, root)
             await world.begin(seed)
             yield world
     finally:

@@ -3,25 +3,38 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import re
+import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
+from flat_market import Ground, differences, ground
+from phoenix_coordination import order_id as own_order_id
 from phoenix_coordination.redis.client import FAULTS, Redis, connect
 from phoenix_coordination.redis.server import find_server
+from phoenix_simulator.exchange.accounts import Holding
+from phoenix_simulator.exchange.events import Fill
+from phoenix_simulator.exchange.orders import Side
+from phoenix_simulator.exchange.symbols import BUILT_IN
 from redis.exceptions import ResponseError
 from soak_report import Hour, Report, failures_in, hours_of, slope
-from virtual_loop import VirtualLoop
+from virtual_loop import PROGRAM, VirtualLoop
 from virtual_redis import VirtualRedis
 from virtual_time import NS, VirtualTime
 
-PROGRAM = Path(__file__).with_name("soak.py")
+SOAK = Path(__file__).with_name("soak.py")
 MINUTES = 1
+FLAT_MINUTES = 8
+FLAT_SEED = 51
+"""Its worker is told to end once while something is ground."""
 SEED = 3228
 """In its first minute answers are lost, connections are cut, and an order is filled in part."""
 
@@ -32,9 +45,9 @@ needs_redis = pytest.mark.skipif(find_server() is None, reason="no redis-server 
 
 
 @needs_redis
-@pytest.mark.timeout(300)  # ten seconds of a core, wherever that is
+@pytest.mark.timeout(300)  # six seconds of a core, wherever that is
 def test_a_minute_over_midnight_with_faults_ends_without_a_violation_and_with_equal_books(tmp_path):
-    command = [sys.executable, str(PROGRAM), "--hours", str(MINUTES / 60), "--seed", str(SEED)]
+    command = [sys.executable, str(SOAK), "--hours", str(MINUTES / 60), "--seed", str(SEED)]
     run = subprocess.run([*command, "--build", str(tmp_path)], capture_output=True, text=True, check=False)
 
     assert run.returncode == 0, run.stdout + run.stderr
@@ -44,6 +57,29 @@ def test_a_minute_over_midnight_with_faults_ends_without_a_violation_and_with_eq
     assert report.held
     assert sum(report.fills.values()) > 0
     assert report.events["workers ended"] == len(report.symbols)
+
+
+@needs_redis
+@pytest.mark.timeout(300)  # seven seconds of a core
+def test_what_grinding_costs_and_saves_in_a_flat_market_is_told_to_the_last_digit(tmp_path):
+    command = [
+        sys.executable,
+        str(SOAK),
+        "--scenario",
+        "flat",
+        "--hours",
+        str(FLAT_MINUTES / 60),
+        "--seed",
+        str(FLAT_SEED),
+    ]
+    run = subprocess.run([*command, "--build", str(tmp_path)], capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    *_, figure, last = run.stdout.splitlines()
+    assert re.search(
+        r": [1-9]\d* grinds, \S+ USDT saved, [1-9]\d* fills of re-entries, [1-9]\d* workers told to", figure
+    )
+    assert re.fullmatch(rf"hours=\S+ faults=0 violations=0 agreement=true rss=unmeasured seed={FLAT_SEED}", last)
 
 
 # -- its judgement -------------------------------------------------------------------------------------
@@ -109,6 +145,75 @@ def test_growth_is_the_slope_of_the_second_half(rss_mib, expected):
     assert slope(course) == (expected if expected is None else pytest.approx(expected))
 
 
+def filled(holding: Holding, order: tuple[int, str, int], *fills: tuple[int, int, int]) -> None:
+    """`order`: (id, its purpose, side); each of the fills: (price_ticks, qty_steps, fee in 1e-8)."""
+    order_id, purpose, sign = order
+    side = Side.BUY if sign > 0 else Side.SELL
+    name = own_order_id.format("phoeni", 1, purpose, order_id)
+    holding.closed[order_id] = SimpleNamespace(client_order_id=name)
+    for price, steps, fee in fills:
+        quote = price * steps * 1000
+        holding.fills.append(Fill(1, order_id, "ETHUSDT", 0, side, price, steps, quote, fee, "USDT", 0, False))
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        ([], Ground(0, 0, 0)),
+        ([((1, "q", -1), (100, 5, 7))], Ground(0, 0, 0)),
+        ([((1, "g", -1), (100, 5, 7))], Ground(1, -7, 0)),
+        ([((1, "g", -1), (100, 5, 7)), ((2, "r", 1), (90, 5, 1))], Ground(1, 50_000 - 8, 1)),
+        ([((1, "g", 1), (100, 5, 7)), ((2, "r", -1), (110, 5, 1))], Ground(1, 50_000 - 8, 1)),
+        ([((1, "g", -1), (100, 2, 0), (101, 1, 0)), ((2, "r", 1), (90, 1, 0))], Ground(1, 10_333, 1)),
+        ([((1, "g", -1), (100, 2, 0), (101, 1, 0)), ((2, "r", 1), (111, 1, 0))], Ground(1, -10_667, 1)),
+        (
+            [
+                ((n, p, s), (a, 1, 1))
+                for n, p, s, a in ((1, "g", -1, 100), (2, "r", 1, 90), (3, "g", -1, 80), (4, "r", 1, 79))
+            ],
+            Ground(2, 11_000 - 4, 2),
+        ),
+    ],
+    ids=[
+        "nothing",
+        "quotes",
+        "a taker",
+        "long",
+        "short",
+        "rounded down",
+        "down below zero, too",
+        "each against its own",
+    ],
+)
+def test_what_grinding_saved_follows_from_the_fills_of_the_exchange(orders, expected):
+    holding = Holding(BUILT_IN["ETHUSDT"])
+    for order, *fills in orders:
+        filled(holding, order, *fills)
+
+    assert ground(holding) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "saved", "by_exchange", "found"),
+    [
+        (2, 0.00012345, Ground(2, 12_345, 3), []),
+        (3, 0.00012345, Ground(2, 12_345, 3), ["ETHUSDT grinds: the worker says 3, the exchange 2"]),
+        (
+            2,
+            0.00012346,
+            Ground(2, 12_345, 3),
+            ["ETHUSDT saved by grinding, in 1e-8 quote: the worker says 12346, the exchange 12345"],
+        ),
+        (1, -0.1, Ground(1, -10_000_000, 0), ["no re-entry was filled: nothing is shown"]),
+    ],
+    ids=["alike", "a grind more", "the last digit", "nothing shown"],
+)
+def test_what_a_worker_tells_of_grinding_and_the_exchange_does_not_is_found(count, saved, by_exchange, found):
+    told = {"mm_grind_count_total": float(count), "mm_grind_cost_saved": saved}
+
+    assert list(differences(told, by_exchange)) == found
+
+
 # -- its time ------------------------------------------------------------------------------------------
 
 
@@ -121,6 +226,31 @@ def in_virtual_time(work: Callable[[VirtualTime], Coroutine[object, object, obje
         loop.close()
     assert loop.defects == []
     return time
+
+
+def test_who_has_ended_hears_no_signal_and_is_held_by_nothing():
+    async def end(_: VirtualTime) -> None:
+        class Program:
+            def stop(self) -> None:
+                heard.append("stop")
+
+        loop = asyncio.get_running_loop()
+        heard: list[str] = []
+        program = Program()
+        held = weakref.ref(program)
+        PROGRAM.set("a program")
+        loop.add_signal_handler(signal.SIGTERM, program.stop)
+        loop.set_exception_handler(lambda *_, program=program: program)
+        assert loop.send_signal("a program", signal.SIGTERM)
+        await asyncio.sleep(0)
+        assert heard == ["stop"]
+        loop.forget("a program")
+        assert not loop.send_signal("a program", signal.SIGTERM)
+        del program
+        gc.collect()
+        assert held() is None
+
+    in_virtual_time(end)
 
 
 def test_a_day_passes_while_nothing_is_to_do():

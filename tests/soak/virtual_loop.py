@@ -147,9 +147,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
         self._signals[PROGRAM.get(), sig] = lambda: callback(*args)
 
-    def send_signal(self, program: str, number: signal.Signals) -> None:
-        """As the kernel does to a process."""
-        self.call_soon(self._signals[program, number])
+    def send_signal(self, program: str, number: signal.Signals) -> bool:
+        """As the kernel does to a process; whether it handles it."""
+        handler = self._signals.get((program, number))
+        if handler is not None:
+            self.call_soon(handler)
+        return handler is not None
+
+    def forget(self, program: str) -> None:
+        """It has ended: what it was is held no longer."""
+        self._failure_handlers.pop(program, None)
+        for key in [key for key in self._signals if key[0] == program]:
+            del self._signals[key]
 
     def set_exception_handler(self, handler: Any) -> None:
         self._failure_handlers[PROGRAM.get()] = handler
