@@ -75,6 +75,7 @@ image: ## the container image phoenix:dev (BASE_IMAGE=any/python:3.11-or-newer B
 .PHONY: test-cluster
 test-cluster: $(VENV)/.dev ## a real cluster: KUBECONFIG's, or one of kind (ARGS="-k restart")
 	@requirements/bring-redis $(VENV) || true # needed where BASE_IMAGE says that registries are out of reach
+	@requirements/bring-helm $(VENV) || true # what cannot run without it is skipped, and named
 	@BASE_IMAGE="$(BASE_IMAGE)" BUILD_ARGS="$(BUILD_ARGS)" $(BIN)/python tests/cluster/run.py $(ARGS)
 
 # Heeds the environment as test-cluster does; KEEP=1 leaves it where it quotes.

@@ -28,6 +28,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "cluster"
 IMAGE = "phoenix:dev"
+NEXT_IMAGE = "phoenix:next"
+"""The same once more, as a release that follows brings it: under another name."""
 REDIS_IMAGE = "phoenix-redis:dev"
 KIND = "phoenix-test"
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
@@ -88,7 +90,8 @@ def bring_images(environment: dict[str, str]) -> None:
         *shlex.split(os.environ.get("BUILD_ARGS", "")),
     ]
     _do("docker", "build", "--quiet", *arguments, "--tag", IMAGE, str(ROOT))
-    images = [IMAGE]
+    _do("docker", "tag", IMAGE, NEXT_IMAGE)
+    images = [IMAGE, NEXT_IMAGE]
     if base and "REDIS_IMAGE" not in os.environ:
         server = ROOT / ".venv" / "bin" / "redis-server"
         program = str(server) if server.exists() else shutil.which("redis-server")

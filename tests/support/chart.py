@@ -33,10 +33,10 @@ def find_helm() -> str | None:
     return shutil.which("helm") or shutil.which("helm", path=str(Path(sys.prefix) / "helm"))
 
 
-def helm(*arguments: str, program: str | None = None) -> subprocess.CompletedProcess[str]:
-    found = program or find_helm()
+def helm(*arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    found = find_helm()
     assert found is not None, "no helm here"
-    return subprocess.run([found, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([found, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
 def render(name: str, *arguments: str) -> str:

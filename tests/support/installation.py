@@ -168,6 +168,9 @@ class Observer:
         )
         self._kubectl("wait", "--for=condition=Ready", f"pod/{self.NAME}", "--timeout=60s")
 
+    def stop(self) -> None:
+        self._kubectl("delete", *(f"{kind}/{self.NAME}" for kind in ("pod", "networkpolicy", "configmap")))
+
     def _pod(self) -> Object:
         return {
             "apiVersion": "v1",

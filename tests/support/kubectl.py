@@ -25,11 +25,11 @@ class Kubectl:
         program = shutil.which("kubectl")
         assert program is not None, "no kubectl on PATH"
         self._program = program
-        self._kubeconfig = kubeconfig
+        self.kubeconfig = kubeconfig
         self.namespace = namespace
 
     def within(self, namespace: str) -> "Kubectl":
-        return Kubectl(self._kubeconfig, namespace)
+        return Kubectl(self.kubeconfig, namespace)
 
     def __call__(self, *arguments: str, stdin: str | None = None, timeout_s: float = 120.0) -> str:
         """Runs it to its end; returns what it printed."""
@@ -52,7 +52,7 @@ class Kubectl:
             text=True,
             check=False,
             timeout=timeout_s,
-            env={**os.environ, "KUBECONFIG": self._kubeconfig},
+            env={**os.environ, "KUBECONFIG": self.kubeconfig},
         )
 
     def apply(self, *objects: Mapping[str, Any]) -> str:
