@@ -25,11 +25,13 @@ COPY worker/phoenix_worker /src/worker/phoenix_worker
 COPY operator/phoenix_operator /src/operator/phoenix_operator
 COPY cli/phoenix_cli /src/cli/phoenix_cli
 COPY simulator/phoenix_simulator /src/simulator/phoenix_simulator
+COPY requirements/sbom.py /src/requirements/
 RUN export SOURCE_DATE_EPOCH=315532800 && unset PIP_REQUIRE_HASHES \
     && /build/bin/python -m pip --quiet wheel --no-build-isolation --no-deps --wheel-dir /wheels /src \
     && /build/bin/python -m pip --quiet --python /opt/phoenix/bin/python install --no-deps /wheels/*.whl \
     && /build/bin/python -m pip --python /opt/phoenix/bin/python check \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/phoenix/lib/python3*/site-packages/phoenix_* \
+    && python3 /src/requirements/sbom.py /opt/phoenix/lib/python3*/site-packages > /opt/phoenix/sbom.cdx.json \
     && find /opt/phoenix -exec touch --no-dereference --date=@315532800 {} +
 
 FROM ${BASE_IMAGE}

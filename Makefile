@@ -71,6 +71,10 @@ format: $(VENV)/.dev ## write the format that `make check` wants
 image: ## the container image phoenix:dev (BASE_IMAGE=any/python:3.11-or-newer BUILD_ARGS="--network host")
 	docker build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) $(BUILD_ARGS) --tag phoenix:dev .
 
+.PHONY: sbom
+sbom: ## what is in the image phoenix:dev, with versions and licences (CycloneDX)
+	@docker run --rm --network none --entrypoint cat phoenix:dev /opt/phoenix/sbom.cdx.json
+
 # What it heeds of the environment (IMAGE_LOAD, REDIS_IMAGE, …) stands at the top of tests/cluster/run.py.
 .PHONY: test-cluster
 test-cluster: $(VENV)/.dev ## a real cluster: KUBECONFIG's, or one of kind (ARGS="-k restart")
