@@ -228,7 +228,8 @@ def test_an_operator_that_is_evicted_costs_no_quote_and_only_one_goes_at_a_time(
 ):
     system = makers.kubectl.within(SYSTEM)
     system.until(lambda: allowed(system) == 1, "both operators are healthy")
-    leader, before, began = operators.leader(), uids(workers(makers.kubectl)), observer.now()
+    leader = system.until(operators.leader, "one of them leads")
+    before, began = uids(workers(makers.kubectl)), observer.now()
     (other,) = (name for name in operators.pods() if name != leader)
     evict(system, leader)
     began_s = time.monotonic()

@@ -77,7 +77,7 @@ class Release:
     def _helm(self, command: str, *words: str) -> str:
         done = self._run(command, *words)
         assert done.returncode == 0, f"helm {command}: {done.stderr or done.stdout}"
-        return done.stdout
+        return done.stdout + done.stderr
 
     def _run(self, command: str, *words: str) -> "subprocess.CompletedProcess[str]":
         return helm(command, NAME, *words, f"--namespace={SYSTEM}", self._kubeconfig, timeout_s=240)
