@@ -1,4 +1,4 @@
-"""What holds for the repository as a whole: locks, secrets and machines kept out, documents that do not lie."""
+"""What holds for the repository as a whole: locks, secrets and machines kept out, what must be said somewhere."""
 
 import re
 import subprocess
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from phoenix_cli.__main__ import COMMANDS
 from phoenix_simulator.faults import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,40 +88,6 @@ def test_nothing_committed_names(what: str) -> None:
             continue
         found += [f"{path.relative_to(ROOT)}: {match[0]!r}" for match in re.finditer(NOT_OURS[what], text)]
     assert found == []
-
-
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
-    text = document.read_text(encoding="utf-8")
-    targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"https?:|mailto:", target)]
-    missing = []
-    for target in targets:
-        file, _, anchor = target.partition("#")
-        path = document.parent / file if file else document
-        if not path.exists() or (anchor and path.suffix == ".md" and anchor not in _anchors(path)):
-            missing.append(target)
-    assert missing == []
-
-
-def _anchors(document: Path) -> set[str]:
-    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_command_of_a_document_exists(document: Path) -> None:
-    text = document.read_text(encoding="utf-8")
-    code = "\n".join(
-        [*re.findall(r"```(?:sh|console|bash)?\n(.*?)```", text, re.DOTALL), *re.findall(r"`([^`\n]+)`", text)]
-    )
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    assert set(re.findall(r"^\$? ?make ([a-z-]+)", code, re.MULTILINE)) <= targets
-    commands = {command.name for command in COMMANDS}
-    assert set(re.findall(r"^\$? ?(?:\.venv/bin/)?phoenix ([a-z]+)", code, re.MULTILINE)) <= commands
 
 
 def test_the_readme_begins_with_what_a_newcomer_types() -> None:
