@@ -10,7 +10,7 @@ import pytest
 from phoenix_cli.__main__ import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "charts").rglob("*.md")])
 RUNBOOKS = ROOT / "docs" / "runbooks"
 MODULES = {command.name: command.module for command in COMMANDS}
 
