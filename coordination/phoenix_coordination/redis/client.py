@@ -63,14 +63,15 @@ def read_url(argument: str) -> str:
         check_url(url, f"the URL in {path}")
         return url
     check_url(argument, "the URL")
-    if urlsplit(argument).password is not None or "password=" in urlsplit(argument).query:
+    parts, _ = _split(argument)
+    if parts.password is not None or "password=" in parts.query:
         raise RedisUrlError("a password in an argument is seen by everyone on this machine: use @FILE")
     return argument
 
 
 def credentials_of(url: str) -> tuple[str, ...]:
     """User name and password, a password alone, or nothing."""
-    parts = urlsplit(url)
+    parts, _ = _split(url)
     query = dict(parse_qsl(parts.query))
     user, password = (
         unquote(written or "") or query.get(name, "")
@@ -85,7 +86,7 @@ def _of_list(user: str, password: str) -> tuple[str, ...]:
 
 def passwords_of(url: str) -> list[str]:
     """What nobody may be told of a URL, as it is written there and as it is meant."""
-    sentinels = dict(parse_qsl(urlsplit(url).query)).get(_OF_SENTINELS[1], "")
+    sentinels = dict(parse_qsl(_split(url)[0].query)).get(_OF_SENTINELS[1], "")
     secrets = [*credentials_of(url)[-1:], *filter(None, [sentinels])]
     return [written for meant in secrets for written in {meant, quote(meant), quote_plus(meant)}]
 
@@ -93,7 +94,7 @@ def passwords_of(url: str) -> list[str]:
 def check_url(url: str, what: str = "the URL", *, require_tls: bool = False) -> None:
     """Raises `RedisUrlError` where it names no Redis that may be used."""
     _address(url, what)
-    if require_tls and urlsplit(url).scheme not in _ENCRYPTED:
+    if require_tls and _split(url)[0].scheme not in _ENCRYPTED:
         raise RedisUrlError(f"{what} has no TLS, which the account demands: write rediss://")
 
 
@@ -110,10 +111,24 @@ class _Address(NamedTuple):
     sentinel_credentials: tuple[str, ...]
 
 
+def _split(url: str) -> tuple[SplitResult, str]:
+    """Its parts, and its hosts as they are written; raises `ValueError` for what is no URL.
+
+    Sentinels are several, and an IPv6 address among several is refused by Python since a security fix of 2025
+    (CVE-2025-0938). So a name stands for them while the rest is taken apart.
+    """
+    scheme, _, rest = url.partition("://")
+    if not scheme.lower().endswith("+sentinel"):
+        parts = urlsplit(url)
+        return parts, parts.netloc.rpartition("@")[2]
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, at, hosts = authority.rpartition("@")
+    return urlsplit(f"{scheme}://{user}{at}{'sentinels' if hosts else ''}{rest[len(authority) :]}"), hosts
+
+
 def _address(url: str, what: str) -> _Address:
     try:
-        parts = urlsplit(url)
-        _ = parts.password
+        parts, hosts = _split(url)
         port = _PORT if parts.scheme.endswith("+sentinel") or parts.port is None else parts.port
     except ValueError:
         port = 0
@@ -131,7 +146,7 @@ def _address(url: str, what: str) -> _Address:
     tls = {name: query[name] for name in _TLS_FILES if name in query} if parts.scheme.startswith("rediss") else None
     asked = _of_list(*(query.get(name, "") for name in _OF_SENTINELS))
     if parts.scheme.endswith("+sentinel"):
-        return _Address("", *_sentinels(parts, what), tls, asked)
+        return _Address("", *_sentinels(parts, hosts, what), tls, asked)
     database = query.get("db", "") if socket else parts.path.strip("/")
     if not re.fullmatch(r"[0-9]*", database):
         raise RedisUrlError(f"{what} names a database that is no number: end it with {'?db=0' if socket else '/0'}")
@@ -157,11 +172,11 @@ def _query(parts: SplitResult, known: Sequence[str], what: str) -> dict[str, str
     return found
 
 
-def _sentinels(parts: SplitResult, what: str) -> tuple[list[tuple[str, int]], str, int]:
+def _sentinels(parts: SplitResult, hosts: str, what: str) -> tuple[list[tuple[str, int]], str, int]:
     """(addresses, service, database)."""
     path = [part for part in parts.path.split("/") if part]
     addresses = []
-    for address in parts.netloc.rpartition("@")[2].split(","):
+    for address in hosts.split(","):
         found = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\[\]]+)(?::(\d{1,5}))?", address)
         if found is None or not 0 < int(found[2] or _SENTINEL_PORT) < 65_536:
             raise RedisUrlError(f"{what} names no Sentinels: write redis+sentinel://HOST:26379,HOST:26379/SERVICE")
