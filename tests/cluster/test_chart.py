@@ -161,8 +161,8 @@ def lines_of(what: str, observer: Observer, began: float, notes: Mapping[str, st
 
 def until_one_acts(makers: Makers) -> None:
     """By what only an operator does: it brings another generation into force. One that moves no quote."""
-    before = makers.kubectl.read("marketmaker", "solusdt")["spec"].get("restartAfter", "60s")
-    after = f"{int(before.removesuffix('s')) + 1}s"
+    before = makers.kubectl.read("marketmaker", "solusdt")["spec"]["restartAfter"]
+    after = "61s" if before != "61s" else "62s"
     makers.kubectl.patch("marketmaker", "solusdt", {"spec": {"restartAfter": after}})
     makers.saying("solusdt", "Ready", within_s=120)
 
