@@ -86,6 +86,7 @@ def maker_view(resource: Object, now_ms: int) -> MakerView:
     conditions = _conditions(status, now_ms)
     told = {condition.type: condition for condition in conditions}
     ready, quoting = told.get(ConditionType.READY), told.get(ConditionType.QUOTING)
+    reason = status.reason or (quoting.reason if quoting else "")
     figures = status.figures
     return MakerView(
         name=meta["name"],
@@ -102,8 +103,8 @@ def maker_view(resource: Object, now_ms: int) -> MakerView:
         applied_generation=status.applied_generation,
         ready=ready.status if ready else "",
         quoting=quoting.status if quoting else "",
-        reason=status.reason or (quoting.reason if quoting else ""),
-        message=quoting.message if quoting else "",
+        reason=reason,
+        message=_message_of(reason, conditions),
         pod=status.pod,
         restarts=RestartsView(
             status.restarts.total, _age(status.restarts.last_time, now_ms), status.restarts.awaiting_ready
@@ -118,6 +119,13 @@ def maker_view(resource: Object, now_ms: int) -> MakerView:
         conditions=conditions,
         problem=problem,
     )
+
+
+def _message_of(reason: str, conditions: Sequence[ConditionView]) -> str:
+    """What the condition says that bears this reason: the first reason may be Ready's. Of several, Quoting's."""
+    bearers = [each for each in conditions if each.reason == reason]
+    bearers.sort(key=lambda each: (each.type != ConditionType.QUOTING, each.type != ConditionType.READY))
+    return bearers[0].message if bearers else ""
 
 
 def figures_of(records: Sequence[StateRecord]) -> FiguresView | None:

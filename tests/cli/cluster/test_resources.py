@@ -65,6 +65,39 @@ def test_requests_that_wait_are_counted_with_the_age_of_the_oldest(account, ago,
     assert (found.waiting, found.waiting_s) == (2, 20)
 
 
+@pytest.mark.parametrize(
+    ("reason", "conditions", "message"),
+    [
+        pytest.param(
+            "NotAdmitted",
+            [("Ready", "False", "NotAdmitted", "the limit is 0.2"), ("Quoting", "Unknown", "NoWorker", "nobody tells")],
+            "the limit is 0.2",
+            id="Ready's reason",
+        ),
+        pytest.param(
+            "PriceStale",
+            [("Ready", "True", "InForce", "in force"), ("Quoting", "False", "PriceStale", "connection silent")],
+            "connection silent",
+            id="Quoting's reason",
+        ),
+        pytest.param(
+            "RedisUnreachable",
+            [("Ready", "Unknown", "RedisUnreachable", "refused"), ("Quoting", "Unknown", "RedisUnreachable", "ask it")],
+            "ask it",
+            id="both have it",
+        ),
+        pytest.param(
+            "NewerThanThis", [("Quoting", "Unknown", "NoWorker", "nobody tells")], "", id="no condition has it"
+        ),
+        pytest.param("", [("Quoting", "Unknown", "NoWorker", "nobody tells")], "nobody tells", id="none is told"),
+    ],
+)
+def test_a_reason_has_the_message_of_the_condition_that_bears_it(maker, condition, now_ms, reason, conditions, message):
+    resource = maker(reason=reason, conditions=[condition(*each) for each in conditions])
+    (found,) = fleet_of([], [resource], now_ms)
+    assert found.makers[0].message == message
+
+
 def container(**fields) -> dict:
     return {"name": "worker", "restartCount": 0, **fields}
 
