@@ -46,6 +46,7 @@ _QUICK_LOOK_S = 0.2
 _SHARE = 4
 """… but never for more than a quarter of the time."""
 _RETRY_S = (1.0, 15.0)
+_WHERE = "it has to run where the operator's redisUrlFile, from Secret phoenix-redis, says: start it, or correct that"
 NOT_CONFIGURED = "the operator was not told where Redis is: set redisUrlFile in its configuration, or give it --redis"
 
 Venue = tuple[str, str]
@@ -161,7 +162,7 @@ class Fleet:
                         pause_s = _RETRY_S[0]
                         await asyncio.sleep(self._pause_s(began_s, time.monotonic()))
             except (AccountError, RedisUrlError) as error:
-                self._failed(str(error))
+                self._failed(f"{error} ({_WHERE})")
             finally:
                 self._tools = None
             await asyncio.sleep(pause_s)
@@ -267,11 +268,10 @@ class Fleet:
         last = self._last_look_s
         if last is not None and time.monotonic() - last < TTL_MS / 1000:
             return
-        if not self.problem or self._last_look_s is None:
-            _log.warning("redis", reason=problem)
-        is_news, self.problem = not self.problem, problem
+        is_news, self.problem = problem != self.problem, problem
         self._records, self._gists, self._heeded, self._judged = {}, {}, {}, {}
-        if is_news:
+        if is_news:  # another trouble than the one that was told has another remedy
+            _log.warning("redis", reason=problem)
             for key in self._census.keys():  # noqa: SIM118 - a method, of no mapping
                 self._mark(key)
 

@@ -3,8 +3,6 @@
 Nothing is asked of anybody here: what is not known by now is not known to the plan.
 """
 
-from collections.abc import Iterable
-
 import msgspec
 from phoenix_crds import Mode
 
@@ -15,7 +13,7 @@ from phoenix_operator.fleet import Fleet
 from phoenix_operator.names import Component, Finalizer, Label
 from phoenix_operator.plan import children
 from phoenix_operator.plan.facts import AccountFacts, AccountResource, Child, MakerFacts, MakerResource
-from phoenix_operator.plan.observed import child, older_account, pod_fact
+from phoenix_operator.plan.observed import child, is_anothers, older_account, pod_fact
 
 
 class Memory(msgspec.Struct):
@@ -47,10 +45,10 @@ def maker_facts(
         elder=census.elder(maker),
         rivals=_rivals(maker, store),
         foreign=tuple(sorted(memory.foreign)),
-        deployment=_child(store.get(DEPLOYMENTS, *name)),
-        config_maps=tuple(child(each) for each in store.children(CONFIG_MAPS, *name)),
-        budget=_first(store.children(DISRUPTION_BUDGETS, *name)),
-        job=_child(store.get(JOBS, name[0], children.job_name(name[1]))),
+        deployment=_unless_anothers(store.get(DEPLOYMENTS, *name), maker),
+        config_maps=tuple(each for each in map(child, store.children(CONFIG_MAPS, *name)) if _is_own(each, maker)),
+        budget=_own(store.get(DISRUPTION_BUDGETS, *name), maker),
+        job=_own(store.get(JOBS, name[0], children.job_name(name[1])), maker),
         pods=tuple(pod for pod in pods if pod.component is Component.WORKER),
         job_pods=tuple(pod for pod in pods if pod.component is Component.WITHDRAW),
         records=fleet.records_of(name),
@@ -102,9 +100,18 @@ def _rivals(maker: MakerResource, store: Store) -> tuple[str, ...]:
     return tuple(fact.name for fact in map(pod_fact, others) if not fact.finished)
 
 
-def _child(manifest: Json | None) -> Child | None:
-    return None if manifest is None else child(manifest)
+def _is_own(found: Child, maker: MakerResource) -> bool:
+    """Labels can be copied: a backup of a ConfigMap bears them, too. Who controls it is what counts."""
+    return found.meta.controller_uid == maker.meta.uid
 
 
-def _first(manifests: Iterable[Json]) -> Child | None:
-    return next((child(each) for each in manifests), None)
+def _own(manifest: Json | None, maker: MakerResource) -> Child | None:
+    found = None if manifest is None else child(manifest)
+    return found if found is not None and _is_own(found, maker) else None
+
+
+def _unless_anothers(manifest: Json | None, maker: MakerResource) -> Child | None:
+    """A Deployment of our name and labels that has lost its owner runs our pods all the same: it is taken back."""
+    if manifest is None or is_anothers(manifest, maker.meta):
+        return None
+    return child(manifest)

@@ -27,6 +27,7 @@ from phoenix_operator.names import EventAction, EventReason, EventType
 from phoenix_operator.plan.account import answer_event, answered, plan_account
 from phoenix_operator.plan.facts import AccountFacts, MakerFacts, MakerResource, Meta
 from phoenix_operator.plan.maker import plan_maker
+from phoenix_operator.plan.observed import is_anothers
 from phoenix_operator.plan.outcome import AccountPlan, Apply, CarryOut, Event, Forget, MakerPlan, Refuse
 from phoenix_operator.plan.restarts import Verdict
 from phoenix_operator.queue import Key, Kind
@@ -121,6 +122,8 @@ class Reconciler:
             await write.add_finalizer(MARKET_MAKERS, meta, plan.add_finalizer.finalizer)
         for wish in plan.apply:
             waits_s += await self._apply(facts, wish, memory)
+            if _told(wish) in memory.foreign:
+                break  # what comes next reads it
         for scale in plan.scale:
             await write.scale(meta.namespace, scale)
         for patch in plan.pods:
@@ -141,18 +144,20 @@ class Reconciler:
     async def _apply(self, facts: MakerFacts, wish: Apply, memory: Memory) -> list[float]:
         """In how many seconds it is to be tried again, nothing where it was done."""
         meta = facts.maker.meta
+        if _told(wish) in memory.foreign:
+            return [FOREIGN_S]
         live = self._store.get(BY_KIND[wish.kind], meta.namespace, wish.name)
         child = (wish.kind, meta.namespace, wish.name)
         is_fought_for = wish.force and is_correction(wish.manifest, live)
         now_s = time.monotonic()
         if is_fought_for and (wait_s := self._fights.wait_s(child, now_s)):
             return [wait_s]
+        if not wish.uid and live is not None and is_anothers(live, meta):
+            return self._taken(meta, memory, _told(wish))
         try:
             await self._writer.apply(meta.namespace, meta.uid, wish)
         except NotOursError as taken:
-            memory.foreign = {**memory.foreign, str(taken): now_s + FOREIGN_S}
-            self._mark(Key(Kind.MAKER, meta.namespace, meta.name))
-            return [FOREIGN_S]
+            return self._taken(meta, memory, str(taken))
         if live is not None and is_fought_for and self._fights.corrected(child, now_s):
             text = (
                 f"{other_manager(live)} keeps changing {wish.kind} {wish.name}, which is the operator's: have it leave"
@@ -161,6 +166,12 @@ class Reconciler:
             event = Event(EventType.WARNING, EventReason.FIELD_FIGHT, text, EventAction.APPLY)
             self._tell(MARKET_MAKERS, meta, (event,), post=True)
         return []
+
+    def _taken(self, meta: Meta, memory: Memory, child: str) -> list[float]:
+        """Believed for a while, and planned with at once."""
+        memory.foreign = {**memory.foreign, child: time.monotonic() + FOREIGN_S}
+        self._mark(Key(Kind.MAKER, meta.namespace, meta.name))
+        return [FOREIGN_S]
 
     # -- accounts ----------------------------------------------------------------------------------
 
@@ -275,6 +286,10 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         """It is gone, and its children with it: the garbage collector sees to that."""
         self._memories.pop(key, None)
+
+
+def _told(wish: Apply) -> str:
+    return f"{wish.kind} {wish.name}"
 
 
 def _now_ms() -> int:

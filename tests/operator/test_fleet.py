@@ -1,6 +1,7 @@
 """What the fleet is read for, from a real Redis: what a plan heeds marks, figures do not; silence is not a verdict."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -16,7 +17,7 @@ from phoenix_crds import Emergency
 from phoenix_operator import fleet as module
 from phoenix_operator.cluster.resources import DEPLOYMENTS, MARKET_MAKERS, PODS
 from phoenix_operator.fleet import Fleet
-from phoenix_operator.plan.restarts import Verdict
+from phoenix_operator.plan.restarts import Judged, Verdict
 from phoenix_operator.queue import Key, Kind
 from redis_process import RedisProcess, redis_client
 from state_records import leading_record
@@ -411,3 +412,35 @@ async def test_a_redis_that_goes_away_is_believed_for_as_long_as_a_record_lives(
     finally:
         await end((task,))
         process.close()
+
+
+@pytest.fixture
+def blind(census, put_account, marked) -> Fleet:
+    """Has never read Redis."""
+    put_account("main")
+    return Fleet("redis://nowhere", census, 0.5, marked.append)
+
+
+def test_each_trouble_with_redis_is_told_when_it_begins_and_once(blind, marked):
+    for problem, news in (("silent", [ACCOUNT]), ("silent", []), ("wrong password", [ACCOUNT])):
+        marked.clear()
+        blind._failed(problem)
+        assert (blind.seen(("trading", "main")).problem, marked) == (problem, news)
+
+
+async def test_what_is_told_of_redis_says_where_it_was_looked_for(blind, monkeypatch):
+    monkeypatch.setattr(blind, "_source", "http://nowhere")
+    task = asyncio.create_task(blind.run())
+    await blind.looked.wait()
+    await end((task,))
+    assert "redisUrlFile" in blind.problem
+    assert "phoenix-redis" in blind.problem
+
+
+def test_without_redis_nobody_is_restarted_for_what_was_seen_before(blind):
+    blind._to_restart["trading/btc"] = Judged(
+        "trading/btc", "trading/main", "BTCUSDT", "holder", Verdict.RESTART, 10_000, "stale"
+    )
+    blind._last_look_s = time.monotonic()  # what was read counts still, a verdict does not
+    blind._failed("silent")
+    assert blind.judged(("trading", "btc")) is None

@@ -2,11 +2,11 @@
 
 import pytest
 from phoenix_operator.census import Census
-from phoenix_operator.cluster.resources import DEPLOYMENTS, PODS
+from phoenix_operator.cluster.resources import BY_KIND, DEPLOYMENTS, PODS
 from phoenix_operator.cluster.store import Store
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.gather import Memory, account_facts, maker_facts
-from phoenix_operator.names import Label
+from phoenix_operator.names import Finalizer, Label
 from phoenix_operator.queue import Key, Kind
 
 
@@ -94,3 +94,49 @@ def test_whose_symbol_an_older_account_has_that_is_the_same(
     assert facts("btc").account_conflict == "trading/main"
     put_account("second", status={"identity": "y"}, meta=YOUNGER)
     assert facts("btc").elder == ""
+
+
+OURS = {"kind": "MarketMaker", "name": "btc", "uid": "marketmakers-btc", "controller": True}
+ANOTHERS = OURS | {"kind": "Backup", "name": "nightly", "uid": "b"}
+EARLIER = OURS | {"uid": "earlier"}
+NO_CONTROLLER = OURS | {"controller": False}
+
+
+@pytest.mark.parametrize(
+    ("owners", "own", "deployment"),
+    [
+        pytest.param([OURS], True, True, id="we control it"),
+        pytest.param([], False, True, id="nobody does"),
+        pytest.param([NO_CONTROLLER], False, True, id="it names us, and we do not control it"),
+        pytest.param([ANOTHERS], False, False, id="somebody else does"),
+        pytest.param([EARLIER], False, True, id="an earlier maker of this name did"),
+    ],
+)
+def test_labels_make_nothing_ours_that_we_do_not_control(put_maker, store: Store, fleet, owners, own, deployment):
+    census = fleet._census
+    put_maker("btc")
+    names = {"ConfigMap": "my-backup", "PodDisruptionBudget": "btc", "Job": "btc-withdraw", "Deployment": "btc"}
+    for kind, name in names.items():
+        meta = {"name": name, "namespace": "trading", "uid": kind, "resourceVersion": "1", "ownerReferences": owners}
+        store.observe(BY_KIND[kind], {"metadata": meta | {"labels": {Label.MAKER.value: "btc"}}})
+    facts = maker_facts(census.maker(("trading", "btc")), Memory(), store, census, fleet, 0)
+    assert [bool(facts.config_maps), facts.budget is not None, facts.job is not None] == [own] * 3
+    assert (facts.deployment is not None) is deployment
+
+
+def test_a_budget_of_another_name_is_not_the_one_we_need(put_maker, store: Store, fleet):
+    census = fleet._census
+    put_maker("btc")
+    meta = {"name": "a-desk-budget", "namespace": "trading", "uid": "b", "resourceVersion": "1"}
+    meta |= {"ownerReferences": [OURS], "labels": {Label.MAKER.value: "btc"}}
+    store.observe(BY_KIND["PodDisruptionBudget"], {"metadata": meta})
+    assert maker_facts(census.maker(("trading", "btc")), Memory(), store, census, fleet, 0).budget is None
+
+
+def test_an_account_is_needed_by_makers_that_have_started_on_it(put_maker, put_account, fleet):
+    census = fleet._census
+    put_account("main")
+    put_maker("btc", spec={"accountRef": "main"}, meta={"finalizers": [Finalizer.WITHDRAW.value]})
+    put_maker("eth", spec={"accountRef": "main", "symbol": "ETHUSDT"})
+    found = account_facts(census.account(("trading", "main")), Memory(), census, fleet, 0)
+    assert (found.makers, found.needed_by) == (("btc", "eth"), ("btc",))

@@ -4,6 +4,7 @@ import pytest
 from phoenix_crds import MakerStatus, Restarts
 from phoenix_operator import reconcile as module
 from phoenix_operator.cluster.faults import ClusterFault, Fault
+from phoenix_operator.cluster.resources import CONFIG_MAPS
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.names import EventAction, EventReason, EventType, Finalizer
 from phoenix_operator.plan.outcome import (
@@ -19,6 +20,7 @@ from phoenix_operator.plan.outcome import (
 from phoenix_operator.queue import Key, Kind
 from phoenix_operator.reconcile import Reconciler
 from phoenix_operator.settings import Settings
+from phoenix_operator.writer import NotOursError
 
 KEY = Key(Kind.MAKER, "trading", "btc")
 EVERYTHING = MakerPlan(
@@ -91,3 +93,38 @@ async def test_nothing_follows_a_write_that_failed_but_for_what_is_said_of_it(re
     before = ORDER[: ORDER.index(step)]
     assert writes.done[: len(before)] == before
     assert set(writes.done[len(before) :]) <= {"write_maker_status", "tell"}
+
+
+DATA, POD = {"kind": "ConfigMap", "metadata": {"name": "btc-1"}}, {"kind": "Deployment", "metadata": {"name": "btc"}}
+STARTING = MakerPlan(Situation.STARTING, apply=(Apply(DATA, "", force=False), Apply(POD, "", force=False)))
+
+
+@pytest.fixture
+def taken(writes, monkeypatch, reconciler) -> list[str]:
+    """The ConfigMap's name is somebody else's; gives what was tried."""
+    assert reconciler
+    tried: list[str] = []
+
+    async def apply(_, __, wish):
+        tried.append(wish.name)
+        if wish.kind == "ConfigMap":
+            raise NotOursError("ConfigMap btc-1")
+
+    monkeypatch.setattr(module, "plan_maker", lambda *_: STARTING)
+    writes.apply = apply
+    return tried
+
+
+async def test_nothing_is_made_that_would_read_what_is_somebody_elses(reconciler, taken):
+    await reconciler.reconcile(KEY)
+    await reconciler.reconcile(KEY)  # believed for a while, and not tried each time that somebody looks
+    assert taken == ["btc-1"]
+
+
+async def test_what_another_controls_is_not_even_tried(reconciler, taken, store):
+    owner = {"kind": "Backup", "name": "nightly", "uid": "b", "controller": True}
+    meta = {"name": "btc-1", "namespace": "trading", "uid": "c", "resourceVersion": "1", "ownerReferences": [owner]}
+    store.observe(CONFIG_MAPS, {"metadata": meta | {"labels": {"phoenix.trading/maker": "btc"}}})
+    await reconciler.reconcile(KEY)
+    assert taken == []
+    assert reconciler._memories[KEY].foreign.keys() == {"ConfigMap btc-1"}

@@ -86,9 +86,9 @@ def transitions(previous: Sequence[Condition], present: Sequence[Condition]) -> 
     """An Event for each condition that changed its status, or (where it is not as it should be) its reason.
 
     A condition that appears as it should be is none: nothing has happened yet. Neither is one that is not known any
-    more, but for a Redis that nobody reaches. Nor is one that was never ready and is on its way: what was made for it
-    is told already. `Reconciling` and `Stalled` say again what `Ready` says; not to be ready while something is on its
-    way is no warning, and neither is a pause.
+    more, but for a Redis that nobody reaches (anew where it is for another trouble). Nor is one that was never
+    ready and is on its way: what was made for it is told already. `Reconciling` and `Stalled` say again what
+    `Ready` says; not to be ready while something is on its way is no warning, and neither is a pause.
     """
     before = {each.type: each for each in previous}
     after = {each.type: each for each in present}
@@ -115,7 +115,8 @@ def _transition(
     good = "True" if good_when_true else "False"
     same_reason = was is not None and now is not None and was.reason == now.reason
     if status_now == "Unknown":
-        is_news = good_when_true and now is not None and now.reason in _UNKNOWN_IS_NEWS and not same_reason
+        same_words = same_reason and was is not None and now is not None and was.message == now.message
+        is_news = good_when_true and now is not None and now.reason in _UNKNOWN_IS_NEWS and not same_words
     elif status_now == good:
         is_news = status_before not in ({good} if good_when_true else {good, "Unknown"})
     else:

@@ -78,7 +78,7 @@ def progress(facts: MakerFacts, wanted: Resolved | None) -> Progress:
         return Progress(Stage.NOT_OURS, text + _unkept_wish(facts, wanted))
     if facts.fault and since_ms >= LONGEST_MS:
         return Progress(Stage.TIME_OVER, f"no withdraw Job could be made: {facts.fault}")
-    if wanted is None or f"Job {children.job_name(meta.name)}" in facts.foreign:
+    if wanted is None or _taken(facts):
         return Progress(Stage.NO_JOB_POSSIBLE, _why_no_job(facts))
     return Progress(Stage.JOB_DUE, "a Job withdraws what may be left")
 
@@ -167,6 +167,14 @@ def _last_words(facts: MakerFacts) -> str:
     return f": {waiting.waiting_message or waiting.waiting_reason or waiting.unschedulable}" if waiting else ""
 
 
+def _taken(facts: MakerFacts) -> str:
+    """What of the Job's is somebody else's: its own name, or that of the ConfigMap that it would read; else ""."""
+    job = f"Job {children.job_name(facts.maker.meta.name)}"
+    if job in facts.foreign or _template_to_read(facts) is not None:
+        return job if job in facts.foreign else ""
+    return next((each for each in facts.foreign if each.startswith("ConfigMap ")), "")
+
+
 def _why_no_job(facts: MakerFacts) -> str:
     name = facts.maker.account_ref
     if facts.account is None:
@@ -175,7 +183,7 @@ def _why_no_job(facts: MakerFacts) -> str:
         return f"no withdraw Job: TradingAccount {name} does not validate ({facts.account.problem})"
     if facts.maker.spec is None:
         return f"no withdraw Job: the maker does not validate ({facts.maker.problem}), and what it traded with is gone"
-    return f"no withdraw Job: a Job {children.job_name(facts.maker.meta.name)} of somebody else is there"
+    return f"no withdraw Job: a {_taken(facts)} of somebody else is there"
 
 
 def _unkept_wish(facts: MakerFacts, wanted: Resolved | None) -> str:

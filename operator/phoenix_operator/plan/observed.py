@@ -71,6 +71,15 @@ def child(manifest: Manifest) -> Child:
     return Child(meta_of(manifest), manifest)
 
 
+def is_anothers(manifest: Manifest, maker: Meta) -> bool:
+    """Whether somebody else controls it. An earlier maker of this name is nobody else: what it leaves is taken over."""
+    owners = manifest["metadata"].get("ownerReferences") or ()
+    controller = next((owner for owner in owners if owner.get("controller")), None)
+    if controller is None or controller["uid"] == maker.uid:
+        return False
+    return (controller["kind"], controller["name"]) != ("MarketMaker", maker.name)
+
+
 def pod_fact(manifest: Manifest) -> PodFact:
     """A pod with our labels. One whose component is none of ours counts as a worker: relabelling hides none."""
     meta = meta_of(manifest)

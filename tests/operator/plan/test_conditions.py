@@ -76,6 +76,12 @@ def test_a_maker_that_was_just_made_and_is_on_its_way_is_no_news():
             id="which is told once",
         ),
         pytest.param(
+            ("Ready", "Unknown", "RedisUnreachable", "refused"),
+            ("Ready", "Unknown", "RedisUnreachable", "a wrong password"),
+            ("Warning", "NotReady"),
+            id="but anew where it is another trouble",
+        ),
+        pytest.param(
             ("Emergency", "False", "NotStopped"),
             ("Emergency", "Unknown", "RedisUnreachable"),
             None,
