@@ -61,15 +61,9 @@ def test_a_clock_of_our_own_is_refused_outside_a_simulator(resolved, environment
     assert endpoints_of(resolved(), clock)
 
 
-def test_a_kind_of_key_that_cannot_sign_is_refused(resolved):
-    resolved = resolved()
-    with pytest.raises(ForbiddenError, match="Ed25519"):
-        client(endpoints_of(resolved, LIFE), resolved, Key("k", "", "pem"), LIFE, "pod/1")
-
-
 def test_the_client_declares_what_the_account_declares_and_names_its_holder(resolved):
     resolved = resolved()
-    made = client(endpoints_of(resolved, LIFE), resolved, Key("k", "s", ""), LIFE, "pod/1")
+    made = client(endpoints_of(resolved, LIFE), resolved, Key("k", "s"), LIFE, "pod/1")
     assert made._settings.leverage == 10
     assert made._settings.apply is True
     assert made._settings.margin_type.value == "CROSSED"
@@ -82,5 +76,5 @@ def test_the_client_declares_what_the_account_declares_and_names_its_holder(reso
 def test_only_live_has_a_client_that_changes_anything(resolved, mode):
     """The second fence of a rehearsal: whatever got past its stand-in would be refused here."""
     resolved = resolved(mode=mode)
-    made = client(endpoints_of(resolved, LIFE), resolved, Key("k", "s", ""), LIFE, "pod/1")
+    made = client(endpoints_of(resolved, LIFE), resolved, Key("k", "s"), LIFE, "pod/1")
     assert made._rest.read_only is (mode is not Mode.LIVE)

@@ -27,7 +27,7 @@ async def test_a_missing_key_is_waited_for_and_named_on_readyz_and_to_the_operat
     (world.credentials / "apiSecret").rename(world.credentials / "api-secret")
     worker, url = await world.worker()
     told = await announced(world, lambda record: record.reason is Reason.CREDENTIALS_MISSING)
-    assert "apiSecret (or privateKey) missing or empty (there are api-secret)" in told.detail
+    assert "apiSecret missing or empty (there are api-secret)" in told.detail
     assert (told.role, told.ready) == (Role.STARTING, False)
     status, text = await text_of(f"{url}/readyz")
     assert status == 503

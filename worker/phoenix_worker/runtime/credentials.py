@@ -1,4 +1,4 @@
-"""The account's key: a directory with `apiKey` and `apiSecret` (HMAC) or `privateKey` (Ed25519), as mounted.
+"""The account's key: a directory with `apiKey` and `apiSecret` (HMAC), as mounted.
 
 Read from files alone, never from arguments or the environment, and shown nowhere: not in a repr, a log or a crash.
 """
@@ -10,7 +10,7 @@ from phoenix_worker.runtime.redaction import Redactor
 
 API_KEY = "apiKey"
 API_SECRET = "apiSecret"  # noqa: S105 - the name of a file
-PRIVATE_KEY = "privateKey"
+PRIVATE_KEY = "privateKey"  # what people call that of an Ed25519 or RSA pair
 MOST_BYTES = 16_384
 MOST_NAMES = 8
 
@@ -20,18 +20,17 @@ class CredentialsError(Exception):
 
 
 class Key:
-    """What was read. `secrets` is what must never be seen; `api_secret` or `private_key` is empty."""
+    """What was read. `secrets` is what must never be seen."""
 
-    __slots__ = ("api_key", "api_secret", "private_key")
+    __slots__ = ("api_key", "api_secret")
 
-    def __init__(self, api_key: str, api_secret: str, private_key: str) -> None:
+    def __init__(self, api_key: str, api_secret: str) -> None:
         self.api_key = api_key
         self.api_secret = api_secret
-        self.private_key = private_key
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return tuple(text for text in (self.api_key, self.api_secret, self.private_key) if text)
+        return (self.api_key, self.api_secret)
 
     def __repr__(self) -> str:
         return "Key(…)"
@@ -44,18 +43,18 @@ def read_key(directory: Path) -> Key:
     """The key; raises `CredentialsError` that names each missing or unusable file and what to do."""
     api_key = _read(directory, API_KEY)
     api_secret = _read(directory, API_SECRET)
-    private_key = _read(directory, PRIVATE_KEY)
-    missing = [] if api_key else [API_KEY]
-    if not api_secret and not private_key:
-        missing.append(f"{API_SECRET} (or {PRIVATE_KEY})")
+    if not api_secret and (directory / PRIVATE_KEY).exists():
+        raise CredentialsError(
+            f"{directory}: holds a {PRIVATE_KEY} (Ed25519 or RSA), and requests are signed with HMAC alone: create an "
+            f"HMAC key at the exchange, and put {API_KEY} and {API_SECRET} there"
+        )
+    missing = [name for name, text in ((API_KEY, api_key), (API_SECRET, api_secret)) if not text]
     if missing:
         raise CredentialsError(
             f"{directory}: {' and '.join(missing)} missing or empty{_found(directory)}: put the account's key there, "
             "one file each (in a cluster: keys of the Secret that the account names)"
         )
-    if api_secret and private_key:
-        raise CredentialsError(f"{directory}: holds both {API_SECRET} and {PRIVATE_KEY}: remove the one not in use")
-    return Key(api_key, api_secret, private_key)
+    return Key(api_key, api_secret)
 
 
 class MountedKey:
@@ -80,9 +79,8 @@ class MountedKey:
 
     def _look(self) -> tuple[Look, str]:
         """Where there is no key yet, also what lies there instead: people are told that, too."""
-        seen = look(self.directory / name for name in (API_KEY, API_SECRET, PRIVATE_KEY))
-        api_key, *secrets = seen
-        return seen, "" if api_key and any(secrets) else _found(self.directory)
+        seen = look(self.directory / name for name in (API_KEY, API_SECRET))
+        return seen, "" if all(seen) else _found(self.directory)
 
 
 def _found(directory: Path) -> str:
@@ -91,7 +89,7 @@ def _found(directory: Path) -> str:
         names = sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
     except OSError:
         return " (there is no such directory)"
-    others = [name for name in names if name not in {API_KEY, API_SECRET, PRIVATE_KEY}]
+    others = [name for name in names if name not in {API_KEY, API_SECRET}]
     if not others:
         return "" if names else " (the directory is empty)"
     more = f" and {len(others) - MOST_NAMES} more" if len(others) > MOST_NAMES else ""
@@ -110,6 +108,6 @@ def _read(directory: Path, name: str) -> str:
         raise CredentialsError(f"{path}: cannot be read: {error.strerror}: check owner and mode of the file") from None
     except UnicodeDecodeError:
         raise CredentialsError(f"{path}: is no text: write the key as the exchange shows it") from None
-    if len(data) > MOST_BYTES or (name != PRIVATE_KEY and any(character.isspace() for character in text)):
+    if len(data) > MOST_BYTES or any(character.isspace() for character in text):
         raise CredentialsError(f"{path}: is no key: write the key alone, on one line")
     return text

@@ -13,7 +13,7 @@ from phoenix_coordination.state import Reason
 from phoenix_worker.core.instrument import Instrument
 from phoenix_worker.runtime.clock import Clock
 from phoenix_worker.runtime.credentials import CredentialsError, MountedKey
-from phoenix_worker.runtime.exchange import ForbiddenError, client, credentials_of, endpoints_of
+from phoenix_worker.runtime.exchange import client, credentials_of, endpoints_of
 from phoenix_worker.runtime.logs import Log
 from phoenix_worker.runtime.peers import Peers
 from phoenix_worker.runtime.resolved import Resolved
@@ -56,7 +56,7 @@ class Entrance:
         while True:
             try:
                 return client(endpoints, self._resolved, self._key.read(), self._clock, self._holder)
-            except (CredentialsError, ForbiddenError) as error:
+            except CredentialsError as error:
                 self._wait_for(Reason.CREDENTIALS_MISSING, str(error))
             await self._another_key()
 
@@ -93,5 +93,5 @@ class Entrance:
     def _use_present_key(self, exchange: BinanceVenue) -> None:
         """One that cannot be used changes nothing here: the exchange judges the one before."""
         if self._key.changed:
-            with contextlib.suppress(CredentialsError, ForbiddenError):
+            with contextlib.suppress(CredentialsError):
                 exchange.use(credentials_of(self._key.read()))

@@ -58,16 +58,12 @@ def endpoints_of(resolved: Resolved, clock: Clock) -> Endpoints:
 
 
 def credentials_of(key: Key) -> Credentials:
-    """What signs requests; raises `ForbiddenError` for a kind of key that cannot be used."""
-    if not key.api_secret:
-        raise ForbiddenError(
-            "the key is Ed25519 (privateKey), not part of this release: create an HMAC key (apiKey and apiSecret)"
-        )
+    """What signs requests."""
     return Credentials(key.api_key, HmacSigner(key.api_secret))
 
 
 def client(endpoints: Endpoints, resolved: Resolved, key: Key, clock: Clock, holder: str) -> BinanceVenue:
-    """The client of the account; raises `ForbiddenError` for a kind of key that cannot be used."""
+    """The client of the account."""
     settings = resolved.settings
     return BinanceVenue(
         endpoints,

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from phoenix_worker.runtime.credentials import CredentialsError, MountedKey
-from phoenix_worker.runtime.exchange import ForbiddenError, credentials_of
+from phoenix_worker.runtime.exchange import credentials_of
 from phoenix_worker.runtime.logs import Log
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 from phoenix_worker.venue.port import Preflight
@@ -48,7 +48,7 @@ class Rotation:
         """Uses what lies there, or says why not; after how long to ask again though no file has changed."""
         try:
             credentials = credentials_of(self._mounted.read())
-        except (CredentialsError, ForbiddenError) as error:
+        except CredentialsError as error:
             self._refuse(str(error))
             return None
         found = await self._exchange.try_key(credentials)

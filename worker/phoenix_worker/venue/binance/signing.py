@@ -12,7 +12,7 @@ _BLOCK_BYTES: Final = 64
 
 
 class Signer(Protocol):
-    """Signs what is sent with the account's secret. HMAC today; Ed25519 fits the same two methods."""
+    """Signs what is sent with the account's secret."""
 
     def bound(self, prefix: bytes) -> "Signer":
         """The signer of everything that starts with `prefix`, which is not repeated to `sign`."""
