@@ -340,7 +340,7 @@ def test_makers_first_then_the_release_and_nothing_is_left(
     kubectl.patch("marketmaker", "ethusdt", {"spec": {"onDelete": "Flatten"}})
     makers.saying("ethusdt", "Ready")
     began_s = time.monotonic()
-    kubectl("delete", "mm,ta", "--all-namespaces", "--all", "--timeout=180s", timeout_s=200)
+    cluster("delete", "mm,ta", "--all-namespaces", "--all", "--timeout=180s", timeout_s=200)
     figures.append(f"chart: four makers and their account are gone after {time.monotonic() - began_s:.0f} s")
     assert {symbol: exchange.orders(symbol) for symbol in MAKERS.values()} == {s: [] for s in MAKERS.values()}
     assert exchange.position("ETHUSDT", key) == 0.0, "onDelete: Flatten"
@@ -360,9 +360,10 @@ STAYS = {
     "customresourcedefinition/tradingaccounts.phoenix.trading",
     f"namespace/{TRADING}",
     f"namespace/{SYSTEM}",
-    # In the namespaces, and gone with them: Redis' volume, and by whom was led.
+    # In the namespaces, and gone with them: Redis' volume, by whom was led, and by what watches were tried.
     f"{SYSTEM}/persistentvolumeclaim/data-phoenix-redis-0",
     f"{SYSTEM}/lease/phoenix-operator",
+    f"{TRADING}/configmap/phoenix-operator-canary",
 }
 OF_KUBERNETES = ("configmap/kube-root-ca.crt", "serviceaccount/default")
 """In every namespace."""
