@@ -11,6 +11,8 @@ import structlog
 from phoenix_operator.settings import LogLevel
 
 _LIBRARIES = "library"
+_RUNS_IN_A_THREAD = ("kopf._core.reactor.running", "OS signals are ignored: running not in the main thread.")
+"""kopf says so at each start. It is meant: the operator heeds signals itself, in its own loop."""
 
 
 def configure(level: LogLevel) -> None:
@@ -31,6 +33,8 @@ def configure(level: LogLevel) -> None:
     root.handlers = [_Bridge(max(number, logging.WARNING))]
     root.setLevel(max(number, logging.WARNING))
     logging.getLogger("kopf").setLevel(logging.WARNING)  # it has a line for each event that was handled
+    source, text = _RUNS_IN_A_THREAD
+    logging.getLogger(source).addFilter(lambda record: record.getMessage() != text)
 
 
 class _Bridge(logging.Handler):
