@@ -20,11 +20,13 @@ class Memory(msgspec.Struct):
     """What was learned by trying. `foreign`: names that are taken, and until when (monotonic s) that is believed.
 
     `terminating`: the namespace admits nothing new any more. `fault`: the last refusal, "" once a round went through.
+    `conflicts`: rounds in a row that were begun anew because something had changed meanwhile.
     """
 
     foreign: dict[str, float] = {}
     terminating: bool = False
     fault: str = ""
+    conflicts: int = 0
 
 
 def maker_facts(

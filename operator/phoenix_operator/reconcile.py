@@ -39,6 +39,9 @@ _log = structlog.stdlib.get_logger()
 FOREIGN_S = 60.0
 """For so long a name that is taken is believed to be; then it is tried again."""
 
+CONFLICTS_TOLD = 3
+"""Somebody may write between a plan and its write; one that goes on is somebody's trouble."""
+
 
 class Reconciler:
     """`mark` is called with whom a change concerns, `restarted` with the reason of each restart that was made."""
@@ -76,13 +79,15 @@ class Reconciler:
         try:
             again_s = await (self._maker(key, memory) if key.kind is Kind.MAKER else self._account(key, memory))
         except ClusterFault as fault:
-            memory.fault = "" if fault.fault in {Fault.CONFLICT, Fault.NOT_LEADING} else str(fault)
+            memory.conflicts = memory.conflicts + 1 if fault.fault is Fault.CONFLICT else 0
+            passes = fault.fault is Fault.CONFLICT and memory.conflicts < CONFLICTS_TOLD
+            memory.fault = "" if passes or fault.fault is Fault.NOT_LEADING else str(fault)
             if fault.fault is Fault.TERMINATING or await self._is_ending(key.namespace, fault):
                 memory.terminating, memory.fault = True, ""
             if memory.fault:
                 await self._tell_of_fault(key, memory)
             raise
-        memory.fault = ""
+        memory.fault, memory.conflicts = "", 0
         return again_s
 
     async def _is_ending(self, namespace: str, refusal: ClusterFault) -> bool:
@@ -133,7 +138,8 @@ class Reconciler:
             await write.write_maker_status(meta, plan.status)
         for delete in plan.delete:
             await write.delete(meta.namespace, delete)
-        if plan.delete and facts.restart is not None and facts.restart.verdict is Verdict.RESTART:
+        is_restart = any(delete.kind == "Pod" for delete in plan.delete)
+        if is_restart and facts.restart is not None and facts.restart.verdict is Verdict.RESTART:
             self._fleet.restarted((meta.namespace, meta.name))
             self._restarted(facts.restart.verdict.value)
         self._tell(MARKET_MAKERS, meta, plan.events, post=not facts.namespace_terminating)

@@ -27,6 +27,10 @@ from phoenix_operator.plan.observed import meta_of
 from phoenix_operator.plan.outcome import Apply, Delete, PodPatch, Scale
 from phoenix_operator.queue import Key
 
+_OUTDATED = ("rejected our request due to an error in our request", "no new finalizers can be added")
+"""What the API server says (with 422, as of an object that is invalid) where a JSON patch does not fit any more: its
+test fails, or it comes after a deletion."""
+
 
 class NotOursError(Exception):
     """A child's name is taken by an object that is not ours: `str()` is its kind and name."""
@@ -173,7 +177,7 @@ class Writer:
         except ClusterFault as refused:
             if refused.fault is Fault.NOT_FOUND:
                 self._forget(resource, meta.namespace, meta.name, meta.uid)
-            elif refused.fault is Fault.INVALID:  # so the API server calls a test that fails
+            elif refused.fault is Fault.INVALID and any(each in str(refused) for each in _OUTDATED):
                 raise ClusterFault(Fault.CONFLICT, f"{resource.kind} {meta.name} has changed meanwhile") from None
             else:
                 raise

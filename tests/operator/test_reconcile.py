@@ -17,6 +17,7 @@ from phoenix_operator.plan.outcome import (
     Scale,
     Situation,
 )
+from phoenix_operator.plan.restarts import Judged, Verdict
 from phoenix_operator.queue import Key, Kind
 from phoenix_operator.reconcile import Reconciler
 from phoenix_operator.settings import Settings
@@ -52,11 +53,12 @@ class Writes:
     def __init__(self) -> None:
         self.done: list[str] = []
         self.fails_at = ""
+        self.fault = Fault.UNREACHABLE
 
     def __getattr__(self, name):
         async def write(*_):
             if name == self.fails_at:
-                raise ClusterFault(Fault.UNREACHABLE, "gone")
+                raise ClusterFault(self.fault, "gone")
             self.done.append(name)
 
         return write
@@ -128,3 +130,31 @@ async def test_what_another_controls_is_not_even_tried(reconciler, taken, store)
     await reconciler.reconcile(KEY)
     assert taken == []
     assert reconciler._memories[KEY].foreign.keys() == {"ConfigMap btc-1"}
+
+
+async def test_a_conflict_is_begun_anew_and_one_that_lasts_is_told(reconciler, writes):
+    writes.fails_at, writes.fault = "apply", Fault.CONFLICT
+
+    async def fault_after_a_round() -> str:
+        with pytest.raises(ClusterFault):
+            await reconciler.reconcile(KEY)
+        return reconciler._memories[KEY].fault
+
+    assert [await fault_after_a_round() for _ in range(4)] == ["", "", "gone", "gone"]
+    writes.fails_at = ""
+    await reconciler.reconcile(KEY)
+    assert reconciler._memories[KEY].fault == ""
+    writes.fails_at = "apply"
+    assert await fault_after_a_round() == ""
+
+
+@pytest.mark.parametrize(("kind", "counted"), [("Pod", ["StalePrice"]), ("ConfigMap", [])])
+async def test_a_restart_is_counted_where_a_pod_was_deleted(reconciler, monkeypatch, kind, counted):
+    told: list[str] = []
+    stale = Judged("trading/btc", "trading/main", "BTCUSDT", "holder", Verdict.RESTART, 10_000, "stale")
+    monkeypatch.setattr(reconciler, "_restarted", told.append)
+    monkeypatch.setattr(reconciler._fleet, "judged", lambda _: stale)
+    plan = MakerPlan(Situation.STEADY, delete=(Delete(kind, "btc-1", "uid"),))
+    monkeypatch.setattr(module, "plan_maker", lambda *_: plan)
+    await reconciler.reconcile(KEY)
+    assert told == counted

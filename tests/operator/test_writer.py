@@ -106,11 +106,21 @@ async def test_a_finalizer_that_is_as_wished_is_not_written(writer, client, make
     assert client.asked == []
 
 
-async def test_a_test_that_fails_is_a_conflict_so_that_the_round_is_begun_anew(writer, client, maker):
-    client.refusal = ClusterFault(Fault.INVALID, "the server rejected our request")
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        pytest.param("the server rejected our request due to an error in our request", Fault.CONFLICT, id="its test"),
+        pytest.param("Forbidden: no new finalizers can be added", Fault.CONFLICT, id="it is being deleted"),
+        pytest.param("spec.symbol: a symbol is in capitals", Fault.INVALID, id="the object is not valid"),
+    ],
+)
+async def test_a_patch_that_does_not_fit_any_more_is_a_conflict_and_no_other_refusal_is(
+    writer, client, maker, said, fault
+):
+    client.refusal = ClusterFault(Fault.INVALID, said)
     with pytest.raises(ClusterFault) as refused:
         await writer.remove_finalizer(MARKET_MAKERS, maker(OURS), Finalizer.WITHDRAW)
-    assert refused.value.fault is Fault.CONFLICT
+    assert refused.value.fault is fault
 
 
 async def test_what_is_changed_or_deleted_is_named_by_its_uid(writer, client):

@@ -10,7 +10,7 @@ from phoenix_operator.names import Annotation, ConditionReason, EventAction, Eve
 from phoenix_operator.plan import children, config_maps, nudges, rollout
 from phoenix_operator.plan.conditions import shortened
 from phoenix_operator.plan.difference import difference
-from phoenix_operator.plan.facts import Child, MakerFacts
+from phoenix_operator.plan.facts import Child, MakerFacts, PodFact
 from phoenix_operator.plan.outcome import Apply, Delete, Event, PodPatch, Scale, Situation
 from phoenix_operator.plan.resolved import Resolved
 from phoenix_operator.plan.restarts import Verdict as RestartVerdict
@@ -147,18 +147,22 @@ def _surplus(facts: MakerFacts, wanted: Resolved) -> list[Delete]:
 
 
 def _restart(facts: MakerFacts) -> Changes:
-    """The pod of a stale worker, where the rule says so and it is still there."""
+    """The pod of a stale worker, where the rule says so and it is still there, and has not got well meanwhile."""
     judged = facts.restart
     if judged is None or judged.verdict is not RestartVerdict.RESTART:
         return Changes()
     uid = pod_uid_of(judged.holder)
     pod = next((each for each in facts.pods if uid and each.uid == uid and not each.deleting), None)
-    if pod is None:
+    if pod is None or _serves(facts, judged.holder, pod):
         return Changes()
     event = _event(
         EventReason.RESTARTED, f"pod {pod.name} is replaced: {judged.text}", EventAction.RESTART, EventType.WARNING
     )
     return Changes(delete=(Delete("Pod", pod.name, pod.uid),), events=(event,))
+
+
+def _serves(facts: MakerFacts, holder: str, pod: PodFact) -> bool:
+    return pod.ready and any(record.holder == holder and record.ready for record in facts.records)
 
 
 def _deletion_costs(facts: MakerFacts, wanted: Resolved, workers: Sequence[Worker]) -> tuple[PodPatch, ...]:

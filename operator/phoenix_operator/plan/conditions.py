@@ -4,7 +4,7 @@ kstatus (Argo CD, Flux, Helm, `kubectl wait`) reads `Reconciling` and `Stalled` 
 are True, so these two are there only then.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -99,12 +99,24 @@ def transitions(previous: Sequence[Condition], present: Sequence[Condition]) -> 
         event = _transition(was, now, on, off, good_when_true=good_when_true)
         if event is None:
             continue
+        if type_ is ConditionType.QUOTING and now is not None and _says_the_same(now, after):
+            continue
         expected = type_ is ConditionType.READY and is_under_way
         if expected and was is None:
             continue
         expected |= type_ is ConditionType.QUOTING and now is not None and now.reason in _NO_WARNING
         told.append(msgspec.structs.replace(event, type=EventType.NORMAL) if expected else event)
     return tuple(told)
+
+
+def _says_the_same(quoting: Condition, after: Mapping[str, Condition]) -> bool:
+    """Why nobody is there who could quote is why it is not ready: one Event of it."""
+    ready = after.get(ConditionType.READY.value)
+    return ready is not None and (ready.status, ready.reason, ready.message) == (
+        quoting.status,
+        quoting.reason,
+        quoting.message,
+    )
 
 
 def _transition(

@@ -21,7 +21,7 @@ from phoenix_operator.plan.outcome import Event, Situation
 from phoenix_operator.plan.ramp import Stage
 from phoenix_operator.plan.readiness import Readiness, readiness
 from phoenix_operator.plan.resolved import Resolved
-from phoenix_operator.plan.rollout import Verdict
+from phoenix_operator.plan.rollout import Verdict, replicas_of
 from phoenix_operator.plan.workers import UNTIL_MENDED, YOUNG_MS, Worker
 
 SETTLED_MS = 15_000
@@ -57,7 +57,7 @@ def plan_status(facts: MakerFacts, wish: StatusWish) -> StatusPlan:
     before, meta = facts.maker.status, facts.maker.meta
     worker = wish.workers[0] if wish.workers else None
     ready = readiness(wish.situation, wish.text, facts, wish.wanted, wish.verdict, wish.workers)
-    told = _Told(before.conditions, worker, facts)
+    told = _Told(before.conditions, worker, facts, ready)
     wishes = [
         Wish(ConditionType.READY, ready.status, ready.reason, ready.message),
         *told.of_the_worker(),
@@ -90,14 +90,17 @@ def plan_status(facts: MakerFacts, wish: StatusWish) -> StatusPlan:
 
 def quotes(facts: MakerFacts, workers: Sequence[Worker]) -> bool:
     """Whether `Quoting` is going to be true: a break too short to be told is none."""
-    told = _Told(facts.maker.status.conditions, workers[0] if workers else None, facts).of_the_worker()
+    told = _Told(facts.maker.status.conditions, workers[0] if workers else None, facts, None).of_the_worker()
     return any(each.type is ConditionType.QUOTING and each.status == "True" for each in told)
 
 
 class _Told:
     """The conditions that come from the worker that counts, settled."""
 
-    def __init__(self, before: Sequence[Condition], worker: Worker | None, facts: MakerFacts) -> None:
+    def __init__(
+        self, before: Sequence[Condition], worker: Worker | None, facts: MakerFacts, ready: Readiness | None
+    ) -> None:
+        self._ready = ready
         self._before = before
         self._worker = worker
         self._facts = facts
@@ -147,6 +150,11 @@ class _Told:
         ]
 
     def _unknown(self, type_: ConditionType) -> Wish:
+        ready, live = self._ready, self._facts.deployment
+        nobody = not self._facts.pods and (live is None or replicas_of(live) == 0)
+        is_stuck = ready is not None and ready.status == "False" and not ready.reconciling
+        if type_ is ConditionType.QUOTING and ready is not None and is_stuck and nobody:
+            return Wish(type_, "False", ready.reason, ready.message)
         if self._facts.fleet_problem:
             return Wish(type_, "Unknown", ConditionReason.RECORDS_UNKNOWN, self._facts.fleet_problem)
         return Wish(type_, "Unknown", ConditionReason.NO_RECORD, "no worker tells anything")

@@ -44,6 +44,7 @@ def invalid():
     return maker_resource(manifest)
 
 
+STALE = {"ready": False, "reason": Reason.PRICE_STALE, "reasons_not_ready": [Reason.PRICE_STALE]}
 SITUATIONS = [
     ({}, Situation.STEADY, ("True", "InForce"), None),
     ({"older_twin": "elder"}, Situation.SYMBOL_CONFLICT, ("False", "SymbolConflict"), True),
@@ -376,7 +377,7 @@ def test_a_stale_worker_that_is_not_to_be_restarted_is_left_alone(quoting, platf
 
 def test_a_restart_takes_exactly_the_stale_pod_and_keeps_its_count_before_that(quoting, platform):
     history = MakerHistory("trading/default", 2, NOW_MS, awaiting_ready=True, total=7)
-    plan = plan_maker(quoting(restart=judged(Verdict.RESTART), history=history), platform)
+    plan = plan_maker(quoting(restart=judged(Verdict.RESTART), record=STALE, history=history), platform)
     assert [(each.kind, each.name, each.uid) for each in plan.delete] == [("Pod", "btcusdt-1", POD_UID)]
     assert (plan.status.restarts.count, plan.status.restarts.total, plan.status.restarts.last_time.ms) == (2, 7, NOW_MS)
     assert [event.message for event in plan.events if event.reason == "Restarted"] == [
@@ -390,16 +391,17 @@ def test_a_restart_takes_exactly_the_stale_pod_and_keeps_its_count_before_that(q
         pytest.param({"pod": {"deleting": True}}, id="it is on its way out"),
         pytest.param({"pods": ()}, id="it has gone"),
         pytest.param({"account": None}, id="nothing is done without an account"),
+        pytest.param({"record": {}}, id="it has got well meanwhile"),
     ],
 )
 def test_a_restart_is_made_once_and_only_of_what_is_there(quoting, platform, changes):
-    assert plan_maker(quoting(restart=judged(Verdict.RESTART), **changes), platform).delete == ()
+    assert plan_maker(quoting(restart=judged(Verdict.RESTART), **({"record": STALE} | changes)), platform).delete == ()
 
 
 def test_where_another_pod_serves_only_the_stale_one_goes(quoting, platform):
-    facts = quoting()
+    facts = quoting(record=STALE)
     other = PodFact("btcusdt-2", "0c", Component.WORKER, facts.pods[0].template, running=True, ready=True)
-    facts = msgspec.structs.replace(facts, pods=(*facts.pods, other), restart=judged(Verdict.RESTART))
+    facts = msgspec.structs.replace(facts, pods=(other, *facts.pods), restart=judged(Verdict.RESTART))
     assert [each.name for each in plan_maker(facts, platform).delete] == ["btcusdt-1"]
 
 
