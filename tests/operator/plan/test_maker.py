@@ -4,17 +4,19 @@ import msgspec
 import pytest
 from phoenix_coordination.state import Ages, Configuration, EmergencyState, Halt, Mode, Reason, Role
 from phoenix_operator.names import Component, EventReason
-from phoenix_operator.plan import resolved
+from phoenix_operator.plan import children, resolved
 from phoenix_operator.plan.facts import PodFact
 from phoenix_operator.plan.maker import plan_maker
 from phoenix_operator.plan.nudges import NOT_TAKEN_ATTEMPTS, target_of
 from phoenix_operator.plan.observed import account_resource, child, maker_resource
 from phoenix_operator.plan.outcome import Situation
 from phoenix_operator.plan.restarts import Judged, MakerHistory, Verdict
+from phoenix_operator.plan.workers import workers_of
 from phoenix_operator.settings import Settings
 
 NOW_MS = 1_790_000_000_000
 POD_UID = "0a000000-0000-4000-8000-000000000001"
+OTHER_UID = "0a000000-0000-4000-8000-000000000002"
 
 
 def condition(plan, facts, type_):
@@ -527,6 +529,13 @@ def test_a_stop_an_incident_and_a_ramp(quoting, maker, platform):
     assert "capital: '2000'" in up.apply[0].manifest["data"]["maker.yaml"]
     stopped = with_record(later, emergency=EmergencyState("Halt", 1, "odd"))
     assert plan_maker(stopped, platform).status.ramp.since is None
+    restarted = MakerHistory("trading/default", 1, NOW_MS, awaiting_ready=True)
+    for trouble in (
+        with_record(later, halt=Halt(reason="loss", epoch=1)),
+        msgspec.structs.replace(later, history=restarted),
+    ):
+        progress = plan_maker(trouble, platform).status.ramp
+        assert (progress.since, progress.lasted) == (None, None)
 
 
 def test_the_pods_of_an_account_that_is_another_one_stay_and_withdraw_their_quotes(quoting, platform):
@@ -545,3 +554,65 @@ def test_another_image_rolls(quoting):
     plan = plan_maker(quoting(), Settings(image="phoenix:2"))
     assert plan.situation is Situation.ROLL_DUE
     assert plan.starts_roll
+
+
+# -- what is told and left where nothing can be done ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"older_twin": "elder"}, "SymbolConflict", id="an older maker has the symbol"),
+        pytest.param({"account": None}, "AccountNotFound", id="no account"),
+        pytest.param({"foreign": ("Deployment btcusdt",)}, "ChildNotOurs", id="its name is taken"),
+    ],
+)
+def test_a_maker_that_has_nobody_to_quote_does_not_quote_and_says_why_once(quoting, platform, changes, reason):
+    facts = quoting(pods=(), records=(), **changes)
+    facts = msgspec.structs.replace(facts, deployment=None)
+    plan = plan_maker(facts, platform)
+    assert condition(plan, facts, "Quoting") == ("False", reason)
+    assert EventReason.NOT_QUOTING not in {each.reason for each in plan.events}
+    assert EventReason.NOT_READY in {each.reason for each in plan.events}
+
+
+def test_while_pods_may_come_up_nothing_is_known_of_quoting(quoting, platform):
+    facts = quoting(pods=(), records=())
+    assert condition(plan_maker(facts, platform), facts, "Quoting") == ("Unknown", "NoRecord")
+
+
+def test_of_two_workers_the_one_that_leads_counts_though_the_other_is_ready(quoting):
+    facts = quoting(record=STALE)
+    standby = msgspec.structs.replace(facts.pods[0], name="btcusdt-2", uid=OTHER_UID, created_ms=NOW_MS)
+    ready = msgspec.structs.replace(
+        facts.records[0], holder=f"{OTHER_UID}/1", role=Role.STANDBY, ready=True, reasons_not_ready=[]
+    )
+    found = workers_of((standby, *facts.pods), (ready, *facts.records))
+    assert [each.pod.name for each in found] == ["btcusdt-1", "btcusdt-2"]
+
+
+def test_a_maker_whose_roll_waits_has_its_number_of_pods_all_the_same(quoting, maker, platform):
+    facts = quoting()
+    live = {**facts.deployment.manifest, "spec": {**facts.deployment.manifest["spec"], "replicas": 3}}
+    rolls = maker(mode="DryRun", _generation=2)
+    facts = msgspec.structs.replace(facts, maker=rolls, deployment=child(live), outage="3 of 5 symbols are stale")
+    plan = plan_maker(facts, platform)
+    assert plan.situation is Situation.ROLL_WAITS
+    assert [each.replicas for each in plan.scale] == [1]
+
+
+@pytest.mark.parametrize(
+    ("of", "deleted"),
+    [
+        pytest.param({}, ["PodDisruptionBudget"], id="a maker at work needs no budget without a standby"),
+        pytest.param({"of": "invalid"}, [], id="one that is not valid keeps what it has"),
+        pytest.param({"rivals": ("other-1",), "pods": ()}, [], id="so does one whose symbol is occupied"),
+    ],
+)
+def test_what_is_not_needed_any_more_goes_only_where_it_is_known_what_is(quoting, invalid, platform, of, deleted):
+    facts = quoting(**{key: value for key, value in of.items() if key != "of"})
+    budget = children.budget(facts.maker, platform)
+    budget = child({**budget, "metadata": {**budget["metadata"], "uid": "uid-budget"}})
+    facts = msgspec.structs.replace(facts, budget=budget, **({"maker": invalid} if "of" in of else {}))
+    plan = plan_maker(facts, platform)
+    assert [each.kind for each in plan.delete] == deleted

@@ -117,6 +117,8 @@ def test_a_maker_that_was_ready_for_ten_minutes_is_forgiven(fleet, record):
     fleet.at(0, record("btc", stale=True), record("eth"))
     assert fleet.restarted(MINUTE, record("btc", stale=True), record("eth"))
     fleet.at(2 * MINUTE, record("btc", pod=2), record("eth"))
+    fleet.at(2 * MINUTE + FORGIVEN_AFTER_MS - 1, record("btc", pod=2), record("eth"))
+    assert fleet.history.makers["default/btc"].restarts == 1  # not a moment sooner: its back-off stands
     fleet.at(2 * MINUTE + FORGIVEN_AFTER_MS, record("btc", pod=2), record("eth"))
     history = fleet.history.makers["default/btc"]
     assert (history.restarts, history.total) == (0, 1)
