@@ -194,6 +194,10 @@ def check_at_rest(cluster):
             assert pods == []
             assert cluster.condition(name, "SymbolConflict") == ("True", "SymbolConflict")
             continue
+        if cluster.accounts["default"].deleted_ms is not None and not maker.finalizers:
+            # Kept by another maker that works on; nothing is begun on it.
+            assert cluster.condition(name, "Ready") == ("False", "AccountDeleted")
+            continue
         spec = maker.ours["spec"]
         admitted = float(cluster.accounts["default"].ours["spec"]["limits"]["makerNetMax"].get(spec["symbol"], "0"))
         if admitted < float(spec["netMax"]):
