@@ -106,7 +106,9 @@ def transitions(previous: Sequence[Condition], present: Sequence[Condition]) -> 
             continue
         expected |= type_ is ConditionType.QUOTING and now is not None and now.reason in _NO_WARNING
         told.append(msgspec.structs.replace(event, type=EventType.NORMAL) if expected else event)
-    return tuple(told)
+    # A conflict is why it is not ready: one Event of it, under its own name.
+    conflicts = {event.message for event in told if event.reason is EventReason.SYMBOL_CONFLICT}
+    return tuple(each for each in told if each.reason is not EventReason.NOT_READY or each.message not in conflicts)
 
 
 def _says_the_same(quoting: Condition, after: Mapping[str, Condition]) -> bool:

@@ -102,3 +102,18 @@ def test_each_transition_is_an_event_once(before, after, told):
 
     events = transitions(of(before), of(after))
     assert [(event.type, event.reason) for event in events] == ([told] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("unready", "reasons"),
+    [
+        pytest.param("the older one has it", ["SymbolConflict"], id="one text"),
+        pytest.param("another trouble", ["NotReady", "SymbolConflict"], id="two"),
+    ],
+)
+def test_a_conflict_that_is_why_it_is_not_ready_is_told_once(unready, reasons):
+    present = held(
+        Wish(ConditionType.READY, "False", "SymbolConflict", unready),
+        Wish(ConditionType.SYMBOL_CONFLICT, "True", "SymbolConflict", "the older one has it"),
+    )
+    assert [event.reason for event in transitions((), present)] == reasons
