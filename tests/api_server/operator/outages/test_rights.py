@@ -117,7 +117,10 @@ def _leave_a_job(place: Place) -> None:
     }
     pod = {"restartPolicy": "Never", "containers": [{"name": "worker", "image": "phoenix:dev"}]}
     spec = {"suspend": True, "template": {"spec": pod}}
-    manifest = {"metadata": {"name": "btcusdt-withdraw", "labels": labels}, "spec": spec}
+    maker = place.get("maker", "btcusdt")
+    owner = {"name": "btcusdt", "uid": maker["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True}
+    owners = [owner | {"apiVersion": maker["apiVersion"], "kind": maker["kind"]}]
+    manifest = {"metadata": {"name": "btcusdt-withdraw", "labels": labels, "ownerReferences": owners}, "spec": spec}
     place.server.admin.create(place.path("job"), manifest).expect()
 
 
