@@ -197,9 +197,9 @@ def _apart(meta: Meta) -> dict[str, Any]:
 
 
 def _worker_container(settings: Settings) -> dict[str, Any]:
-    """`/livez`: stuck for 15 s. `/startupz`: a start by itself takes seconds, a minute on a node where everything starts
-    at once, and would take longer where it is killed and begun anew; one that waits for the world passes. `/readyz`:
-    often, because a roll waits for it.
+    """`/livez`: stuck for 15 s. `/startupz`: a start by itself takes seconds, a minute on a node where everything
+    starts at once, and would take longer where it is killed and begun anew; one that waits for the world passes.
+    `/readyz`: often, because a roll waits for it.
     """
     probes = {
         "startupProbe": _probe("/startupz", period_s=1, failures=180),
