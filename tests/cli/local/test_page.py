@@ -5,6 +5,7 @@ import asyncio
 import os
 import signal
 import socket
+from decimal import Decimal
 
 import aiohttp
 import pytest
@@ -59,9 +60,8 @@ async def test_a_demo_serves_it_at_a_free_port_of_this_machine_alone_as_long_as_
         async with http.get(f"{url}/api/fleet") as answer:
             fleet = await answer.json()
         assert (fleet["place"], fleet["problem"]) == ("demo, synthetic, seed 7", "")
-        assert [(each["name"], each["symbol"], each["netMax"]) for each in fleet["makers"]] == [
-            ("btcusdt", "BTCUSDT", "0.10")
-        ]
+        told = [(each["name"], each["symbol"], Decimal(each["netMax"])) for each in fleet["makers"]]
+        assert told == [("btcusdt", "BTCUSDT", Decimal("0.1"))], "the manifest's, or by now the worker's"
         assert [(each["name"], each["environment"]) for each in fleet["accounts"]] == [("local/default", "Simulator")]
         os.kill(os.getpid(), signal.SIGINT)
         await run

@@ -151,7 +151,7 @@ def test_contract_clock_latency_and_fees_are_the_recorded_engines(surveyed):
 def test_what_the_engine_knew_of_the_market_is_taken_along_and_the_account_is_not(tmp_path):
     """From a keyframe in the middle: statistics are those of its moment, position and results are nobody's."""
     record(tmp_path / "run", segment_bytes=6_000)
-    later = segments_of(tmp_path / "run")[-1]
+    *_, later, _ends_anywhere = segments_of(tmp_path / "run")
     recorded = Engine.from_keyframe(SegmentReader(later).head.keyframe)
     assert recorded.account.pnl.fills
     fresh = Engine.new(MAKER, BTCUSDT, SECOND, dry_run=True)
