@@ -36,27 +36,19 @@ async def client(server: ApiServer) -> AsyncIterator[ClusterClient]:
         yield client
 
 
-async def test_a_release_without_makers_may_go():
+async def test_a_release_may_go_once_it_has_no_makers_and_they_are_named_with_what_to_do():
     """On a server of its own: the whole cluster is asked about, and others' tests leave their makers."""
     with ApiServer.started() as server:
         server.install_crds()
         server.kubectl("apply", "-k", str(ROOT / "deploy" / "operator"))
+        maker = yaml.safe_load((ROOT / "configs/cluster/btcusdt.yaml").read_text())
+        namespace = maker["metadata"]["namespace"] = server.namespace()  # one that nobody watches
+        server.kubectl("create", "-f", "-", stdin=yaml.safe_dump(maker))
         async with connect(str(server.kubeconfig_for(OPERATOR))) as client:
+            with pytest.raises(NoError) as no:
+                await makers_are_gone(client)
+            server.kubectl("delete", "-n", namespace, "mm", "btcusdt")
             assert await makers_are_gone(client) == "no maker and no account is left"
-
-
-async def test_one_with_makers_may_not_and_they_are_named_with_what_to_do(
-    server: ApiServer, client: ClusterClient, namespace: str
-):
-    """In a namespace that nobody watches."""
-    maker = yaml.safe_load((ROOT / "configs/cluster/btcusdt.yaml").read_text())
-    maker["metadata"]["namespace"] = namespace
-    server.kubectl("create", "-f", "-", stdin=yaml.safe_dump(maker))
-    try:
-        with pytest.raises(NoError) as no:
-            await makers_are_gone(client)
-    finally:
-        server.kubectl("delete", "-n", namespace, "mm", "btcusdt")
     assert f"marketmakers {namespace}/btcusdt" in str(no.value)
     assert "kubectl delete mm,ta --all -A" in str(no.value)
 
