@@ -30,7 +30,7 @@ from phoenix_coordination.state import Quote, Reason, StateRecord
 
 from phoenix_cli.cluster.place import Place
 from phoenix_cli.local.account import MICRO, exposure_of
-from phoenix_cli.local.describe import health, pnl_total
+from phoenix_cli.local.describe import health
 from phoenix_cli.local.view import LEVELS, Exposure
 from phoenix_cli.printing import aligned, as_json, one_line
 from phoenix_cli.refusal import Refused
@@ -248,7 +248,7 @@ def _account_text(account: AccountStatus) -> str:
             f"{len(record.quotes.bids)}×{len(record.quotes.asks)}",
             record.position.qty,
             f"{_worst(record):.2f}",
-            f"{pnl_total(record):+.2f}",
+            f"{record.pnl.total:+.2f}",
             str(record.activity.fills),
             health(record),
         )
@@ -346,7 +346,7 @@ def worker_lines(record: StateRecord) -> Iterator[str]:
         f" short {position.worst_case_short}, mode {record.guard or 'none'}"
     )
     day = "" if record.pnl.day is None else f", {Decimal(record.pnl.day):+.4f} since 00:00 UTC"
-    yield f"pnl {pnl_total(record):+.4f} (fees {Decimal(record.pnl.fees):.4f}){day}, {record.activity.fills} fills"
+    yield f"pnl {record.pnl.total:+.4f} (fees {Decimal(record.pnl.fees):.4f}){day}, {record.activity.fills} fills"
 
 
 def _remedies(account: AccountStatus, record: StateRecord) -> Iterator[str]:

@@ -8,6 +8,7 @@ ages in ms as of publishing, so that no reader depends on the writer's clock.
 """
 
 import re
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
@@ -147,6 +148,11 @@ class Pnl(msgspec.Struct, frozen=True, rename="camel"):
     funding: str = "0"
     day: str | None = None
     day_start_ms: int = 0
+
+    @property
+    def total(self) -> Decimal:
+        """Realised and unrealised, after fees and funding."""
+        return Decimal(self.realised) + Decimal(self.unrealised) - Decimal(self.fees) + Decimal(self.funding)
 
 
 class SymbolDay(msgspec.Struct, frozen=True):

@@ -289,7 +289,8 @@ class Fleet:
         self._judged, outages = {}, {}
         for venue in members.keys() | self._histories.keys():
             makers = members[venue]
-            served = {_told(maker): maker for maker in makers if self._is_served(maker)}
+            # A restart that nobody carries out would be counted, and hold the account's others up.
+            served = {_told(maker): maker for maker in makers if self._census.serves(maker)}
             records = [record for name, maker in served.items() for record in self._judged_records(name, maker)]
             patience = {name: maker.spec.restart_after.ms for name, maker in served.items() if maker.spec is not None}
             settings = Settings(patience, self._outage_threshold)
@@ -323,10 +324,6 @@ class Fleet:
             name: history for name, history in known.makers.items() if self._census.maker(_name_of(name)) is not None
         }
         return History({**kept, **history_of(strangers).makers}, known.stale_since_ms)
-
-    def _is_served(self, maker: MakerResource) -> bool:
-        """A restart that nobody carries out would be counted, and hold the account's others up."""
-        return self._census.serves(maker)
 
     def _is_due_still(self, maker: str, holder: str) -> bool:
         """Whether the worker that is to be replaced is still there, and still needs it; not during an outage."""

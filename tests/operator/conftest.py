@@ -1,6 +1,6 @@
 """Resources of a cluster that is only a store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +11,16 @@ from phoenix_operator.census import Census
 from phoenix_operator.cluster.resources import MARKET_MAKERS, TRADING_ACCOUNTS, Resource
 from phoenix_operator.cluster.store import Store
 from phoenix_operator.queue import Key
+from redis_process import redis_client
 
 Put = Callable[..., set[Key]]
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """Of a real server, which each test empties for itself."""
+    with redis_client() as client:
+        yield f"unix://{client.connection_pool.connection_kwargs['path']}"
 
 
 @pytest.fixture

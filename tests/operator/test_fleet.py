@@ -19,7 +19,7 @@ from phoenix_operator.cluster.resources import DEPLOYMENTS, MARKET_MAKERS, PODS
 from phoenix_operator.fleet import Fleet
 from phoenix_operator.plan.restarts import Judged, Verdict
 from phoenix_operator.queue import Key, Kind
-from redis_process import RedisProcess, redis_client
+from redis_process import RedisProcess
 from state_records import leading_record
 
 IDENTITY = "BinanceUSDM/Simulator/x"
@@ -39,12 +39,6 @@ def pod(maker: str, **meta: str) -> dict[str, object]:
     labels = {"phoenix.trading/maker": maker}
     named = {"name": f"{maker}-pod", "namespace": "trading", "uid": POD_UIDS[maker], "labels": labels}
     return {"metadata": named | {"resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"} | meta}
-
-
-@pytest.fixture(scope="module")
-def redis_url():
-    with redis_client() as client:
-        yield f"unix://{client.connection_pool.connection_kwargs['path']}"
 
 
 @pytest.fixture
@@ -131,7 +125,9 @@ async def test_what_is_said_of_a_key_marks_and_what_is_said_of_a_price_does_not(
     await until(lambda: MAKER in marked)
 
 
-async def test_a_look_costs_nothing_for_makers_of_which_nobody_tells_anything(fleet, tell, put_maker, monkeypatch):
+async def test_a_look_costs_nothing_for_makers_of_which_nobody_tells_anything(
+    fleet, tell, put_maker, census, monkeypatch
+):
     """A thousand makers that are just being made have no workers yet, and there is a look each second."""
     for number in range(30):
         put_maker(f"silent-{number}", spec=SPEC | {"symbol": f"X{number}USDT"})
@@ -139,8 +135,8 @@ async def test_a_look_costs_nothing_for_makers_of_which_nobody_tells_anything(fl
     await until(lambda: fleet.records_of(("trading", "btc")))
     await looks(fleet)
     asked: list[object] = []
-    judges, sums_up = fleet._is_served, fleet._gist_of_maker
-    monkeypatch.setattr(fleet, "_is_served", lambda maker: asked.append(maker.meta.name) or judges(maker))
+    judges, sums_up = census.serves, fleet._gist_of_maker
+    monkeypatch.setattr(census, "serves", lambda maker: asked.append(maker.meta.name) or judges(maker))
     monkeypatch.setattr(fleet, "_gist_of_maker", lambda name: asked.append(name) or sums_up(name))
     await looks(fleet)
     assert set(asked) == {"btc", ("trading", "btc")}

@@ -23,7 +23,6 @@ from phoenix_cli.cluster.view import (
     PodView,
     RestartsView,
 )
-from phoenix_cli.local.describe import pnl_total
 
 Object = Mapping[str, Any]
 """A resource as the API server sends it."""
@@ -136,7 +135,7 @@ def figures_of(records: Sequence[StateRecord]) -> FiguresView | None:
     position, mid = leading.position, leading.prices.mid
     worst = max(abs(Decimal(position.worst_case_long)), abs(Decimal(position.worst_case_short)))
     return FiguresView(
-        Decimal(position.qty), None if mid is None else Decimal(str(mid)), pnl_total(leading), worst, 0.0, live=True
+        Decimal(position.qty), None if mid is None else Decimal(str(mid)), leading.pnl.total, worst, 0.0, live=True
     )
 
 

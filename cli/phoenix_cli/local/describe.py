@@ -84,19 +84,13 @@ def with_record(row: MakerView, said: StateRecord, *, alive: bool) -> MakerView:
         position=Decimal(said.position.qty),
         net_max=net_max,
         worst_case_ratio=float(worst / net_max) if alive else None,
-        pnl=pnl_total(said),
+        pnl=said.pnl.total,
         day=_decimal(said.pnl.day),
         fees=-Decimal(said.pnl.fees),
         fills=said.activity.fills,
         restarts=row.restarts,
         pid=row.pid,
     )
-
-
-def pnl_total(record: StateRecord) -> Decimal:
-    """Realised and unrealised, after fees and funding, in quote."""
-    pnl = record.pnl
-    return Decimal(pnl.realised) + Decimal(pnl.unrealised) - Decimal(pnl.fees) + Decimal(pnl.funding)
 
 
 def changes(before: StateRecord | None, now: StateRecord) -> Iterator[tuple[str, Mood]]:

@@ -134,7 +134,7 @@ class Picture:
             net_max=f"{net_max:f}",
             share=float(Decimal(leader.position.qty) / net_max) if net_max else None,
             worst=float(worst / net_max) if net_max else None,
-            pnl=f"{_pnl(leader):f}",
+            pnl=f"{leader.pnl.total:f}",
             day=leader.pnl.day,
             fills=leader.activity.fills,
             fills_per_minute=self._heard.fills_per_minute(leader),
@@ -244,12 +244,6 @@ def _exposure(known: KnownAccount, ledger: LedgerView) -> ExposureView:
 
 def _quote(micro: int) -> str:
     return f"{micro * _MICRO:.2f}"
-
-
-def _pnl(record: StateRecord) -> Decimal:
-    """Realised and unrealised, after fees and funding."""
-    pnl = record.pnl
-    return Decimal(pnl.realised) + Decimal(pnl.unrealised) - Decimal(pnl.fees) + Decimal(pnl.funding)
 
 
 def totals_of(accounts: Sequence[AccountView], makers: Sequence[MakerView]) -> Totals:

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 from phoenix_cli.demo import find_configs
-from phoenix_cli.local.describe import changes, ending, health, maker_view, pnl_total
+from phoenix_cli.local.describe import changes, ending, health, maker_view
 from phoenix_cli.local.fleet import load_fleet
 from phoenix_cli.local.view import Mood
 from phoenix_coordination.state import SWITCH_NOT_READ, Halt, Prices, Quote, Quotes, Reason, Role
@@ -110,7 +110,7 @@ def test_the_mode_stands_beside_the_reason(record, changed, text):
 
 def test_pnl_is_after_fees_and_funding(record):
     told = record(pnl={"realised": "2", "unrealised": "-0.5", "fees": "0.25", "funding": "-0.05"})
-    assert pnl_total(told) == Decimal("1.20")
+    assert told.pnl.total == Decimal("1.20")
 
 
 @pytest.mark.parametrize(

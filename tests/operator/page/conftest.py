@@ -18,7 +18,6 @@ from phoenix_operator.page import watch as module
 from phoenix_operator.page.roster import KnownAccount, KnownMaker, Roster
 from phoenix_operator.page.server import PageServer
 from phoenix_operator.page.watch import Watch
-from redis_process import redis_client
 from state_records import leading_record
 
 IDENTITY = "BinanceUSDM/Simulator/x"
@@ -86,12 +85,6 @@ class Place:
             await account.seed(EmergencyLevel.NONE, 0, "", "tests")
             if level is not EmergencyLevel.NONE:
                 await account.stop(level, reason, "anna")
-
-
-@pytest.fixture(scope="module")
-def redis_url():
-    with redis_client() as client:
-        yield f"unix://{client.connection_pool.connection_kwargs['path']}"
 
 
 @pytest.fixture
