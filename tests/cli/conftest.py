@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from phoenix_cli.demo import Options, find_configs
 from phoenix_coordination import state
 from redis_process import redis_client
 
@@ -55,6 +56,25 @@ def standin_exchange(tmp_path, monkeypatch) -> tuple[str, ...]:
     monkeypatch.setenv("STANDIN_JOURNAL", str(tmp_path / "journal"))
     monkeypatch.setenv("STANDIN_BOOKS", json.dumps(AGREED_BOOKS))
     return (sys.executable, str(STANDINS / "exchange.py"))
+
+
+@pytest.fixture
+def options(tmp_path, standin_worker, standin_exchange) -> Options:
+    """A demo of one symbol, of stand-ins for the programs, until it is told to end."""
+    return Options(
+        symbols=("BTCUSDT",),
+        length_s=None,
+        replay=None,
+        scenario=None,
+        speed=1.0,
+        seed=7,
+        faults=(),
+        report=None,
+        state_directory=tmp_path / "state",
+        configs=find_configs(),
+        worker=standin_worker,
+        exchange=standin_exchange,
+    )
 
 
 @pytest.fixture

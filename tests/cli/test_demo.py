@@ -11,32 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 from phoenix_cli import demo as demo_module
-from phoenix_cli.demo import Options, demo, find_configs
+from phoenix_cli.demo import demo, find_configs
 from phoenix_cli.local.account import AccountWatch
 from phoenix_cli.local.faults import parse_fault
 from phoenix_cli.local.report import EmergencyReport
 from phoenix_cli.plain import PlainOutput
 from phoenix_cli.refusal import Refused
 from run_output import Until
-
-
-@pytest.fixture
-def options(tmp_path, standin_worker, standin_exchange):
-    return Options(
-        symbols=("BTCUSDT",),
-        length_s=None,
-        replay=None,
-        scenario=None,
-        speed=1.0,
-        seed=7,
-        faults=(),
-        report=None,
-        state_directory=tmp_path / "state",
-        configs=find_configs(),
-        worker=standin_worker,
-        exchange=standin_exchange,
-    )
-
 
 READY = "ready, leading"
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 import aiohttp
 import pytest
 from phoenix_cli.__main__ import main
-from phoenix_cli.demo import Options, add_arguments, demo, find_configs
+from phoenix_cli.demo import add_arguments, demo
 from phoenix_cli.local.layout import StateDirectory
 from phoenix_cli.local.page import page_of
 from phoenix_cli.local.process import Guardian
@@ -31,24 +31,6 @@ class Shown(PlainOutput):
     def update(self, view: RunView) -> None:
         if view.page and not self.page.done():
             self.page.set_result(view.page)
-
-
-@pytest.fixture
-def options(tmp_path, standin_worker, standin_exchange) -> Options:
-    return Options(
-        symbols=("BTCUSDT",),
-        length_s=None,
-        replay=None,
-        scenario=None,
-        speed=1.0,
-        seed=7,
-        faults=(),
-        report=None,
-        state_directory=tmp_path / "state",
-        configs=find_configs(),
-        worker=standin_worker,
-        exchange=standin_exchange,
-    )
 
 
 async def test_a_demo_serves_it_at_a_free_port_of_this_machine_alone_as_long_as_it_runs(options):
