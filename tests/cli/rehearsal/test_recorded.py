@@ -26,6 +26,7 @@ from phoenix_worker.core.engine import Engine
 from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.recorder import Recorder
 from phoenix_worker.runtime.recording import BadRecordingError, SegmentReader, segments_of
+from recordings import drained
 from samples import BTCUSDT, MAKER
 
 SPEC = BUILT_IN["BTCUSDT"]
@@ -69,30 +70,24 @@ class Walk:
 
 
 class RecordingMaker(EngineMaker):
-    """The engine of a worker, and its flight recorder; a segment is full after `segment_events`, not by its size, which
-    a thread finds out when it comes to it: a run in virtual time is over by then.
-    """
+    """The engine of a worker, and its flight recorder."""
 
-    def __init__(self, parameters, directory, *, memory=b"", segment_events=0):
+    def __init__(self, parameters, directory, *, memory=b"", **limits):
         super().__init__(parameters, BTCUSDT, memory)
-        self.recorder = Recorder(directory, "BTCUSDT", build(), self.keyframe, lambda: 7)
-        self.segment_events, self.seen = segment_events, 0
+        self.recorder = Recorder(directory, "BTCUSDT", build(), self.keyframe, lambda: 7, **limits)
 
     def keyframe(self):
         return self.engine.keyframe()
 
     def on(self, event):
         told = [ev.Canary(event.at), event] if isinstance(event, ev.Tick) else [event]
-        self.seen += 1
-        if self.segment_events and self.seen % self.segment_events == 0:
-            self.recorder._writer.segment_full = True
         actions = []
         for each in told:
             self.recorder.before()
             actions = self.engine.on(each)
             self.recorder.record(each, actions)
         self._ticked_ns = event.at if isinstance(event, ev.Tick) else self._ticked_ns
-        self.recorder.flush()
+        drained(self.recorder)
         return actions
 
 
@@ -156,7 +151,7 @@ def test_contract_clock_latency_and_fees_are_the_recorded_engines(surveyed):
 
 def test_what_the_engine_knew_of_the_market_is_taken_along_and_the_account_is_not(tmp_path):
     """From a keyframe in the middle: statistics are those of its moment, position and results are nobody's."""
-    record(tmp_path / "run", segment_events=150)
+    record(tmp_path / "run", segment_bytes=46_000)
     *_, later, _ends_anywhere = segments_of(tmp_path / "run")  # the last may hold too little
     recorded = Engine.from_keyframe(SegmentReader(later).head.keyframe)
     assert recorded.account.pnl.fills
@@ -180,7 +175,7 @@ def test_a_recording_cut_in_half_is_played_to_the_cut_and_said(recording, tmp_pa
 
 def test_after_a_hole_the_book_is_the_next_segments_own(tmp_path):
     whole = tmp_path / "run"
-    record(whole, segment_events=150)
+    record(whole, segment_bytes=46_000)
     paths = segments_of(whole)
     assert len(paths) > 3
     before = survey(whole)

@@ -11,6 +11,7 @@ from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.recorder import Recorder
 from phoenix_worker.runtime.recording import SegmentReader, segments_of
 from phoenix_worker.runtime.replay import replay
+from recordings import drained
 from samples import MAKER
 
 
@@ -92,7 +93,7 @@ class Recorded:
         for bid in range(600_000, 600_200, 10):
             world.market(bid)
             world.wait(0.5)
-            self.recorder.flush()
+            drained(self.recorder)
         world.fill(world.ours()[0])
         world.wait(1.0)
         world.tell(ev.ParametersSet(0, MAKER, "third"))

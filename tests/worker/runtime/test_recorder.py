@@ -1,16 +1,11 @@
 import threading
-import time
 
 import pytest
 from phoenix_worker.core.actions import encode_actions
 from phoenix_worker.runtime import recorder as recorder_module
 from phoenix_worker.runtime.recorder import Recorder
 from phoenix_worker.runtime.recording import BadRecordingError, SegmentReader, failure_of, segments_of
-
-
-def drained(recorder):
-    while recorder._writer.pending_bytes:
-        time.sleep(0.0005)
+from recordings import drained
 
 
 @pytest.fixture
@@ -22,8 +17,7 @@ def record(tmp_path, engine):
         for number, event in enumerate(events):
             recorder.before()
             recorder.record(event, engine.on(event))
-            if number % 200 == 199:  # a market is slower than a disk
-                recorder.flush()
+            if number % 200 == 199:
                 drained(recorder)
         recorder.flush()
         if close:

@@ -1,5 +1,3 @@
-import time
-
 import msgspec
 import pytest
 from phoenix_worker.core import events as ev
@@ -8,6 +6,7 @@ from phoenix_worker.runtime.build_info import build
 from phoenix_worker.runtime.recorder import Recorder
 from phoenix_worker.runtime.recording import BadRecordingError, SegmentReader, segments_of
 from phoenix_worker.runtime.replay import replay
+from recordings import drained
 
 SECOND = 1_000_000_000
 
@@ -38,10 +37,8 @@ def recorded(tmp_path, engine, story):
         for number, event in enumerate(events):
             recorder.before()
             recorder.record(event, engine.on(event))
-            if number % 200 == 199:  # a market is slower than a disk
-                recorder.flush()
-                while recorder._writer.pending_bytes:
-                    time.sleep(0.0005)
+            if number % 200 == 199:
+                drained(recorder)
         recorder.close()
         return directory
 
