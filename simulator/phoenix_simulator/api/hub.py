@@ -8,6 +8,8 @@ import asyncio
 from collections import deque
 from typing import Final
 
+import msgspec
+
 from phoenix_simulator.api.connection import Connection, text_frame
 from phoenix_simulator.api.stream_names import StreamName
 from phoenix_simulator.audit.books import BookWatch
@@ -34,6 +36,15 @@ class Topic:
         self.symbol = "" if stream is None else stream.symbol
         self.suffix = USER if stream is None else stream.suffix
         self.connections: dict[Connection, None] = {}
+
+
+class _Numbered(msgspec.Struct):
+    """What every event of a book tells: its last update."""
+
+    u: int
+
+
+_numbered: Final = msgspec.json.Decoder(_Numbered)
 
 
 class _Lane:
@@ -97,7 +108,7 @@ class Hub:
             else:
                 frame = raw = raw or text_frame(payload)
             if watched:
-                self._send_watched(connection, topic, frame)
+                self._send_watched(connection, topic, frame, payload)
             else:
                 connection.offer(frame)
 
@@ -105,16 +116,16 @@ class Hub:
         """To one of the topic's connections."""
         frame = _combined_frame(topic, payload) if connection.combined else text_frame(payload)
         if self._faults or self._lanes:
-            self._send_watched(connection, topic, frame)
+            self._send_watched(connection, topic, frame, payload)
         else:
             connection.offer(frame)
 
-    def _send_watched(self, connection: Connection, topic: Topic, frame: bytes) -> None:
+    def _send_watched(self, connection: Connection, topic: Topic, frame: bytes, payload: bytes) -> None:
         lane = self._lanes.get((connection, topic.name))
         for scheduled in self._faults.for_frame(topic.symbol, topic.suffix, connection.route, connection.holder):
             match scheduled.fault:
                 case Silence() | Outage() | Gap():
-                    self._lose(scheduled, connection, topic)
+                    self._lose(scheduled, connection, topic, payload)
                     return
                 case Duplicate():
                     scheduled.use()
@@ -142,10 +153,11 @@ class Hub:
         if topic.stream is not None and self._watch.watched:
             self._watch.delivered(connection.holder, topic.stream, self._clock.monotonic_ns())
 
-    def _lose(self, scheduled: Scheduled, connection: Connection, topic: Topic) -> None:
+    def _lose(self, scheduled: Scheduled, connection: Connection, topic: Topic, payload: bytes) -> None:
         scheduled.use()
-        if topic.stream is not None:
-            self._watch.lost(connection.holder, topic.stream, self._clock.monotonic_ns())
+        if topic.stream is not None and topic.stream.kind.is_book:
+            update_id = _numbered.decode(payload).u
+            self._watch.lost(connection.holder, topic.stream, self._clock.monotonic_ns(), update_id)
 
     def _delay(self, connection: Connection, topic: Topic, frame: bytes, delay_s: float) -> None:
         loop = asyncio.get_running_loop()

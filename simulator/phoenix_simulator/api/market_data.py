@@ -105,8 +105,8 @@ class MarketData:
         symbol = required_symbol(call.params, self._exchange)
         if limit not in _DEPTH_WEIGHTS:
             raise VenueError(-4021, f"{limit} is not valid depth limit")
-        self._books.read(call.holder, symbol, self._clock.monotonic_ns())
         snapshot = self._exchange.depth(symbol, limit)
+        self._books.read(call.holder, symbol, self._clock.monotonic_ns(), snapshot.last_update_id)
         return market.depth(self._texts[symbol], snapshot, self._clock.reported_ms(), self._clock.skew_ms)
 
     def retail_depth(self, call: Call) -> Json:

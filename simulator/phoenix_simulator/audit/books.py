@@ -5,7 +5,8 @@ depth before partial depth before the touch. The book is broken
 
 * `silent` since the first frame that a fault kept from it; a REST read of that book renews the client's knowledge,
 * `late` since the first frame that a fault delays by more than the grace, until one is on time again,
-* `gap` since the first diff that arrived after a lost one, until the client reads a new snapshot or subscribes anew,
+* `gap` since the first diff that arrived after a lost one whose changes no snapshot told it, until the client reads a
+  new snapshot or subscribes anew,
 * `disconnected` since its last subscription ended.
 """
 
@@ -71,11 +72,15 @@ class Subscriber(Protocol):
 class _Book:
     """One client's view of one symbol by one kind of stream."""
 
-    __slots__ = ("broken", "subscribers")
+    __slots__ = ("broken", "lost_id", "read_id", "subscribers")
 
     def __init__(self) -> None:
         self.subscribers: dict[Subscriber, int] = {}
         self.broken: Broken | None = None
+        self.lost_id = 0
+        """The last update of which a diff told that was lost."""
+        self.read_id = 0
+        """The last update that a snapshot has shown the client."""
 
 
 class BookWatch:
@@ -111,8 +116,15 @@ class BookWatch:
             self._heal(holder, stream.symbol, stream.kind, book)
             book.broken = Broken(Why.DISCONNECTED, since_ns)
 
-    def lost(self, holder: str, stream: StreamName, now_ns: int) -> None:
-        """A fault swallowed a frame."""
+    def lost(self, holder: str, stream: StreamName, now_ns: int, update_id: int) -> None:
+        """A fault swallowed a frame, of a diff of depth with all until this update."""
+        book = self._find(holder, stream)
+        if book is None:
+            return
+        if stream.kind is StreamKind.DEPTH:
+            if update_id <= book.read_id:
+                return  # a snapshot was faster: the client knows, and the next diff joins
+            book.lost_id = update_id
         self._break(holder, stream, Why.SILENT, now_ns)
 
     def late(self, holder: str, stream: StreamName, now_ns: int, delay_s: float) -> None:
@@ -125,16 +137,17 @@ class BookWatch:
         if book is None or book.broken is None:
             return
         match book.broken.why:
-            case Why.SILENT if stream.kind is StreamKind.DEPTH:
+            case Why.SILENT if stream.kind is StreamKind.DEPTH and book.lost_id > book.read_id:
                 book.broken = Broken(Why.GAP, now_ns)
             case Why.SILENT | Why.LATE:
                 self._heal(holder, stream.symbol, stream.kind, book)
             case Why.GAP | Why.DISCONNECTED:
                 pass
 
-    def read(self, holder: str, symbol: str, now_ns: int) -> None:
-        """The client asked for a snapshot of the book, and got it."""
+    def read(self, holder: str, symbol: str, now_ns: int, update_id: int) -> None:
+        """The client asked for a snapshot of the book, and got it with all until this update."""
         for kind, book in self._books.get((holder, symbol), {}).items():
+            book.read_id = update_id
             if book.broken is not None and book.broken.why is Why.GAP:
                 self._heal(holder, symbol, kind, book)
         self.read_touch(holder, symbol, now_ns)

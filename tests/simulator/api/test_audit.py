@@ -371,6 +371,32 @@ async def test_after_a_gap_only_a_new_snapshot_heals(venue, maker, seeing, event
     assert await blind(venue) == 2
 
 
+@pytest.mark.parametrize("snapshot", ["before the diff is lost", "after it"])
+async def test_a_diff_that_was_lost_is_no_gap_for_who_has_read_its_changes(venue, maker, seeing, snapshot):
+    """A client that subscribes in a silence, as it should when it has doubts, reads what the swallowed diff tells."""
+    await venue.fault(kind="silence", symbol="BTCUSDT", durationSeconds=0.4)
+    venue.level("BUY", "61799.0", "2")
+    if snapshot == "after it":
+        await asyncio.sleep(0.15)
+    await venue.get("/fapi/v1/depth", holder=maker.holder, symbol="BTCUSDT", limit=1000)
+    await asyncio.sleep(0.5)
+    venue.level("BUY", "61799.0", "3")
+    await seeing.until(lambda frame: frame["e"] == "depthUpdate" and frame["b"] == [["61799.00", "3.000"]])
+    await maker.place()
+    assert await blind(venue) == 0
+
+
+async def test_a_diff_lost_after_the_snapshot_is_a_gap(venue, maker, seeing):
+    await venue.fault(kind="silence", symbol="BTCUSDT", durationSeconds=0.4)
+    await venue.get("/fapi/v1/depth", holder=maker.holder, symbol="BTCUSDT", limit=1000)
+    venue.level("BUY", "61799.0", "2")
+    await asyncio.sleep(0.5)
+    venue.level("BUY", "61799.0", "3")
+    await seeing.until(lambda frame: frame["e"] == "depthUpdate" and frame["b"] == [["61799.00", "3.000"]])
+    await maker.place()
+    assert await blind(venue) == 1
+
+
 async def test_without_its_connection_a_client_is_blind_until_it_is_back(venue, maker, seeing):
     await venue.fault(kind="disconnect", route="public")
     await seeing.ended()
