@@ -75,6 +75,7 @@ def main() -> int:
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
     options.build.mkdir(parents=True, exist_ok=True)
     root = Path(tempfile.mkdtemp(prefix="px-soak-state-"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs behind it ignore this
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     out, excepthook = sys.stdout, sys.excepthook
     loop = VirtualLoop(TIME)

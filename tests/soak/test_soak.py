@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -57,6 +58,22 @@ def test_a_minute_over_midnight_with_faults_ends_without_a_violation_and_with_eq
     assert report.held
     assert sum(report.fills.values()) > 0
     assert report.events["workers ended"] == len(report.symbols)
+
+
+@needs_redis
+@pytest.mark.timeout(300)
+def test_who_ends_a_soak_that_runs_behind_gets_its_judgement(tmp_path):
+    """As `make soak &` of a script: its shell has Ctrl-C ignored, so all that can end it is a plain `kill`."""
+    command = [sys.executable, str(SOAK), "--hours", "72", "--seed", str(SEED), "--build", str(tmp_path)]
+    behind = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+    with subprocess.Popen([*behind, *command], stdout=subprocess.PIPE, text=True) as run:
+        log = tmp_path / "workers.log"
+        while run.poll() is None and not (log.exists() and "lease granted" in log.read_text(encoding="utf-8")):
+            time.sleep(0.1)
+        run.terminate()
+        said, _ = run.communicate()
+    assert run.returncode == 0, said
+    assert re.match(r"hours=0\.\d+ .* violations=0 agreement=true", said.splitlines()[-1])
 
 
 @needs_redis
