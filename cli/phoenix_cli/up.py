@@ -3,8 +3,8 @@
 Without --redis it brings a Redis of its own, whose data stay in the state directory: a stop outlives the run.
 Workers are probed and started again as the operator would, and stopped in order on Ctrl-C. Manifests that change while
 it runs are validated whole and put in force without a restart; one that does not validate is refused and said. The key
-of an account is read from a directory with the files apiKey and apiSecret (HMAC), named like its
-credentialsSecretRef; on a simulator without one it is made there.
+of an account is read from a directory with the files apiKey and apiSecret (HMAC), or apiKey and privateKey (Ed25519),
+named like its credentialsSecretRef; on a simulator without one it is made there.
 """
 
 import argparse
@@ -159,7 +159,7 @@ async def _credentials(account: TradingAccount, fleet: Sequence[Assignment], opt
     if not place.is_dir():
         raise Refused(
             f"account {account.metadata.name}: no directory {place}: make it (mode 0700) with the files apiKey and"
-            " apiSecret; another place with --credentials"
+            " apiSecret, or apiKey and privateKey; another place with --credentials"
         )
     return place
 

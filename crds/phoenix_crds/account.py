@@ -53,7 +53,7 @@ class Endpoints(Resource):
 
 
 class CredentialsSecretRef(Resource):
-    """The Secret that holds the key: `apiKey` and `apiSecret` (HMAC).
+    """The Secret that holds the key: `apiKey`, and `privateKey` (Ed25519) or `apiSecret` (HMAC).
 
     It is mounted by reference; the operator never reads it.
     """
@@ -152,7 +152,8 @@ class TradingAccountSpec(Resource):
             fields=("credentialsSecretRef", "environment"),
             cel="self.environment == 'Simulator' || has(self.credentialsSecretRef)",
             message=(
-                "Testnet and Production need credentialsSecretRef: name the Secret that holds apiKey and apiSecret"
+                "Testnet and Production need credentialsSecretRef: name the Secret that holds apiKey, and privateKey "
+                "or apiSecret"
             ),
             holds=lambda spec: spec.environment is Environment.SIMULATOR or spec.credentials_secret_ref is not None,
         ),

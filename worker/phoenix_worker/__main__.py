@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--maker", required=True, type=Path, metavar="FILE", help="the resolved MarketMaker")
     parser.add_argument("--account", required=True, type=Path, metavar="FILE", help="the resolved TradingAccount")
-    parser.add_argument("--credentials", required=True, type=Path, metavar="DIR", help="files apiKey and apiSecret")
+    parser.add_argument(
+        "--credentials", required=True, type=Path, metavar="DIR", help="files apiKey, and apiSecret or privateKey"
+    )
     parser.add_argument(
         "--redis",
         required=True,

@@ -16,6 +16,9 @@ SECRET = "3ca2f468986ba88ee8270b62bb9afd4f"
         f"X-MBX-APIKEY: {SECRET}",
         f"apiKey={SECRET}",
         "redis://user:hunter2hunter2@host:6379/0",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----",
+        f"-----BEGIN RSA PRIVATE KEY-----\\n{SECRET}\\n-----END RSA PRIVATE KEY-----",
+        f"-----BEGIN ENCRYPTED PRIVATE KEY----- {SECRET}, cut off",
     ],
 )
 def test_what_stands_where_secrets_stand_is_hidden_without_being_known(text):

@@ -249,7 +249,7 @@ async def test_a_key_that_is_missing_is_named_and_nobody_knows_what_is_left(make
     (maker.credentials / "apiSecret").unlink()
     status, said = await maker.withdraw()
     assert status == 1
-    assert "apiSecret missing" in said
+    assert "apiSecret (or privateKey) missing" in said
     assert said.endswith(module.UNKNOWN)
 
 

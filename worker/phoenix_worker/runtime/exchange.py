@@ -12,7 +12,7 @@ from phoenix_worker.venue.binance.endpoints import PRODUCTION, TESTNET, Endpoint
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 from phoenix_worker.venue.binance.limits import Limits
 from phoenix_worker.venue.binance.settings import MarginType, Settings
-from phoenix_worker.venue.binance.signing import Credentials, HmacSigner
+from phoenix_worker.venue.binance.signing import Credentials, Ed25519Signer, HmacSigner
 
 SIMULATOR = "Simulator"
 PRODUCTION_ENVIRONMENT = "Production"
@@ -59,7 +59,9 @@ def endpoints_of(resolved: Resolved, clock: Clock) -> Endpoints:
 
 def credentials_of(key: Key) -> Credentials:
     """What signs requests."""
-    return Credentials(key.api_key, HmacSigner(key.api_secret))
+    if key.private_key is None:
+        return Credentials(key.api_key, HmacSigner(key.api_secret))
+    return Credentials(key.api_key, Ed25519Signer(key.private_key.seed))
 
 
 def client(endpoints: Endpoints, resolved: Resolved, key: Key, clock: Clock, holder: str) -> BinanceVenue:

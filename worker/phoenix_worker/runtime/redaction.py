@@ -14,6 +14,7 @@ _SHORTEST_SECRET = 6
 _SIGNED = re.compile(
     r"(?i)\b(signature|listenKey|apiKey|X-MBX-APIKEY|password|secret)(\W{0,3}[=:]\W{0,3})[A-Za-z0-9+/=_.%-]{6,}"
 )
+_PRIVATE_KEY = re.compile(r"(?s)-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)")
 _URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@")
 
 
@@ -34,6 +35,7 @@ class Redactor:
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, HIDDEN)
+        text = _PRIVATE_KEY.sub(HIDDEN, text)
         return _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", _SIGNED.sub(rf"\1\2{HIDDEN}", text))
 
 

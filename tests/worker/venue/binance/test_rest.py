@@ -2,10 +2,12 @@ import asyncio
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from phoenix_worker.core.events import Outcome, Refusal
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime, Sample
 from phoenix_worker.venue.binance.limits import RequestBudget, Urgency
 from phoenix_worker.venue.binance.rest import Rest, RestError, Security
+from phoenix_worker.venue.binance.signing import Credentials
 
 PATH = "/fapi/v1/order"
 
@@ -53,6 +55,28 @@ async def test_a_signed_request_is_signed_over_what_is_sent_and_carries_key_and_
     assert seen.parameters["recvWindow"] == "2000"
     assert abs(int(seen.parameters["timestamp"]) - 1_760_000_000_000) < 5000
     assert seen.parameters["symbol"].startswith("%E5%B8%81")
+
+
+async def test_a_signature_in_base64_is_percent_encoded(make_rest):
+    """Of which `+` would else be read as a blank."""
+
+    class Fixed:
+        def sign(self, _: bytes) -> str:
+            return "+/a=="
+
+    queries = []
+
+    async def answer(request):
+        queries.append(request.rel_url.raw_query_string)
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_get(PATH, answer)
+    async with TestServer(app) as server:
+        rest = make_rest(url=str(server.make_url("")).rstrip("/"))
+        rest.use(Credentials("the-key", Fixed()))
+        await rest.get(PATH, weight=1, security=Security.SIGNED)
+    assert [query.partition("&signature=")[2] for query in queries] == ["%2B%2Fa%3D%3D"]
 
 
 async def test_a_public_request_carries_neither_key_nor_signature(make_rest, exchange):

@@ -292,7 +292,7 @@ def _unanswered(what: str, error: RestError) -> Refused:
     if error.verdict.refusal is Refusal.DENIED:
         return Refused(
             f"{what}: the exchange refuses the key: {error}",
-            "check apiKey and apiSecret, the key's permissions and the addresses that it admits",
+            "check apiKey and apiSecret (or privateKey), the key's permissions and the addresses that it admits",
             of_key=True,
         )
     return Refused(

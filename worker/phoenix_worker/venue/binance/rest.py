@@ -181,7 +181,7 @@ class Rest:
                 expired = Verdict(Outcome.REFUSED, Refusal.EXPIRED_DEADLINE, Retry.NEVER)
                 raise RestError(expired, 0, 0, "not sent: the lease's deadline leaves no time", 0)
             query += f"{'&' if query else ''}recvWindow={window_ms}&timestamp={timestamp_ms}"
-            query += f"&signature={self._credentials.signer.sign(query.encode())}"
+            query += f"&signature={quote(self._credentials.signer.sign(query.encode()), safe='')}"
         headers = {"X-MBX-APIKEY": self._credentials.api_key} if security is not Security.NONE else {}
         url = URL(f"{base_url}{path}?{query}" if query else f"{base_url}{path}", encoded=True)
         self._budget.weight_sent(sent_ns, weight, urgency)
