@@ -13,13 +13,19 @@ SHORTEST = 16
 
 
 def values_of(kubectl: Kubectl) -> dict[str, str]:
-    """Every value by where it lies; of a URL its password, because host and port are no secret."""
+    """Every value by where it lies; of a URL its password, because host and port are no secret, and of a PEM its lines,
+    which are written otherwise where they are written.
+    """
     found = {}
     for secret in kubectl.list("secret"):
         for name, data in secret.get("data", {}).items():
             text = base64.b64decode(data).decode(errors="replace").strip()
             password = PASSWORD.search(text)
-            found[f"{kubectl.namespace}/{secret['metadata']['name']}/{name}"] = password[1] if password else text
+            where = f"{kubectl.namespace}/{secret['metadata']['name']}/{name}"
+            if text.startswith("-----BEGIN "):
+                found |= {f"{where}:{at}": line for at, line in enumerate(text.splitlines()) if line[:5] != "-----"}
+            else:
+                found[where] = password[1] if password else text
     return {where: value for where, value in found.items() if len(value) >= SHORTEST}
 
 

@@ -6,6 +6,7 @@ import time
 import pytest
 from installation import SYSTEM, ExchangeInCluster, Makers, Operators, manifests, words_of
 from kubectl import Kubectl, KubectlError, condition_of, says
+from private_keys import ed25519_pair
 
 
 @pytest.fixture
@@ -59,8 +60,9 @@ def test_a_secret_that_is_not_there_is_named_and_its_coming_heals(
             "what the Secret has instead is named",
             180,
         )
-        key = exchange.open_account()
-        kubectl.apply(secret_named("late-key", apiKey=key["apiKey"], apiSecret=key["apiSecret"]))
+        private, public = ed25519_pair()
+        key = exchange.open_account(publicKey=public)
+        kubectl.apply(secret_named("late-key", apiKey=key["apiKey"], privateKey=private))
         makers.quoting("late", within_s=180)
         assert makers.pod("late")["metadata"]["uid"] == pod, "the kubelet brings the key to the pod that waits for it"
     finally:

@@ -4,8 +4,8 @@
         --venue-streams wss://fstream.binancefuture.com --venue-ws-api wss://testnet.binancefuture.com/ws-fapi/v1
 
 with PHOENIX_VENUE_KEY and PHOENIX_VENUE_SECRET in the environment (an HMAC key of a testnet account with money; the
-suite places small orders, fills some and clears the symbol before and after each test). For `session.logon` the path of
-an Ed25519 key's PEM in PHOENIX_VENUE_ED25519, and its API key in PHOENIX_VENUE_ED25519_KEY.
+suite places small orders, fills some and clears the symbol before and after each test). For Ed25519 signatures and
+`session.logon` the path of such a key's PEM in PHOENIX_VENUE_ED25519, and its API key in PHOENIX_VENUE_ED25519_KEY.
 
 Every test is marked with the page of the Binance USDⓈ-M documentation that it holds the venue to.
 """
@@ -124,7 +124,7 @@ def ed25519_keys(judged: str | None, exchange: str) -> Keys:
     else:
         path, api_key = (os.environ.get(name, "") for name in ("PHOENIX_VENUE_ED25519", "PHOENIX_VENUE_ED25519_KEY"))
         if not path or not api_key:
-            pytest.skip("session.logon wants PHOENIX_VENUE_ED25519 (path of a PEM) and PHOENIX_VENUE_ED25519_KEY")
+            pytest.skip("Ed25519 wants PHOENIX_VENUE_ED25519 (path of a PEM) and PHOENIX_VENUE_ED25519_KEY")
         pair = ECC.import_key(Path(path).read_text(encoding="ascii"))
     signer = eddsa.new(pair, "rfc8032")
     return Keys(api_key, lambda text: b64encode(signer.sign(text.encode())).decode())

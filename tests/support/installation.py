@@ -109,10 +109,11 @@ class ExchangeInCluster:
     def quotes_both_sides(self, symbol: str) -> bool:
         return {order["side"] for order in self.orders(symbol)} == {"BUY", "SELL"}
 
-    def open_account(self) -> Object:
-        """Another account with money; returns its apiKey and apiSecret."""
+    def open_account(self, **options: str) -> Object:
+        """Another account with money; returns its apiKey, and its apiSecret unless a publicKey was given."""
+        money = {"USDT": "100000", "USDC": "100000"}
         account: Object = self._kubectl.tell(
-            f"{self._path}/account", {"label": "another", "balances": {"USDT": "100000", "USDC": "100000"}}
+            f"{self._path}/account", {"label": "another", "balances": money, **options}
         )
         return account
 

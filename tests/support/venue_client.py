@@ -168,6 +168,9 @@ class Client:
         self.has_traded = False
         """Whether there may be something to clear."""
 
+    def with_keys(self, keys: Keys) -> "Client":
+        return Client(self.address, keys, self.rules, self.http, self._offset_ms)
+
     @property
     def symbol(self) -> str:
         return self.rules.symbol
