@@ -9,15 +9,17 @@
 ARG BASE_IMAGE=python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_NO_INPUT=1 PIP_ONLY_BINARY=:all: PIP_REQUIRE_HASHES=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_COMPILE=0 PIP_NO_INPUT=1 PIP_ONLY_BINARY=:all: PIP_REQUIRE_HASHES=1
 # The tools that make our wheel stay behind.
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/phoenix
-COPY requirements/build.txt requirements/runtime.txt /src/requirements/
-# Byte code is part of the image, because a root file system that is read-only cannot take it later. It is bound to its
-# source's content, not to a time: two builds of one source are equal byte by byte.
+COPY requirements/build.txt requirements/runtime.txt requirements/prune.py /src/requirements/
+# What nobody imports stays out. Byte code is part of the image, because a root file system that is read-only cannot take
+# it later, and no process is to compile its libraries each time. It is bound to its source's content, not to a time: two
+# builds of one source are equal byte by byte. (pip reads PIP_NO_COMPILE=1 as "compile", and would bind it to a time.)
 RUN /build/bin/python -m pip --quiet install -r /src/requirements/build.txt \
     && /build/bin/python -m pip --quiet --python /opt/phoenix/bin/python install -r /src/requirements/runtime.txt \
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/phoenix/lib
+    && python3 /src/requirements/prune.py /opt/phoenix/lib/python3*/site-packages \
+    && python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/phoenix/lib
 COPY pyproject.toml README.md LICENSE /src/
 COPY crds/phoenix_crds /src/crds/phoenix_crds
 COPY coordination/phoenix_coordination /src/coordination/phoenix_coordination
@@ -30,7 +32,7 @@ RUN export SOURCE_DATE_EPOCH=315532800 && unset PIP_REQUIRE_HASHES \
     && /build/bin/python -m pip --quiet wheel --no-build-isolation --no-deps --wheel-dir /wheels /src \
     && /build/bin/python -m pip --quiet --python /opt/phoenix/bin/python install --no-deps /wheels/*.whl \
     && /build/bin/python -m pip --python /opt/phoenix/bin/python check \
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/phoenix/lib/python3*/site-packages/phoenix_* \
+    && python3 -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/phoenix/lib/python3*/site-packages/phoenix_* \
     && python3 /src/requirements/sbom.py /opt/phoenix/lib/python3*/site-packages > /opt/phoenix/sbom.cdx.json \
     && find /opt/phoenix -exec touch --no-dereference --date=@315532800 {} +
 

@@ -47,6 +47,7 @@ def component_of(distribution: Distribution) -> dict[str, Any]:
     if not licenses:
         raise SbomError(f"{name} {version} states no licence: look what it is before it is shipped, or do without it")
     purl = f"pkg:pypi/{name}@{version}"
+    pruned = (distribution.read_text("PRUNED") or "").split()
     return {
         "type": "application" if name == OURS else "library",
         "bom-ref": purl,
@@ -54,6 +55,7 @@ def component_of(distribution: Distribution) -> dict[str, Any]:
         "version": version,
         "purl": purl,
         "licenses": licenses,
+        **({"pedigree": {"notes": f"without {', '.join(pruned)}"}} if pruned else {}),
     }
 
 

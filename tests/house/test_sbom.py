@@ -61,6 +61,14 @@ def test_a_licence_is_told_as_the_distribution_states_it(tmp_path: Path, lines: 
     assert told["metadata"]["component"]["purl"] == "pkg:pypi/phoenix-market-maker@1.2"
 
 
+def test_of_a_library_that_is_not_whole_it_is_told_what_is_missing(tmp_path: Path):
+    place = installed(tmp_path, OURS, ("library", "License-Expression: MIT"), ("whole", "License-Expression: MIT"))
+    (place / "library-1.2.dist-info/PRUNED").write_text("library/models/*.py\nlibrary/tests/*\n")
+    told = {each["name"]: each for each in json.loads(run(place).stdout)["components"]}
+    assert told["library"]["pedigree"] == {"notes": "without library/models/*.py, library/tests/*"}
+    assert "pedigree" not in told["whole"]
+
+
 def test_a_distribution_without_a_licence_is_refused_by_name(tmp_path: Path):
     done = run(installed(tmp_path, OURS, ("stranger", "Summary: who knows")))
     assert (done.returncode, done.stdout) == (1, "")
