@@ -53,6 +53,11 @@ def test_a_private_key_is_read(text):
         pytest.param(of_curve("Ed448"), "is an Ed448 key", id="Ed448"),
         pytest.param(of_curve("Curve25519"), "is an X25519 key, which cannot sign", id="X25519"),
         pytest.param(pem("c2VjcmV0", label="EC PRIVATE KEY"), "is a key of an elliptic curve", id="EC in its own form"),
+        pytest.param(
+            pem("c2VjcmV0", label="EC PARAMETERS") + pem("c2VjcmV0", label="EC PRIVATE KEY"),
+            "is a key of an elliptic curve",
+            id="EC with its curve in front, as openssl writes it",
+        ),
         pytest.param(pem("c2VjcmV0", label="OPENSSH PRIVATE KEY"), "is written for OpenSSH", id="OpenSSH"),
         pytest.param(pem("c2VjcmV0", label="CERTIFICATE"), "is a PEM of something else", id="a certificate"),
         pytest.param(ed25519_pair()[1], "is the public half of a pair, which goes to the exchange", id="public half"),
@@ -66,7 +71,8 @@ def test_a_private_key_is_read(text):
         pytest.param(pem(b"\x30\x84\xff\xff\xff\xff"), "is damaged", id="a length beyond all bytes"),
         pytest.param(pem("===="), "is damaged", id="no base64"),
         pytest.param(pem(b""), "is damaged", id="nothing in it"),
-        pytest.param("a note\n" + pem(SHORT), "is damaged", id="words before it"),
+        pytest.param("a note\n" + pem(SHORT), "holds something beside its PEM", id="words before it"),
+        pytest.param(pem(SHORT) + "priv:\n  d4:ee:72", "holds something beside its PEM", id="what openssl -text says"),
     ],
 )
 def test_what_is_none_is_refused_with_what_it_is_and_never_with_what_is_in_it(tmp_path, text, says):

@@ -59,13 +59,15 @@ class PrivateKey:
 
 def _body(pem: str) -> str:
     """What stands between the two lines of the one block that there is."""
-    match _LABEL.findall(pem):
+    match [label for label in _LABEL.findall(pem) if label != "EC PARAMETERS"]:
         case []:
             raise PrivateKeyError(f"is no PEM, whose first line says BEGIN PRIVATE KEY: {NEW_PAIR}")
         case ["PRIVATE KEY"]:
-            found = _PEM.fullmatch(pem.strip())
+            found = _PEM.search(pem)
             if found is None:
                 raise PrivateKeyError(_DAMAGED)
+            if found[0] != pem.strip():
+                raise PrivateKeyError("holds something beside its PEM: leave what stands from BEGIN to END alone in it")
             return found[1]
         case [label]:
             raise PrivateKeyError(_LABELS.get(label, f"is a PEM of something else: {NEW_PAIR}"))
