@@ -109,8 +109,6 @@ class Watch:
         while True:
             try:
                 await self._follow(heard)
-            except (AccountError, RedisUrlError) as error:
-                self._show(Picture(self._roster(), {}, heard, str(error), _now_ms()))
             except Exception as error:  # noqa: BLE001 - a page that fails must not end anything else
                 self._failed(error)
                 problem = f"the page itself has failed ({type(error).__name__}): its server's log says more"
@@ -118,7 +116,13 @@ class Watch:
             await asyncio.sleep(LOOK_S)
 
     async def _follow(self, heard: Heard) -> None:
-        """Until Redis cannot be asked any more; says why."""
+        """Until Redis cannot be asked any more; shows why."""
+        try:
+            await self._ask(heard)
+        except (AccountError, RedisUrlError) as error:
+            self._show(Picture(self._roster(), {}, heard, str(error), _now_ms()))
+
+    async def _ask(self, heard: Heard) -> None:
         source = self._source()
         if not source:
             raise AccountError(NOT_CONFIGURED)

@@ -166,6 +166,21 @@ async def test_who_was_not_told_where_redis_is_says_that(place):
     assert b"was not told where Redis is" in shown.fleet
 
 
+async def test_a_page_that_fails_while_redis_is_away_says_so_is_told_of_and_comes_back(place, monkeypatch):
+    monkeypatch.setattr("phoenix_operator.page.watch.LOOK_S", 0.1)
+    watch = Watch(place.asked, lambda: "", place.failures.append)
+    async with watch.looking(), asyncio.timeout(10.0):
+        shown = await watch.next(0)
+        place.broken = KeyError("a mistake")
+        while b"the page itself has failed (KeyError)" not in shown.fleet:
+            shown = await watch.next(shown.number)
+        assert [type(each) for each in place.failures[:1]] == [KeyError]
+        place.broken = None
+        while b"was not told where Redis is" not in shown.fleet:
+            shown = await watch.next(shown.number)
+    await watch.close()
+
+
 async def test_an_address_that_is_taken_is_an_error_of_the_system_s(server, watch):
     with pytest.raises(OSError, match="address already in use"):
         await PageServer(watch).open("127.0.0.1", server.port)
