@@ -157,3 +157,16 @@ def test_a_spec_cannot_be_changed_after_it_was_checked() -> None:
     spec = MarketMakerSpec.model_validate({"symbol": "ETHUSDC", "netMax": 1, "baseSize": 1})
     with pytest.raises(ValueError, match="frozen"):
         spec.guards.cooldown = Duration.parse("1s")  # type: ignore[misc]  # what the test is about
+
+
+def test_specs_that_were_given_the_same_fields_note_so_once() -> None:
+    """Else the notes are half of what a fleet's makers take in memory. They are right all the same."""
+    given = {"symbol": "ETHUSDC", "netMax": 1, "baseSize": 1, "guards": {"cooldown": "1s"}}
+    one, other = (MarketMakerSpec.model_validate(given | {"symbol": symbol}) for symbol in ("ETHUSDC", "BTCUSDT"))
+    fewer = MarketMakerSpec.model_validate(given | {"guards": {}})
+    assert one.model_fields_set is other.model_fields_set
+    assert one.guards.model_fields_set is other.guards.model_fields_set
+    assert one.model_fields_set == {"symbol", "net_max", "base_size", "guards"}
+    assert (one.guards.model_fields_set, fewer.guards.model_fields_set) == ({"cooldown"}, set())
+    changed = one.model_copy(update={"paused": True})
+    assert changed.model_fields_set - one.model_fields_set == {"paused"}
