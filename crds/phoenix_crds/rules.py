@@ -53,7 +53,7 @@ class Resource(BaseModel):
     rules: ClassVar[tuple[Rule[Any], ...]] = ()
 
     def model_post_init(self, _context: object, /) -> None:
-        """Which fields were given is noted in each object, in a set of its own: half of what a resource takes in memory.
+        """Which fields were given is noted in each object, in a set of its own: half of what it takes in memory.
         Objects never change, so those that were given the same fields may share theirs.
         """
         given = self.__pydantic_fields_set__
