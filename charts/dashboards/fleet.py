@@ -1,6 +1,6 @@
 """All makers side by side."""
 
-from dashboards.panels import EMERGENCY, LEADS, SAME_WORKER, Dashboard, Panel, quantile, rate, stat
+from dashboards.panels import EMERGENCY, LEADS, QUOTE_ASSET, SAME_WORKER, Dashboard, Panel, quantile, rate, stat
 
 
 def by_maker(query: str) -> str:
@@ -14,6 +14,7 @@ def each_maker(title: str, query: str, unit: str = "short", text: str = "") -> P
 
 WORST_CASE = "(mm_worst_case_long > mm_worst_case_short or mm_worst_case_short) / mm_net_max"
 KNOWN_DAY = '(mm_pnl{kind="day"} > -Inf)'
+DAYS = f"sum by (asset) (label_replace({KNOWN_DAY} {LEADS}, {QUOTE_ASSET}))"
 MARGIN = f"max by (account) (mm_account_margin_ratio * {SAME_WORKER} group_left (account) mm_build_info)"
 OF_WORKERS = "and on (job, instance) mm_ready"
 
@@ -32,7 +33,12 @@ FLEET = Dashboard(
                 ),
                 stat("Workers not ready", "sum(1 - mm_ready)"),
                 stat("Emergency", "max(mm_emergency_level)", words=EMERGENCY),
-                stat("Result of the day", f"sum({KNOWN_DAY}) or vector(0)", "short", "Quote; all makers that know it."),
+                stat(
+                    "Result of the day",
+                    DAYS,
+                    text="By quote asset; of the makers that know theirs.",
+                    legend="{{asset}}",
+                ),
                 stat("Alerts that fire", 'count(ALERTS{alertname=~"Phoenix.+",alertstate="firing"}) or vector(0)'),
             ),
         ),

@@ -75,8 +75,8 @@ def _at(x: int, y: int, width: int, height: int) -> Json:
 def _panel(panel: Panel, number: int, place: Json) -> Json:
     defaults: Json = {"unit": panel.unit}
     if panel.words:
-        options = {str(value): {"text": word, "color": color} for value, word, color in panel.words}
-        defaults["mappings"] = [{"type": "value", "options": options}]
+        words = {str(value): {"text": word, "color": color} for value, word, color in panel.words}
+        defaults["mappings"] = [{"type": "value", "options": words}]
     if panel.stacked:
         defaults["custom"] = {"stacking": {"mode": "normal"}, "fillOpacity": 40}
     targets = [
@@ -95,10 +95,12 @@ def _panel(panel: Panel, number: int, place: Json) -> Json:
     if panel.text:
         made["description"] = panel.text
     if panel.kind == "stat":
-        made["options"] = {
+        options = {
             "colorMode": "background" if panel.words else "none",
             "reduceOptions": {"calcs": ["lastNotNull"]},
         }
+        several = [legend for legend, _ in panel.queries] != [panel.title]
+        made["options"] = options | ({"textMode": "value_and_name"} if several else {})
     return made
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 SAME_WORKER = "on (job, instance, symbol)"
 LEADS = f"and {SAME_WORKER} mm_lease_held == 1"
 WINDOW = "[$__rate_interval]"
+QUOTE_ASSET = '"asset", "$1", "symbol", ".+?(USDT|USDC|FDUSD|BUSD|USD|BTC)"'
+"""For `label_replace`: what a symbol's money is. What cannot be added is not added."""
 EMERGENCY = ((0, "none", "green"), (1, "HALT", "red"), (2, "FLATTEN", "red"))
 
 
@@ -38,9 +40,15 @@ class Dashboard:
 
 
 def stat(
-    title: str, query: str, unit: str = "short", text: str = "", words: Iterable[tuple[int, str, str]] = ()
+    title: str,
+    query: str,
+    unit: str = "short",
+    text: str = "",
+    words: Iterable[tuple[int, str, str]] = (),
+    legend: str = "",
 ) -> Panel:
-    return Panel(title, ((title, query),), unit, text, kind="stat", width=4, words=tuple(words))
+    """One value; with a `legend`, one for each series, under its name."""
+    return Panel(title, ((legend or title, query),), unit, text, kind="stat", width=4, words=tuple(words))
 
 
 def rate(metric: str) -> str:

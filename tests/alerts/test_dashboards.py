@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from metric_definitions import unknown_in
 from prometheus import FILES, queries
 
@@ -44,3 +45,33 @@ def test_panels_stand_beside_each_other_and_each_has_a_number_of_its_own(name):
         assert at["x"] + at["w"] <= 24, panel["title"]
         assert not cells & taken, panel["title"]
         taken |= cells
+
+
+RESULTS = {
+    "nobody tells any": ({}, {}),
+    "of two assets": ({"btc": ("BTCUSDT", -3), "eth": ("ETHUSDT", 1), "usdc": ("ETHUSDC", 7)}, {"USDT": -2, "USDC": 7}),
+    "one of two knows": ({"btc": ("BTCUSDT", -3), "eth": ("ETHUSDT", "NaN")}, {"USDT": -3}),
+    "the one maker does not know": ({"btc": ("BTCUSDT", "NaN")}, {}),
+}
+
+
+def test_the_result_of_the_day_is_of_those_who_know_it_and_no_two_assets_are_added(promtool, tmp_path):
+    (query,) = (each.text for each in queries("fleet") if each.panel == "Result of the day")
+    tests = []
+    for name, (leaders, told) in RESULTS.items():
+        series = []
+        for pod, (symbol, result) in leaders.items():
+            for instance, held, known in ((pod, 1, result), (f"{pod}-standby", 0, -50)):
+                of = f'job="w",instance="{instance}",symbol="{symbol}"'
+                series += [
+                    {"series": f"mm_lease_held{{{of}}}", "values": f"{held}"},
+                    {"series": f'mm_pnl{{{of},kind="day"}}', "values": f"{known}"},
+                ]
+        samples = [{"labels": f'{{asset="{asset}"}}', "value": value} for asset, value in told.items()]
+        asked = [{"expr": query, "eval_time": "0s", "exp_samples": samples}]
+        tests.append({"name": name, "interval": "15s", "input_series": series, "promql_expr_test": asked})
+    (tmp_path / "cases.yaml").write_text(yaml.safe_dump({"rule_files": [], "tests": tests}))
+    done = subprocess.run(
+        [promtool, "test", "rules", "cases.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
