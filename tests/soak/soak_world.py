@@ -28,6 +28,7 @@ from phoenix_coordination.redis.account import Account, AccountError, account_to
 from phoenix_coordination.state import decode
 from phoenix_coordination.state_directory import final_record_path
 from phoenix_simulator.api import tape
+from phoenix_simulator.api.render import numbers
 from phoenix_simulator.clock import Clock as ExchangeClock
 from phoenix_simulator.exchange import accounts
 from phoenix_simulator.faults import Fault
@@ -67,8 +68,8 @@ SLOW = replace(
     changes_scale=0.1,
 )
 """A calm market with a hundredth of its messages: as few as let the busiest symbol show that a connection lives."""
-_ORDERS_KEPT, _ROWS_KEPT, _MINUTES_KEPT = 1_000, 2_000, 120
-"""Of a maker's past, filled and unfilled apart; of fills, income and prints; of candles."""
+_ORDERS_KEPT, _ROWS_KEPT, _MINUTES_KEPT, _TEXTS_KEPT = 200, 500, 120, 10_000
+"""Of a maker's past, filled and unfilled apart; of fills, income and prints; of candles; of numbers as text."""
 _STARTS_S = 1.0
 """After each other: the first of them read what lies ready in processes of their own, whose order is nobody's to tell.
 """
@@ -321,6 +322,7 @@ def remember_little() -> None:
     accounts._UNFILLED_KEPT = accounts._FILLED_KEPT = _ORDERS_KEPT
     accounts._FILLS_KEPT = accounts._ROWS_KEPT = tape._KEPT_TRADES = _ROWS_KEPT
     tape._KEPT_MINUTES = _MINUTES_KEPT
+    numbers._CACHED = _TEXTS_KEPT
 
 
 def beat_at_leisure() -> None:
