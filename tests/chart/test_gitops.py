@@ -58,6 +58,10 @@ def test_argo_cd_judges_what_the_operator_writes(kind: str):
             assert told["message"], name
 
 
+def _documents(path: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((GITOPS / path).read_text()))
+
+
 def _expression(text: str) -> str:
     """Flux names the fields of the object; a policy of the API server the object."""
     return text.replace("status.conditions", "object.status.conditions").replace("metadata.", "object.metadata.")
@@ -67,8 +71,8 @@ def _expression(text: str) -> str:
 def judged(api_server: ApiServer) -> ApiServer:
     """A policy whose warning says what Flux's expressions say of a maker's status."""
     api_server.install_crds()
-    (document,) = yaml.safe_load_all((GITOPS / "flux" / "makers.yaml").read_text())
-    checks = {check["kind"]: check for check in document["spec"]["healthCheckExprs"]}
+    (makers,) = (each for each in _documents("flux/sync.yaml") if "healthCheckExprs" in each["spec"])
+    checks = {check["kind"]: check for check in makers["spec"]["healthCheckExprs"]}
     assert checks.keys() == set(KINDS)
     assert len({check["current"] for check in checks.values()}) == 1
     expressions = {name: _expression(checks["MarketMaker"][name]) for name in ("failed", "current")}
@@ -123,13 +127,47 @@ def test_flux_judges_what_the_operator_writes(judged: ApiServer):
     for name, (conditions, wanted) in CASES.items():
         told = says(conditions)
         assert (said[wanted] in told) if said[wanted] else told == "", name
+    untouched = judged.admin.merge(f"{path}/btcusdt/status", {"status": None}, dryRun="All").message
+    assert "no such key: status" in untouched, "an error, which Flux takes for one more reason to wait"
+    assert "flux says" not in untouched
+
+
+def test_flux_applies_what_is_there_as_whom_access_names():
+    found = _documents("flux/sync.yaml")
+    sources = {each["metadata"]["name"] for each in found if each["kind"] == "GitRepository"}
+    steps = {each["metadata"]["name"]: each["spec"] for each in found if each["kind"] == "Kustomization"}
+    assert list(steps) == ["phoenix", "access", "makers"]
+    assert {spec["sourceRef"]["name"] for spec in steps.values()} == sources
+    assert {before["name"] for spec in steps.values() for before in spec.get("dependsOn", ())} <= steps.keys()
+    for name in ("phoenix", "access"):
+        assert (GITOPS / "flux" / steps[name]["path"]).is_dir()
+    assert [each["kind"] for each in _documents("flux/phoenix/release.yaml")] == ["HelmRelease"]
+    account, *bindings = _documents("flux/access/makers.yaml")
+    assert (steps["makers"]["serviceAccountName"], "flux-system") == tuple(account["metadata"].values())
+    assert {binding["metadata"]["namespace"] for binding in bindings} == {steps["makers"]["targetNamespace"]}
+
+
+def test_argo_cd_syncs_each_application_as_whom_its_project_names():
+    projects = {each["metadata"]["name"]: each["spec"] for each in _documents("argocd/projects.yaml")}
+    account, *bindings = _documents("argocd/access.yaml")
+    for application in _documents("argocd/applications.yaml"):
+        spec = application["spec"]
+        project = projects[spec["project"]]
+        assert spec["source"]["repoURL"] in project["sourceRepos"]
+        assert spec["destination"] in project["destinations"]
+        (synced_as,) = (
+            each["defaultServiceAccount"]
+            for each in project["destinationServiceAccounts"]
+            if {"server": each["server"], "namespace": each["namespace"]} == spec["destination"]
+        )
+    assert synced_as == f"{account['metadata']['namespace']}:{account['metadata']['name']}", "the last one, makers"
+    assert {binding["metadata"]["namespace"] for binding in bindings} == {spec["destination"]["namespace"]}
 
 
 @pytest.mark.usefixtures("helm_program")
 @pytest.mark.parametrize("tool", ["argocd", "flux"])
 def test_the_values_of_the_examples_are_the_chart_s(tool: str, tmp_path):
-    path = GITOPS / ("argocd/applications.yaml" if tool == "argocd" else "flux/phoenix.yaml")
-    documents = list(yaml.safe_load_all(path.read_text()))
+    documents = _documents("argocd/applications.yaml" if tool == "argocd" else "flux/phoenix/release.yaml")
     (values,) = (
         spec["values"] if tool == "flux" else spec["source"]["helm"]["valuesObject"]
         for spec in (document["spec"] for document in documents)

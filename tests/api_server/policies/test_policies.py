@@ -66,7 +66,7 @@ class Desk:
 
     def grant(self, user: str, *roles: str) -> None:
         for role in roles:
-            self._bind(user, "ClusterRole", role)
+            self.bind(user, "ClusterRole", role)
 
     def grant_on(self, user: str, verb: str, resource: str, name: str, group: str = "phoenix.trading") -> None:
         """A right on one object, which no role of ours has."""
@@ -74,7 +74,7 @@ class Desk:
         rule = {"apiGroups": [group], "resources": [resource], "resourceNames": [name], "verbs": [verb]}
         path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self.namespace}/roles"
         self.server.admin.create(path, {"metadata": {"name": role}, "rules": [rule]}).expect()
-        self._bind(user, "Role", role)
+        self.bind(user, "Role", role)
         self.until_allowed(user, verb, resource, name, group)
 
     def until_allowed(self, user: str, verb: str, resource: str, name: str, group: str = "phoenix.trading") -> None:
@@ -84,7 +84,7 @@ class Desk:
         path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
         until(lambda: self.server.admin.create(path, review).expect()["status"]["allowed"], f"{user} may {verb} {name}")
 
-    def _bind(self, user: str, kind: str, role: str) -> None:
+    def bind(self, user: str, kind: str, role: str) -> None:
         path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{self.namespace}/rolebindings"
         group = "rbac.authorization.k8s.io"
         binding = {
@@ -370,3 +370,41 @@ def test_view_and_edit_of_kubernetes_itself_are_those_of_ours_and_trade_is_in_ne
     assert aggregated == {"phoenix-viewer", "phoenix-editor"}
     verbs = {verb for name in aggregated for rule in roles[name]["rules"] for verb in rule["verbs"]}
     assert verbs.isdisjoint({"trade", "limit", "*"})
+
+
+# ---- what merges ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("access", ["flux/access/makers.yaml", "argocd/access.yaml"])
+def test_the_account_of_a_gitops_controller_may_do_what_any_editor_may(desk: Desk, access):
+    account_, *bindings = yaml.safe_load_all((ROOT / "examples/gitops" / access).read_text(encoding="utf-8"))
+    controller = f"system:serviceaccount:{account_['metadata']['namespace']}:{account_['metadata']['name']}"
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{desk.namespace}/rolebindings"
+    for binding in bindings:
+        desk.server.admin.create(path, binding | {"metadata": {"name": binding["metadata"]["name"]}}).expect()
+    desk.until_allowed(controller, "create", "marketmakers", "")
+    desk.until_allowed(controller, "get", "marketmakers", "")
+
+    desk.create(controller, maker(mode="DryRun")).expect()
+    refused(desk.change(controller, maker(), mode="Live"), 'needs the verb "trade"', controller)
+    refused(desk.create(controller, account()), "ValidatingAdmissionPolicy")
+    for resource in ("secrets", "pods", "serviceaccounts"):
+        made = desk.client(controller).create(f"/api/v1/namespaces/{desk.namespace}/{resource}", {})
+        assert made.status == 403, resource
+
+    desk.grant(controller, "phoenix-trader")
+    desk.until_allowed(controller, "trade", "tradingaccounts", "default")
+    desk.change(controller, maker(), mode="Live").expect()
+    desk.create("keeper", account()).expect()
+    refused(desk.change(controller, account(), limits={"dailyLoss": 900_000}), 'needs the verb "limit"')
+
+
+def test_who_may_do_everything_is_refused_nothing(desk: Desk):
+    """As a controller that applies as itself: the policies ask for verbs, and a wildcard has them all."""
+    rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{desk.namespace}/roles"
+    desk.server.admin.create(path, {"metadata": {"name": "everything"}, "rules": [rule]}).expect()
+    desk.bind("controller", "Role", "everything")
+    desk.until_allowed("controller", "limit", "tradingaccounts", "default")
+    desk.create("controller", account()).expect()
+    desk.create("controller", maker()).expect()
