@@ -5,6 +5,7 @@ measures stands between.
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
+
+import aiohttp
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))
 
@@ -33,6 +36,8 @@ LOOK_S = 0.5
 """No figure depends on it, and who is asked works on the machine that is measured."""
 _AT_ONCE = 16
 _QUIET_S = 3.0
+_A_PICTURE = 1_000
+"""Bytes: of any fleet it is more, and what is no picture is less."""
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _WRITES = frozenset({"create", "update", "patch", "delete"})
 Item = TypeVar("Item")
@@ -83,9 +88,15 @@ class Cluster:
 
     @contextmanager
     def operator(self, lease: str = "") -> Iterator[OperatorProcess]:
-        """Started in this moment, on the namespace that was filled last."""
+        """Started in this moment, on the namespace that was filled last, with its page, as an installation has it."""
         process = OperatorProcess(
-            self.server, self._directory, [self.namespace], self._redis_url, lease=lease, canaryPeriod=CANARY_PERIOD
+            self.server,
+            self._directory,
+            [self.namespace],
+            self._redis_url,
+            lease=lease,
+            page="127.0.0.1:0",
+            canaryPeriod=CANARY_PERIOD,
         )
         with process:
             yield process.start()
@@ -154,6 +165,22 @@ async def until_silent(operator: OperatorProcess, within_s: float) -> None:
         if time.monotonic() > deadline:
             raise SystemExit(f"the operator still writes after {within_s:.0f} s")
         await asyncio.sleep(LOOK_S)
+
+
+async def look_at_page(operator: OperatorProcess, for_s: float) -> None:
+    """As a browser does, for so long. What the last look takes is kept for some seconds after it."""
+    (port,) = (each["port"] for each in operator.said() if each["event"] == "page")
+    came = 0
+    with contextlib.suppress(TimeoutError):
+        async with (
+            asyncio.timeout(for_s),
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/api/events") as told,
+        ):
+            async for chunk in told.content.iter_any():
+                came += len(chunk)
+    if came < _A_PICTURE:
+        raise SystemExit(f"in {for_s:.0f} s the page has shown nothing")
 
 
 def is_routine(write: Write) -> bool:

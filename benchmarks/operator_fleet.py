@@ -28,6 +28,7 @@ from operator_cluster import (
     cpu_s,
     in_turn,
     is_routine,
+    look_at_page,
     missing,
     names_of,
     rss_mib,
@@ -56,6 +57,7 @@ from phoenix_operator.plan.maker import plan_maker
 
 MAKERS = 1000
 STEADY_S = 60.0
+LOOKS_S = 30.0
 CHANGES = 200
 BETWEEN_CHANGES_S = 0.1
 _CONVERGES_S = 300.0
@@ -67,7 +69,8 @@ _CHILDREN = frozenset({"configmaps", "deployments", "marketmakers", "marketmaker
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Seconds, but for `rss_mib`, `steady_core` (a share of one) and what is counted a maker or a minute.
+    """Seconds, but for `rss_…` (of a process with its page, then with somebody at it), `steady_core` (a share of one)
+    and what is counted a maker or a minute.
 
     `cold_s` from the start of the process, `writing_s` from its first write to a child or maker, both to the last one;
     `floor_s` the same of the bare client, `finalizers_s` of its adding the finalizers afterwards; `told_s` from that
@@ -89,6 +92,7 @@ class Figures:
     change_p50_s: float
     change_p99_s: float
     rss_mib: float
+    rss_looked_at_mib: float
     failover_s: float
 
 
@@ -111,6 +115,9 @@ async def measure(makers: int = MAKERS) -> Figures:
             _tell("steady state")
             steady = await _steady(world, first)
             resident_mib = rss_mib(first.pid)
+            _tell("somebody at the page")
+            await look_at_page(first, LOOKS_S)
+            looked_at_mib = rss_mib(first.pid)
             _tell("changes")
             changes_s = await _changes(world, makers)
             _tell("failover")
@@ -135,6 +142,7 @@ async def measure(makers: int = MAKERS) -> Figures:
             change_p50_s=statistics.median(changes_s),
             change_p99_s=statistics.quantiles(changes_s, n=100)[98],
             rss_mib=resident_mib,
+            rss_looked_at_mib=looked_at_mib,
             failover_s=failover_s,
         )
 
