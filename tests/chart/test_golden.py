@@ -1,6 +1,7 @@
 """What the chart installs, as a real API server takes it, and as deploy/ has it: from the committed renderings.
 
-They need no Helm; tests/chart/test_helm.py holds Helm's own output against them.
+They need no Helm; tests/chart/test_helm.py holds Helm's own output against them. Of a chart that is another than
+the one which they were made from they say nothing, and the first test here does.
 """
 
 import filecmp
@@ -9,17 +10,20 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 from api_server import ApiServer
-from chart import CHART, NAMES, ROOT, SYSTEM, Key, Object, golden, objects, pod_specs
+from chart import CHART, MADE_FROM, NAMES, ROOT, SYSTEM, VALUES, Key, Object, golden, made_from, objects, pod_specs
+from phoenix_crds.values import DNS_LABEL, DNS_SUBDOMAIN, DURATION, LONGEST_DURATION
 from phoenix_operator import questions
-from phoenix_operator.settings import parse_settings
+from phoenix_operator.settings import LabelKey, parse_settings
 
 DEPLOY = ROOT / "deploy"
 RIGHTS = {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
-MONITORING = {"PodMonitor"}
+MONITORING = {"PodMonitor", "PrometheusRule"}
+DEFINITION = "CustomResourceDefinition"
 # What the Prometheus operator brings; ours of these kinds are held against what they select, further down.
 _ITS_DEFINITION = """
 apiVersion: apiextensions.k8s.io/v1
@@ -37,6 +41,19 @@ spec:
       storage: true
       schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}
 """
+
+
+def test_the_renderings_are_of_this_chart():
+    """Of every file that they depend on, and as Helm wrote them."""
+    now, then = (dict(line.split("  ")[::-1] for line in text.splitlines()) for text in (made_from(), _recorded()))
+    changed = sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+    assert not changed, (
+        "they are of another: with Helm (`make helm`), `python tests/support/chart.py`, and read the diff"
+    )
+
+
+def _recorded() -> str:
+    return MADE_FROM.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +80,7 @@ def server(api_server: ApiServer) -> ApiServer:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_api_server_takes_every_object_as_it_is_written(server: ApiServer, name: str):
     """Strictly: a field that the kind has not is an error, and a warning (Pod Security's too) fails."""
-    found = [o for o in objects(golden(name)).values() if o["kind"] not in {"Namespace", "PriorityClass"}]
+    found = [o for o in objects(golden(name)).values() if o["kind"] not in {"Namespace", "PriorityClass", DEFINITION}]
     text = yaml.safe_dump_all(found)
     done = server.kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text, check=False)
     refused = [line for line in done.stderr.splitlines() if "AlreadyExists" not in line]
@@ -102,6 +119,8 @@ def _kustomized(server: ApiServer, *parts: str) -> dict[Key, Object]:
 
 # What only one of the two has, and why.
 ONLY_THE_CHART = {
+    (DEFINITION, "", "marketmakers.phoenix.trading"),  # crds/
+    (DEFINITION, "", "tradingaccounts.phoenix.trading"),
     ("Secret", SYSTEM, "phoenix-redis"),  # deploy/new-secrets
     ("Secret", "trading", "phoenix-redis"),
     ("Secret", "trading", "simulator-key"),
@@ -157,6 +176,57 @@ def test_the_operator_s_configuration_is_valid_and_its_image_the_operator_s(name
     for namespace in settings.namespaces:
         assert ("Role", namespace, "phoenix-operator") in found
         assert ("ServiceAccount", namespace, settings.service_account_name) in found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_definitions_stay_when_the_release_goes_and_so_do_the_makers_namespaces(name: str):
+    found = [o for o in objects(golden(name)).values() if o["kind"] in {DEFINITION, "Namespace"}]
+    assert {"marketmakers.phoenix.trading", "tradingaccounts.phoenix.trading"} <= {o["metadata"]["name"] for o in found}
+    assert {o["metadata"]["annotations"]["helm.sh/resource-policy"] for o in found} == {"keep"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_pod_names_is_there(name: str):
+    """Secrets, ConfigMaps, its service account, its priority; else the values name them, as the reader's own."""
+    found = objects(golden(name))
+    values = (VALUES / f"{name}.yaml").read_text()
+    for (_, namespace, object_name), spec in pod_specs(found).items():
+        volumes = spec.get("volumes", [])
+        asked = {("Secret", namespace, volume["secret"]["secretName"]) for volume in volumes if "secret" in volume}
+        asked |= {("ConfigMap", namespace, volume["configMap"]["name"]) for volume in volumes if "configMap" in volume}
+        asked |= {("ServiceAccount", namespace, spec[key]) for key in ("serviceAccountName",) if key in spec}
+        asked |= {("PriorityClass", "", spec[key]) for key in ("priorityClassName",) if key in spec}
+        theirs = {key for key in asked if re.search(rf": {key[2]}\b", values)}
+        assert asked - theirs <= found.keys(), object_name
+
+
+def test_what_is_selected_by_label_has_the_labels_that_the_values_say():
+    """A Prometheus that looks for `release`, and Grafana's sidecar."""
+    found = objects(golden("production"))
+    monitoring = [key for key in found if key[0] in MONITORING]
+    assert {key[0] for key in monitoring} == MONITORING
+    assert {found[key]["metadata"]["labels"]["release"] for key in monitoring} == {"prometheus"}
+    dashboards = {key[2]: found[key] for key in found if key[2].startswith("phoenix-dashboard-")}
+    files = (CHART / "files" / "dashboards").glob("*.json")
+    assert dashboards.keys() == {f"phoenix-dashboard-{path.stem}" for path in files}
+    assert {each["metadata"]["labels"]["grafana_dashboard"] for each in dashboards.values()} == {"1"}
+
+
+def test_who_watches_everywhere_is_scraped_everywhere():
+    found = objects(golden("everywhere"))
+    assert found["PodMonitor", SYSTEM, "phoenix-workers"]["spec"]["namespaceSelector"] == {"any": True}
+
+
+def test_redis_lets_in_makers_of_namespaces_that_somebody_else_made():
+    """Those lack our label; the name is the API server's own label."""
+    found = objects(golden("demo"))
+    (rule,) = found["NetworkPolicy", SYSTEM, "phoenix-redis"]["spec"]["ingress"]
+    operator, labelled, named = rule["from"]
+    assert operator == {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "phoenix-operator"}}}
+    label = found["Namespace", "", "trading"]["metadata"]["labels"]["phoenix.trading/makers"]
+    assert labelled == {"namespaceSelector": {"matchLabels": {"phoenix.trading/makers": label}}}
+    (expression,) = named["namespaceSelector"]["matchExpressions"]
+    assert expression == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["trading"]}
 
 
 def test_what_monitoring_selects_is_there():
@@ -224,6 +294,20 @@ def test_schema_and_values_have_the_same_fields():
 
     compare(schema["properties"], values, "values")
     assert schema["additionalProperties"] is False
+
+
+def test_names_durations_and_keys_of_labels_are_those_of_the_operator():
+    """What the schema takes and the operator refuses would be an installation that is called good, and a crash loop."""
+    definitions = json.loads((CHART / "values.schema.json").read_text())["definitions"]
+    _, label_key = get_args(LabelKey)
+    wanted = {
+        "namespace": (DNS_LABEL, 63),
+        "name": (DNS_SUBDOMAIN, 253),
+        "optionalName": (f"^({DNS_SUBDOMAIN.strip('^$')})?$", 253),
+        "duration": (DURATION, LONGEST_DURATION),
+        "labelKey": (label_key.pattern, label_key.max_length),
+    }
+    assert {name: (definitions[name]["pattern"], definitions[name]["maxLength"]) for name in wanted} == wanted
 
 
 def test_the_chart_has_the_version_of_the_release():

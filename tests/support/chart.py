@@ -3,9 +3,11 @@
     python tests/support/chart.py        # writes the renderings anew, to be read before they are committed
 
 Renderings are committed because Helm is not on every machine: an API server judges them wherever there is one, and
-Helm's own output is held against them wherever there is Helm.
+Helm's own output is held against them wherever there is Helm. Beside them stands of which files they were made: where
+one of these is another, they are to be made anew.
 """
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -24,7 +26,11 @@ VALUES = ROOT / "tests" / "chart" / "values"
 GOLDEN = ROOT / "tests" / "chart" / "golden"
 NAMES = ("demo", "everywhere", "production")
 SYSTEM = "phoenix-system"
+MADE_FROM = GOLDEN / "SHA256SUMS"
+WHOLE_FILES = ("files/alerts.yaml", "files/crds", "files/dashboards")
+"""Of the chart: each is one object's content, and no rendering has it. What they hold is tested where they are made."""
 _OF_A_FILE = re.compile(r"(?m)^kind: (CustomResourceDefinition|PrometheusRule)$|^  name: phoenix-dashboard-")
+_CONTENT = re.compile(r"(?ms)^(spec|data):.*")
 _DRAWN = re.compile(r"(phoenix:|>|apiKey: |apiSecret: )[0-9A-Za-z]{64}")
 
 
@@ -40,19 +46,42 @@ def helm(*arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProces
 
 
 def render(name: str, *arguments: str) -> str:
-    """What is installed with these values, in place of what is drawn at random the word DRAWN; without what comes whole
-    from a file: definitions, alerts, dashboards.
+    """What is installed with these values, in place of what is drawn at random the word DRAWN; of what comes whole from
+    a file (definitions, alerts, dashboards) the head.
     """
     words = ("template", "phoenix", str(CHART), f"--namespace={SYSTEM}", f"--values={VALUES / name}.yaml", *arguments)
     done = helm(*words)
     assert done.returncode == 0, done.stderr
     parts = re.split(r"(?m)^(?=---$)", undrawn(done.stdout))
-    return "".join(part for part in parts if not _OF_A_FILE.search(part))
+    return "".join(_CONTENT.sub("", part) if _OF_A_FILE.search(part) else part for part in parts)
+
+
+def render_all(*arguments: str) -> str:
+    """As `render` with other values; without the definitions, which are long, unless they are asked for."""
+    words = ("template", "phoenix", str(CHART), f"--namespace={SYSTEM}", "--set-json=crds.install=false", *arguments)
+    done = helm(*words)
+    assert done.returncode == 0, done.stderr
+    return undrawn(done.stdout)
+
+
+def template(*arguments: str) -> dict[Key, Object]:
+    """The objects of `render_all`."""
+    return objects(render_all(*arguments))
 
 
 def undrawn(text: str) -> str:
     """With the word DRAWN in place of each password, which is another each time."""
     return _DRAWN.sub(r"\1DRAWN", text)
+
+
+def made_from() -> str:
+    """What the renderings depend on, and they themselves, as `sha256sum` writes it."""
+    files = [path for path in CHART.rglob("*") if path.is_file() and path.name != "README.md"]
+    whole = tuple(str(CHART / name) for name in WHOLE_FILES)
+    paths = [path for path in files if not str(path).startswith(whole)]
+    paths += [VALUES / f"{name}.yaml" for name in NAMES] + [GOLDEN / f"{name}.yaml" for name in NAMES]
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(ROOT)}\n" for path in sorted(paths)]
+    return "".join(lines)
 
 
 def golden(name: str) -> str:
@@ -86,6 +115,7 @@ def main() -> None:
     GOLDEN.mkdir(exist_ok=True)
     for name in NAMES:
         (GOLDEN / f"{name}.yaml").write_text(render(name), encoding="utf-8")
+    MADE_FROM.write_text(made_from(), encoding="utf-8")
 
 
 if __name__ == "__main__":

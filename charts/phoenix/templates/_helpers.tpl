@@ -100,37 +100,22 @@ capabilities: {drop: [ALL]}
 {{- if or (eq .wanted "Always") (and (eq .wanted "Auto") (.root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}true{{- end -}}
 {{- end }}
 
-{{/* What the schema cannot say. Of a Secret that is named it is asked whether it is there, where there is a cluster to ask. */}}
-{{- define "phoenix.validate" -}}
-{{- $redis := .Values.redis -}}
-{{- if and $redis.bundled.enabled $redis.url -}}
-{{- fail "redis.url names a Redis of yours, and redis.bundled.enabled brings another: set redis.bundled.enabled=false, or leave the URL out" -}}
-{{- end -}}
-{{- if and $redis.url $redis.existingSecret -}}
-{{- fail "redis.url and redis.existingSecret both name a Redis: keep one" -}}
-{{- end -}}
-{{- if not (or $redis.bundled.enabled $redis.url $redis.existingSecret) -}}
-{{- fail "there is no Redis: set redis.bundled.enabled=true, or name yours by redis.existingSecret (a Secret with the key url), or by redis.url where it wants no password" -}}
-{{- end -}}
-{{- if contains "@" $redis.url -}}
-{{- fail "redis.url holds a password, which has no place in values: put the URL into a Secret with the key url, and name that by redis.existingSecret" -}}
-{{- end -}}
-{{- if not (regexMatch "^(rediss?|redis\\+sentinel|rediss\\+sentinel)://.+$" ($redis.url | default "redis://none")) -}}
-{{- fail "redis.url is none of redis://, rediss:// or redis+sentinel://, with a host: write rediss://HOST:6379/0" -}}
-{{- end -}}
-{{- if and .Values.exchange.enabled (not (has .Values.exchange.namespace .Values.makers.namespaces)) -}}
-{{- fail (printf "exchange.namespace %q is none of makers.namespaces (%s): its makers could not reach it" .Values.exchange.namespace (join ", " .Values.makers.namespaces)) -}}
-{{- end -}}
-{{- if has .Release.Namespace .Values.makers.namespaces -}}
-{{- fail (printf "the release's namespace %q is in makers.namespaces: makers live apart from the operator and Redis; install with --namespace phoenix-system --create-namespace" .Release.Namespace) -}}
-{{- end -}}
-{{- if and $redis.existingSecret (lookup "v1" "Namespace" "" "kube-system") -}}
-{{- $keys := ternary (list "url" "users.acl") (list "url") $redis.bundled.enabled -}}
-{{- $there := lookup "v1" "Secret" .Release.Namespace $redis.existingSecret -}}
-{{- range $key := $keys -}}
-{{- if not (hasKey (default dict (default dict $there).data) $key) -}}
-{{- fail (printf "redis.existingSecret: there is no Secret %q with the key %s in the namespace %s: make it there and in each namespace of makers first (deploy/new-secrets prints some), or leave redis.existingSecret empty" $redis.existingSecret $key $.Release.Namespace) -}}
-{{- end -}}
-{{- end -}}
+{{/* Ports of TCP, for a network policy. */}}
+{{- define "phoenix.ports" -}}
+{{- range $index, $port := . }}{{ if $index }}, {{ end }}{protocol: TCP, port: {{ $port | int64 }}}{{ end }}
+{{- end }}
+
+{{/* "true" where an object that is there is this release's. */}}
+{{- define "phoenix.owns" -}}
+{{- $told := default dict (default dict (default dict .object).metadata).annotations -}}
+{{- $release := .root.Release -}}
+{{- if and (eq (get $told "meta.helm.sh/release-name") $release.Name) (eq (get $told "meta.helm.sh/release-namespace") $release.Namespace) -}}true{{- end -}}
+{{- end }}
+
+{{/* "true" where the release makes a namespace, or has made it: one that somebody else made is left as it is. */}}
+{{- define "phoenix.makesNamespace" -}}
+{{- if .root.Values.makers.createNamespaces -}}
+{{- $there := lookup "v1" "Namespace" "" .namespace -}}
+{{- if or (not $there) (include "phoenix.owns" (dict "root" .root "object" $there)) -}}true{{- end -}}
 {{- end -}}
 {{- end }}
