@@ -191,7 +191,9 @@ def test_namespaces_and_secrets_that_are_there_first_stay_the_reader_s(release: 
 
     release.put_secret("key", TRADING, apiKey="k", publicKey="p")
     desks = "--set=makers.namespaces={trading,desk}"
+    release.server.kubectl("label", "namespace", TRADING, "phoenix.trading/makers=true")
     told = release.helm("upgrade", str(CHART), *MINE, *exchange, desks)
+    assert "kubectl label namespace trading" not in told, "it is done"
     assert "kubectl get secret -n desk mine" in told
     assert release.find("namespace", "desk")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     told = release.helm("upgrade", str(CHART), *MINE, desks, refused=True)
