@@ -1,11 +1,12 @@
 """What the API server has told, by watches, lists and answers to our own writes: the newest of each object.
 
-An object is kept as JSON text and read when it is wanted: a thousand makers with their children are some megabytes so,
-and a hundred as Python dictionaries. Order among what is told is the resourceVersion's, so a watch that is late never
-undoes what an answer has said, and what was deleted does not come back.
+An object is kept as compressed JSON and read when it is wanted: a thousand makers with children are some megabytes so,
+and a hundred as Python dictionaries. Order among what is told is the resourceVersion's, so a watch that is late
+never undoes what an answer has said, and what was deleted does not come back.
 """
 
 import hashlib
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
@@ -16,6 +17,8 @@ from phoenix_operator.cluster.resources import MARKET_MAKERS, OWN_KINDS, PODS, T
 from phoenix_operator.names import Label
 
 _REMEMBERED_DELETIONS = 20_000
+_FASTEST = 1
+"""Of zlib's levels. It takes 50 µs, 10 to read it again, and leaves two fifths; the smallest a twentieth less."""
 
 Name = tuple[str, str]
 """Namespace and name."""
@@ -42,14 +45,17 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    """`essence`: digest of what of it may make a difference to anybody."""
+    """`packed`: the object. `essence`: digest of what of it may make a difference to anybody."""
 
     uid: str
     version: int
     maker: str
     market: Market | None
-    text: bytes
+    packed: bytes
     essence: bytes
+
+    def unpacked(self) -> Json:
+        return cast("Json", orjson.loads(zlib.decompress(self.packed)))
 
 
 class Store:
@@ -107,7 +113,7 @@ class Store:
 
     def get(self, resource: Resource, namespace: str, name: str) -> Json | None:
         entry = self._entries[resource].get((namespace, name))
-        return None if entry is None else cast("Json", orjson.loads(entry.text))
+        return None if entry is None else entry.unpacked()
 
     def version(self, resource: Resource, namespace: str, name: str) -> tuple[str, int] | None:
         """UID and resourceVersion; equal ones mean an equal object."""
@@ -118,12 +124,12 @@ class Store:
         """Of that kind, by name."""
         entries = self._entries[resource]
         names = sorted(self._children[resource].get((namespace, maker), ()))
-        return [cast("Json", orjson.loads(entries[namespace, name].text)) for name in names]
+        return [entries[namespace, name].unpacked() for name in names]
 
     def pods_of(self, market: Market) -> list[Json]:
         """Of whichever makers, by name."""
         entries = self._entries[PODS]
-        return [cast("Json", orjson.loads(entries[name].text)) for name in sorted(self._pods.get(market, ()))]
+        return [entries[name].unpacked() for name in sorted(self._pods.get(market, ()))]
 
     def names(self, resource: Resource) -> Iterator[Name]:
         return iter(tuple(self._entries[resource]))
@@ -166,9 +172,8 @@ def _entry(resource: Resource, told: Json, uid: str, version: int) -> _Entry:
     market = None
     if resource == PODS and Label.ACCOUNT in labels and Label.SYMBOL in labels:
         market = (meta["namespace"], labels[Label.ACCOUNT], labels[Label.SYMBOL])
-    # orjson answers in the buffer that it grew by doubling, half of it unused: what is kept for long is copied.
-    text = bytes(memoryview(orjson.dumps(kept)))
-    return _Entry(uid, version, maker, market, text, _digest(_essence(resource, kept)))
+    packed = zlib.compress(orjson.dumps(kept), _FASTEST)
+    return _Entry(uid, version, maker, market, packed, _digest(_essence(resource, kept)))
 
 
 def leave(index: dict[Key, set[Member]], key: Key, member: Member) -> None:
