@@ -130,6 +130,13 @@ def _configuration(*arguments: str) -> Any:
 
 
 @pytest.mark.usefixtures("helm_program")
+def test_redis_lets_in_every_namespace_of_makers():
+    policy = template("--set=makers.namespaces={trading,desk}")["NetworkPolicy", SYSTEM, "phoenix-redis"]["spec"]
+    named = policy["ingress"][0]["from"][-1]["namespaceSelector"]["matchExpressions"][0]
+    assert (named["key"], named["values"]) == ("kubernetes.io/metadata.name", ["trading", "desk"])
+
+
+@pytest.mark.usefixtures("helm_program")
 def test_all_of_them_together_the_operator_takes():
     alone = {"redis.bundled.enabled", "redis.url", "crds.install", "makers.everywhere"}
     found = _configuration(*_given({path: v for path, v in (SWITCHES | ANOTHER).items() if path not in alone}))
