@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Self, TextIO
 
-from phoenix_cli.local.report import Report
+from phoenix_cli.local.report import PnlReport, Report
 from phoenix_cli.local.view import AccountView, MakerView, RunEvent, RunView, clock_text
 from phoenix_cli.printing import one_line
 
@@ -77,14 +77,20 @@ def _spent(seconds: Mapping[str, float]) -> str:
     return ", ".join(f"{word} {spent:{'.0f' if spent >= 10 else '.2g'}} s" for word, spent in seconds.items())
 
 
+def _result(pnl: PnlReport) -> str:
+    if pnl.fees is None:
+        return "pnl not known (fees in what has no price yet)"
+    total = pnl.realised + pnl.unrealised - pnl.fees + pnl.funding
+    return f"pnl {total:+.4f} (fees {pnl.fees:.4f})"
+
+
 def summary(report: Report) -> str:
     """The report for people, a few lines."""
     lines = [f"ran {report.duration_s:.0f} s at speed {report.speed:g}, seed {report.seed}"]
     for symbol, told in report.symbols.items():
-        pnl = told.pnl.realised + told.pnl.unrealised - told.pnl.fees + told.pnl.funding
         lines.append(
-            f"{symbol}: {told.fills} fills, volume {told.volume:.2f}, position {told.position:f}, pnl {pnl:+.4f}"
-            f" (fees {told.pnl.fees:.4f}), worst case {told.max_worst_case_ratio:.2f} of netMax,"
+            f"{symbol}: {told.fills} fills, volume {told.volume:.2f}, position {told.position:f}, {_result(told.pnl)},"
+            f" worst case {told.max_worst_case_ratio:.2f} of netMax,"
             f" orders {told.orders_sent}, stale {told.stale_episodes}, resyncs {told.resyncs}, restarts {told.restarts}"
         )
         if set(told.modes_s) - {"normal"}:

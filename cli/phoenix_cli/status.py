@@ -26,7 +26,7 @@ from phoenix_coordination.redis.account import (
 from phoenix_coordination.redis.ledger import LedgerView
 from phoenix_coordination.redis.records import Published
 from phoenix_coordination.redis.steward import StewardReport
-from phoenix_coordination.state import Quote, Reason, StateRecord
+from phoenix_coordination.state import Pnl, Quote, Reason, StateRecord
 
 from phoenix_cli.cluster.place import Place
 from phoenix_cli.local.account import MICRO, exposure_of
@@ -248,7 +248,7 @@ def _account_text(account: AccountStatus) -> str:
             f"{len(record.quotes.bids)}×{len(record.quotes.asks)}",
             record.position.qty,
             f"{_worst(record):.2f}",
-            f"{record.pnl.total:+.2f}",
+            "–" if record.pnl.total is None else f"{record.pnl.total:+.2f}",
             str(record.activity.fills),
             health(record),
         )
@@ -346,7 +346,7 @@ def worker_lines(record: StateRecord) -> Iterator[str]:
         f" short {position.worst_case_short}, mode {record.guard or 'none'}"
     )
     day = "" if record.pnl.day is None else f", {Decimal(record.pnl.day):+.4f} since 00:00 UTC"
-    yield f"pnl {record.pnl.total:+.4f} (fees {Decimal(record.pnl.fees):.4f}){day}, {record.activity.fills} fills"
+    yield f"pnl {_figure(record.pnl.total, '+.4f')} (fees {_fees(record.pnl)}){day}, {record.activity.fills} fills"
 
 
 def _remedies(account: AccountStatus, record: StateRecord) -> Iterator[str]:
@@ -369,7 +369,15 @@ def _age(milliseconds: int | None) -> str:
     return "never seen" if milliseconds is None else f"{milliseconds} ms old"
 
 
-def _figure(value: float | None, form: str) -> str:
+def _fees(pnl: Pnl) -> str:
+    """In quote; as they were paid while one of them has no price."""
+    if pnl.fees is not None:
+        return f"{Decimal(pnl.fees):.4f}"
+    paid = ", ".join(f"{Decimal(amount).normalize():f} {asset}" for asset, amount in pnl.fees_by_asset.items())
+    return f"{paid}, of which not all has a price yet"
+
+
+def _figure(value: Decimal | float | None, form: str) -> str:
     return "not known" if value is None else format(value, form)
 
 

@@ -137,21 +137,27 @@ class Position(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Pnl(msgspec.Struct, frozen=True, rename="camel"):
-    """Quote units since the worker's accounts began. `fees` positive = paid; `funding` negative = paid.
+    """Quote units since the symbol's accounts began (`began_ms`, the exchange's time; `None` while that is not known).
 
-    `day`: the result since 00:00 UTC, all of it; `None` while it is not known. `day_start_ms`: which day's.
+    `fees` positive = paid, in whichever asset; `None` while one of these has no price. `fees_by_asset`: the same,
+    exact, in each asset's own units. `funding` negative = paid. `day`: the result since 00:00 UTC, all of it; `None`
+    while it is not known. `day_start_ms`: which day's.
     """
 
     realised: str = "0"
     unrealised: str = "0"
-    fees: str = "0"
+    fees: str | None = "0"
+    fees_by_asset: dict[str, str] = {}
     funding: str = "0"
     day: str | None = None
     day_start_ms: int = 0
+    began_ms: int | None = None
 
     @property
-    def total(self) -> Decimal:
-        """Realised and unrealised, after fees and funding."""
+    def total(self) -> Decimal | None:
+        """Realised and unrealised, after fees and funding; `None` while not all that was paid is known in quote."""
+        if self.fees is None:
+            return None
         return Decimal(self.realised) + Decimal(self.unrealised) - Decimal(self.fees) + Decimal(self.funding)
 
 

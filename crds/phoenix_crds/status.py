@@ -90,6 +90,8 @@ class RampProgress(Observed):
     """Steps back so far. Unit: incidents."""
     pnl_at_start: QuoteAmount | None = None
     """PnL when the stage began: a stage's loss is counted from there."""
+    pnl_since: Instant | None = None
+    """Since when that PnL counts: where the worker's begins elsewhere, what it had was forgotten."""
     earned_in: Word = ""
     """Mode and environment in which the stages were passed: in another one the ramp begins anew."""
 

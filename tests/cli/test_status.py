@@ -155,6 +155,28 @@ def test_a_maker_that_quotes_tells_what_rests(status, publish, redis, record):
     assert "does not quote: Standby" in out, "its standby is told as well"
 
 
+@pytest.mark.parametrize(
+    ("pnl", "said"),
+    [
+        pytest.param(
+            {"realised": "12", "fees": "31", "fees_by_asset": {"USDT": "1", "BNB": "0.05"}},
+            "pnl -19.0000 (fees 31.0000), 0 fills",
+            id="in whichever asset",
+        ),
+        pytest.param(
+            {"realised": "12", "fees": None, "fees_by_asset": {"BNB": "0.05000000"}},
+            "pnl not known (fees 0.05 BNB, of which not all has a price yet), 0 fills",
+            id="while one has no price",
+        ),
+    ],
+)
+def test_what_was_earned_is_less_all_fees(status, publish, redis, record, pnl, said):
+    assert redis.exists(KEYS.emergency)
+    publish(record(pnl=pnl))
+    assert said in status("btcusdt")[1]
+    assert ("-19.00" if pnl["fees"] else " – ") in status()[1]
+
+
 def test_everything_is_there_as_json(status, publish, redis, record):
     assert redis.exists(KEYS.emergency)
     publish(record())

@@ -86,7 +86,7 @@ def with_record(row: MakerView, said: StateRecord, *, alive: bool) -> MakerView:
         worst_case_ratio=float(worst / net_max) if alive else None,
         pnl=said.pnl.total,
         day=_decimal(said.pnl.day),
-        fees=-Decimal(said.pnl.fees),
+        fees=None if said.pnl.fees is None else -Decimal(said.pnl.fees),
         fills=said.activity.fills,
         restarts=row.restarts,
         pid=row.pid,

@@ -18,6 +18,8 @@ EXCHANGE = (sys.executable, "-m", "phoenix_simulator")
 NAME = "exchange"
 QUEUE_MODELS = ("pessimistic", "proportional", "optimistic")
 """Where in a queue others cancel: behind us, evenly, ahead of us."""
+FEE_ASSET = "BNB"
+"""In which the exchange takes fees of accounts that want it so, beside the quote asset."""
 _START_S = 60.0
 """Reading a recording takes seconds on a busy machine; more than this is a hang."""
 _STOP_S = 10.0
@@ -34,6 +36,7 @@ class Books(msgspec.Struct, frozen=True, rename="camel"):
     """Base units, both sides."""
     fees: Decimal = Decimal(0)
     """Commission paid, in the quote asset."""
+    fees_in_bnb: Decimal = Decimal(0)
     funding: Decimal = Decimal(0)
     """Received, less what was paid."""
     open_orders: int = 0

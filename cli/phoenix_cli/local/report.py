@@ -11,7 +11,7 @@ from decimal import Decimal
 import msgspec
 from phoenix_coordination.state import Latency, Pnl, StateRecord
 
-from phoenix_cli.local.exchange import Audit, Books, Verdict
+from phoenix_cli.local.exchange import FEE_ASSET, Audit, Books, Verdict
 from phoenix_cli.local.view import AccountView, Exposure
 
 
@@ -23,11 +23,13 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class PnlReport(msgspec.Struct, frozen=True):
-    """Quote units. `fees` positive = paid, `funding` negative = paid."""
+    """Quote units. `fees` positive = paid, in whichever asset; None while one of these has no price. `funding` negative
+    = paid.
+    """
 
     realised: Decimal
     unrealised: Decimal
-    fees: Decimal
+    fees: Decimal | None
     funding: Decimal
 
 
@@ -127,19 +129,23 @@ class Told(msgspec.Struct, frozen=True):
     fills: int
     filled: Decimal
     fees: Decimal
+    """In the quote asset."""
+    fees_in_bnb: Decimal
     funding: Decimal
 
 
 def told(records: Sequence[StateRecord]) -> Told:
     """The comparable figures of a maker's workers, oldest first."""
     if not records:
-        return Told(Decimal(0), 0, Decimal(0), Decimal(0), Decimal(0))
+        return Told(Decimal(0), 0, Decimal(0), Decimal(0), Decimal(0), Decimal(0))
     last = records[-1]
+    paid = {asset: Decimal(amount) for asset, amount in last.pnl.fees_by_asset.items()}
     return Told(
         position=Decimal(last.position.qty),
         fills=last.activity.fills,
         filled=Decimal(last.activity.bought) + Decimal(last.activity.sold),
-        fees=Decimal(last.pnl.fees),
+        fees=sum((amount for asset, amount in paid.items() if asset != FEE_ASSET), Decimal(0)),
+        fees_in_bnb=paid.get(FEE_ASSET, Decimal(0)),
         funding=Decimal(last.pnl.funding),
     )
 
@@ -151,6 +157,7 @@ def disagreements(symbol: str, worker: Told, exchange: Books) -> Iterable[str]:
         ("fills", worker.fills, exchange.fills),
         ("filled quantity", worker.filled, exchange.filled),
         ("fees", worker.fees, exchange.fees),
+        ("fees in BNB", worker.fees_in_bnb, exchange.fees_in_bnb),
         ("funding", worker.funding, exchange.funding),
     ):
         if ours != theirs:
@@ -190,7 +197,7 @@ def symbol_report(story: MakerStory) -> SymbolReport:
         pnl=PnlReport(
             realised=_number(pnl.realised),
             unrealised=_number(pnl.unrealised),
-            fees=_number(pnl.fees),
+            fees=None if pnl.fees is None else _number(pnl.fees),
             funding=_number(pnl.funding),
         ),
         max_worst_case_ratio=max((record.position.max_worst_case_ratio for record in records), default=0.0),

@@ -134,7 +134,7 @@ class Picture:
             net_max=f"{net_max:f}",
             share=float(Decimal(leader.position.qty) / net_max) if net_max else None,
             worst=float(worst / net_max) if net_max else None,
-            pnl=f"{leader.pnl.total:f}",
+            pnl=None if leader.pnl.total is None else f"{leader.pnl.total:f}",
             day=leader.pnl.day,
             fills=leader.activity.fills,
             fills_per_minute=self._heard.fills_per_minute(leader),

@@ -71,7 +71,8 @@ class MakerView(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     `heard_ms`: since when its worker has told nothing new, as seen from here; None until it is known that it still
     tells something. `stale`: for too long. Whatever stands in a stale row is how it was. `bid`, `ask`: the touch;
     `bids`, `asks`: ours, (price, quantity), nearest first. `share` is position / netMax (signed), `worst` the largest
-    |worst case| / netMax. `pnl`: since the accounts began, `day`: since 00:00 UTC, both all in.
+    |worst case| / netMax. `pnl`: since the accounts began, `day`: since 00:00 UTC, both all in and
+    None while that is not known.
     """
 
     namespace: str

@@ -39,8 +39,12 @@ def plan_figures(previous: Figures | None, record: StateRecord | None, now_ms: i
 
 
 def pnl_of(record: StateRecord) -> Decimal | None:
-    """Realised and unrealised, after fees (positive = paid) and funding (negative = paid). None: one is no number."""
+    """Realised and unrealised, after fees (positive = paid) and funding (negative = paid). None: one is no number, or
+    fees were paid in what has no price yet.
+    """
     pnl = record.pnl
+    if pnl.fees is None:
+        return None
     parts = [decimal_of(pnl.realised), decimal_of(pnl.unrealised), decimal_of(pnl.funding), decimal_of(pnl.fees)]
     realised, unrealised, funding, fees = parts
     if realised is None or unrealised is None or funding is None or fees is None:
@@ -52,12 +56,13 @@ def _figures(record: StateRecord, now_ms: int) -> Figures | None:
     position, pnl = decimal_of(record.position.qty), pnl_of(record)
     mid = decimal_of(repr(record.prices.mid))
     longest, shortest = decimal_of(record.position.worst_case_long), decimal_of(record.position.worst_case_short)
-    if position is None or pnl is None or mid is None or longest is None or shortest is None:
+    unpriced = record.pnl.fees is None  # the other figures are told without it
+    if position is None or (pnl is None and not unpriced) or mid is None or longest is None or shortest is None:
         return None
     return Figures(
         position=position,
         mid=_rounded(mid),
-        pnl=_rounded(pnl, _CENT),
+        pnl=None if pnl is None else _rounded(pnl, _CENT),
         worst_case=max(abs(longest), abs(shortest)),
         at=Instant(now_ms // 1000 * 1000),
     )
@@ -69,7 +74,7 @@ def _is_news(previous: Figures, present: Figures, record: StateRecord) -> bool:
         (previous.mid, present.mid),
         (previous.pnl, present.pnl),
     )
-    if any(was is None or now is None for was, now in pairs):
+    if any((was is None) is not (now is None) for was, now in pairs):
         return True
     net_max = decimal_of(record.position.net_max) or Decimal(0)
     mid = present.mid or Decimal(0)

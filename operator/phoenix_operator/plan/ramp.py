@@ -5,6 +5,10 @@ worker, a pause, an outage, nobody who leads or reconciles stand still (`since` 
 no stage is ever skipped. An incident (a halt, an emergency, a restart) has the time begin anew when it is over. A loss
 beyond the stage's limit steps back one. A person may hold the present stage; steps back still happen then.
 
+A loss that is not known is none that is within its limit: while a fee that was paid has no price, time stands still,
+too. PnL that begins elsewhere than the one that the stage is counted from (Redis has forgotten it; another account)
+says nothing of the stage: that begins anew, its time and its loss.
+
 What was earned in a rehearsal, or in another environment, says nothing about this one: there it begins anew.
 """
 
@@ -15,6 +19,9 @@ from phoenix_coordination.state import StateRecord
 from phoenix_crds import Duration, Instant, MarketMakerSpec, RampProgress, RampStage
 
 from phoenix_operator.plan.figures import pnl_of
+
+SAME_BEGINNING_MS = 60_000
+"""The symbol's first worker tells its accounts' beginning by a clock that is measured ever anew."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -59,8 +66,14 @@ def plan_ramp(
     at = _number(stages, before)
     stage = stages[at]
     pnl = pnl_of(record) if record is not None else None
-    before = before.model_copy(update={"stage": at})
-    if before.pnl_at_start is None and pnl is not None and counts:
+    began = _accounts_began(record)
+    before = before.model_copy(update={"stage": at, "pnl_since": before.pnl_since or began})
+    counts = counts and pnl is not None
+    if _is_another(before.pnl_since, began):
+        text = f"stage {at} (capital {stage.capital}) begins anew: the maker's PnL counts from {began}, not"
+        anew = RampProgress(stage=at, incidents=before.incidents, pnl_since=began, earned_in=before.earned_in)
+        return Stage(stage, anew, f"{text} {before.pnl_since}: what it had lost or earned is not known")
+    if before.pnl_at_start is None and counts:
         before = before.model_copy(update={"pnl_at_start": pnl})
     most = stage.loss_max.of(stage.capital)
     lost = before.pnl_at_start - pnl if before.pnl_at_start is not None and pnl is not None else None
@@ -89,7 +102,19 @@ def plan_ramp(
 
 def _begun(stage: int, before: RampProgress, *, incidents: int, pnl: Decimal | None) -> RampProgress:
     """Its time begins once the worker has it."""
-    return RampProgress(stage=stage, incidents=incidents, pnl_at_start=pnl, earned_in=before.earned_in)
+    return RampProgress(
+        stage=stage, incidents=incidents, pnl_at_start=pnl, pnl_since=before.pnl_since, earned_in=before.earned_in
+    )
+
+
+def _accounts_began(record: StateRecord | None) -> Instant | None:
+    """In whole seconds, as the API server keeps it."""
+    began_ms = None if record is None else record.pnl.began_ms
+    return None if began_ms is None else Instant(began_ms // 1000 * 1000)
+
+
+def _is_another(known: Instant | None, told: Instant | None) -> bool:
+    return known is not None and told is not None and abs(told.ms - known.ms) > SAME_BEGINNING_MS
 
 
 def _number(stages: tuple[RampStage, ...], before: RampProgress) -> int:

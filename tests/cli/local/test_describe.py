@@ -2,9 +2,9 @@ from decimal import Decimal
 
 import pytest
 from phoenix_cli.demo import find_configs
-from phoenix_cli.local.describe import changes, ending, health, maker_view
+from phoenix_cli.local.describe import changes, ending, health, maker_view, with_record
 from phoenix_cli.local.fleet import load_fleet
-from phoenix_cli.local.view import Mood
+from phoenix_cli.local.view import MakerView, Mood
 from phoenix_coordination.state import SWITCH_NOT_READ, Halt, Prices, Quote, Quotes, Reason, Role
 
 
@@ -111,6 +111,13 @@ def test_the_mode_stands_beside_the_reason(record, changed, text):
 def test_pnl_is_after_fees_and_funding(record):
     told = record(pnl={"realised": "2", "unrealised": "-0.5", "fees": "0.25", "funding": "-0.05"})
     assert told.pnl.total == Decimal("1.20")
+
+
+def test_pnl_is_not_known_while_a_fee_has_no_price(record):
+    told = record(pnl={"realised": "2", "fees": None, "fees_by_asset": {"BNB": "0.05"}})
+    row = MakerView(name="btcusdt", symbol="BTCUSDT", health="", mood=Mood.GOOD, net_max=Decimal(1))
+    shown = with_record(row, told, alive=True)
+    assert (told.pnl.total, shown.pnl, shown.fees) == (None, None, None)
 
 
 @pytest.mark.parametrize(

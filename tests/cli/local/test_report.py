@@ -16,6 +16,7 @@ AGREED = Books(
     fills=3,
     filled=Decimal("0.012"),
     fees=Decimal("0.12345678"),
+    fees_in_bnb=Decimal("0.05"),
     funding=Decimal("-0.01"),
 )
 PEAK = Exposure(Decimal("1234.567890"), Decimal("-5.000000"), Decimal(2000))
@@ -44,7 +45,13 @@ def worker_record(record):
             "rss_mib": 41.5,
         },
         position={"qty": "0.004", "max_worst_case_ratio": 0.8},
-        pnl={"realised": "1.5", "unrealised": "-0.25", "fees": "0.12345678", "funding": "-0.01"},
+        pnl={
+            "realised": "1.5",
+            "unrealised": "-0.25",
+            "fees": "30.12345678",
+            "fees_by_asset": {"USDT": "0.12345678", "BNB": "0.05"},
+            "funding": "-0.01",
+        },
     )
 
 
@@ -76,7 +83,7 @@ def test_the_report_has_every_field_that_others_rely_on(worker_record):
                 "fills": 3,
                 "volume": 734.81,
                 "position": 0.004,
-                "pnl": {"realised": 1.5, "unrealised": -0.25, "fees": 0.12345678, "funding": -0.01},
+                "pnl": {"realised": 1.5, "unrealised": -0.25, "fees": 30.12345678, "funding": -0.01},
                 "max_worst_case_ratio": 0.8,
                 "stale_episodes": 1,
                 "resyncs": 2,
@@ -108,6 +115,14 @@ def test_the_report_has_every_field_that_others_rely_on(worker_record):
     }
 
 
+def test_fees_without_a_price_are_no_fees_of_nothing(worker_record):
+    pnl = msgspec.structs.replace(worker_record.pnl, fees=None)
+    found = report([msgspec.structs.replace(worker_record, pnl=pnl)])
+    assert json.loads(as_json(found))["symbols"]["BTCUSDT"]["pnl"]["fees"] is None
+    assert found.agreement, "what was paid is told as it was paid"
+    assert "pnl not known (fees in what has no price yet), worst case" in summary(found)
+
+
 @pytest.mark.parametrize(
     ("books", "said"),
     [
@@ -118,6 +133,9 @@ def test_the_report_has_every_field_that_others_rely_on(worker_record):
         pytest.param({"filled": Decimal("0.013")}, "filled quantity: .* 0.012, the exchange 0.013", id="quantity"),
         pytest.param(
             {"fees": Decimal("0.12345679")}, "fees: .* 0.12345678, the exchange 0.12345679", id="last-decimal"
+        ),
+        pytest.param(
+            {"fees_in_bnb": Decimal("0.06")}, "fees in BNB: the worker says 0.05, the exchange 0.06", id="fees-in-bnb"
         ),
         pytest.param({"funding": Decimal("-0.02")}, "funding: the worker says -0.01, the exchange -0.02", id="funding"),
     ],

@@ -205,6 +205,10 @@ def two(*days: str | None, silent: Sequence[int] = ()) -> Picture:
     )
 
 
+def test_a_result_with_a_fee_that_has_no_price_is_not_known():
+    assert maker_of(record(pnl=Pnl(realised="10", fees=None))).pnl is None
+
+
 def test_totals_add_what_is_known_and_say_what_is_not():
     totals = two("1.5", "-2").fleet.totals
     assert (totals.makers, totals.quoting, totals.silent) == (2, 2, 0)

@@ -45,6 +45,15 @@ def test_figures_are_told_at_most_once_a_minute_and_past_a_threshold(age_ms, cha
     assert (told.figures is not before) is is_told
 
 
+def test_while_fees_have_no_price_the_result_is_left_out_and_the_rest_goes_on():
+    before = plan_figures(None, RECORD, NOW_MS, 0).figures
+    unpriced = msgspec.structs.replace(RECORD, pnl=Pnl(realised="10", fees=None), prices=Prices(mid=61_000.0))
+    told = plan_figures(before, unpriced, NOW_MS + LEAST_MS, 0).figures
+    assert (told.pnl, str(told.mid)) == (None, "61000")
+    assert plan_figures(told, unpriced, NOW_MS + 2 * LEAST_MS, 0).figures is told, "that it is not known is no news"
+    assert plan_figures(told, RECORD, NOW_MS + 2 * LEAST_MS, 0).figures.pnl == 4
+
+
 def test_a_thousand_makers_do_not_write_in_one_second():
     before = plan_figures(None, RECORD, NOW_MS, 0).figures
     waits = {plan_figures(before, RECORD, NOW_MS, at / 1000).again_ms for at in range(1000)}

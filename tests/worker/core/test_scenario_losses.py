@@ -137,6 +137,19 @@ def test_what_another_lease_has_asked_for_is_not_believed():
     assert Reason.LOSS_UNKNOWN in reasons(world)
 
 
+def test_under_a_new_lease_not_even_the_first_decision_opens_on_what_was_known_under_the_last():
+    """Between the truth and the next tick nothing has judged the limits yet."""
+    world = holding(0)
+    world.lease(0)
+    world.settle()
+    world.day_answered = False
+    mark = len(world.done)
+    world.lease(TOKEN + 1)
+    assert world.engine.view().not_ready == [], "the truth has been read"
+    assert Reason.LOSS_UNKNOWN in reasons(world)
+    assert of_kind(world.since(mark), ac.Place) == []
+
+
 def test_fills_before_during_and_after_the_reading_count_once():
     world = World(MAKER)
     world.day_answered = False
@@ -350,6 +363,72 @@ def test_beyond_the_stop_loss_the_symbol_halts_until_a_person_resumes(mark, halt
     if halts:
         assert world.halt.startswith("stop loss: 100.02 USDT lost, more than risk.stopLoss of 100.00 USDT")
         assert Reason.RISK_HALTED in reasons(world)
+
+
+def has_paid_a_fee_in_quote(world):
+    world.exchange.commission = (60 * MONEY, "USDT")
+    fill_one(world, Side.BUY)
+    return {"USDT": 60 * MONEY}
+
+
+def has_paid_a_fee_in_bnb(world):
+    world.exchange.commission, world.exchange.rates["BNB"] = (MONEY // 10, "BNB"), 600.0
+    fill_one(world, Side.BUY)
+    world.wait(3.0)
+    return {"BNB": MONEY // 10}
+
+
+def has_paid_funding(world):
+    world.income.append(ev.FundingRow(ev.FundingKind.REGULAR, 1, world.exchange_ms, -60 * MONEY))
+    world.take_over(None, TOKEN + 9, world.engine.remember(), 0)
+    world.wait(1.0)
+    return {}
+
+
+def has_realised_a_loss(world):
+    order = world.ours(Side.SELL)[0]
+    world.automatic = False
+    world.exchange.fill(order, 1)
+    told = world.exchange.stream[0]
+    world.exchange.stream[0] = msgspec.structs.replace(
+        told, fill=msgspec.structs.replace(told.fill, realised=-60 * MONEY)
+    )
+    world.automatic = True
+    world.settle()
+    return {}
+
+
+@pytest.mark.parametrize(
+    "lost", [has_realised_a_loss, has_paid_a_fee_in_quote, has_paid_a_fee_in_bnb, has_paid_funding]
+)
+@pytest.mark.parametrize(("open_loss", "halts"), [(39, False), (41, True)], ids=["5 within it", "5 beyond it"])
+def test_the_stop_loss_is_of_all_that_was_lost_beside_the_open_position(lost, open_loss, halts):
+    """60 were lost, by each of the ways in which one loses: of a limit of 100 so much more is left."""
+    world = holding(20, changed(LIMITED, daily_loss_max=None))
+    lost(world)
+    position = world.engine.account.position
+    told(world, position.entry_price - open_loss / (position.steps * BTCUSDT.step))
+    world.wait(0.5)
+    assert bool(of_kind(world.done, ac.HaltSymbol)) is halts
+    assert world.engine.view().total_result == pytest.approx(-(60 + open_loss) * MONEY, rel=0.005)
+
+
+@pytest.mark.parametrize("paid", [has_paid_a_fee_in_quote, has_paid_a_fee_in_bnb])
+def test_fees_are_told_in_quote_and_as_they_were_paid(paid):
+    world = holding(20)
+    amounts = paid(world)
+    view = world.engine.view()
+    assert view.fees == 60 * MONEY
+    assert {**view.pnl.other_fees, **({"USDT": view.pnl.fees} if view.pnl.fees else {})} == amounts
+
+
+def test_a_fee_without_a_price_is_no_fee_of_nothing():
+    world = holding(20, changed(LIMITED, daily_loss_max=None))
+    world.exchange.commission = (MONEY // 10, "BNB")
+    fill_one(world, Side.BUY)
+    world.wait(0.5)
+    assert (world.engine.view().fees, world.engine.view().total_result) == (None, None)
+    assert reasons(world) == [Reason.LOSS_UNKNOWN]
 
 
 def resume(world):

@@ -158,6 +158,7 @@ async def test_the_day_its_limits_and_the_markouts_are_told(served):
     facts.changes |= {
         "day_result": -5 * MONEY,
         "total_result": None,
+        "fees": 31 * MONEY,
         "daily_loss_max": 100 * MONEY,
         "stop_loss": None,
         "markouts": markouts,
@@ -170,6 +171,7 @@ async def test_the_day_its_limits_and_the_markouts_are_told(served):
     }
     assert value["mm_pnl", "day"] == -5
     assert math.isnan(value["mm_pnl", "total"])
+    assert value["mm_pnl", "fees"] == 31
     assert value["mm_loss_limit", "day"] == 100
     assert math.isnan(value["mm_loss_limit", "stop"])
     assert value["mm_markout_bps", "1s", "sell"] == pytest.approx(-1.0)

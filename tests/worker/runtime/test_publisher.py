@@ -2,6 +2,7 @@ import msgspec
 import pytest
 from phoenix_coordination.state import Reason, RecentFill, Role, decode, encode
 from phoenix_worker.core import events as ev
+from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.core.orders import Life
 from phoenix_worker.core.view import LiveOrder
 from phoenix_worker.runtime.hot import InForce
@@ -49,6 +50,7 @@ def test_figures_are_exact_strings_in_people_s_units(publish, engine):
         position_steps=-4,
         worst_short_steps=-9,
         pnl=pnl,
+        fees=pnl.fees,
         unrealised=1,
         orders=[
             LiveOrder("a", ev.Side.BUY, 1, "q", 599_990, 3, next(iter(Life))),
@@ -64,6 +66,26 @@ def test_figures_are_exact_strings_in_people_s_units(publish, engine):
     assert (record.quotes.asks[0].qty, record.quotes.asks[0].purpose) == ("0.001", "p")
     assert record.published_ms == 1_700_000_000_123
     assert record.configuration.generation == 7
+
+
+def test_fees_in_another_asset_are_told_in_quote_and_as_they_were_paid(publish, engine):
+    """A fill for which 0.05 BNB were paid, at 600 a BNB, has cost 30."""
+    pnl = msgspec.structs.replace(engine.view().pnl, realised=12 * MONEY, fees=MONEY, other_fees={"BNB": MONEY // 20})
+    told = publish(pnl=pnl, fees=31 * MONEY).pnl
+    assert (told.fees, told.total) == ("31.00000000", -19)
+    assert told.fees_by_asset == {"USDT": "1.00000000", "BNB": "0.05000000"}
+
+
+def test_while_a_fee_has_no_price_neither_fees_nor_total_are_told(publish, engine):
+    pnl = msgspec.structs.replace(engine.view().pnl, realised=12 * MONEY, other_fees={"BNB": MONEY // 20})
+    record = publish(pnl=pnl, fees=None)
+    assert (record.pnl.fees, record.pnl.total) == (None, None)
+    assert decode(encode(record)).pnl == record.pnl
+
+
+@pytest.mark.parametrize("began_ms", [None, 1_700_000_000_000])
+def test_since_when_the_accounts_count_is_told_where_it_is_known(publish, began_ms):
+    assert publish(accounts_began_ms=began_ms).pnl.began_ms == began_ms
 
 
 def test_the_last_fills_are_told_newest_first(publish):

@@ -98,13 +98,19 @@ def total_result(state: State) -> int | None:
 
     A position that was there before them counts with all that it has lost.
     """
-    account, instrument = state.account, state.instrument
-    fees = in_quote(account.pnl.other_fees, state.losses.rates, instrument.quote_asset)
+    account, fees = state.account, fees_paid(state)
     if fees is None:
         return None
     position = account.position
-    open_result = unrealised(position.steps, position.entry_price, reference_price(state), instrument)
-    return account.pnl.realised + open_result - account.pnl.fees - fees + state.funding.paid
+    open_result = unrealised(position.steps, position.entry_price, reference_price(state), state.instrument)
+    return account.pnl.realised + open_result - fees + state.funding.paid
+
+
+def fees_paid(state: State) -> int | None:
+    """Since the symbol's accounts began, in money, in whichever asset they were paid; None while one has no price."""
+    pnl = state.account.pnl
+    others = in_quote(pnl.other_fees, state.losses.rates, state.instrument.quote_asset)
+    return None if others is None else pnl.fees + others
 
 
 def text(money: int, state: State) -> str:

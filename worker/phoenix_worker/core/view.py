@@ -16,7 +16,7 @@ from phoenix_worker.core.inventory import Mode
 from phoenix_worker.core.markout import Markouts
 from phoenix_worker.core.orders import Life, OwnOrder
 from phoenix_worker.core.pnl import Pnl, unrealised
-from phoenix_worker.core.reckoning import day_result, total_result
+from phoenix_worker.core.reckoning import day_result, fees_paid, total_result
 from phoenix_worker.core.session import OF_THE_LEASE, Session
 from phoenix_worker.core.state import State
 from phoenix_worker.core.tally import Stance, Tally
@@ -77,6 +77,10 @@ class View(msgspec.Struct, frozen=True):
     asked_buy_steps: int
     asked_sell_steps: int
     pnl: Pnl
+    accounts_began_ms: int | None
+    """The exchange's time from which `pnl` and `funding` count; None while its clock is not known."""
+    fees: int | None
+    """All that `pnl` tells, in quote; None while one of them cannot be converted."""
     unrealised: int
     day_result: int | None
     """Since 00:00 UTC; None while it is not known."""
@@ -155,6 +159,8 @@ def view(state: State) -> View:
         asked_buy_steps=state.reservation.buy_asked,
         asked_sell_steps=state.reservation.sell_asked,
         pnl=account.pnl,
+        accounts_began_ms=state.accounts_began_ms if session.clock_known else None,
+        fees=fees_paid(state),
         unrealised=unrealised(
             account.position.steps, account.position.entry_price, reference_price(state), state.instrument
         ),

@@ -259,16 +259,19 @@ def _engine_families(view: View, instrument: Instrument, symbol: str) -> Iterato
         yield counter(name, text, symbol, figure(view, instrument))
     counters = view.counters
     yield gauges_by(
-        "mm_pnl", "Quote units; fees positive = paid; day and total are results, NaN while unknown.", symbol, "kind",
+        "mm_pnl",
+        "Quote units; fees positive = paid, in any asset; day and total are results; NaN while unknown.",
+        symbol,
+        "kind",
         {
             "realised": view.pnl.realised / MONEY,
             "unrealised": view.unrealised / MONEY,
-            "fees": view.pnl.fees / MONEY,
+            "fees": _money(view.fees),
             "funding": view.funding / MONEY,
             "day": _money(view.day_result),
             "total": _money(view.total_result),
         },
-    )  # fmt: skip
+    )
     other_fees = {asset: amount / MONEY for asset, amount in view.pnl.other_fees.items()}
     yield gauges_by("mm_fees_other", "Fees paid in other assets, their units.", symbol, "asset", other_fees)
     limits = {"day": _money(view.daily_loss_max), "stop": _money(view.stop_loss)}

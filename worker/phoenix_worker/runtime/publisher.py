@@ -147,14 +147,7 @@ def running_record(
         prices=_prices(view, instrument),
         quotes=_quotes(view, instrument),
         position=_position(view, instrument),
-        pnl=Pnl(
-            realised=_MONEY.text(view.pnl.realised),
-            unrealised=_MONEY.text(view.unrealised),
-            fees=_MONEY.text(view.pnl.fees),
-            funding=_MONEY.text(view.funding),
-            day=None if view.day_result is None else _MONEY.text(view.day_result),
-            day_start_ms=view.day_start_ms,
-        ),
+        pnl=_pnl(view, instrument),
         ages=Ages(
             book=_ms(view.book_age_ns),
             user=_ms(view.truth_age_ns),
@@ -234,6 +227,20 @@ def _position(view: View, instrument: Instrument) -> Position:
         max_worst_case_ratio=view.counters.max_worst_case_ratio,
         pending_buy=text(view.pending_buy_steps),
         pending_sell=text(view.pending_sell_steps),
+    )
+
+
+def _pnl(view: View, instrument: Instrument) -> Pnl:
+    paid = {instrument.quote_asset: view.pnl.fees, **view.pnl.other_fees}
+    return Pnl(
+        realised=_MONEY.text(view.pnl.realised),
+        unrealised=_MONEY.text(view.unrealised),
+        fees=None if view.fees is None else _MONEY.text(view.fees),
+        fees_by_asset={asset: _MONEY.text(amount) for asset, amount in paid.items() if amount},
+        funding=_MONEY.text(view.funding),
+        day=None if view.day_result is None else _MONEY.text(view.day_result),
+        day_start_ms=view.day_start_ms,
+        began_ms=view.accounts_began_ms,
     )
 
 

@@ -399,7 +399,8 @@ function partsOf(maker, detail) {
   if (pnl) {
     parts.push(section("Money", facts([
       ["today", money(pnl.day)], ["realised", money(pnl.realised)], ["unrealised", money(pnl.unrealised)],
-      ["fees", money(String(-Number(pnl.fees)))], ["funding", money(pnl.funding)], ["volume", rounded(Number(detail.volume), 0)],
+      ["fees", pnl.fees === null ? UNKNOWN : money(-pnl.fees)], ["funding", money(pnl.funding)],
+      ["volume", rounded(Number(detail.volume), 0)],
     ])));
   }
   if (prices) {

@@ -55,7 +55,7 @@ def record(
         prices=state.Prices(bid="61234.5", ask="61234.6", mid=61234.55),
         quotes=state.Quotes(bids=[state.Quote("61230.0", "0.004", "q")], asks=[state.Quote("61240.0", "0.004", "q")]),
         position=state.Position(qty="0.004", net_max=str(maker.spec.net_max), max_worst_case_ratio=0.4),
-        pnl=state.Pnl(realised="1.5", unrealised="-0.25", fees="0.12345678"),
+        pnl=state.Pnl(realised="1.5", unrealised="-0.25", fees="0.12345678", fees_by_asset={"USDT": "0.12345678"}),
         ages=state.Ages(book=10, user=10, reason=age_ms, running=age_ms),
         activity=state.Activity(
             market_events=100,
