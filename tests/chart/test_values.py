@@ -248,6 +248,14 @@ REFUSED = {
         ("redis.bundled.enabled=false", r"redis.url=redis+sentinel://a\,b:26380/main"),
         "redis.url leads to port 26380",
     ),
+    "the port that Sentinels have unless told shut": (
+        (
+            "redis.bundled.enabled=false",
+            "networkPolicies.redisPorts={6379}",
+            "redis.url=redis+sentinel://a/main",
+        ),
+        "redis.url leads to port 26379",
+    ),
     "the bundled Redis's port shut": (
         ("networkPolicies.redisPorts={6380}",),
         "redis.bundled.enabled leads to port 6379",
