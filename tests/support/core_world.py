@@ -331,7 +331,7 @@ class World:
                 rows = [row for row in self.income if row.time_ms >= since_ms]
                 self._quietly(ev.FundingRead(0, since_ms, self.exchange_ms, rows))
             case ac.FetchTruth() if self.truths_answered:
-                self._quietly(self.exchange.truth(action.request_id, action.from_trade_id, action.in_flight))
+                self._quietly(self.exchange.truth(action))
             case ac.FetchDay() if self.day_answered:
                 self._quietly(self.exchange.day(action))
             case ac.QueryOrder():

@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from phoenix_worker.core import events as ev
-from phoenix_worker.core.actions import Amend, Cancel, FetchDay, Place, TimeInForce, WantedOrder
+from phoenix_worker.core.actions import Amend, Cancel, FetchDay, FetchTruth, Place, TimeInForce, WantedOrder
 from phoenix_worker.core.events import Execution, OpenOrder, OrderState, Outcome, Refusal, Request, Side
 from phoenix_worker.core.instrument import Instrument
 
@@ -234,12 +234,16 @@ class ModelExchange:
 
     # -- what it tells -----------------------------------------------------------------------------
 
-    def truth(self, request_id: int, from_trade_id: int, in_flight: list[str]) -> ev.Truth:
+    def truth(self, asked: FetchTruth) -> ev.Truth:
+        from_trade_id = asked.from_trade_id
         fills = [fill for fill in self.fills if fill.trade_id >= from_trade_id]
-        known = [self.orders[client_id] for client_id in in_flight if client_id in self.orders]
+        known = [self.orders[client_id] for client_id in asked.in_flight if client_id in self.orders]
+        unheard = {fill.venue_id for fill in fills if fill.trade_id not in asked.known_trades}
+        if asked.held_steps is not None:
+            unheard.clear()
         return ev.Truth(
             0,
-            request_id,
+            asked.request_id,
             self.now_ms,
             self.position,
             self.entry_price,
@@ -247,6 +251,7 @@ class ModelExchange:
             fills,
             self.fills[-1].trade_id if self.fills else from_trade_id and from_trade_id - 1,
             [order.told() for order in known if not order.state.is_open],
+            owners=[order.told() for order in self.orders.values() if order.venue_id in unheard] if unheard else [],
         )
 
     def day(self, asked: FetchDay) -> ev.DayRead:

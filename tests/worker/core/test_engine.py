@@ -157,7 +157,7 @@ def test_a_truth_read_while_something_was_missed_does_not_count(world):
     world.open(Stream.USER)
     asked = of_kind(world.done, ac.FetchTruth)[-1]
     world.close(Stream.USER)
-    world.tell(world.exchange.truth(asked.request_id, asked.from_trade_id, asked.in_flight))
+    world.tell(world.exchange.truth(asked))
     assert Reason.NOT_RECONCILED in world.engine.view().not_ready
 
 

@@ -194,7 +194,7 @@ class Interleavings(RuleBasedStateMachine):
     def a_truth_is_read(self):
         asked = of_kind(self.world.pending, ac.FetchTruth)[0]
         self.world.pending.remove(asked)
-        self.read.append(self.exchange.truth(asked.request_id, asked.from_trade_id, asked.in_flight))
+        self.read.append(self.exchange.truth(asked))
 
     @precondition(lambda self: self.read)
     @rule()

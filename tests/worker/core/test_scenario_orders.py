@@ -365,7 +365,7 @@ def test_truth_and_stream_together_count_each_fill_once(world):
     world.open(Stream.USER)  # opened anew: the truth is asked for
     asked = of_kind(world.pending, ac.FetchTruth)[-1]
     world.exchange.fill(buy, 2)
-    truth = world.exchange.truth(asked.request_id, asked.from_trade_id, asked.in_flight)
+    truth = world.exchange.truth(asked)
     world.exchange.fill(buy, 1)
     reports = list(world.exchange.stream)
     for report in reports:
@@ -425,7 +425,7 @@ def test_orders_sent_while_the_exchange_is_compared_are_no_difference(one_layer)
     while not of_kind(world.pending, ac.FetchTruth):
         world.wait(0.5)
     asked = of_kind(world.pending, ac.FetchTruth)[-1]
-    truth = world.exchange.truth(asked.request_id, asked.from_trade_id, asked.in_flight)
+    truth = world.exchange.truth(asked)
     world.tell(ev.ParametersSet(0, MAKER, "more layers"))
     assert any(isinstance(request, ac.Place) for request in world.exchange.requests)
     world.tell(truth)
@@ -461,7 +461,7 @@ def test_an_amend_that_may_still_arrive_is_not_settled_by_an_early_truth(one_lay
     world.close(Stream.USER)
     world.open(Stream.USER)
     asked = of_kind(world.pending, ac.FetchTruth)[-1]
-    world.tell(world.exchange.truth(asked.request_id, asked.from_trade_id, asked.in_flight))
+    world.tell(world.exchange.truth(asked))
     order = world.engine.account.orders.get(wanted.client_id)
     assert order.life in (Life.UNKNOWN, Life.CANCELLING)
     assert order.pending_price == wanted.price_ticks
@@ -738,7 +738,7 @@ def test_a_fill_after_the_truth_was_read_counts_until_it_is_told(one_layer):
     world.open(Stream.USER)
     world.tick(6)
     asked = of_kind(world.pending, ac.FetchTruth)[-1]
-    truth = world.exchange.truth(asked.request_id, asked.from_trade_id, asked.in_flight)
+    truth = world.exchange.truth(asked)
     world.exchange.fill(buy, 3)
     cancel = next(request for request in world.exchange.requests if request.client_id == buy.client_id)
     answer = world.exchange.execute(cancel)
@@ -758,7 +758,7 @@ def test_a_fill_after_the_truth_was_read_counts_until_it_is_told(one_layer):
 def test_a_truth_that_is_behind_the_user_stream_is_read_again(world, reading):
     """The exchange's reads may lag behind its stream: a position without a fill that we know is of the past."""
     buy = world.ours(Side.BUY)[0]
-    behind = world.exchange.truth(0, 0, [])
+    behind = world.exchange.truth(ac.FetchTruth(0, 0, 0, []))
     world.fill(buy, 3)
     world.automatic = False
     if reading == "reconnected":
@@ -778,7 +778,7 @@ def test_a_truth_that_is_behind_the_user_stream_is_read_again(world, reading):
     world.renew()
     world.tick()
     again = of_kind(world.pending, ac.FetchTruth)[-1]
-    world.tell(world.exchange.truth(again.request_id, again.from_trade_id, again.in_flight))
+    world.tell(world.exchange.truth(again))
     assert world.engine.reconciliation.reconciled
     assert world.engine.view().position_steps == 3
 
@@ -815,7 +815,7 @@ def test_an_order_that_ended_while_the_exchange_was_compared_is_no_difference(wo
     world.renew()
     world.tick()
     asked = of_kind(world.pending, ac.FetchTruth)[-1]
-    truth = world.exchange.truth(asked.request_id, asked.from_trade_id, asked.in_flight)
+    truth = world.exchange.truth(asked)
     world.exchange.end(world.ours()[0])
     world.tell(world.exchange.stream.popleft())
     world.tell(truth)

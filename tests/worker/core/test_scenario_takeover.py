@@ -252,7 +252,7 @@ def test_an_own_order_counts_whole_until_fills_that_are_told_again_are_known(wor
     world.tell(ev.Restored(0, blank, SECOND))
     world.lease(TOKEN + 2)
     asked = of_kind(world.pending, ac.FetchTruth)[-1]
-    world.tell(world.exchange.truth(asked.request_id, asked.from_trade_id, asked.in_flight))
+    world.tell(world.exchange.truth(asked))
     assert world.engine.view().pnl.fills == 1
     assert world.engine.account.worst_long == world.exchange.worst(Side.BUY)
 

@@ -147,6 +147,27 @@ async def test_the_orders_of_a_live_maker_beside_it_are_not_the_rehearsal_s_busi
     assert [o.client_id for o in rehearsal.of(Truth)[0].open_orders] == ["web_x"]
 
 
+async def test_nor_are_its_orders_that_filled_before_anybody_listened(rehearsal, exchange, body_of):
+    def trade(trade_id, venue_id):
+        return {
+            "symbol": "ETHUSDC", "id": trade_id, "orderId": venue_id, "side": "BUY", "price": "2500.00", "qty": "0.010",
+            "commission": "0", "commissionAsset": "USDC", "realizedPnl": "0", "maker": True, "time": 1760000000000,
+        }  # fmt: skip
+
+    names = {8: LIVE, 9: "web_x"}
+    exchange.answers["GET", "/fapi/v1/userTrades"] = lambda _, p: [
+        trade(each - 5, each) for each in names if each - 5 >= int(p.get("fromId", 0))
+    ]
+    exchange.answers["GET", "/fapi/v1/order"] = lambda _, p: body_of(
+        {"symbol": "ETHUSDC", "newClientOrderId": names[int(p["orderId"])], "orderId": p["orderId"]}, "FILLED"
+    )
+    rehearsal.perform(FetchTruth(3, 1, 0, []))
+    await rehearsal.until(lambda: rehearsal.of(Truth))
+    truth = rehearsal.of(Truth)[0]
+    assert [fill.trade_id for fill in truth.fills] == [3, 4]
+    assert [(o.venue_id, o.client_id) for o in truth.owners] == [(9, "web_x")]
+
+
 async def test_of_a_live_maker_beside_it_only_the_fills_are_told(rehearsal, exchange, frames):
     private = await exchange.socket("/private/ws")
     told = next(row["frame"] for row in frames("orders") if row["name"] == "partial fill")

@@ -109,7 +109,8 @@ class FetchTruth(Action, frozen=True):
     they agree.
 
     Where what is held is only compared: `held_steps` is the position and `held_trade_id` the newest trade in it. An
-    exchange that tells both is not asked any further.
+    exchange that tells both is not asked any further. Otherwise it is also asked whose orders made the fills that are
+    not among `known_trades`, the trades from `from_trade_id` on of which the user stream has told.
     """
 
     request_id: int
@@ -118,6 +119,7 @@ class FetchTruth(Action, frozen=True):
     in_flight: list[str]
     held_steps: int | None = None
     held_trade_id: int = 0
+    known_trades: list[int] = []
 
 
 class FetchSnapshot(Action, frozen=True):

@@ -294,7 +294,8 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
         return
     if path.phase is not reconcile.Phase.READING:
         return  # something was missed while it was being read: the next reading counts
-    for fill in state.account.on_truth(event, path.open_when_asked, path.asked_ns, state.instrument):
+    booked = state.account.on_truth(event, path.open_when_asked, path.asked_ns, state.instrument)
+    for fill in booked:
         reckoning.on_booked(state, fill)
     memory.judge_unremembered(state)
     kept = path.completed(event.at)
@@ -305,6 +306,7 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
         )
     )
     foreign.take_over(state, event, out)
+    foreign.judge_fills(state, event, booked, out)
     for report in kept:
         _HANDLERS[type(report)](state, msgspec.structs.replace(report, at=event.at), out)
     reckoning.ask(state, out)

@@ -336,6 +336,10 @@ class Truth(Event, frozen=True):
     resolved: list[OpenOrder] = []
     """The final state of the orders in flight that `FetchTruth` named, where they are not open any more."""
     problem: str = ""
+    owners: list[OpenOrder] = []
+    """The orders, as they are now, that made those of `fills` of which nobody had heard. One that the exchange does not
+    name has an empty client id.
+    """
 
 
 class DayRead(Event, frozen=True):

@@ -7,7 +7,7 @@ itself do suspends or halts.
 from enum import StrEnum
 
 from phoenix_worker.core.actions import Cancel, Note, NoteKind
-from phoenix_worker.core.events import EmergencyLevel, OpenOrder, OrderReport, Truth
+from phoenix_worker.core.events import EmergencyLevel, Fill, OpenOrder, OrderReport, Truth
 from phoenix_worker.core.orders import RECEIVE_WINDOW_MS
 from phoenix_worker.core.reconcile import Owner, is_of, is_older, owner_of
 from phoenix_worker.core.shared import halt_symbol, raise_emergency
@@ -57,6 +57,14 @@ def take_over(state: State, truth: Truth, out: Out) -> None:
         state.reconciliation.leftovers = 0
 
 
+def judge_fills(state: State, truth: Truth, booked: list[Fill], out: Out) -> None:
+    """Fills of which the user stream never told, because nobody listened or led, stop us no less than if it had."""
+    filled = {fill.venue_id for fill in booked}
+    for order in truth.owners:
+        if order.venue_id in filled and state.account.orders.get(order.client_id) is None:
+            judge_owner(state, order, out, filled=True)
+
+
 def judge_owner(state: State, order: OpenOrder, out: Out, *, filled: bool = False) -> Owner:
     """Whose it is; a second writer withdraws us and halts the account, a foreign order suspends while it lives."""
     session = state.session
@@ -79,7 +87,8 @@ def _heed(state: State, order: OpenOrder, out: Out) -> None:
     has done nothing, and somebody has looked at it.
     """
     kind = kind_of(order)
-    why = f"{kind}: {state.instrument.symbol} {order.client_id}"
+    name = order.client_id or f"order {order.venue_id}, which the exchange does not name"
+    why = f"{kind}: {state.instrument.symbol} {name}"
     match kind:
         case Foreign.REDUCES:
             pass

@@ -32,7 +32,7 @@ from phoenix_worker.core.actions import (
 )
 from phoenix_worker.core.engine import Engine
 from phoenix_worker.core.events import Stream
-from phoenix_worker.core.paper import Paper, only_fills
+from phoenix_worker.core.paper import Paper, is_ours, only_fills
 from phoenix_worker.core.parameters import Parameters
 
 INSTALLATION = "shadow"
@@ -72,21 +72,21 @@ class Shadow(msgspec.Struct):
 
     def begin(self, live: Engine) -> list[AnyAction]:
         """It learns what the live engine knows, as the next leader of the symbol would; returns what it asks for."""
-        return self._run(deque(_known(live)), live, [])
+        return self._run(deque(_known(live)), live, None)
 
     def on(self, event: ev.AnyEvent, live: Engine) -> list[AnyAction]:
         """One event that the live engine has just handled; returns all that the shadow asks for. Raises whatever a
         defect raises: the live engine is not touched.
         """
         heard = _heard(event)
-        fills = event.fills if type(event) is ev.Truth else []
+        read = event if type(event) is ev.Truth else None
         if type(event) is ev.FundingRead:
             self.wants_funding = False  # that is its answer, whoever asked
-        return self._run(deque(() if heard is None else (heard,)), live, fills)
+        return self._run(deque(() if heard is None else (heard,)), live, read)
 
-    def _run(self, waiting: deque[ev.AnyEvent], live: Engine, fills: list[ev.Fill]) -> list[AnyAction]:
+    def _run(self, waiting: deque[ev.AnyEvent], live: Engine, read: ev.Truth | None) -> list[AnyAction]:
         done: list[AnyAction] = []
-        self._answer(waiting, live, fills)
+        self._answer(waiting, live, read)
         for _ in range(MOST_TURNS):
             if not waiting:
                 return done
@@ -95,7 +95,7 @@ class Shadow(msgspec.Struct):
                 self._do(action, waiting)
             done += actions
             if not waiting:
-                self._answer(waiting, live, fills)
+                self._answer(waiting, live, read)
         raise EndlessError(f"more than {MOST_TURNS} answers to one event")
 
     def _do(self, action: AnyAction, waiting: deque[ev.AnyEvent]) -> None:
@@ -124,8 +124,8 @@ class Shadow(msgspec.Struct):
 
     # -- what the live engine knows ----------------------------------------------------------------
 
-    def _answer(self, waiting: deque[ev.AnyEvent], live: Engine, fills: list[ev.Fill]) -> None:
-        """What has been asked, as soon as the live engine knows it."""
+    def _answer(self, waiting: deque[ev.AnyEvent], live: Engine, told: ev.Truth | None) -> None:
+        """What has been asked, as soon as the live engine knows it. `told`: what that has just been told itself."""
         if self.wants_book_stream and live.session.streams.get(Stream.BOOK):
             self.wants_book_stream = False
             waiting.append(ev.StreamOpened(live.now_ns, Stream.BOOK))
@@ -137,7 +137,7 @@ class Shadow(msgspec.Struct):
             bid, ask = (ticks * live.instrument.tick for ticks in (live.book.touch_bid, live.book.touch_ask))
             waiting.append(ev.TouchAnswer(live.now_ns, live.now_ns, bid, ask))
         if self.truth is not None and live.reconciliation.reconciled:
-            waiting.append(self._truth(self.truth, live, fills))
+            waiting.append(self._truth(self.truth, live, told))
             self.truth = None
         if self.wants_funding and self._knows_less_of_funding(live):
             self.wants_funding = False
@@ -152,7 +152,7 @@ class Shadow(msgspec.Struct):
         mine, theirs = self.engine.funding, live.funding
         return theirs.since_ms > 0 and (not mine.since_ms or mine.through_ms < theirs.through_ms)
 
-    def _truth(self, asked: FetchTruth, live: Engine, fills: list[ev.Fill]) -> ev.Truth:
+    def _truth(self, asked: FetchTruth, live: Engine, read: ev.Truth | None) -> ev.Truth:
         position = live.account.position
         return ev.Truth(
             at=live.now_ns,
@@ -161,8 +161,9 @@ class Shadow(msgspec.Struct):
             position_steps=position.steps,
             entry_price=position.entry_price,
             open_orders=list(self.paper.orders.values()),
-            fills=fills,
+            fills=read.fills if read else [],
             last_trade_id=position.newest_trade_id,
+            owners=[order for order in read.owners if not is_ours(order)] if read else [],
         )
 
 

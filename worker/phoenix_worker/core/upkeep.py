@@ -141,8 +141,13 @@ def reconcile(state: State, out: Out) -> None:
     in_flight = [o.client_id for o in state.account.orders.live() if o.in_flight or o.life is Life.UNKNOWN]
     in_flight += state.account.grinder.unresolved()
     request_id = path.asked(state.now_ns, state.account.orders)
-    held_steps, held_trade_id = (position.steps, position.newest_trade_id) if path.comparing else (None, 0)
-    out.append(FetchTruth(request_id, since, state.accounts_began_ms, in_flight, held_steps, held_trade_id))
+    since_ms = state.accounts_began_ms
+    if path.comparing:
+        held = (position.steps, position.newest_trade_id)
+        out.append(FetchTruth(request_id, since, since_ms, in_flight, *held))
+    else:
+        heard = list(position.newer_trades)
+        out.append(FetchTruth(request_id, since, since_ms, in_flight, known_trades=heard))
 
 
 def _read_funding(state: State, now: int, out: Out) -> None:

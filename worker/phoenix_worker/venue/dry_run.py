@@ -77,7 +77,8 @@ class DryRun:
         match event:
             case Truth() if not event.problem:
                 others = [order for order in event.open_orders if not is_ours(order)]
-                heard = replace(event, open_orders=[*others, *self._paper.orders.values()])
+                owners = [order for order in event.owners if not is_ours(order)]
+                heard = replace(event, open_orders=[*others, *self._paper.orders.values()], owners=owners)
             case OrderReport():
                 heard = only_fills(event)
             case _:

@@ -7,11 +7,13 @@ from phoenix_worker.core.actions import FetchTruth, QueryOrder
 from phoenix_worker.core.events import Fill, OrderAnswer, OrderState, Side, Truth
 from phoenix_worker.venue.binance.truth import ROUNDS, explains
 
-POSITION, ORDERS, TRADES, ORDER = (
+POSITION, ORDERS, TRADES, ORDER, ALL, FORCED = (
     "/fapi/v3/positionRisk",
     "/fapi/v1/openOrders",
     "/fapi/v1/userTrades",
     "/fapi/v1/order",
+    "/fapi/v1/allOrders",
+    "/fapi/v1/forceOrders",
 )
 
 
@@ -40,11 +42,13 @@ def trade(trade_id: int, side: str = "BUY", qty: str = "0.010") -> dict[str, obj
 class Books:
     """An account whose trades happen while it is read: `script[n]` runs before the n-th request."""
 
-    def __init__(self, exchange: Any, refusal: Any) -> None:
+    def __init__(self, exchange: Any, refusal: Any, body_of: Any) -> None:
         self.steps = 0
         self.trades: list[dict[str, object]] = []
         self.open: list[dict[str, object]] = []
         self.orders: dict[str, dict[str, object]] = {}
+        self.made: dict[int, dict[str, object]] = {4: body_of({"symbol": "ETHUSDC"}, "FILLED", 4)}
+        self.forced: list[dict[str, object]] = []
         self.script: dict[int, Any] = {}
         self.count = 0
         self.refusal = refusal
@@ -54,6 +58,8 @@ class Books:
             (ORDERS, self._open),
             (TRADES, self._trades),
             (ORDER, self._order),
+            (ALL, self._all),
+            (FORCED, lambda *_: self.forced),
         ):
             exchange.answers["GET", path] = handler
 
@@ -84,14 +90,17 @@ class Books:
             return rows[-int(p["limit"]) :]
         return rows[: int(p["limit"])]
 
+    def _all(self, _: object, p: dict[str, str]) -> object:
+        return [self.made[i] for i in sorted(self.made) if i >= int(p["orderId"])][: int(p["limit"])]
+
     def _order(self, _: object, p: dict[str, str]) -> object:
-        order = self.orders.get(p["origClientOrderId"])
+        order = self.made.get(int(p["orderId"])) if "orderId" in p else self.orders.get(p["origClientOrderId"])
         return order if order is not None else self.refusal(400, -2013, "Order does not exist.")
 
 
 @pytest.fixture
-def books(exchange, refusal) -> Books:
-    return Books(exchange, refusal)
+def books(exchange, refusal, body_of) -> Books:
+    return Books(exchange, refusal, body_of)
 
 
 async def read(running, action: FetchTruth) -> Truth:
@@ -323,6 +332,72 @@ async def test_what_may_heal_is_asked_again(run_venue, exchange, refusal):
     answers = iter([refusal(503, 0, "Service Unavailable."), refusal(500, 0, "?")])
     exchange.answers["GET", ORDERS] = lambda *_: next(answers, [])
     assert (await read(running, ask(from_id=1))).problem == ""
+
+
+class TestOwners:
+    """Whose orders made the fills of which the user stream has not told."""
+
+    @pytest.fixture
+    def order(self, books, body_of):
+        def add(venue_id, client_id, *trade_ids, **told):
+            books.made[venue_id] = body_of(
+                {"symbol": "ETHUSDC", "newClientOrderId": client_id}, "FILLED", venue_id, **told
+            )
+            for trade_id in trade_ids:
+                books.fill(trade_id, 10)
+                books.trades[-1]["orderId"] = venue_id
+
+        return add
+
+    async def test_each_is_told_once_but_not_those_of_known_trades(self, run_venue, order):
+        running = await run_venue()
+        order(70, "known", 4)
+        order(71, "web_x", 5, 6, reduceOnly=True)
+        order(72, "autoclose-1", 7)
+        truth = await read(running, FetchTruth(7, 4, 0, [], known_trades=[4]))
+        told = [(o.venue_id, o.client_id, o.reduce_only, o.state.is_open) for o in truth.owners]
+        assert told == [(71, "web_x", True, False), (72, "autoclose-1", False, False)]
+
+    async def test_one_that_is_only_listed_as_forced_has_its_name(self, run_venue, books, order):
+        running = await run_venue(rate=20)
+        order(72, "adl_autoclose", 7)
+        books.forced = [books.made.pop(72)]
+        truth = await read(running, ask(from_id=1))
+        assert [(o.venue_id, o.client_id) for o in truth.owners] == [(72, "adl_autoclose")]
+
+    async def test_one_that_is_not_visible_yet_is_asked_again(self, run_venue, books, order, exchange):
+        running = await run_venue(rate=10)
+        order(72, "late", 7)
+        late = books.made.pop(72)
+        running.venue.perform(ask(from_id=1))
+        await exchange.until(lambda: exchange.asked("GET", ORDER))
+        books.made[72] = late
+        await running.until(lambda: running.of(Truth))
+        assert [o.client_id for o in running.of(Truth)[0].owners] == ["late"]
+        assert not exchange.asked("GET", FORCED)
+
+    async def test_one_that_the_exchange_does_not_name_is_told_all_the_same(self, run_venue, books, order):
+        running = await run_venue(rate=20)
+        order(72, "gone", 7)
+        del books.made[72]
+        truth = await read(running, ask(from_id=1))
+        assert [(o.venue_id, o.client_id, o.reduce_only) for o in truth.owners] == [(72, "", False)]
+
+    async def test_many_are_read_by_pages(self, run_venue, order, exchange):
+        running = await run_venue()
+        for venue_id in range(100, 1300):
+            order(venue_id, f"web_{venue_id}", *([venue_id] if venue_id % 20 == 0 else []))
+        truth = await read(running, ask(from_id=1))
+        assert [o.venue_id for o in truth.owners] == list(range(100, 1300, 20))
+        assert len(exchange.asked("GET", ALL)) == 2
+        assert not exchange.asked("GET", ORDER)
+
+    async def test_a_comparison_does_not_ask_and_nobody_saying_is_a_problem(self, run_venue, order, exchange, refusal):
+        running = await run_venue(rate=20)
+        order(72, "web_x", 7)
+        exchange.answers["GET", ORDER] = lambda *_: refusal(500, -1000, "unknown")
+        assert (await read(running, compare(0, 6, from_id=1))).problem == ""
+        assert (await read(running, ask(from_id=1))).problem
 
 
 class TestQuery:

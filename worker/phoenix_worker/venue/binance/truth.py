@@ -12,6 +12,8 @@ the first round: one that the exchange does not know may still be on its way, so
 window of any request of ours has passed; what it does not know even then never existed. An order in flight that is
 neither in `open_orders` nor in `resolved` of the result is such a one.
 
+Last it is asked whose orders made the fills of which the user stream has not told (see `owners`).
+
 A comparison of what is held asks 2, 3 and 4 once. Where that is the position and the newest trade that are held,
 nothing was filled from before the position was read until after the orders were: they belong together, and to what is
 held. Otherwise the rounds decide.
@@ -32,6 +34,7 @@ from phoenix_worker.venue.binance.asking import while_it_may_heal
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.limits import Urgency
 from phoenix_worker.venue.binance.messages import DecodeError
+from phoenix_worker.venue.binance.owners import NO_SUCH_ORDER, owners_of
 from phoenix_worker.venue.binance.rest import Parameters, Reply, Rest, RestError, Security
 
 ROUNDS = 8
@@ -41,7 +44,6 @@ DAY_MS = 24 * 3600 * 1000
 WINDOW_MS = 7 * DAY_MS - 1
 KEPT_MS = 90 * DAY_MS
 """The exchange answers at most seven days of trades at once, and keeps three months."""
-NO_SUCH_ORDER = -2013
 
 
 class TruthError(Exception):
@@ -145,6 +147,10 @@ class TruthReader:
                 read_ms = self._time.now_ms()
                 continue
             steps, entry = after
+            known_trades = set(action.known_trades)
+            unheard = [fill for fill in trades.fills if fill.trade_id not in known_trades]
+            judged = [] if action.held_steps is not None else unheard  # what differs is read again, and judged then
+            owners = await owners_of(judged, instrument, self._get, self._time.clock.sleep)
             return Truth(
                 at=self._time.clock.monotonic_ns(),
                 request_id=action.request_id,
@@ -155,6 +161,7 @@ class TruthReader:
                 fills=trades.fills,
                 last_trade_id=trades.last_id,
                 resolved=resolved,
+                owners=owners,
             )
         raise TruthError(f"position, trades and open orders did not agree within {ROUNDS} readings")
 
