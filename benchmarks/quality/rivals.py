@@ -179,7 +179,7 @@ class Rival:
                     self._statistics.on_time(event.at, self._seen.mid_ticks * self._instrument.tick)
                 return self._requote(event.at)
             case ev.Minutes():
-                self._statistics.preload(event.closes)
+                self._statistics.preload(event.closes, event.at)
             case ev.OrderReport():
                 return self._on_report(event)
             case ev.Answer():

@@ -201,7 +201,7 @@ def test_everything_that_is_remembered_comes_back(memory, world):
         revision="first",
         pnl=msgspec.structs.replace(read(memory, "BTCUSDT").pnl, realised=7, other_fees={"BNB": 3}, began_ms=1_700),
         newer_trades=[900, 903],
-        statistics=msgspec.structs.replace(world.engine.statistics, last_sample_ns=0),
+        statistics=msgspec.structs.replace(world.engine.statistics, last_sample_ns=0, heard_ns=0),
         cooldown_left_ns=9 * SECOND,
         emergency=Switch(EmergencyLevel.FLATTEN, 9, "a person"),
         halt=Switch(HALT, 3, "losses"),

@@ -85,12 +85,33 @@ def test_it_is_warm_after_enough_returns():
     assert fed([100.0] * (WARM_SAMPLES + 1)).warm
 
 
+@pytest.mark.parametrize("known_from", ["samples", "klines"])
+@pytest.mark.parametrize(("unheard_s", "forgotten"), [(60, False), (61, True), (3 * 3600, True)])
+def test_of_a_market_that_was_unheard_of_for_long_nothing_is_known(known_from, unheard_s, forgotten):
+    statistics = Statistics()
+    statistics.preload([60_000.0] * 31, 10 * SECOND)
+    if known_from == "samples":
+        for number in range(5):
+            statistics.on_time((10 + number) * SECOND, 60_000.0)
+    back = statistics.heard_ns + unheard_s * SECOND
+    assert statistics.forget(back) is forgotten
+    assert statistics.warm is not forgotten
+    assert (statistics.stddev_30m is None) is forgotten
+    if forgotten:
+        assert not statistics.forget(back), "once"
+        fresh = Statistics()
+        for each in (statistics, fresh):
+            each.on_time(back, 63_000.0)
+            each.preload(CLOSES, back)
+        assert statistics == fresh, "as one that has only just begun"
+
+
 CLOSES = [60_000.0 + 30.0 * (n % 3) for n in range(31)]
 
 
 def test_klines_make_it_warm_at_once():
     statistics = Statistics()
-    statistics.preload(CLOSES)
+    statistics.preload(CLOSES, 14 * SECOND)
     returns = [math.log(b / a) for a, b in itertools.pairwise(CLOSES)]
     assert statistics.sigma_1s == pytest.approx(math.sqrt(sum(r * r for r in returns) / 30 / 60))
     assert statistics.warm
@@ -99,7 +120,7 @@ def test_klines_make_it_warm_at_once():
 
 def test_klines_that_come_after_the_first_samples_count_all_the_same():
     statistics = fed([60_000.0] * 4)
-    statistics.preload(CLOSES)
+    statistics.preload(CLOSES, 14 * SECOND)
     assert statistics.warm
     assert statistics.stddev_30m is not None
 
@@ -107,13 +128,13 @@ def test_klines_that_come_after_the_first_samples_count_all_the_same():
 def test_klines_do_not_replace_what_is_warm():
     statistics = fed([60_000.0 + n % 2 for n in range(20)])
     sigma = statistics.sigma_1s
-    statistics.preload(CLOSES)
+    statistics.preload(CLOSES, 14 * SECOND)
     assert statistics.sigma_1s == sigma
 
 
 @pytest.mark.parametrize("closes", [[], [60_000.0], [0.0, 60_000.0]], ids=["none", "one", "one usable"])
 def test_too_few_klines_are_not_used(closes):
     statistics = Statistics()
-    statistics.preload(closes)
+    statistics.preload(closes, 14 * SECOND)
     assert not statistics.warm
     assert statistics.ring == []

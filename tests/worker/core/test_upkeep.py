@@ -1,11 +1,12 @@
 """What time brings: questions that are due, the dead-man, reconnects, and nothing after the exit."""
 
 import pytest
-from core_world import World, of_kind
+from core_world import OFFSET_NS, World, of_kind
+from phoenix_coordination.state import Reason
 from phoenix_worker.core import actions as ac
 from phoenix_worker.core import events as ev
-from phoenix_worker.core.events import EmergencyLevel, Stream
-from samples import MAKER, SECOND, changed
+from phoenix_worker.core.events import EmergencyLevel, Side, Stream
+from samples import MAKER, MS, SECOND, changed
 
 
 def test_klines_are_asked_for_until_statistics_are_warm():
@@ -17,12 +18,20 @@ def test_klines_are_asked_for_until_statistics_are_warm():
     assert len(of_kind(world.done, ac.FetchMinutes)) == 3
 
 
+def pass_time(world, seconds):
+    """In which the market is heard of just often enough not to be forgotten."""
+    for _ in range(seconds // 50):
+        world.now += 50 * SECOND
+        world.frame()
+        world.tell(ev.Tick(0))
+
+
 @pytest.mark.parametrize(
-    ("minutes", "volume", "asked"),
-    [(60, 10.0, 0), (60, 0.0, 1), (59, 10.0, 1)],
+    ("minutes", "volume", "soon", "hourly"),
+    [(60, 10.0, 0, 1), (60, 0.0, 1, 6), (59, 10.0, 1, 6)],
     ids=["how much a day trades is asked hourly", "sooner while nothing has been traded", "or for less than an hour"],
 )
-def test_klines_are_asked_for_again(minutes, volume, asked):
+def test_klines_are_asked_for_again(minutes, volume, soon, hourly):
     world = World()
     world.closes_answered = False
     world.start(token=0)
@@ -31,10 +40,40 @@ def test_klines_are_asked_for_again(minutes, volume, asked):
     mark = len(world.done)
     world.wait(125.0)
     assert of_kind(world.since(mark), ac.FetchMinutes) == []
-    mark, world.now = len(world.done), world.now + 600 * SECOND
-    world.tick()
-    assert len(of_kind(world.since(mark), ac.FetchMinutes)) == asked
-    mark, world.now = len(world.done), world.now + 3_600 * SECOND
+    mark = len(world.done)
+    pass_time(world, 600)
+    assert len(of_kind(world.since(mark), ac.FetchMinutes)) == soon
+    mark = len(world.done)
+    pass_time(world, 3_600)
+    assert len(of_kind(world.since(mark), ac.FetchMinutes)) == hourly
+
+
+def test_after_a_long_outage_nothing_is_quoted_before_klines_are_read_anew(world):
+    """What was known of the market before it is of another one."""
+    world.wait(40.0)
+    world.closes_answered = False
+    mark = len(world.done)
+    world.close(Stream.BOOK)
+    for _ in range(122):
+        world.renew()
+        world.tick(10)
+    assert of_kind(world.since(mark), ac.FetchMinutes), "at once"
+    world.move_unseen(630_000)
+    world.open(Stream.BOOK)
+    mark = len(world.done)
+    world.wait(3.0)
+    assert of_kind(world.since(mark), ac.Place) == []
+    assert world.engine.view().reasons == [Reason.STATISTICS_WARMING]
+    assert world.engine.statistics.stddev_30m is None
+    world.closes_answered = True
+    world.wait(5.0)
+    assert world.engine.view().reasons == []
+    assert {order.side for order in world.ours()} == set(Side)
+
+
+def test_a_machine_that_stood_still_has_not_heard_of_the_market_for_as_long(world):
+    mark = len(world.done)
+    world.tell(ev.ClockSynced(0, OFFSET_NS + 70 * SECOND, 1 * MS))
     world.tick()
     assert len(of_kind(world.since(mark), ac.FetchMinutes)) == 1
 

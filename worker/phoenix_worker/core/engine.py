@@ -162,7 +162,7 @@ def _on_touch_answer(state: State, event: ev.TouchAnswer, out: Out) -> None:
 
 
 def _on_minutes(state: State, event: ev.Minutes, _: Out) -> None:
-    state.statistics.preload(event.closes[-CLOSES:])
+    state.statistics.preload(event.closes[-CLOSES:], event.at)
     state.vpin.preload(event.at, zip(event.volumes, event.taker_buys, strict=True), state.parameters.vpin)
 
 
@@ -358,6 +358,7 @@ def _on_clock(state: State, event: ev.ClockSynced, out: Out) -> None:
     session.clock_offset_ns, session.clock_error_ns, session.clock_known = event.offset_ns, event.error_ns, True
     if stood_still:
         session.deadline_ns = 0
+        state.statistics.heard_ns -= ahead_ns
         out.append(Note(NoteKind.QUOTING, f"this machine stood still for {ahead_ns / 1e9:.1f} s: is the lease over?"))
         decide(state, event.at, out)
 

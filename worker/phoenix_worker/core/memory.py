@@ -12,13 +12,11 @@ from phoenix_worker.core.grinding import Grinder
 from phoenix_worker.core.losses import Losses
 from phoenix_worker.core.pnl import Pnl
 from phoenix_worker.core.state import State
-from phoenix_worker.core.statistics import Statistics
+from phoenix_worker.core.statistics import FORGOTTEN_AFTER_NS, Statistics
 from phoenix_worker.core.switch import Switch
 from phoenix_worker.core.vpin import Vpin
 
 SCHEMA = 3
-STATISTICS_KEPT_NS = 60_000_000_000
-"""Older statistics than this are of another market: they are read from klines instead."""
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -75,7 +73,9 @@ def remember(state: State) -> bytes:
             msgspec.structs.replace(account.pnl, began_ms=state.accounts_began_ms),
             account.position.last_trade_id,
             list(account.position.newer_trades),
-            state.statistics,
+            msgspec.structs.replace(
+                state.statistics, heard_ns=state.statistics.heard_ns - state.now_ns, last_sample_ns=0
+            ),
             msgspec.structs.replace(state.vpin.aged(state.now_ns), last_trade_id=0),
             msgspec.structs.replace(state.prediction, sampled_ns=0),
             state.funding.followed_by(Funding()),
@@ -122,10 +122,10 @@ def restore(state: State, memory: Memory, age_ns: int, observed_ns: int) -> Forg
     account.orders.recount()
     account.counters.max_worst_case_ratio = max(account.counters.max_worst_case_ratio, memory.max_worst_case_ratio)
     age_ns = max(0, age_ns)
-    if age_ns <= STATISTICS_KEPT_NS and not state.statistics.warm:
+    if age_ns <= FORGOTTEN_AFTER_NS and not state.statistics.warm:
         state.statistics = memory.statistics
-        state.statistics.last_sample_ns = 0
-    if age_ns <= STATISTICS_KEPT_NS:
+        state.statistics.heard_ns += state.now_ns - age_ns
+    if age_ns <= FORGOTTEN_AFTER_NS:
         _recall_flow(state, memory, age_ns)
     state.liquidation.cool_until(state.now_ns + memory.cooldown_left_ns - max(0, observed_ns))
     _restore_losses(state.losses, memory, resumed=not session.halt.on and session.halt.epoch > memory.halt.epoch)

@@ -12,6 +12,8 @@ HALF_LIFE_SECONDS = 60.0
 """Of the volatility: long enough to be stable over a quote's life, short enough to widen within a burst."""
 
 _DECAY = 0.5 ** (1.0 / HALF_LIFE_SECONDS)
+FORGOTTEN_AFTER_NS = 60_000_000_000
+"""Nothing was heard of the market for so long: what was known is of another one, and is read from klines instead."""
 WARM_SAMPLES = 10
 """Returns needed before σ₁ₛ is believed where no klines could be read."""
 
@@ -23,6 +25,8 @@ class Statistics(msgspec.Struct):
     rounding does not pile up.
     """
 
+    heard_ns: int = 0
+    """Up to when they know the market: from samples, klines or another worker."""
     last_sample_ns: int = 0
     last_price: float = 0.0
     variance: float = 0.0
@@ -51,11 +55,21 @@ class Statistics(msgspec.Struct):
         variance = max(0.0, self.squares / count - mean * mean)
         return math.sqrt(variance) / (self.anchor + mean)
 
-    def preload(self, closes: list[float]) -> None:
+    def forget(self, now_ns: int) -> bool:
+        """Whether the market has been unheard of for so long that nothing known of it holds; then nothing is known."""
+        if now_ns - self.heard_ns <= FORGOTTEN_AFTER_NS or not self.ring:
+            return False
+        self.heard_ns = self.last_sample_ns = self.returns = self.head = 0
+        self.last_price = self.variance = self.total = self.squares = 0.0
+        self.ring = []
+        return True
+
+    def preload(self, closes: list[float], now_ns: int) -> None:
         """Start from 1-minute closes, oldest first: each stands for its 60 samples, and σ₁ₛ for σ of a minute / √60."""
         usable = [close for close in closes if close > 0]
         if self.warm or len(usable) < 2:
             return
+        self.heard_ns = now_ns
         returns = [math.log(b / a) for a, b in pairwise(usable)]
         self.variance = sum(r * r for r in returns) / len(returns) / 60.0
         self.returns = WARM_SAMPLES
@@ -78,6 +92,7 @@ class Statistics(msgspec.Struct):
         # Keep the phase where samples come on time; start a new one after a pause.
         self.last_sample_ns = self.last_sample_ns + 1_000_000_000 if elapsed < 2.0 else now_ns
         self.last_price = price
+        self.heard_ns = now_ns
         self._push(price)
 
     def _push(self, price: float) -> None:

@@ -26,6 +26,8 @@ from phoenix_worker.core.state import Out, State
 
 SNAPSHOT_RETRY_NS = 1_000_000_000
 MINUTES_RETRY_NS = 30_000_000_000
+MINUTES_WANTED_NS = 5_000_000_000
+"""While there is a book to quote on: soon a few samples would have to do for half an hour."""
 MINUTES_EVERY_NS = 3_600_000_000_000
 MINUTES_SOON_NS = 600_000_000_000
 """While the market has too short a past to tell how much a day trades."""
@@ -45,6 +47,8 @@ def on_tick(state: State, event: Tick, out: Out) -> None:
     session, book = state.session, state.book
     if session.exited:
         return
+    if state.statistics.forget(now):
+        state.minutes_asked_ns = now - MINUTES_RETRY_NS  # asked for at once: nothing is quoted before
     if book.synced and state.freshness.fresh:
         state.statistics.on_time(now, book.mid_half_ticks / 2 * state.instrument.tick)
     _watch_market(state, now, out)
@@ -72,7 +76,7 @@ def _watch_market(state: State, now: int, out: Out) -> None:
 
 def _minutes_pause_ns(state: State) -> int:
     if not state.statistics.warm:
-        return MINUTES_RETRY_NS
+        return MINUTES_WANTED_NS if state.book.synced else MINUTES_RETRY_NS
     return MINUTES_EVERY_NS if state.vpin.day_volume else MINUTES_SOON_NS
 
 
