@@ -238,6 +238,14 @@ class Configuration(msgspec.Struct, frozen=True, rename="camel"):
 SWITCH_NOT_READ = "the emergency switch has not been read yet"
 """The reason of the halt that every worker starts in: nobody has raised it, and the first look at Redis replaces it."""
 
+SWITCH_NOT_SEEDED = (
+    "the account's emergency switch has not been seeded: start the operator (locally the runner), which does"
+)
+"""The reason of the halt in which every worker is until the account has had its say."""
+
+NOBODY_RAISED_IT = frozenset({SWITCH_NOT_READ, SWITCH_NOT_SEEDED})
+"""Reasons of a halt that nobody asked for: what is not known is one, too."""
+
 
 class EmergencyState(msgspec.Struct, frozen=True, rename="camel"):
     """The account's switch as this worker knows it; level `None`, `Halt` or `Flatten`."""

@@ -9,8 +9,8 @@ import msgspec
 from phoenix_coordination.port import EmergencyChanged, EmergencyLevel, HaltChanged
 from phoenix_coordination.redis.client import Redis, RedisFaultError
 from phoenix_coordination.redis.scripts import Script, call
+from phoenix_coordination.state import SWITCH_NOT_SEEDED
 
-UNSEEDED = "the account's emergency switch has not been seeded: start the operator (locally the runner), which does"
 UNNAMED = "no reason was given"
 
 
@@ -97,7 +97,7 @@ def emergency_of(memory: SwitchMemory, declared: EmergencyLevel) -> EmergencyCha
         return None
     level, reason = told.level, told.reason
     if not told.seeded and level < EmergencyLevel.HALT:
-        level, reason = EmergencyLevel.HALT, UNSEEDED
+        level, reason = EmergencyLevel.HALT, SWITCH_NOT_SEEDED
     if declared > level:
         level, reason = declared, "the account resource says so (spec.emergency)"
     return EmergencyChanged(level, max(0, told.epoch), reason)

@@ -24,8 +24,7 @@ from phoenix_coordination.redis.keys import OFFICE, EgressKeys, identity_of
 from phoenix_coordination.redis.ledger import Holding
 from phoenix_coordination.redis.records import read_records
 from phoenix_coordination.redis.reservations import REBUILD_PAUSE_TTLS
-from phoenix_coordination.redis.switches import UNSEEDED
-from phoenix_coordination.state import encode
+from phoenix_coordination.state import SWITCH_NOT_SEEDED, encode
 from state_records import leading_record
 
 ACCOUNT = "binance-usdm:simulator:abc"
@@ -55,7 +54,7 @@ async def eventually(holds, member):
 async def test_a_switch_that_nobody_has_seeded_is_a_halt_until_it_is(unseeded_redis):
     world = unseeded_redis
     member = await leading(world)
-    assert await member.hears(EmergencyChanged) == EmergencyChanged(EmergencyLevel.HALT, 0, UNSEEDED)
+    assert await member.hears(EmergencyChanged) == EmergencyChanged(EmergencyLevel.HALT, 0, SWITCH_NOT_SEEDED)
     heard = member.count
     await world.seed()
     assert (await member.hears(EmergencyChanged, after=heard)).level is EmergencyLevel.NONE

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from phoenix_coordination.port import EmergencyChanged, EmergencyLevel, HaltChanged
 from phoenix_coordination.redis.scripts import Script
-from phoenix_coordination.redis.switches import UNSEEDED, Switch, SwitchMemory, emergency_of, halt_of
+from phoenix_coordination.redis.switches import Switch, SwitchMemory, emergency_of, halt_of
+from phoenix_coordination.state import SWITCH_NOT_SEEDED
 
 NONE, HALT, FLATTEN = EmergencyLevel
 WHATS = st.sampled_from(["raise", "merge", "seed"])
@@ -187,7 +188,7 @@ def test_everyone_hears_of_a_change_and_of_nothing_else(lua, switch):
     ("memory", "declared", "told"),
     [
         (SwitchMemory(), NONE, None),
-        (SwitchMemory(Switch(NONE, -1, "", seeded=False)), NONE, EmergencyChanged(HALT, 0, UNSEEDED)),
+        (SwitchMemory(Switch(NONE, -1, "", seeded=False)), NONE, EmergencyChanged(HALT, 0, SWITCH_NOT_SEEDED)),
         (SwitchMemory(Switch(FLATTEN, 2, "x", seeded=False)), NONE, EmergencyChanged(FLATTEN, 2, "x")),
         (SwitchMemory(Switch(NONE, 2, "", seeded=True)), NONE, EmergencyChanged(NONE, 2, "")),
         (

@@ -197,16 +197,39 @@ def test_a_halt_for_an_opening_order_outlives_it_until_a_person_resumes(world):
     assert {o.side for o in world.ours()} == set(Side)
 
 
-def test_under_the_halt_what_reduces_goes_on():
-    world = World()
-    world.hold(20)
-    world.start()
+def test_under_the_halt_what_reduces_goes_on_while_the_order_lives_and_afterwards():
+    world = holding().start()
     theirs = world.exchange.add("web_open", Side.SELL, 600_900, 5)
+    for _ in range(2):
+        world.settle()
+        world.wait(1.0)
+        assert stopped(world) == SYMBOL
+        assert {o.side for o in world.ours()} == {Side.SELL}
+        if theirs.state.is_open:
+            world.exchange.end(theirs)
+
+
+def test_beside_one_that_only_reduces_nothing_of_ours_does(world):
+    """Halted or not: the exchange refuses reduce-only orders that are together more than the position."""
+    filled_in_a_gap(world, "web_open", reduce_only=False)
+    assert {o.side for o in world.ours()} == {Side.BUY}
+    world.exchange.add("web_reduce", Side.BUY, 599_000, 5, reduce_only=True)
     world.settle()
+    world.wait(0.5)
+    assert world.ours() == []
+
+
+def test_beside_one_that_opens_nothing_is_quoted_when_a_person_has_resumed(world):
+    theirs = world.exchange.add("web_open", Side.SELL, 600_500, 5)
+    world.settle()
+    world.tell(ev.SymbolHalt(0, world.halt_epoch + 1, ""))
+    world.wait(1.0)
+    assert stopped(world) == SUSPENDS
+    assert world.ours() == []
     world.exchange.end(theirs)
     world.settle()
     world.wait(1.0)
-    assert {o.side for o in world.ours()} == {Side.SELL}
+    assert {o.side for o in world.ours()} == set(Side)
 
 
 def test_a_standby_stops_nobody():

@@ -72,6 +72,7 @@ def test_what_makes_a_worker_unready(fields, facts, reasons):
         ({"second_writer": True}, {}, Reason.SECOND_WRITER),
         ({"halt": Switch(EmergencyLevel.HALT, 1, "losses")}, {}, Reason.RISK_HALTED),
         ({"foreign": {"web": True}}, {}, Reason.FOREIGN_ACTIVITY),
+        ({"foreign": {"web": False}}, {}, Reason.FOREIGN_ACTIVITY),
         ({}, {"status": SymbolStatus.NOT_TRADING}, Reason.SYMBOL_NOT_TRADING),
         ({}, {"status": SymbolStatus.REDUCE_ONLY}, Reason.REDUCE_ONLY),
         ({"budget": Budget(NOW, 1, 1, 1, NOW + 1)}, {}, Reason.RATE_LIMITED),

@@ -2,7 +2,7 @@
 
 import pytest
 from core_world import World
-from phoenix_coordination.state import Reason
+from phoenix_coordination.state import SWITCH_NOT_SEEDED, Reason
 from phoenix_worker.core import events as ev
 from phoenix_worker.core.events import EmergencyLevel
 from phoenix_worker.core.inventory import Mode
@@ -38,6 +38,10 @@ def test_an_emergency_counts_from_when_it_is_told_and_not_while_nothing_is_known
     world = World()
     world.tick(20)
     assert world.engine.view().stance is Stance.NORMAL
+    world.tell(ev.Emergency(0, EmergencyLevel.HALT, 0, SWITCH_NOT_SEEDED))
+    world.tick(20)
+    assert world.engine.view().stance is Stance.NORMAL
+    world.switch = EmergencyLevel.NONE
     world.start()
     world.wait(2.0)
     world.tell(ev.Emergency(0, EmergencyLevel.HALT, 5, "by hand"))

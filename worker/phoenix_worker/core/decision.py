@@ -1,6 +1,6 @@
 """The decision: what may rest now, what should, and what has to be sent for it (see `sending`)."""
 
-from phoenix_coordination.state import SWITCH_NOT_READ, Reason, first_of
+from phoenix_coordination.state import NOBODY_RAISED_IT, Reason, first_of
 
 from phoenix_worker.core import grinding, quoting
 from phoenix_worker.core.actions import Note, NoteKind, Purpose
@@ -38,7 +38,7 @@ def decide(state: State, at: int, out: Out) -> None:
     """What has to be sent now, for what holds now."""
     _decide(state, at, out)
     session = state.session
-    emergency = session.emergency.on and session.emergency.reason != SWITCH_NOT_READ
+    emergency = session.emergency.on and session.emergency.reason not in NOBODY_RAISED_IT
     stance = stance_of(state.mode, grinding=state.account.grinder.running, emergency=emergency)
     state.tally.note(at, stance, first_of(state.reasons))
 

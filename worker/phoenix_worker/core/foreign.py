@@ -74,7 +74,7 @@ def judge_owner(state: State, order: OpenOrder, out: Out, *, filled: bool = Fals
             withdraw_from(state, order.client_id, out)
         case Owner.FOREIGN:
             if order.state.is_open:
-                session.foreign[order.client_id] = True
+                session.foreign[order.client_id] = kind_of(order) is Foreign.REDUCES
             else:
                 session.foreign.pop(order.client_id, None)
             if session.token and (order.state.is_open or filled):

@@ -61,7 +61,7 @@ class Session(msgspec.Struct):
     """What an earlier leader knew has not been told (yet)."""
     second_writer: bool = False
     foreign: dict[str, bool] = {}
-    """Open orders of the symbol that are not of this system, by client id."""
+    """Open orders of the symbol that are not of this system, by client id: whether they only reduce."""
     stopping: str = ""
     exited: bool = False
 
@@ -131,6 +131,14 @@ class Session(msgspec.Struct):
         )
         return [reason for holds, reason in facts if holds]
 
+    @property
+    def _foreign_suspends(self) -> bool:
+        """Whoever reduces gets out of our way: the exchange would refuse our own reducing orders beside theirs. Who
+        opens has halted the symbol, and under a halt what reduces stays alive; once a person has resumed it nothing is
+        quoted beside such an order either.
+        """
+        return any(self.foreign.values()) or (bool(self.foreign) and not self.halt.on)
+
     def not_quoting(
         self,
         now_ns: int,
@@ -150,7 +158,7 @@ class Session(msgspec.Struct):
             (self.second_writer, Reason.SECOND_WRITER),
             (self.halt.on or lost, Reason.RISK_HALTED),
             (loss_unknown, Reason.LOSS_UNKNOWN),
-            (bool(self.foreign), Reason.FOREIGN_ACTIVITY),
+            (self._foreign_suspends, Reason.FOREIGN_ACTIVITY),
             (status is SymbolStatus.NOT_TRADING, Reason.SYMBOL_NOT_TRADING),
             (status is SymbolStatus.REDUCE_ONLY, Reason.REDUCE_ONLY),
             (now_ns < self.blocked_until_ns, Reason.RATE_LIMITED),
