@@ -1,6 +1,7 @@
 """`phoenix estimate`: what makers need and may lose, what does not fit, and that an exchange would say the same."""
 
 import json
+import math
 from decimal import Decimal
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from phoenix_worker.core.stewardship import HALT_RATIO
 from phoenix_worker.runtime.resolve import quoting_of
 from phoenix_worker.runtime.resolved import in_steps, parameters
 from phoenix_worker.runtime.steward import WEIGHT_1M
-from phoenix_worker.venue.binance.costs import fixed_weight_1m
+from phoenix_worker.venue.binance.costs import RECONNECT, fixed_weight_1m
 
 ROOT = Path(__file__).resolve().parents[2]
 START_MS = 1_760_000_000_000
@@ -111,7 +112,34 @@ def test_the_committed_manifests_fit_and_say_what_they_need(capsys: pytest.Captu
     assert "balance: 3 311 carries it, 1 652 of margin and 1 660 lost" in out
     assert "by margin asset: 3 116 USDT, 196 USDC" in out
     assert "ethusdc: of 4 with this name that of " in out
+    assert "all its 8 makers reconnect at once" in out, "both namespaces' leave by one egress"
+    assert "refused" not in out
+
+
+def test_four_makers_may_start_and_reconnect_beside_their_quotes_within_what_is_told(capsys) -> None:
+    """1 536 for quoting, less 320 for being there, less 690 quotes moved: 526."""
+    assert main(["estimate", "-f", str(ROOT / "configs" / "accounts"), str(ROOT / "configs" / "makers")]) == 0
+    out = capsys.readouterr().out
+    assert (
+        "beside quotes in such a market 526 are left of the 1536 a minute after which quotes wait (RateLimited): "
+        f"2 starts, or 11 reconnects ({RECONNECT} each), in one minute\n"
+    ) in out
     assert out.endswith("everything fits\n")
+
+
+@pytest.mark.parametrize(
+    ("spare", "findings"),
+    [pytest.param(RECONNECT, [], id="just"), pytest.param(RECONNECT - 2, ["egress default"], id="not any more")],
+)
+def test_a_minute_in_which_everybody_reconnects_is_tight_where_quotes_would_wait_for_it(
+    estimate, spare, findings
+) -> None:
+    quotes = estimate(maker_manifest(), account())[1]["accounts"][0]["ordersPerMinute"]
+    needs = fixed_weight_1m() + WEIGHT_1M + math.ceil(quotes) + spare
+    share = f"{(needs + 0.5) / (2400 * 0.8):.5f}"
+    _, told, _ = estimate(maker_manifest(), account_manifest(budgets={"requestWeightShare": share}))
+    assert (told["egresses"][0]["quotingLimit"], told["egresses"][0]["left"]) == (needs, spare)
+    assert [each["what"] for each in told["findings"] if "reconnect at once" in each["message"]] == findings
 
 
 # -- what does not fit -------------------------------------------------------------------------------
@@ -232,7 +260,7 @@ def test_as_many_makers_fit_behind_an_egress_as_the_workers_will_admit(estimate)
     makers = [maker_manifest(name.lower(), name, netMax="1", baseSize="1") for name in CROWD]
     prices = [option for name in CROWD for option in ("--price", f"{name}=100")]
     status, told, _ = estimate(*makers[:15], account(**limits), options=tuple(prices[:30]))
-    assert (status, [each["severity"] for each in told["findings"]]) == (0, ["tight", "tight"])
+    assert (status, [each["severity"] for each in told["findings"]]) == (0, ["tight"] * 3)
     status, told, said = estimate(*makers, account(**limits), options=tuple(prices))
     refused = [each for each in told["findings"] if each["severity"] == "refused"]
     assert status == 1

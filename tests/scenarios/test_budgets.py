@@ -1,6 +1,7 @@
 """The exchange's limits are shared: all makers of an account together never go beyond them, and all wait together."""
 
 import asyncio
+import time
 from collections import Counter
 from decimal import Decimal
 from functools import partial
@@ -22,7 +23,7 @@ from phoenix_worker.runtime.credentials import read_key
 from phoenix_worker.runtime.exchange import client
 from phoenix_worker.runtime.resolved import load
 from phoenix_worker.runtime.steward import WEIGHT_1M
-from phoenix_worker.venue.binance.costs import CLOCK, DEAD_MAN, START, TRUTH, fixed_weight_1m
+from phoenix_worker.venue.binance.costs import CLOCK, DEAD_MAN, RECONNECT, START, TRUTH, fixed_weight_1m
 from phoenix_worker.venue.binance.endpoints import Endpoints
 from phoenix_worker.venue.binance.income import INCOME_WEIGHT
 from phoenix_worker.venue.binance.reads import SNAPSHOT_WEIGHT
@@ -118,12 +119,14 @@ async def test_an_idle_maker_costs_what_it_is_admitted_with(open_arena, figure):
     """Over minutes of the simulated exchange's own count; the lone worker is the account's steward, too."""
     arena = await open_arena("ETHUSDT", speed=SPEED, paused=True)
     weights: list[tuple[int, int]] = []
+    charged: list[int] = []
     limits = arena.venue.server.gateway.limits
     charge = limits.charge_weight
 
     def counted(ip, weight, now_ms):
         if weight not in (SNAPSHOT_WEIGHT, INCOME_WEIGHT):  # a book that a busy machine was too late for; once an hour
             weights.append((now_ms, weight))
+        charged.append(weight)
         charge(ip, weight, now_ms)
 
     limits.charge_weight = counted
@@ -139,6 +142,15 @@ async def test_an_idle_maker_costs_what_it_is_admitted_with(open_arena, figure):
     at_the_edge = (DEAD_MAN + TRUTH + CLOCK) / 2
     assert spent <= expected + at_the_edge, "one of each may fall into the two minutes besides"
     assert spent >= expected / 2, "what is booked is what is used: who is held up asks later, but not half as often"
+
+    cut_at, cut_ns = len(charged), time.monotonic_ns()
+    await arena.venue.fault("disconnect")
+    await worker.until(lambda record: not record.ready, "everything is cut")
+    await worker.until(lambda record: record.ready, "and back")
+    meanwhile = expected * (time.monotonic_ns() - cut_ns) / 60e9 * SPEED
+    figure(f"a reconnect of all its streams reads {sum(charged[cut_at:])} of request weight, {RECONNECT} are told")
+    late = 2 * SNAPSHOT_WEIGHT
+    assert RECONNECT / 2 <= sum(charged[cut_at:]) <= RECONNECT + meanwhile + DEAD_MAN + TRUTH + CLOCK + late
 
 
 class Newcomer:

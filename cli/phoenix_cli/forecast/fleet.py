@@ -1,5 +1,6 @@
 """What all makers of an account, and all accounts of a public IP, need together, and what of it does not fit."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -11,7 +12,7 @@ from phoenix_crds import MarketMaker, TradingAccount
 from phoenix_crds.manifests import Loaded
 from phoenix_worker.runtime.budgets import terms_of
 from phoenix_worker.runtime.steward import WEIGHT_1M as ACCOUNT_WEIGHT_1M
-from phoenix_worker.venue.binance.costs import START, fixed_weight_1m
+from phoenix_worker.venue.binance.costs import RECONNECT, START, fixed_weight_1m
 from phoenix_worker.venue.binance.limits import Limits
 from phoenix_worker.venue.binance.preflight import ROOM_FACTOR
 
@@ -65,7 +66,12 @@ class AccountForecast(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class EgressForecast(msgspec.Struct, frozen=True, rename="camel"):
-    """Request weight of one public IP: what its makers cost a minute though none quotes, and what a start reads."""
+    """Request weight of one public IP: what its makers cost a minute though none quotes, and what a start reads, and a
+    reconnect of all streams of one worker.
+
+    `quoting_limit` a minute is what all this and the changes of quotes may use together before quotes wait; what is
+    `left` of it with the quotes of `orders_per_minute` is for those that start or reconnect in that minute.
+    """
 
     egress: str
     makers: int
@@ -73,6 +79,9 @@ class EgressForecast(msgspec.Struct, frozen=True, rename="camel"):
     weight_limit: int
     start_weight: int
     starts_per_minute: int
+    reconnect_weight: int
+    quoting_limit: int
+    left: int
 
 
 class Forecast(msgspec.Struct, frozen=True, rename="camel"):
@@ -139,7 +148,8 @@ def forecast(fleets: Sequence[Fleet], markets: Mapping[tuple[str, str], Market],
     egresses = []
     for egress in dict.fromkeys(fleet.account.spec.egress for fleet in fleets):
         sharing = [fleet for fleet in fleets if fleet.account.spec.egress == egress]
-        egresses.append(_egress(egress, sharing))
+        orders = sum(each.orders_per_minute for each in accounts if each.egress == egress)
+        egresses.append(_egress(egress, sharing, orders))
         findings += _of_egress(egresses[-1])
     return Forecast(accounts, egresses, sorted(findings, key=lambda each: each.severity), assumed)
 
@@ -280,17 +290,22 @@ def _of_account(account: AccountForecast) -> Iterator[Finding]:
 # -- a public IP -----------------------------------------------------------------------------------
 
 
-def _egress(egress: str, sharing: Sequence[Fleet]) -> EgressForecast:
+def _egress(egress: str, sharing: Sequence[Fleet], orders_per_minute: float) -> EgressForecast:
     """Where accounts claim different shares, the smallest room decides: who comes last is measured by its own."""
     terms = [terms_of(egress, _limits(fleet.account)) for fleet in sharing]
     makers = sum(len(fleet.makers) for fleet in sharing)
+    fixed = makers * fixed_weight_1m() + len(sharing) * ACCOUNT_WEIGHT_1M
+    quoting = min(quoting_cap(each.weight_1m, each.weight_share, each.reserve_share) for each in terms)
     return EgressForecast(
         egress=egress,
         makers=makers,
-        weight_per_minute=makers * fixed_weight_1m() + len(sharing) * ACCOUNT_WEIGHT_1M,
+        weight_per_minute=fixed,
         weight_limit=min(map(fixed_cost_room, terms)),
         start_weight=START,
         starts_per_minute=min(map(starting_cap, terms)) // START,
+        reconnect_weight=RECONNECT,
+        quoting_limit=quoting,
+        left=max(0, quoting - fixed - math.ceil(orders_per_minute)),
     )
 
 
@@ -304,6 +319,15 @@ def _of_egress(egress: EgressForecast) -> Iterator[Finding]:
             f"its {egress.makers} makers need {egress.weight_per_minute} of request weight a minute even when none"
             f" quotes, of {egress.weight_limit} that this may take: {min(over, egress.makers)} of them would only wait",
             FIXED_COST_REMEDY,
+        )
+    elif egress.makers * egress.reconnect_weight > egress.left:
+        yield Finding(
+            Severity.TIGHT,
+            what,
+            f"where all its {egress.makers} makers reconnect at once (the venue, the network) they read"
+            f" {egress.makers * egress.reconnect_weight} of request weight, and beside their quotes in such a market"
+            f" {egress.left} are left in a minute: then quotes wait up to a minute (RateLimited)",
+            "raise nearStepBps or requoteThreshold, take layers out, or let some leave by another egress",
         )
     if egress.starts_per_minute == 0:
         yield Finding(

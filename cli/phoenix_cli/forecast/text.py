@@ -63,7 +63,10 @@ def _together(account: AccountForecast) -> Iterator[str]:
 def _egress(egress: EgressForecast) -> str:
     rounds = -(-egress.makers // egress.starts_per_minute) if egress.starts_per_minute else 0
     begin = f"all {egress.makers} begin within {rounds} min" if rounds else "none can begin"
+    starts, reconnects = egress.left // egress.start_weight, egress.left // egress.reconnect_weight
     return (
         f"egress {egress.egress}: request weight {egress.weight_per_minute} a minute of {egress.weight_limit},"
-        f" quoting or not; a start reads {egress.start_weight}: {begin}"
+        f" quoting or not; a start reads {egress.start_weight}: {begin}\n"
+        f"  beside quotes in such a market {egress.left} are left of the {egress.quoting_limit} a minute after which"
+        f" quotes wait (RateLimited): {starts} starts, or {reconnects} reconnects ({egress.reconnect_weight} each), in one minute"
     )

@@ -1,4 +1,5 @@
-"""What a worker costs of the request weight when it starts, and even when it does not quote: so many fit behind one IP.
+"""What a worker costs of the request weight when it starts, when its streams are cut, and even when it does not quote:
+so many fit behind one IP.
 
 Tests hold both against what the simulated exchange counts.
 """
@@ -34,6 +35,9 @@ DAY = 1 + 5 + 5
 """Mark price of 00:00 and the trades since; a thousand trades more cost five more, each other asset of fees one."""
 START = PREFLIGHT + CLOCK + LISTEN_KEY + SNAPSHOT_WEIGHT + MINUTES_WEIGHT + DEAD_MAN + FIRST_TRUTH + FUNDING + DAY
 """Until a worker that leads at once may quote."""
+
+RECONNECT = LISTEN_KEY + SNAPSHOT_WEIGHT + FIRST_TRUTH
+"""Once all streams of a worker were cut, until it may quote again, a snapshot that was too old aside."""
 
 
 def fixed_weight_1m() -> int:
