@@ -68,5 +68,6 @@ def _egress(egress: EgressForecast) -> str:
         f"egress {egress.egress}: request weight {egress.weight_per_minute} a minute of {egress.weight_limit},"
         f" quoting or not; a start reads {egress.start_weight}: {begin}\n"
         f"  beside quotes in such a market {egress.left} are left of the {egress.quoting_limit} a minute after which"
-        f" quotes wait (RateLimited): {starts} starts, or {reconnects} reconnects ({egress.reconnect_weight} each), in one minute"
+        f" quotes wait (RateLimited): {starts} starts, or {reconnects} reconnects ({egress.reconnect_weight} each),"
+        " in one minute"
     )
