@@ -129,6 +129,8 @@ def test_a_release_lives_through_upgrade_and_leaves_what_is_the_reader_s(release
 
     release.helm("upgrade", str(CHART), given)
     assert "Restarts" in _columns(release), "definitions change with the release"
+    labels = release.find("namespace", TRADING)["metadata"]["labels"]
+    assert labels["app.kubernetes.io/version"] != "0.0.9", "a namespace of its own changes with the release, too"
     assert release.find("mm", "btcusdt", TRADING)["metadata"]["uid"] == uid
     assert release.secrets() == drawn, "a password once drawn stays"
 
