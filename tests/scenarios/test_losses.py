@@ -5,6 +5,7 @@ import json
 import signal
 from decimal import Decimal
 
+import pytest
 from phoenix_coordination.state import Reason
 from phoenix_crds.parameters import Risk
 
@@ -62,13 +63,22 @@ async def test_a_daily_loss_outlives_a_restart_and_ends_at_midnight(open_arena):
     assert Decimal(record.pnl.day) > -CLOSE, "what has been lost was lost yesterday; what a sale brings is of today"
 
 
-async def test_somebody_who_opens_by_hand_halts_the_symbol_until_a_person_resumes(arena):
+@pytest.mark.parametrize("heard", [True, False], ids=["told by the user stream", "while nobody listens"])
+async def test_somebody_who_opens_by_hand_halts_the_symbol_until_a_person_resumes(arena, heard):
+    if not heard:
+        await arena.venue.fault("refuse", route="private")
+        await arena.venue.fault("disconnect", route="private")
+        await arena.unready(Reason.USER_STREAM_OUT_OF_SYNC)
+        await arena.quotes_out()
     before = (await arena.venue.books())[arena.symbol].position
     side = "BUY" if before >= 0 else "SELL"
     await arena.venue.fault("foreign-order", symbol=arena.symbol, side=side, quantity="0.02")
+    if not heard:
+        await arena.venue.heal()
     record = await arena.worker.until(lambda record: record.halt.reason, "halted")
     assert record.halt.reason.startswith(f"a foreign order that opens: {arena.symbol} ")
-    await arena.worker.until(lambda record: abs(Decimal(record.position.qty) - before) == Decimal("0.02"), "it counts")
+    await arena.worker.until_metric("mm_foreign_fills_total", lambda count: count > 0)
+    await arena.agreed()
     mark = arena.mark
     async with arena.shared() as account:
         (halt,) = await account.halts()
