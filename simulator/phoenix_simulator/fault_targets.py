@@ -41,6 +41,8 @@ def unreachable(fault: Fault) -> tuple[str, str] | None:
             spec = BUILT_IN[symbol.upper()]
             if spec.steps_of(quantity) is None:
                 return "quantity", f"{quantity} is refused by the exchange: write a multiple of {spec.step_size}"
+            if quantity > (most := spec.quantity_to_decimal(spec.market_max_steps)):
+                return "quantity", f"{quantity} is refused by the exchange: market orders end at {most.normalize():f}"
             return None
         case _:
             return None

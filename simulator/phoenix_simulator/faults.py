@@ -56,7 +56,7 @@ class FaultKind(
     """Over without a duration or a count: one frame."""
 
     start_seconds: Seconds = 0.0
-    duration_seconds: Seconds | None = None
+    duration_seconds: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = None
     count: Count | None = None
     holder: str | None = None
     """Whose connections or requests: a glob over their User-Agent."""
@@ -239,12 +239,13 @@ class ClockSkew(FaultKind, frozen=True, tag="clock-skew"):
 
 class PartialFill(FaultKind, frozen=True, tag="partial-fill"):
     """When the fault begins, a taker takes what is ahead of the resting order nearest to the touch, and `fraction` of
-    that order (at least a step, never all of it).
+    that order (at least a step, never all of it). `side`: of the orders that it may be; absent: either.
     """
 
     IS_MOMENT: ClassVar[bool] = True
 
     symbol: str
+    side: Side | None = None
     fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
 
 
@@ -307,7 +308,8 @@ class SymbolStatusChange(FaultKind, frozen=True, kw_only=True, tag="symbol-statu
 
 class ForeignOrder(FaultKind, frozen=True, kw_only=True, tag="foreign-order"):
     """Somebody trades by hand on the accounts: a market order that changes their position behind their clients' backs.
-    Without `apiKey`: on every account that has been in the symbol.
+    With `awayBps`: an order that rests, so far from the best price of its side, until somebody cancels it. Without
+    `apiKey`: on every account that has been in the symbol.
     """
 
     IS_MOMENT: ClassVar[bool] = True
@@ -315,6 +317,8 @@ class ForeignOrder(FaultKind, frozen=True, kw_only=True, tag="foreign-order"):
     symbol: str
     side: Side
     quantity: Decimal
+    away_bps: Annotated[float, msgspec.Meta(ge=0, le=1_000)] | None = None
+    reduce_only: bool = False
     api_key: str | None = None
 
     def __post_init__(self) -> None:

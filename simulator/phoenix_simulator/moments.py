@@ -2,6 +2,7 @@
 
 import logging
 from fnmatch import fnmatchcase
+from math import ceil, floor
 
 import orjson
 
@@ -108,12 +109,11 @@ class Moments:
         now_ms = self._clock.now_ms()
         try:
             match fault:
-                case ForeignOrder(symbol=symbol, side=side, quantity=quantity):
+                case ForeignOrder(symbol=symbol):
                     symbol = symbol.upper()
                     if fault.api_key is None and symbol not in self._exchange.account(account_id).holdings:
                         return 0
-                    order = NewOrder(symbol=symbol, side=side, type=OrderType.MARKET, quantity=quantity)
-                    self._exchange.place(account_id, order, now_ms)
+                    self._exchange.place(account_id, self._order_by_hand(symbol, fault), now_ms)
                     return 1
                 case ForeignCancel(symbol=symbol):
                     return self._exchange.cancel_all(account_id, symbol.upper(), now_ms)
@@ -123,6 +123,31 @@ class Moments:
         except VenueError as refusal:
             _log.warning("the exchange refuses %s: %s", fault.__struct_config__.tag, refusal)
             return 0
+
+    def _order_by_hand(self, symbol: str, fault: ForeignOrder) -> NewOrder:
+        if fault.away_bps is None:
+            return NewOrder(
+                symbol=symbol,
+                side=fault.side,
+                type=OrderType.MARKET,
+                quantity=fault.quantity,
+                reduce_only=fault.reduce_only,
+            )
+        listing = self._exchange.listing(symbol)
+        away = fault.away_bps / 10_000
+        if fault.side is Side.BUY:
+            ticks = floor(listing.touch.bid_ticks * (1 - away))
+        else:
+            ticks = ceil(listing.touch.ask_ticks * (1 + away))
+        return NewOrder(
+            symbol=symbol,
+            side=fault.side,
+            type=OrderType.LIMIT,
+            quantity=fault.quantity,
+            price=listing.spec.price_to_decimal(ticks),
+            time_in_force=TimeInForce.GTC,
+            reduce_only=fault.reduce_only,
+        )
 
     def _announce_shutdown(self, fault: ServerShutdown) -> int:
         payload = orjson.dumps({"e": "serverShutdown", "E": self._clock.reported_ms()})
@@ -171,7 +196,7 @@ class Moments:
         """A taker comes for the order nearest to the touch; nothing happens where none can be filled in part."""
         symbol = fault.symbol.upper()
         listing = self._exchange.listings.get(symbol)
-        order = None if listing is None else self._nearest(symbol)
+        order = None if listing is None else self._nearest(symbol, fault.side)
         if listing is None or order is None:
             return 0
         ahead = listing.book.side(order.side).ahead_of(order)
@@ -187,14 +212,14 @@ class Moments:
         self._exchange.apply(symbol, taker, now_ms)
         return 1
 
-    def _nearest(self, symbol: str) -> Order | None:
-        """The resting order of more than one step whose price is closest to the touch."""
+    def _nearest(self, symbol: str, side: Side | None) -> Order | None:
+        """The resting order (of the side) of more than one step whose price is closest to the touch."""
         listing = self._exchange.listings[symbol]
         candidates = [
             order
             for account in self._exchange.accounts.values()
             for order in self._exchange.open_orders(account.account_id, symbol)
-            if order.leaves_steps > 1 and order.time_in_force is not TimeInForce.RPI
+            if side in {None, order.side} and order.leaves_steps > 1 and order.time_in_force is not TimeInForce.RPI
         ]
         touch = {Side.BUY: listing.touch.bid_ticks, Side.SELL: listing.touch.ask_ticks}
         return min(candidates, key=lambda order: abs(order.price_ticks - touch[order.side]), default=None)

@@ -47,6 +47,8 @@ from phoenix_simulator.scenario_text import Steps, TextError, read_text
 API_VERSION = "phoenix.trading/v1alpha1"
 KIND = "Scenario"
 _UNKNOWN_FIELD = re.compile("unknown field `(.*)`")
+_MOST_TRADED = 1_000_000_000
+"""In a minute: more than any symbol of the venue trades in a day."""
 _ASSETS = frozenset(spec.margin_asset for spec in BUILT_IN.values())
 
 
@@ -86,8 +88,8 @@ class MarketPlan(_Body, frozen=True, kw_only=True):
     traded_before: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
-        if not (self.traded_before.is_finite() and self.traded_before >= 0):
-            raise ValueError(f"tradedBefore is {self.traded_before}: write a quantity of at least 0")
+        if not (self.traded_before.is_finite() and 0 <= self.traded_before <= _MOST_TRADED):
+            raise ValueError(f"tradedBefore is {self.traded_before}: write a quantity of 0 to {_MOST_TRADED:,}")
 
 
 class VenueChoices(_Body, frozen=True, kw_only=True):

@@ -110,6 +110,24 @@ def test_json_is_read_too_and_an_empty_spec_is_a_calm_day(tmp_path):
             id="an order by hand that the exchange would refuse",
         ),
         pytest.param(
+            HEAD + 'spec: {faults: [{kind: foreign-order, symbol: BTCUSDT, side: SELL, quantity: "1e99"}]}\n',
+            "spec.faults[0].quantity",
+            "market orders end at 120",
+            id="an order by hand of more than the exchange takes",
+        ),
+        pytest.param(
+            HEAD + "spec: {faults: [{kind: outage, durationSeconds: 0}]}\n",
+            "spec.faults[0].durationSeconds",
+            "> 0.0",
+            id="a fault that lasts for no time",
+        ),
+        pytest.param(
+            HEAD + "spec: {markets: {BTCUSDT: {tradedBefore: 1e99}}}\n",
+            "spec.markets[...]",
+            "write a quantity of 0 to 1,000,000,000",
+            id="a volume of more than there is",
+        ),
+        pytest.param(
             HEAD + 'spec: {markets: {BTCUSDT: {tradedBefore: "0.0005"}}}\n',
             "spec.markets.BTCUSDT.tradedBefore",
             "0.0005 is off the grid: write a multiple of 0.001",
@@ -118,7 +136,7 @@ def test_json_is_read_too_and_an_empty_spec_is_a_calm_day(tmp_path):
         pytest.param(
             HEAD + "spec: {markets: {BTCUSDT: {tradedBefore: -1}}}\n",
             "spec.markets[...]",
-            "write a quantity of at least 0",
+            "write a quantity of 0 to",
             id="a volume below nothing",
         ),
         pytest.param(

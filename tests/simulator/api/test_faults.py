@@ -334,6 +334,14 @@ async def test_a_partial_fill_takes_a_part_of_the_nearest_order(venue, maker, si
     )
 
 
+async def test_a_partial_fill_is_of_the_side_that_is_asked_for(venue, maker):
+    user = await maker.user_stream()
+    await maker.place(side="BUY", price="61799.0")
+    await maker.place(side="SELL", price="62500")
+    await venue.fault(kind="partial-fill", symbol="BTCUSDT", side="SELL")
+    assert (await user.event("ORDER_TRADE_UPDATE", x="TRADE"))["o"]["S"] == "SELL"
+
+
 async def test_a_partial_fill_without_an_order_does_nothing(venue):
     before = venue.server.exchange.listing("BTCUSDT").last_update_id
     await venue.fault(kind="partial-fill", symbol="BTCUSDT")
@@ -413,10 +421,31 @@ async def test_somebody_trades_by_hand_on_the_account(venue, maker):
     assert positions == ["-0.005"]
 
 
+@pytest.mark.parametrize(("side", "price"), [("BUY", "60564.00"), ("SELL", "63036.20")])
+async def test_somebody_s_order_rests_so_far_from_the_touch_until_it_is_cancelled(venue, maker, side, price):
+    await maker.place()
+    await venue.fault(kind="foreign-cancel", symbol="BTCUSDT")
+    await venue.fault(kind="foreign-order", symbol="BTCUSDT", side=side, quantity="0.005", awayBps=200)
+    (order,) = (await maker.ask("GET", "/fapi/v1/openOrders"))[1]
+    assert (order["side"], order["price"], order["timeInForce"], order["reduceOnly"]) == (side, price, "GTC", False)
+
+
+async def test_somebody_gets_out_by_hand_and_no_further(venue, maker, caplog):
+    await maker.place()
+    await venue.fault(kind="foreign-order", symbol="BTCUSDT", side="BUY", quantity="0.005")
+    out = {"kind": "foreign-order", "symbol": "BTCUSDT", "side": "SELL", "reduceOnly": True}
+    await venue.fault(**out, quantity="0.003", awayBps=10)
+    assert [order["reduceOnly"] for order in await orders_of(maker) if order["side"] == "SELL"] == [True]
+    await venue.fault(**out, quantity="0.005")
+    assert "the exchange refuses foreign-order: -2022" in caplog.text
+    await venue.fault(**out, quantity="0.002")
+    assert (await maker.books())["symbols"]["BTCUSDT"]["position"] == "0.003"
+
+
 async def test_what_the_exchange_refuses_to_a_person_is_said(venue, maker, caplog):
     await maker.place()
-    await venue.fault(kind="foreign-order", symbol="BTCUSDT", side="SELL", quantity="900")
-    assert "the exchange refuses foreign-order: -4005" in caplog.text
+    await venue.fault(kind="foreign-order", symbol="BTCUSDT", side="SELL", quantity="100")
+    assert "the exchange refuses foreign-order: -2019" in caplog.text
 
 
 async def test_somebody_cancels_by_hand(venue, maker):
