@@ -86,6 +86,7 @@ class World:
     forgets = True
     """The exchange keeps little of the past."""
     probes = ("127.0.0.1", 0)
+    rate = RATE
 
     def __init__(
         self, loop: VirtualLoop, time: VirtualTime, server: Server, control: Control, redis: VirtualRedis, root: Path
@@ -98,7 +99,7 @@ class World:
         self._fleet: list[Assignment] = []
         self._key = Key("", "")
         self._origin_ns = (time.wall_ns(), time.monotonic_ns())
-        self.clock = Clock.scaled(*self._origin_ns, RATE)
+        self.clock = Clock.scaled(*self._origin_ns, self.rate)
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._chores: list[asyncio.Task[None]] = []
         self._ending = False
@@ -191,7 +192,7 @@ class World:
             self._directory.state,
             self.probes,
         )
-        return await run_worker(options, None, Clock.scaled(*self._origin_ns, RATE), Redactor())
+        return await run_worker(options, None, Clock.scaled(*self._origin_ns, self.rate), Redactor())
 
     # -- while it runs -----------------------------------------------------------------------------
 
@@ -342,8 +343,17 @@ async def opened(
     beat_at_leisure()
     plan = MarketPlan(regime=RegimeName.QUIET, traded_before=kind.traded_before)
     scenario = Scenario(markets=dict.fromkeys((*kind.symbols, CANARY_SYMBOL), plan), faults=kind.faults_of_exchange())
+    async with listening(kind, loop, time, root, seed, scenario) as world:
+        yield world
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    kind: type[World], loop: VirtualLoop, time: VirtualTime, root: Path, seed: int, scenario: Scenario
+) -> AsyncIterator[World]:
+    """The same, of that scenario, in life's rhythms."""
     config = ServerConfig(symbols=tuple(kind.symbols), seed=seed, scenario=scenario)
-    clock = ExchangeClock(RATE, time.wall_ns(), time.monotonic_ns())
+    clock = ExchangeClock(kind.rate, time.wall_ns(), time.monotonic_ns())
     redis = VirtualRedis(time)
     await redis.open()
     try:
