@@ -64,6 +64,13 @@ def test_what_is_no_recording_is_refused_with_other_parameters_too(tmp_path):
         command.run(parser.parse_args([str(tmp_path), "--parameters", "maker.yaml"]))
 
 
+def test_parameters_are_a_file_and_no_tree_is_searched_for_them(tmp_path):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    with pytest.raises(Refused, match="is a directory: name the file"):
+        command.run(parser.parse_args([str(tmp_path), "--parameters", str(tmp_path)]))
+
+
 def test_a_shadow_is_told_beside_the_live_engine_and_its_differences_are_its_own(monkeypatch, capsys):
     shadow = ShadowReport(events=40, decisions=9, differing=1, orders=Orders(places=3, amends=2, cancels=1))
     difference = msgspec.structs.replace(OTHER.differences[0], shadow=True)

@@ -19,6 +19,8 @@ from phoenix_cli.rehearsal.survey import survey
 
 def rehearse(recording: Path, file: str, *, json: bool) -> str:
     """The comparison as text or JSON; raises `Refused` for what cannot be compared."""
+    if Path(file).is_dir():  # all that lies below would be read, whatever it is
+        raise Refused(f"--parameters {file}: is a directory: name the file that holds the maker")
     try:
         surveyed = survey(recording)
         other = parameters_in(file, surveyed.instrument)

@@ -4,7 +4,7 @@ import pytest
 from phoenix_worker.core.actions import encode_actions
 from phoenix_worker.runtime import recorder as recorder_module
 from phoenix_worker.runtime.recorder import Recorder
-from phoenix_worker.runtime.recording import BadRecordingError, SegmentReader, failure_of, segments_of
+from phoenix_worker.runtime.recording import BadRecordingError, SegmentReader, failure_of, segment_name, segments_of
 from recordings import drained
 
 
@@ -122,6 +122,26 @@ def test_a_directory_of_runs_names_them(record, market, tmp_path):
         segments_of(tmp_path)
     with pytest.raises(BadRecordingError, match="holds no recording"):
         segments_of(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["one", "maker/one", "recordings/maker/one", "state/recordings/maker/one"],
+    ids=["a maker's", "all makers'", "a state directory", "the demo's"],
+)
+def test_runs_are_found_where_workers_put_them(tmp_path, place):
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / segment_name(1)).touch()
+    with pytest.raises(BadRecordingError, match=f"name one of these runs: {tmp_path / place}$"):
+        segments_of(tmp_path)
+
+
+def test_a_tree_of_something_else_is_not_searched(tmp_path):
+    elsewhere = tmp_path / "a" / "b" / "c"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / segment_name(1)).touch()
+    with pytest.raises(BadRecordingError, match="name a segment"):
+        segments_of(tmp_path)
 
 
 def test_a_disk_that_refuses_costs_the_recording_and_nothing_else(tmp_path, record, market, monkeypatch):

@@ -25,6 +25,10 @@ SCHEMA = 1
 LENGTH_BYTES = 4
 MOST_HEAD_BYTES = 64 * 1024 * 1024
 MOST_FRAME_BYTES = 16 * 1024 * 1024
+_PLACES = ("*", "recordings/*", "*/*", "recordings/*/*", "state/recordings/*/*")
+"""Where runs lie below a maker's directory of recordings, below that of all makers, a state directory, and the demo's:
+named to who names one of these. Whole trees are not searched, whoever names `/` shall have his answer.
+"""
 _READ_BYTES = 4 * 1024
 """Of damage, what stands before it is still read: all but the last piece of so many compressed bytes."""
 
@@ -73,7 +77,7 @@ def segments_of(recording: Path) -> list[Path]:
         return [recording]
     segments = sorted(recording.glob(f"*{SUFFIX}")) if recording.is_dir() else []
     if not segments:
-        runs = sorted({str(path.parent) for path in recording.rglob(f"*{SUFFIX}")}) if recording.is_dir() else []
+        runs = sorted({str(path.parent) for place in _PLACES for path in recording.glob(f"{place}/*{SUFFIX}")})
         advice = (
             f"name one of these runs: {', '.join(runs)}" if runs else f"name a segment (*{SUFFIX}) or its directory"
         )
