@@ -158,6 +158,27 @@ def reference_price(state: State) -> float:
     return state.book.mid_half_ticks / 2 * state.instrument.tick
 
 
+def worst_case_limit(state: State) -> int:
+    """The hard limit of either side, in steps: netMax · worstCaseMultiplier, and never more than the exchange admits at
+    the account's leverage. It would refuse what goes beyond, order by order.
+    """
+    return state.instrument.admitted_steps(state.parameters.worst_case_steps, reference_price(state))
+
+
+def tell_bracket(state: State, out: Out) -> None:
+    """Where the exchange admits less than somebody wants: neither is wrong, but one has to know."""
+    wanted, admitted = state.parameters.worst_case_steps, worst_case_limit(state)
+    if admitted < wanted:
+        text = state.instrument.quantity.text
+        out.append(
+            Note(
+                NoteKind.QUOTING,
+                f"at the account's leverage the exchange admits a position of {text(admitted)}, less than"
+                f" netMax times worstCaseMultiplier, {text(wanted)}: quotes stay within it; lower leverage or netMax",
+            )
+        )
+
+
 def _mask(state: State, forbidden: list[Reason]) -> Mask:
     """Guards are masks; the strictest wins. What is left of the reasons here leaves reducing quotes alive."""
     steps = state.account.position.steps
@@ -190,6 +211,7 @@ def _quote(state: State, at: int, mask: Mask, stands: Standing, out: Out) -> Non
         state.prediction.bps(at) if state.next_funding_ms else 0.0,
         state.next_funding_ms - state.session.exchange_ms(at),
         state.vpin.widening(at, state.parameters.vpin),
+        worst_case_limit(state),
     )
     purpose = _PURPOSES[state.mode]
     stuck, busy = stands.stuck, stands.busy
@@ -333,7 +355,7 @@ def _pass(state: State, at: int, mask: Mask, stands: Standing) -> Pass:
         shortest=account.position.shortest,
         buy_exposure=stands.buy_exposure,
         sell_exposure=stands.sell_exposure,
-        worst_case_limit=state.parameters.worst_case_steps,
+        worst_case_limit=worst_case_limit(state),
         buy_granted=buy_room,
         sell_granted=sell_room,
         bid_ticks=book.touch_bid,

@@ -15,7 +15,7 @@ from phoenix_worker.core import foreign, memory, reckoning, reconcile, shared
 from phoenix_worker.core.account import NEVER_JUDGED, Verdict
 from phoenix_worker.core.actions import AnyAction, Cancel, CancelAll, Exit, Note, NoteKind
 from phoenix_worker.core.book import Applied, Book
-from phoenix_worker.core.decision import changed, consider, decide
+from phoenix_worker.core.decision import changed, consider, decide, tell_bracket
 from phoenix_worker.core.events import EmergencyLevel, Stream
 from phoenix_worker.core.freshness import Phase, Staleness
 from phoenix_worker.core.instrument import Instrument
@@ -318,6 +318,7 @@ def _on_parameters(state: State, event: ev.ParametersSet, out: Out) -> None:
     state.parameters, state.revision = event.parameters, event.revision
     state.account.counters.parameters_set += 1
     out.append(Note(NoteKind.PARAMETERS, f"in force: {event.revision}"))
+    tell_bracket(state, out)
     changed(state, out)
 
 
@@ -334,7 +335,10 @@ def _on_instrument(state: State, event: ev.InstrumentSet, out: Out) -> None:
             out.append(CancelAll("tick or step size has changed", state.session.deadline_ns))
         out.append(Exit(1, "tick or step size has changed: quantities must be resolved anew"))
         return
+    rebracketed = event.instrument.max_notional != state.instrument.max_notional
     state.instrument = event.instrument
+    if rebracketed:
+        tell_bracket(state, out)
     changed(state, out)
 
 

@@ -9,6 +9,9 @@ import msgspec
 MONEY = 100_000_000
 """Money that was paid or received is an integer of 1e-8 quote: the exchange rounds commissions to eight decimals."""
 
+UNBOUNDED = 2**62
+"""Of a limit in money that nobody has told."""
+
 
 class OffGridError(ValueError):
     """A price or quantity that is no whole number of ticks or steps."""
@@ -67,8 +70,8 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
     """One perpetual of the exchange. Limits are in ticks and steps; `min_notional` is in money (1e-8 quote).
 
     `band_up` and `band_down` are the exchange's PERCENT_PRICE multipliers: a buy above `mark · band_up` and a sell
-    below `mark · band_down` is refused by it. `maintenance_ratio` and `max_notional` belong to the leverage bracket
-    in force.
+    below `mark · band_down` is refused by it. `max_notional`, in money, is the largest position that it admits at the
+    account's leverage.
     """
 
     symbol: str
@@ -87,6 +90,7 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
     band_down: float
     max_open_orders: int
     status: SymbolStatus = SymbolStatus.TRADING
+    max_notional: int = UNBOUNDED
 
     @property
     def tick(self) -> float:
@@ -109,6 +113,12 @@ class Instrument(msgspec.Struct, frozen=True, dict=True):
         """Money of one step at one tick, as a fraction: every order is valued, and the grid does not change."""
         divisor: int = 10 ** (self.price.scale + self.quantity.scale)
         return self.price.mantissa * self.quantity.mantissa * MONEY, divisor
+
+    def admitted_steps(self, wanted_steps: int, price: float) -> int:
+        """So many steps of a position, or what the leverage bracket leaves of them at this price (0: not known)."""
+        if self.max_notional >= UNBOUNDED or price <= 0:
+            return wanted_steps
+        return min(wanted_steps, int(self.max_notional / MONEY / (price * self.step)))
 
     def min_steps_at(self, price_ticks: int) -> int:
         """Smallest order that clears both the minimum quantity and the minimum notional at this price."""

@@ -17,7 +17,7 @@ import msgspec
 
 from phoenix_worker.core.actions import Purpose
 from phoenix_worker.core.events import Side
-from phoenix_worker.core.instrument import Instrument
+from phoenix_worker.core.instrument import UNBOUNDED, Instrument
 from phoenix_worker.core.inventory import Mask
 from phoenix_worker.core.parameters import Parameters
 
@@ -29,7 +29,9 @@ Slot = tuple[int, int]
 
 
 class Market(msgspec.Struct, frozen=True):
-    """What quoting looks at. Touch in ticks; σ per √s; `maker_fee_bps` as the exchange charges us."""
+    """What quoting looks at. Touch in ticks; σ per √s; `maker_fee_bps` as the exchange charges us; `most_steps` bounds
+    either side if everything fills, where that is less than the parameters' own limit.
+    """
 
     bid_ticks: int
     ask_ticks: int
@@ -38,6 +40,7 @@ class Market(msgspec.Struct, frozen=True):
     predicted_funding_bps: float = 0.0
     to_funding_ms: int = 0
     toxicity: float = 1.0
+    most_steps: int = UNBOUNDED
 
     @property
     def mid_ticks(self) -> float:
@@ -166,7 +169,7 @@ def _side(
 ) -> tuple[list[Target], int]:
     """One side. `reach` is the signed position, in the side's own direction, if all planned so far fills."""
     touch = market.bid_ticks if side is _BUY else market.ask_ticks
-    limit = 0 if mask.reduce_only else parameters.worst_case_steps
+    limit = 0 if mask.reduce_only else min(parameters.worst_case_steps, market.most_steps)
     least_price, most_price, most_qty = instrument.min_price_ticks, instrument.max_price_ticks, instrument.max_qty_steps
     reach = side * position_steps + stuck[side]
     rungs: list[Target] = []

@@ -9,7 +9,7 @@ import msgspec
 from phoenix_coordination.state import Reason, Role
 
 from phoenix_worker.core.counters import Counters
-from phoenix_worker.core.decision import not_ready, reference_price
+from phoenix_worker.core.decision import not_ready, reference_price, worst_case_limit
 from phoenix_worker.core.events import EmergencyLevel, Fill, Side, Stream
 from phoenix_worker.core.fees import in_quote
 from phoenix_worker.core.inventory import Mode
@@ -149,7 +149,7 @@ def view(state: State) -> View:
         position_steps=account.position.steps,
         entry_price=account.position.entry_price,
         net_max_steps=state.parameters.net_max_steps,
-        worst_case_limit_steps=state.parameters.worst_case_steps,
+        worst_case_limit_steps=worst_case_limit(state),
         worst_long_steps=account.worst_long,
         worst_short_steps=account.worst_short,
         pending_buy_steps=account.orders.exposure(Side.BUY),

@@ -1,7 +1,9 @@
 import dataclasses
 from decimal import Decimal
 
+import msgspec
 import pytest
+from phoenix_worker.core.instrument import MONEY
 from phoenix_worker.venue.binance.gateway import BinanceVenue
 from phoenix_worker.venue.binance.settings import MarginType
 
@@ -37,7 +39,7 @@ async def prepare(exchange, credentials, settings, machine_clock, dice):
 async def test_a_sound_account_is_not_refused_and_everything_is_known(prepare, instrument, exchange):
     preflight = await prepare()
     assert preflight.refused == ()
-    assert preflight.instrument == instrument
+    assert preflight.instrument == msgspec.structs.replace(instrument, max_notional=100_000 * MONEY)
     assert (preflight.maker_bps, preflight.taker_bps) == (2.0, 4.0)
     assert preflight.identity == "binance-usdm:simulator:SgsR"
     assert preflight.offset_error_ns < 500_000_000

@@ -22,11 +22,11 @@ DEAD_MAN = 10
 TRUTH = 5 + 1 + 5
 """Position, open orders and trades: a comparison that finds no difference."""
 CLOCK = CLOCK_SAMPLES
-REFERENCE = 1 + 20
-"""Filters and fees."""
+REFERENCE = 1 + 1 + 20
+"""Filters, leverage bracket and fees."""
 LISTEN_KEY = 1
-PREFLIGHT = CLOCK + REFERENCE + 5 + 5 + (5 + 1 + 1 + 1) + 1 + 1 + 5
-"""With it account, the symbol's settings and their change while it is flat, bracket, mark price and balance."""
+PREFLIGHT = CLOCK + REFERENCE + 5 + 5 + (5 + 1 + 1 + 1) + 1 + 5
+"""With it account, the symbol's settings and their change while it is flat, mark price and balance."""
 FUNDING = 2 * INCOME_WEIGHT
 """Regular and special."""
 FIRST_TRUTH = 5 + 5 + 5 + 1 + 5 + 5

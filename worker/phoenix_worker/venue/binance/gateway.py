@@ -301,6 +301,7 @@ class BinanceVenue:
             instrument,
             (preflight.maker_bps, preflight.taker_bps),
             sink,
+            leverage=settings.leverage,
             rest=rest,
             time=time,
             budget=self.budget,

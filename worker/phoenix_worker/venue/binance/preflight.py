@@ -8,8 +8,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from phoenix_worker.core.events import Refusal
-from phoenix_worker.core.instrument import Instrument, SymbolStatus
+from phoenix_worker.core.instrument import MONEY, UNBOUNDED, Instrument, SymbolStatus
 from phoenix_worker.venue.binance import own_messages, replies
 from phoenix_worker.venue.binance.clock_sync import USABLE_ERROR_NS, ClockOffset, ExchangeTime, Sample
 from phoenix_worker.venue.binance.endpoints import Endpoints, account_identity
@@ -47,6 +49,22 @@ async def read_fees(rest: Rest, symbol: str) -> tuple[float, float]:
     )
     rate = replies.decode(replies.CommissionRate, reply.body)
     return rate.maker * 1e4, rate.taker * 1e4
+
+
+async def read_room(rest: Rest, symbol: str, leverage: int) -> int:
+    """The largest position that the exchange admits at this leverage, in money; 0 where none. Raises `RestError` or
+    `DecodeError`.
+    """
+    reply = await rest.get(
+        "/fapi/v1/leverageBracket",
+        [("symbol", symbol)],
+        weight=1,
+        security=Security.SIGNED,
+        urgency=Urgency.REDUCE,
+    )
+    rows = replies.decode(list[replies.SymbolBrackets], reply.body)
+    room = max((row.room(leverage) for row in rows if row.symbol == symbol), default=0.0)
+    return min(int(room * MONEY), UNBOUNDED)
 
 
 async def read_exchange_info(rest: Rest) -> replies.ExchangeInfo:
@@ -247,13 +265,13 @@ class Checks:
             await self._rest.change("POST", "/fapi/v1/leverage", parameters, weight=1, urgency=Urgency.REDUCE)
 
     async def _bracket(self) -> None:
+        admitted = await read_room(self._rest, self._symbol, self._settings.leverage)
+        if self._instrument is not None:
+            self._instrument = replace(self._instrument, max_notional=admitted)
         parameters: Parameters = [("symbol", self._symbol)]
-        rows = replies.decode(
-            list[replies.SymbolBrackets], (await self._signed("/fapi/v1/leverageBracket", parameters, weight=1)).body
-        )
         reply = await self._rest.get("/fapi/v1/premiumIndex", parameters, weight=1, urgency=Urgency.REDUCE)
         mark = replies.decode(replies.MarkPrice, reply.body).mark
-        room = max((row.room(self._settings.leverage) for row in rows if row.symbol == self._symbol), default=0.0)
+        room = admitted / MONEY
         needed = float(ROOM_FACTOR * self._settings.net_max) * mark
         if not room >= needed:
             self._refuse(

@@ -1,6 +1,6 @@
-"""What the exchange may change while we trade: filters, status, fees, and where its clock stands.
+"""What the exchange may change while we trade: filters, status, leverage bracket, fees, and where its clock stands.
 
-Filters change without notice, so they are read hourly, and when the exchange announces a change of the contract; what
+All of it changes without notice, so it is read hourly, and when the exchange announces a change of the contract; what
 did not change is not told again.
 """
 
@@ -15,7 +15,13 @@ from phoenix_worker.venue.binance import messages
 from phoenix_worker.venue.binance.clock_sync import ExchangeTime
 from phoenix_worker.venue.binance.limits import RequestBudget
 from phoenix_worker.venue.binance.messages import ContractInfo, DecodeError
-from phoenix_worker.venue.binance.preflight import instrument_of, measure_clock, read_exchange_info, read_fees
+from phoenix_worker.venue.binance.preflight import (
+    instrument_of,
+    measure_clock,
+    read_exchange_info,
+    read_fees,
+    read_room,
+)
 from phoenix_worker.venue.binance.rest import Rest, RestError
 from phoenix_worker.venue.port import Sink
 
@@ -37,6 +43,7 @@ class Reference:
         fees_bps: tuple[float, float],
         emit: Sink,
         *,
+        leverage: int,
         rest: Rest,
         time: ExchangeTime,
         budget: RequestBudget,
@@ -45,6 +52,7 @@ class Reference:
         self.instrument = instrument
         self._fees_bps = fees_bps
         self._emit = emit
+        self._leverage = leverage
         self._rest = rest
         self._time = time
         self._budget = budget
@@ -108,7 +116,8 @@ class Reference:
         if row is None:
             self._set_status(SymbolStatus.NOT_TRADING)
             return
-        instrument = instrument_of(row)
+        room = await read_room(self._rest, self.instrument.symbol, self._leverage)
+        instrument = replace(instrument_of(row), max_notional=room)
         if instrument != self.instrument:
             status_changed = instrument.status is not self.instrument.status
             self.instrument = instrument
