@@ -78,6 +78,10 @@ def test_a_late_sample_spans_more_than_a_second():
     statistics.on_time(10 * SECOND, 100.0)
     statistics.on_time(14 * SECOND, 101.0)
     assert statistics.variance == pytest.approx(math.log(1.01) ** 2 / 4)
+    decay = 0.5 ** (1 / HALF_LIFE_SECONDS)
+    before, late = statistics.variance, math.log(103.0 / 101.0) ** 2 / 3
+    statistics.on_time(17 * SECOND, 103.0)
+    assert statistics.variance == pytest.approx(decay * before + (1 - decay) * late), "also where others came before"
 
 
 def test_it_is_warm_after_enough_returns():
