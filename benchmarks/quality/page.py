@@ -234,16 +234,22 @@ def _cells(summary: Summary, facts: Facts) -> str:
     if not summary.cells:
         return "Not looked at in this run."
     names = [line.contender for line in next(iter(summary.cells.values()))]
-    rows = []
+    rows, money = [], []
     for cell, lines in summary.cells.items():
         found = {line.contender: line for line in lines}
         rows.append((cell, *(_interval(found[name].pnl_bps) for name in names)))
+        money.append((cell, *(_money(found[name]) for name in names)))
     return (
         f"PnL per volume in bps of the {facts.cell_seeds} seeds that went through every cell. Latency is each way:\n"
-        "what the maker sees is that old, and its orders arrive that much later. The two queue models are bounds of\n"
-        "what a level's total cannot say (`market-model.md`).\n\n"
-        f"{table(('', *names), rows)}\n\n![PnL per volume by cell]({PLOTS}/cells.svg)"
+        "what the maker sees is that old, and its orders arrive that much later.\n\n"
+        f"{table(('', *names), rows)}\n\n![PnL per volume by cell]({PLOTS}/cells.svg)\n\n"
+        f"The same as PnL an hour, in brackets fills an hour.\n\n{table(('', *names), money)}"
     )
+
+
+def _money(line: Line) -> str:
+    pnl = line.pnl_per_hour
+    return f"{_number(None if pnl is None else pnl.value)} ({line.fills_per_hour:.0f})"
 
 
 # ---- cells of tables --------------------------------------------------------------------------------------------
