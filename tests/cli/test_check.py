@@ -57,7 +57,7 @@ def test_what_the_demo_runs_has_no_warning_at_all(capsys: pytest.CaptureFixture[
     assert check(ROOT / "configs/accounts", ROOT / "configs/makers", ROOT / "configs/scenarios") == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    assert "4 makers, 1 account, 14 scenarios" in captured.out
+    assert "4 makers, 1 account, 15 scenarios" in captured.out
 
 
 def test_an_error_ends_with_1_and_is_said_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
