@@ -82,6 +82,10 @@ async def test_costs_and_savings_of_grinding_agree_with_the_exchange_to_the_last
     stuck = NewOrder(symbol=arena.symbol, side=Side.BUY, type=OrderType.MARKET, quantity=Decimal("0.9"))
     arena.venue.server.exchange.place(arena.venue.account, stuck, arena.clock.now_ms())
     worker = await arena.start()
+    await worker.until(lambda record: record.halt.reason, "a hand that opens halts")
+    async with arena.shared() as account:
+        (halt,) = await account.halts()
+        await account.resume_symbol(arena.symbol, halt.switch.epoch, "anna")
     await worker.until(lambda record: record.guard in {"pin", "grind"} and record.ready, "it is pinned")
     arena.rest(resting=True)
     deadline = time.monotonic() + GRINDS_WITHIN_S
