@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import time
+from collections.abc import Callable
 
 import pytest
 from installation import (
@@ -60,7 +61,11 @@ def test_without_an_api_server_trading_goes_on(
         time.sleep(AWAY_S)
     finally:
         subprocess.run(shlex.split(start), check=True)
-    kubectl.until(lambda: answers(kubectl), "the API server answers again", 120)
+    kubectl.until(
+        lambda: answers(lambda: kubectl("get", "--raw=/readyz", timeout_s=10)), "the API server answers again", 120
+    )
+    # No node was heard for so long: until each is again, no Service leads to anything.
+    kubectl.until(lambda: answers(exchange.audit), "its nodes are heard again", 120)
     gaps = observer.gaps("BTCUSDT", began, observer.now())
     figures.append(f"API server away for {AWAY_S:g} s: nothing rested for {sum(gap.seconds for gap in gaps):.2f} s")
     assert gaps == []
@@ -75,11 +80,12 @@ def test_without_an_api_server_trading_goes_on(
     figures.append(f"operator acts again {time.monotonic() - began_s:.1f} s after the API server came back")
 
 
-def answers(kubectl: Kubectl) -> bool:
+def answers(ask: Callable[[], object]) -> bool:
     try:
-        return kubectl("get", "--raw=/readyz", timeout_s=10) == "ok"
+        ask()
     except (KubectlError, subprocess.TimeoutExpired):
         return False
+    return True
 
 
 def test_a_namespace_that_is_deleted_ends_and_leaves_no_order(
