@@ -4,6 +4,7 @@ import logging
 from fnmatch import fnmatchcase
 from math import ceil, floor
 
+import msgspec
 import orjson
 
 from phoenix_simulator.api.auth import KeyRing
@@ -125,29 +126,23 @@ class Moments:
             return 0
 
     def _order_by_hand(self, symbol: str, fault: ForeignOrder) -> NewOrder:
+        order = NewOrder(
+            symbol=symbol,
+            side=fault.side,
+            type=OrderType.MARKET,
+            quantity=fault.quantity,
+            reduce_only=fault.reduce_only,
+        )
         if fault.away_bps is None:
-            return NewOrder(
-                symbol=symbol,
-                side=fault.side,
-                type=OrderType.MARKET,
-                quantity=fault.quantity,
-                reduce_only=fault.reduce_only,
-            )
+            return order
         listing = self._exchange.listing(symbol)
         away = fault.away_bps / 10_000
         if fault.side is Side.BUY:
             ticks = floor(listing.touch.bid_ticks * (1 - away))
         else:
             ticks = ceil(listing.touch.ask_ticks * (1 + away))
-        return NewOrder(
-            symbol=symbol,
-            side=fault.side,
-            type=OrderType.LIMIT,
-            quantity=fault.quantity,
-            price=listing.spec.price_to_decimal(ticks),
-            time_in_force=TimeInForce.GTC,
-            reduce_only=fault.reduce_only,
-        )
+        price = listing.spec.price_to_decimal(ticks)
+        return msgspec.structs.replace(order, type=OrderType.LIMIT, price=price, time_in_force=TimeInForce.GTC)
 
     def _announce_shutdown(self, fault: ServerShutdown) -> int:
         payload = orjson.dumps({"e": "serverShutdown", "E": self._clock.reported_ms()})
