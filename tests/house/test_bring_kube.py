@@ -1,5 +1,6 @@
 """What brings the API server of the tests: only what is what it must be, and only where none is given."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -58,3 +59,18 @@ def test_half_of_it_is_not_taken(machine: BareMachine, tmp_path: Path) -> None:
     make_program(tmp_path / "given" / "kubectl", "")
     assert machine.bring(KUBEBUILDER_ASSETS=str(tmp_path / "given"))[0] == 0
     assert machine.fetched.exists()
+
+
+def test_without_network_go_builds_what_go_mod_names(machine: BareMachine, tmp_path: Path) -> None:
+    """A version with the comment behind it was no flag that the linker knew."""
+    asked, script = tmp_path / "asked", "#!/bin/sh"
+    make_program(
+        machine.tools / "go",
+        f"""while [ "$1" != -ldflags ]; do shift; done
+        echo "$2" >>{asked}; mkdir -p "${{4%/*}}"; echo "{script}" >"$4"; /bin/chmod 755 "$4\"""",
+    )
+    status, said = machine.bring()
+    assert status == 0, said
+    assert machine.brought(FOLDER) == sorted(PROGRAMS)
+    (_, version), *_ = {tuple(flags.rsplit("=", 1)) for flags in asked.read_text().splitlines()}
+    assert re.fullmatch(r"v\d+\.\d+\.\d+", version)
