@@ -195,7 +195,7 @@ class Budgets:
             [*orders_scope, *weight_scope, keys.makers],
             [
                 *(self._holder, repr(self._clock.rate), self._lives_ms, int(self._renew_ms * FORGET_RENEWALS)),
-                *(need.exchange_ms, self._fixed_weight, self._maker_line, self._account_line, self._account_weight),
+                *(need.exchange_ms, self._fixed_weight, self._maker_line, self._account_line, self._account_weight, 0),
                 *(UNTOLD if self._keys.dry_run else orders).arguments,
                 *weight.arguments,
             ],

@@ -22,6 +22,7 @@ mm:{<account>}:orders:speakers                sorted set: who spoke when
 mm:{<account>}:orders:short                   sorted set: who got less than it would use, and when
 mm:{<account>}:orders:back-off                channel
 mm:egress:<egress>:weight                     as the account's orders, with speakers, short and back-off
+mm:egress:<egress>:starts                     of that weight what starts read, with speakers and short
 mm:egress:<egress>:makers                     hash: by worker its fixed weight, when it spoke, its line (admit.lua)
 """
 
@@ -148,6 +149,18 @@ class EgressKeys(msgspec.Struct, frozen=True):
     @property
     def weight_short(self) -> str:
         return self._key("weight:short")
+
+    @property
+    def starts(self) -> str:
+        return self._key("starts")
+
+    @property
+    def starts_speakers(self) -> str:
+        return self._key("starts:speakers")
+
+    @property
+    def starts_short(self) -> str:
+        return self._key("starts:short")
 
     @property
     def back_off(self) -> str:

@@ -1,6 +1,8 @@
 """The weight of a start: what a worker reads before it may quote, booked with those who share its public IP.
 
-Twenty workers that start at once would spend the minute of all of them, and with it the cancels of those that quote.
+Twenty workers that start at once would spend the minute of all of them, and with it the cancels of those that quote. So
+would four that are replaced twice in a minute, one after the other (an upgrade, then a rollback): starts have a part of
+the minute, and beyond it only what quotes leave.
 Nothing here needs the exchange's name of the account, which a start only learns by reading.
 """
 
@@ -12,7 +14,7 @@ from typing import Any
 import msgspec
 
 from phoenix_coordination.port import Admission, BudgetTerms, Clock
-from phoenix_coordination.redis.budgets import UNTOLD, Scope, Window
+from phoenix_coordination.redis.budgets import Scope, Window, quoting_cap
 from phoenix_coordination.redis.client import FAULTS, Credentials, connect, fault_of
 from phoenix_coordination.redis.keys import EgressKeys
 from phoenix_coordination.redis.scripts import Script, call
@@ -22,6 +24,12 @@ LIVES_MS = 30_000
 """How long a start may take; then what it has booked counts as sent."""
 OVER_AFTER_S = 5.0
 """What a worker reads when it begins to work is read, and told as sent, by then."""
+OWN_PART = 1 / 4
+"""Of a minute's weight what starts may use however much is quoted, so that a busy egress can replace its workers. At
+least one may.
+"""
+QUOTES_KEEP = 1 / 4
+"""Of what quoting may use of a minute, what starts beyond their own part leave."""
 ALL_OR_NOTHING = 0
 """The least that a start may hold, for the script."""
 _ANSWER_SECONDS = 2.0
@@ -57,13 +65,17 @@ class Start:
         self._asked = 0
         self._booked_until = 0
         """The total of weight up to which what is sent has been booked."""
+        self._counted = 0
+        """Of the weight that was ever sent or booked, what the others count as read by starts."""
         self._over = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.told = 0
         """Of the weight that was ever sent, what the others have been told of for certain."""
 
     async def ask(self, terms: BudgetTerms, weight: int) -> Admission:
-        """Books the whole of it, up to `weight_share` of the exchange's limit, or says why that cannot be now."""
+        """Books the whole of it, within the starts' part of a minute or what quotes leave, or says why that cannot be
+        now.
+        """
         self._terms = terms
         begun_at = self._spent().weight
         try:
@@ -77,8 +89,9 @@ class Start:
             )
         if granted < weight:
             return Admission(
-                f"a start reads {weight} of request weight, for which egress {terms.egress} has no room among the "
-                f"{starting_cap(terms)} of this minute: it begins as soon as there is"
+                f"a start reads {weight} of request weight, for which egress {terms.egress} has no room: of a minute "
+                f"{own_part(terms, weight)} are for starts, and what is quoted leaves none of {unhurried_cap(terms)}; "
+                "it begins as soon as there is"
             )
         self._booked_until = begun_at + weight
         return Admission()
@@ -130,8 +143,19 @@ class Start:
         """What was granted, and whether the exchange has told anybody of the egress to wait."""
         keys, spent = EgressKeys(terms.egress), self._spent()
         sent = self.told if self._over else spent.weight
+        counted = max(spent.weight, self._booked_until) if self._over else spent.weight
         self._asked += 1
-        weight_scope = [keys.weight, keys.weight_speakers, keys.weight_short]
+        part = Scope(
+            sequence=self._asked,
+            sent=counted,
+            acknowledged=self._counted,
+            recent=spent.weight_1m + counted - spent.weight,
+            wanted=weight,
+            unused=held,
+            channel=keys.back_off,
+            least=ALL_OR_NOTHING,
+            windows=(Window(60, own_part(terms, weight)),),
+        )
         told = Scope(
             sequence=self._asked,
             sent=sent,
@@ -147,17 +171,38 @@ class Start:
         answer = await call(
             self._client,
             Script.SPEND,
-            [*weight_scope, *weight_scope, keys.makers],
+            [
+                *(keys.starts, keys.starts_speakers, keys.starts_short),
+                *(keys.weight, keys.weight_speakers, keys.weight_short, keys.makers),
+            ],
             [
                 *(self._holder, repr(self._clock.rate), LIVES_MS, _SILENT_MS, spent.exchange_ms, 0, "", "", 0),
-                *UNTOLD.arguments,
+                starting_cap(terms) - unhurried_cap(terms),
+                *part.arguments,
                 *told.arguments,
             ],
         )
-        self.told = max(self.told, sent)
+        self.told, self._counted = max(self.told, sent), counted
         return int(answer[4]), answer[5] != b"0"
 
 
 def starting_cap(terms: BudgetTerms) -> int:
-    """Of a minute's weight: what quoting may use and its reserve, so that a busy egress can replace its workers."""
+    """Of a minute's weight what all may have sent when a start begins: what quoting may use and its reserve."""
     return int(terms.weight_1m * terms.weight_share)
+
+
+def own_part(terms: BudgetTerms, weight: int) -> int:
+    """Of that what starts of so much weight may use, whatever is quoted."""
+    return max(weight, int(starting_cap(terms) * OWN_PART))
+
+
+def unhurried_cap(terms: BudgetTerms) -> int:
+    """Of a minute's weight what all may have sent when a start begins beyond that part."""
+    quoting = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
+    return min(starting_cap(terms), int(quoting * (1.0 - QUOTES_KEEP)))
+
+
+def starts_in(terms: BudgetTerms, weight: int, others: int) -> int:
+    """How many of so much weight begin in a minute in which all else sends so much."""
+    own = min(own_part(terms, weight), starting_cap(terms) - others)
+    return max(0, own, unhurried_cap(terms) - others) // weight

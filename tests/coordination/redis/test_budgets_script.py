@@ -42,7 +42,7 @@ class Worker:
         held = self.held()
         arguments = [
             *(self.name, "1.0", LIVES_MS, FORGET_MS, now_ms if exchange_ms is None else exchange_ms),
-            *(fixed, self.line or f"line of {self.name}", "account:abc", account_weight),
+            *(fixed, self.line or f"line of {self.name}", "account:abc", account_weight, 0),
             *(self.sequence if self.counts_orders else 0, self.total, self.acknowledged, self.recent(1), wanted, held),
             *(blocked[0], ACCOUNT.back_off, 2, 2, 10, self.caps[0], reported[0], 60, self.caps[1], reported[1]),
             *(self.sequence, self.weight_total, self.weight_acknowledged, self.recent(2), weight, self.weight),

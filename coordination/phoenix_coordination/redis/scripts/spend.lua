@@ -10,28 +10,32 @@
 --   * Nobody is starved: where somebody gets less than it would use, the others get no more than an equal part; the
 --     last tenth of a window is for those who have had less than that; who sends nothing holds little.
 --   * A long window is not used up in half of it: the fuller it is, the less a short one admits.
---   * A start is granted whole or not at all, whoever else waits, up to a cap of its own; nobody waits for its memory:
---     what was sent before that is not known here is known to the exchange, which tells it with each answer.
+--   * A start is granted whole or not at all, whoever else waits, up to a cap of its own. Beyond the part of a minute
+--     that is the starts' own it leaves quotes room, so that one after the other they do not use up the minute of all.
+--     Nobody waits for its memory: what was sent before that is not known here is known to the exchange, which tells
+--     it with each answer.
 --   * A back-off that anybody tells counts for all until it has passed, and is announced where it is news.
 --   * Time never goes back here, whatever the server's clock does. Where nobody spoke for long (nothing is remembered,
 --     or the clock jumped ahead) nothing is granted until everybody has had time to tell what the exchange reports:
 --     at worst, one window's cap that was sent before is not counted.
 --   * Memory: the seconds of the longest window, and a line for each worker that spoke within two of them.
 --
--- KEYS  for each scope (orders, weight): window (hash), speakers, short (sorted sets); then makers (hash)
+-- KEYS  for each scope (orders, or of a start what starts read; weight): window (hash), speakers, short (sorted sets);
+--       then makers (hash)
 -- ARGV  holder, rate of the run's clock, ms that a grant lives, ms after which a silent holder has no part,
 --       exchange's time in ms, fixed weight (0: it leaves), line of its symbol, line of the account, its weight,
+--       weight that a start leaves in the window unless it is of the starts' own part,
 --       for each scope: sequence (0: leave it alone), total sent, total acknowledged, sent in the longest window,
 --       wanted, held, blocked ms, channel, least that anybody may hold (0: a start, all or nothing), count of windows,
 --       and for each, shortest first: seconds, cap, reported (-1: none)
--- gives {status of orders, granted, blocked ms left, status of weight, granted, blocked ms left}
+-- gives {status of the first scope, granted, blocked ms left, status of weight, granted, blocked ms left}
 --       (status: 'told', 'stale' or 'none')
 local SILENCE_MS, SHORT_MS = 10000, 10000
 local TENTH, PACE = 0.1, 0.8
 
 local holder, rate, lives_ms, part_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local exchange_ms, fixed_weight = tonumber(ARGV[5]), tonumber(ARGV[6])
-local line, account, account_weight = ARGV[7], ARGV[8], tonumber(ARGV[9])
+local line, account, account_weight, spared = ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
 local time = redis.call('TIME')
 local server_ms = math.floor((tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)) * rate)
 
@@ -40,7 +44,7 @@ local function text_of(number)
 end
 
 -- What one scope is told, from the arguments.
-local next_argument = 10
+local next_argument = 11
 local function argument()
   next_argument = next_argument + 1
   return ARGV[next_argument - 1]
@@ -236,13 +240,17 @@ local function serve(key, speakers_key, short_key)
       'window', cmsgpack.pack({now, scope.shift, scope.since, scope.blocked_until, scope.seconds, scope.reports}),
       'h:' .. holder, cmsgpack.pack({need.sequence, need.total, booked, until_second, now, unpack(use)}))
     redis.call('PEXPIRE', key, math.ceil(need.longest * 3000 / rate))
-  end
+  end, is_start
 end
 
 local function answer()
   local orders_status, orders, orders_blocked_ms, _, book_orders = serve(KEYS[1], KEYS[2], KEYS[3])
-  local weight_status, weight, weight_blocked_ms, weight_room, book_weight = serve(KEYS[4], KEYS[5], KEYS[6])
-  if book_weight then
+  local weight_status, weight, weight_blocked_ms, weight_room, book_weight, is_start = serve(KEYS[4], KEYS[5], KEYS[6])
+  if is_start then
+    if orders == 0 and weight_room - weight < spared then weight = 0 end
+    orders = weight
+    book_weight(weight)
+  elseif book_weight then
     -- Each order will want a cancel: where the weight is used up nobody quotes.
     orders = math.min(orders, math.max(0, math.floor(weight_room - weight)))
     book_weight(weight)
