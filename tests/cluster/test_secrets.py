@@ -5,7 +5,7 @@ import re
 
 import pytest
 from installation import SYSTEM, TRADING, Makers
-from kubectl import Kubectl
+from kubectl import Kubectl, KubectlError, Object
 
 SHOWN = "events,configmaps,pods,deployments,replicasets,statefulsets,jobs,leases,marketmakers,tradingaccounts"
 PASSWORD = re.compile(r"://[^:/@]*:([^@]+)@")
@@ -29,18 +29,32 @@ def values_of(kubectl: Kubectl) -> dict[str, str]:
     return {where: value for where, value in found.items() if len(value) >= SHORTEST}
 
 
+def runs(pod: Object) -> bool:
+    return pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
+
+
+def told_by(kubectl: Kubectl, pod: Object) -> dict[str, str]:
+    """What a pod has written, and what it answers while it runs. One that ends meanwhile is an error."""
+    name = pod["metadata"]["name"]
+    shown = {f"log of {name}": kubectl("logs", name, "--all-containers")}
+    if any(status.get("restartCount") for status in pod["status"].get("containerStatuses", ())):
+        shown[f"last words of {name}"] = kubectl("logs", name, "--previous")
+    if runs(pod) and pod["metadata"]["labels"].get("app.kubernetes.io/name") in {"phoenix", "phoenix-operator"}:
+        for page in ("metrics", "state"):
+            path = f"/api/v1/namespaces/{kubectl.namespace}/pods/{name}:8080/proxy/{page}"
+            shown[f"{page} of {name}"] = kubectl("get", f"--raw={path}")
+    return shown
+
+
 def told(kubectl: Kubectl) -> dict[str, str]:
     """All that whoever may look at a namespace gets to see, but for its Secrets."""
     shown = {SHOWN: kubectl("get", SHOWN, "--output=yaml", "--show-managed-fields")}
     for pod in kubectl.list("pods"):
-        name = pod["metadata"]["name"]
-        shown[f"log of {name}"] = kubectl("logs", name, "--all-containers")
-        if any(status.get("restartCount") for status in pod["status"].get("containerStatuses", ())):
-            shown[f"last words of {name}"] = kubectl("logs", name, "--previous")
-        if pod["metadata"]["labels"].get("app.kubernetes.io/name") in {"phoenix", "phoenix-operator"}:
-            for page in ("metrics", "state"):
-                path = f"/api/v1/namespaces/{kubectl.namespace}/pods/{name}:8080/proxy/{page}"
-                shown[f"{page} of {name}"] = kubectl("get", f"--raw={path}")
+        try:
+            shown |= told_by(kubectl, pod)
+        except KubectlError:
+            uid = pod["metadata"]["uid"]
+            assert uid not in {each["metadata"]["uid"] for each in kubectl.list("pods") if runs(each)}, "it runs"
     return shown
 
 

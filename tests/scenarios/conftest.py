@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from decimal import Decimal
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +14,7 @@ from arena_redis import redis_server
 from phoenix_simulator.api.limits import LimitSettings
 from phoenix_simulator.clock import Clock
 from phoenix_simulator.exchange.symbols import BUILT_IN
-from phoenix_simulator.scenario import Scenario, VenueChoices
+from phoenix_simulator.scenario import MarketPlan, Scenario, VenueChoices
 from phoenix_simulator.server import CANARY_SYMBOL, ServerConfig, run_server
 
 FIGURE = "figure"
@@ -50,7 +51,7 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
 @pytest.fixture
 async def open_arena(tmp_path: Path) -> AsyncIterator[OpenArena]:
     """Opens an exchange with an account; `speed` is the clock of all its processes, which may say that it is shortly
-    before 00:00 UTC. No worker runs yet.
+    before 00:00 UTC, and so much of each symbol was traded in every minute before. No worker runs yet.
     """
     async with AsyncExitStack() as stack:
 
@@ -61,10 +62,12 @@ async def open_arena(tmp_path: Path) -> AsyncIterator[OpenArena]:
             seed: int = 7,
             net_and_gross: tuple[int, int] | None = None,
             limits: LimitSettings | None = None,
+            traded_before: str = "0",
             **spec: object,
         ) -> Arena:
             choices = VenueChoices(limits=limits or LimitSettings())
-            config = ServerConfig(symbols=symbols, seed=seed, scenario=Scenario(venue=choices))
+            markets = {symbol: MarketPlan(traded_before=Decimal(traded_before)) for symbol in symbols}
+            config = ServerConfig(symbols=symbols, seed=seed, scenario=Scenario(venue=choices, markets=markets))
             sources = {symbol: PausableMarket(BUILT_IN[symbol], seed) for symbol in (*symbols, CANARY_SYMBOL)}
             clock = Clock(speed, None if midnight_in_s is None else _before_midnight_ns(midnight_in_s))
             url, server = await stack.enter_async_context(run_server(config, clock, sources))

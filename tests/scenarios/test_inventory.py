@@ -5,6 +5,7 @@ import signal
 from decimal import Decimal
 
 import pytest
+from phoenix_coordination.port import EmergencyLevel
 from phoenix_simulator.exchange.orders import NewOrder, OrderType, Side
 from phoenix_simulator.market.source import TakerUpdate
 
@@ -73,6 +74,30 @@ async def test_a_process_that_is_killed_is_followed_by_one_in_the_mode_that_the_
     ours = [item.order for item in arena.venue.accepted[mark:] if item.order.type is OrderType.LIMIT]
     assert ours
     assert {order.side for order in ours} == {Side.SELL}, "nothing that increases has ever been sent"
+    await arena.ends_in_order()
+
+
+@pytest.mark.parametrize("guard", ["liquidate", "emergency"])
+async def test_a_process_that_is_killed_while_it_gets_out_is_followed_by_one_that_does(left, guard):
+    """The exchange takes none of the first one's orders; the second one closes just what is held, and opens nothing."""
+    arena = left
+    buy_up_to(arena, "1.13" if guard == "liquidate" else "0.5")
+    refuses = await arena.venue.fault("reject", code=PRICE_OUT_OF_BAND, endpoint="order.place")
+    if guard == "emergency":
+        async with arena.shared() as account:
+            await account.stop(EmergencyLevel.FLATTEN, "everything out", "anna")
+    mark = arena.mark
+    worker = await arena.start()
+    await worker.until(lambda record: record.guard == guard, f"it is in {guard}")
+    await arena.acted(refuses, 2)
+    await ended(arena, signal.SIGKILL)
+    assert held(arena) > 0
+    await arena.venue.heal()
+    worker = await arena.start()
+    await arena.wait(lambda: not held(arena), "the position is closed", 30)
+    await worker.until(lambda record: not Decimal(record.position.qty), "it knows")
+    assert arena.opened_since(mark) == []
+    assert (await worker.state()).guard == ("emergency" if guard == "emergency" else "normal")
     await arena.ends_in_order()
 
 
