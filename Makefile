@@ -43,7 +43,7 @@ test-faults: $(VENV)/.dev ## many workers under random faults, judged by their h
 	@requirements/bring-redis $(VENV)
 	@$(BIN)/python tests/faults/run.py $(if $(SEED),--seed $(SEED)) --faults $(or $(FAULTS),2000)
 
-# An hour and twenty minutes of one core; the last line is `hours=N faults=N violations=N agreement=true rss=…`. Status 1 where one is not so.
+# Half an hour of one core, or more; the last line is `hours=N faults=N violations=N agreement=true rss=…`. Status 1 where one is not so.
 .PHONY: soak
 soak: $(VENV)/.dev ## days of four makers with faults, in one process and in virtual time (HOURS=72 SEED=7)
 	@requirements/bring-redis $(VENV)
