@@ -2,8 +2,8 @@
 
 Twenty workers that start at once would spend the minute of all of them, and with it the cancels of those that quote. So
 would four that are replaced twice in a minute, one after the other (an upgrade, then a rollback): starts have a part of
-the minute, and beyond it only what quotes leave.
-Nothing here needs the exchange's name of the account, which a start only learns by reading.
+the minute, and beyond it only what quotes leave. What a start has booked is of that part for a minute, whoever tells
+what it reads in the end. Nothing here needs the exchange's name of the account, which a start only learns by reading.
 """
 
 import asyncio
@@ -143,13 +143,13 @@ class Start:
         """What was granted, and whether the exchange has told anybody of the egress to wait."""
         keys, spent = EgressKeys(terms.egress), self._spent()
         sent = self.told if self._over else spent.weight
-        counted = max(spent.weight, self._booked_until) if self._over else spent.weight
+        counted = max(self._counted, self._booked_until) if self._over else spent.weight
         self._asked += 1
         part = Scope(
             sequence=self._asked,
             sent=counted,
             acknowledged=self._counted,
-            recent=spent.weight_1m + counted - spent.weight,
+            recent=spent.weight_1m + max(0, counted - spent.weight),
             wanted=weight,
             unused=held,
             channel=keys.back_off,

@@ -253,6 +253,7 @@ async def test_a_start_counts_in_the_part_of_starts_when_somebody_else_tells_wha
         assert await worker.may_begin(194)
         worker.reads(102)
         worker.is_over_soon()
+        worker.reads(500)  # of the rest of its start, and of its quotes
     await asyncio.gather(*(worker.is_left() for worker in workers))
     member.coordinator.spend(BudgetNeed(1, 0, 0, 0, 1_000 + 2 * 194, 0, 0))
     await member.hears(BudgetGranted)
