@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 from phoenix_coordination.redis.keys import EgressKeys
-from phoenix_coordination.redis.starts import Start
+from phoenix_coordination.redis.starts import Seat, Start
 from phoenix_coordination.state import Reason
 from phoenix_crds.values import Duration
 from phoenix_simulator.api.limits import LimitSettings
@@ -160,7 +160,8 @@ class Newcomer:
         key, holder = read_key(arena.directory.credentials("arena")), "newcomer/1"
         self.clock, self.egress, self.dice = Clock(), resolved.egress, Random(1)  # noqa: S311 - jitter
         self.venue = client(Endpoints.at(arena.venue.url), resolved, key, self.clock, holder)
-        self.start = Start(arena.redis.url, holder, self.clock, partial(spent, self.venue.budget, self.clock))
+        seat = Seat(resolved.account_name, resolved.symbol, dry_run=False, ttl_s=5.0)
+        self.start = Start(arena.redis.url, seat, holder, self.clock, partial(spent, self.venue.budget, self.clock))
         self.waited, self.kinds, self.changed = [], Counter(), asyncio.Event()
 
     async def begin(self):

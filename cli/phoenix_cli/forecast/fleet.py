@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
-from phoenix_coordination.port import BudgetTerms
 from phoenix_coordination.redis.budgets import FIXED_COST_REMEDY, fixed_cost_room, quoting_cap
-from phoenix_coordination.redis.starts import starts_in
+from phoenix_coordination.redis.starts import starting_cap
 from phoenix_crds import MarketMaker, TradingAccount
 from phoenix_crds.manifests import Loaded
 from phoenix_worker.runtime.budgets import terms_of
@@ -72,7 +71,6 @@ class EgressForecast(msgspec.Struct, frozen=True, rename="camel"):
 
     `quoting_limit` a minute is what all this and the changes of quotes may use together before quotes wait; what is
     `left` of it with the quotes of `orders_per_minute` is for those that start or reconnect in that minute.
-    `begin_minutes`: in which of them the last begins where all are started at once; 0 where none ever does.
     """
 
     egress: str
@@ -80,7 +78,7 @@ class EgressForecast(msgspec.Struct, frozen=True, rename="camel"):
     weight_per_minute: int
     weight_limit: int
     start_weight: int
-    begin_minutes: int
+    starts_per_minute: int
     reconnect_weight: int
     quoting_limit: int
     left: int
@@ -304,22 +302,11 @@ def _egress(egress: str, sharing: Sequence[Fleet], orders_per_minute: float) -> 
         weight_per_minute=fixed,
         weight_limit=min(map(fixed_cost_room, terms)),
         start_weight=START,
-        begin_minutes=max(_minutes_to_begin(each, makers) for each in terms),
+        starts_per_minute=min(map(starting_cap, terms)) // START,
         reconnect_weight=RECONNECT,
         quoting_limit=quoting,
         left=max(0, quoting - fixed - math.ceil(orders_per_minute)),
     )
-
-
-def _minutes_to_begin(terms: BudgetTerms, makers: int) -> int:
-    """Those that have begun cost what they cost without quoting; what quotes use in such a market comes on top."""
-    begun = minutes = 0
-    while begun < max(1, makers):
-        begins = starts_in(terms, START, begun * fixed_weight_1m())
-        if not begins:
-            return 0
-        begun, minutes = begun + begins, minutes + 1
-    return minutes
 
 
 def _of_egress(egress: EgressForecast) -> Iterator[Finding]:
@@ -342,7 +329,7 @@ def _of_egress(egress: EgressForecast) -> Iterator[Finding]:
             f" {egress.left} are left in a minute: then quotes wait up to a minute (RateLimited)",
             "raise nearStepBps or requoteThreshold, take layers out, or let some leave by another egress",
         )
-    if egress.begin_minutes == 0:
+    if egress.starts_per_minute == 0:
         yield Finding(
             Severity.REFUSED,
             what,

@@ -61,7 +61,8 @@ def _together(account: AccountForecast) -> Iterator[str]:
 
 
 def _egress(egress: EgressForecast) -> str:
-    begin = f"all {egress.makers} begin within {egress.begin_minutes} min" if egress.begin_minutes else "none can begin"
+    rounds = -(-egress.makers // egress.starts_per_minute) if egress.starts_per_minute else 0
+    begin = f"all {egress.makers} begin within {rounds} min" if rounds else "none can begin"
     starts, reconnects = egress.left // egress.start_weight, egress.left // egress.reconnect_weight
     return (
         f"egress {egress.egress}: request weight {egress.weight_per_minute} a minute of {egress.weight_limit},"

@@ -1,9 +1,9 @@
 """The weight of a start: what a worker reads before it may quote, booked with those who share its public IP.
 
 Twenty workers that start at once would spend the minute of all of them, and with it the cancels of those that quote. So
-would four that are replaced twice in a minute, one after the other (an upgrade, then a rollback): starts have a part of
-the minute, and beyond it only what quotes leave. What a start has booked is of that part for a minute, whoever tells
-what it reads in the end. Nothing here needs the exchange's name of the account, which a start only learns by reading.
+would four that are replaced twice in a minute, one after the other (an upgrade, then a rollback). So who follows one
+that still leads has time: successors have a part of the minute, and beyond it only what quotes leave. Nothing here
+needs the exchange's name of the account, which a start only learns by reading, unless somebody has registered it.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import msgspec
 from phoenix_coordination.port import Admission, BudgetTerms, Clock
 from phoenix_coordination.redis.budgets import Scope, Window, quoting_cap
 from phoenix_coordination.redis.client import FAULTS, Credentials, connect, fault_of
-from phoenix_coordination.redis.keys import EgressKeys
+from phoenix_coordination.redis.keys import AccountKeys, EgressKeys, identity_of
 from phoenix_coordination.redis.scripts import Script, call
 from phoenix_coordination.redis.tasks import begin, end
 
@@ -25,16 +25,17 @@ LIVES_MS = 30_000
 OVER_AFTER_S = 5.0
 """What a worker reads when it begins to work is read, and told as sent, by then."""
 OWN_PART = 1 / 4
-"""Of a minute's weight what starts may use however much is quoted, so that a busy egress can replace its workers. At
-least one may.
+"""Of a minute's weight what successors may use however much is quoted, so that a busy egress can replace its workers.
+At least one may.
 """
 QUOTES_KEEP = 1 / 4
-"""Of what quoting may use of a minute, what starts beyond their own part leave."""
+"""Of what quoting may use of a minute, what successors beyond their own part leave."""
 ALL_OR_NOTHING = 0
 """The least that a start may hold, for the script."""
 _ANSWER_SECONDS = 2.0
 _LEAVE_SECONDS = 0.5
 _SILENT_MS = 1_000
+_NS_PER_S = 1_000_000_000
 
 
 class Spent(msgspec.Struct, frozen=True):
@@ -49,15 +50,36 @@ class Spent(msgspec.Struct, frozen=True):
     blocked_ns: int = 0
 
 
+class Seat(msgspec.Struct, frozen=True):
+    """What a worker starts for: a symbol of the account that a resource (`namespace/name`) names. Who leads it renews
+    its lease at least every `ttl_s`.
+    """
+
+    resource: str
+    symbol: str
+    dry_run: bool
+    ttl_s: float
+
+
 class Start:
     """One worker's. `ask` may be repeated: each tells what was sent since the last one, and books anew. `stop` comes at
     the end.
     """
 
     def __init__(
-        self, url: str, holder: str, clock: Clock, spent: Callable[[], Spent], credentials: Credentials | None = None
+        self,
+        url: str,
+        seat: Seat,
+        holder: str,
+        clock: Clock,
+        spent: Callable[[], Spent],
+        credentials: Credentials | None = None,
     ) -> None:
         self._client = connect(url, _ANSWER_SECONDS, credentials)
+        self._seat = seat
+        self._seen: tuple[bytes | None, ...] = ()
+        """The lease of the symbol as it was seen last, and since when it is so."""
+        self._seen_ns = 0
         self._holder = f"{holder}/start"
         self._clock = clock
         self._spent = spent
@@ -73,13 +95,14 @@ class Start:
         """Of the weight that was ever sent, what the others have been told of for certain."""
 
     async def ask(self, terms: BudgetTerms, weight: int) -> Admission:
-        """Books the whole of it, within the starts' part of a minute or what quotes leave, or says why that cannot be
-        now.
+        """Books the whole of it, up to `weight_share` of the exchange's limit, or says why that cannot be now. Where
+        somebody leads the symbol, within the part of successors or what quotes leave.
         """
         self._terms = terms
         begun_at = self._spent().weight
         try:
-            granted, is_blocked = await self._book(terms, weight)
+            has_time = await self._is_led()
+            granted, is_blocked = await self._book(terms, weight, has_time=has_time)
         except FAULTS as error:
             return Admission(fault_of(error), reachable=False)
         if is_blocked:
@@ -88,9 +111,14 @@ class Start:
                 "one of those who share it: a start begins when that is over"
             )
         if granted < weight:
+            among = (
+                f"among the {own_part(terms, weight)} of this minute for successors, and quotes leave none of "
+                f"{unhurried_cap(terms)}"
+                if has_time
+                else f"among the {starting_cap(terms)} of this minute"
+            )
             return Admission(
-                f"a start reads {weight} of request weight, for which egress {terms.egress} has no room: of a minute "
-                f"{own_part(terms, weight)} are for starts, and what is quoted leaves none of {unhurried_cap(terms)}; "
+                f"a start reads {weight} of request weight, for which egress {terms.egress} has no room {among}: "
                 "it begins as soon as there is"
             )
         self._booked_until = begun_at + weight
@@ -139,7 +167,23 @@ class Start:
         with contextlib.suppress(*FAULTS):
             await self._client.aclose()
 
-    async def _book(self, terms: BudgetTerms, weight: int, held: int = 0) -> tuple[int, bool]:
+    async def _is_led(self) -> bool:
+        """Whether the lease of the symbol is held and lives. One that has been seen only once may."""
+        seat, now_ns = self._seat, self._clock.monotonic_ns()
+        identity = await self._client.execute_command("GET", identity_of(seat.resource))
+        try:
+            lease = AccountKeys((identity or b"").decode(errors="replace"), seat.dry_run).lease(seat.symbol)
+        except ValueError:  # nobody has registered one, or what is there is none
+            return False
+        seen = tuple(await self._client.execute_command("HMGET", lease, "holder", "beat", "released"))
+        if seen != self._seen:
+            self._seen, self._seen_ns = seen, now_ns
+        holder, _, released = seen
+        return bool(holder) and not released and now_ns - self._seen_ns < seat.ttl_s * _NS_PER_S
+
+    async def _book(
+        self, terms: BudgetTerms, weight: int, held: int = 0, *, has_time: bool = False
+    ) -> tuple[int, bool]:
         """What was granted, and whether the exchange has told anybody of the egress to wait."""
         keys, spent = EgressKeys(terms.egress), self._spent()
         sent = self.told if self._over else spent.weight
@@ -177,7 +221,7 @@ class Start:
             ],
             [
                 *(self._holder, repr(self._clock.rate), LIVES_MS, _SILENT_MS, spent.exchange_ms, 0, "", "", 0),
-                starting_cap(terms) - unhurried_cap(terms),
+                starting_cap(terms) - unhurried_cap(terms) if has_time else 0,
                 *part.arguments,
                 *told.arguments,
             ],
@@ -192,17 +236,11 @@ def starting_cap(terms: BudgetTerms) -> int:
 
 
 def own_part(terms: BudgetTerms, weight: int) -> int:
-    """Of that what starts of so much weight may use, whatever is quoted."""
+    """Of that what successors that read so much may use, whatever is quoted."""
     return max(weight, int(starting_cap(terms) * OWN_PART))
 
 
 def unhurried_cap(terms: BudgetTerms) -> int:
-    """Of a minute's weight what all may have sent when a start begins beyond that part."""
+    """Of a minute's weight what all may have sent when a successor begins beyond that part."""
     quoting = quoting_cap(terms.weight_1m, terms.weight_share, terms.reserve_share)
     return min(starting_cap(terms), int(quoting * (1.0 - QUOTES_KEEP)))
-
-
-def starts_in(terms: BudgetTerms, weight: int, others: int) -> int:
-    """How many of so much weight begin in a minute in which all else sends so much."""
-    own = min(own_part(terms, weight), starting_cap(terms) - others)
-    return max(0, own, unhurried_cap(terms) - others) // weight

@@ -8,7 +8,7 @@ from random import Random
 from phoenix_coordination.port import EmergencyLevel, LeaseTimes
 from phoenix_coordination.redis.client import Credentials
 from phoenix_coordination.redis.coordinator import RedisCoordinator
-from phoenix_coordination.redis.starts import Start
+from phoenix_coordination.redis.starts import Seat, Start
 from phoenix_coordination.redis.steward import StewardOffice, StewardReport
 from phoenix_coordination.state import Mode, Reason
 
@@ -49,7 +49,8 @@ class Peers:
         self._identity = ""
         self._daily_loss = resolved.daily_loss
         self._steward: Steward | None = None
-        self._start = Start(redis_url, holder, clock, partial(spent, exchange.budget, clock), credentials)
+        seat = Seat(resolved.account_name, resolved.symbol, not self._live, times.ttl_s)
+        self._start = Start(redis_url, seat, holder, clock, partial(spent, exchange.budget, clock), credentials)
         exchange.budget.on_blocked = self._start.tell
         self.coordinator = RedisCoordinator(
             redis_url,

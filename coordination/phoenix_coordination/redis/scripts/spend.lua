@@ -10,8 +10,8 @@
 --   * Nobody is starved: where somebody gets less than it would use, the others get no more than an equal part; the
 --     last tenth of a window is for those who have had less than that; who sends nothing holds little.
 --   * A long window is not used up in half of it: the fuller it is, the less a short one admits.
---   * A start is granted whole or not at all, whoever else waits, up to a cap of its own. Beyond the part of a minute
---     that is the starts' own it leaves quotes room, so that one after the other they do not use up the minute of all.
+--   * A start is granted whole or not at all, whoever else waits, up to a cap of its own. One that has time leaves
+--     quotes room, unless starts have used little of a minute: one after the other they do not use up that of all.
 --     Nobody waits for its memory: what was sent before that is not known here is known to the exchange, which tells
 --     it with each answer.
 --   * A back-off that anybody tells counts for all until it has passed, and is announced where it is news.
@@ -24,7 +24,7 @@
 --       then makers (hash)
 -- ARGV  holder, rate of the run's clock, ms that a grant lives, ms after which a silent holder has no part,
 --       exchange's time in ms, fixed weight (0: it leaves), line of its symbol, line of the account, its weight,
---       weight that a start leaves in the window unless it is of the starts' own part,
+--       weight that a start leaves in its window unless it is within the first scope's (0: it does not wait for that),
 --       for each scope: sequence (0: leave it alone), total sent, total acknowledged, sent in the longest window,
 --       wanted, held, blocked ms, channel, least that anybody may hold (0: a start, all or nothing), count of windows,
 --       and for each, shortest first: seconds, cap, reported (-1: none)
