@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 from phoenix_coordination.port import EmergencyLevel
-from phoenix_simulator.exchange.orders import NewOrder, OrderType, Side
+from phoenix_coordination.state import Reason
+from phoenix_crds.parameters import Risk
+from phoenix_simulator.exchange.orders import NewOrder, OrderRef, OrderType, Side
 from phoenix_simulator.market.source import TakerUpdate
 
 EVERYTHING_STEPS = 10**9
@@ -25,6 +27,22 @@ def buy_up_to(arena, share):
     arena.venue.server.exchange.place(arena.venue.account, order, arena.clock.now_ms())
 
 
+def withdraw(arena):
+    """What a killed worker has left: a hand of the same account cannot trade with it."""
+    for order in arena.venue.resting(arena.symbol):
+        reference = OrderRef(order_id=order.order_id)
+        arena.venue.server.exchange.cancel(arena.venue.account, arena.symbol, reference, arena.clock.now_ms())
+
+
+async def resumed(arena, worker):
+    """A hand that opens halts; a person lifts it, so that what follows is the guards' doing."""
+    await worker.until(lambda record: record.halt.reason, "a hand that opens halts")
+    async with arena.shared() as account:
+        (halt,) = await account.halts()
+        await account.resume_symbol(arena.symbol, halt.switch.epoch, "anna")
+    await worker.until(lambda record: not record.halt.reason, "it goes on")
+
+
 async def ended(arena, number):
     arena.worker.signal(number)
     await arena.worker.ended()
@@ -32,8 +50,8 @@ async def ended(arena, number):
 
 @pytest.fixture
 async def left(open_arena):
-    """A market that rests nearly, whose maker has quoted and ended in order."""
-    arena = await open_arena("ETHUSDT")
+    """A market that rests nearly, whose maker has quoted and ended in order. No loss halts it: the guards act."""
+    arena = await open_arena("ETHUSDT", risk=Risk.model_validate({"capital": 1_000_000}))
     await arena.venue.control("POST", "/sim/market", {"symbol": arena.symbol, "regime": "quiet"})
     await arena.start()
     await arena.quoting()
@@ -65,8 +83,10 @@ async def test_a_process_that_is_killed_is_followed_by_one_in_the_mode_that_the_
     arena = left
     mark = arena.mark
     for share, guard in (("0.8", "pin"), ("0.97", "block"), ("1.03", "flatten")):
+        withdraw(arena)
         buy_up_to(arena, share)
         worker = await arena.start()
+        await resumed(arena, worker)
         await worker.until(lambda record, guard=guard: record.ready and record.guard == guard, f"it is in {guard}")
         await arena.wait(lambda: arena.venue.resting(arena.symbol), "it reduces", 15)
         if guard != "flatten":
@@ -88,6 +108,7 @@ async def test_a_process_that_is_killed_while_it_gets_out_is_followed_by_one_tha
             await account.stop(EmergencyLevel.FLATTEN, "everything out", "anna")
     mark = arena.mark
     worker = await arena.start()
+    await resumed(arena, worker)
     await worker.until(lambda record: record.guard == guard, f"it is in {guard}")
     await arena.acted(refuses, 2)
     await ended(arena, signal.SIGKILL)
@@ -95,23 +116,31 @@ async def test_a_process_that_is_killed_while_it_gets_out_is_followed_by_one_tha
     await arena.venue.heal()
     worker = await arena.start()
     await arena.wait(lambda: not held(arena), "the position is closed", 30)
-    await worker.until(lambda record: not Decimal(record.position.qty), "it knows")
+    reason = Reason.EMERGENCY if guard == "emergency" else Reason.COOLDOWN
+    await worker.until(lambda record: record.reason is reason and not Decimal(record.position.qty), "it knows")
+    await asyncio.sleep(0.5)
     assert arena.opened_since(mark) == []
-    assert (await worker.state()).guard == ("emergency" if guard == "emergency" else "normal")
     await arena.ends_in_order()
 
 
 async def test_a_fall_through_the_liquidation_guard_is_closed_though_the_exchange_refuses_at_first(left):
+    """And cools down, through the death of its process too, however soon that comes."""
     arena = left
     buy_up_to(arena, "0.6")
     worker = await arena.start()
-    await arena.wait(lambda: arena.venue.resting(arena.symbol), "it quotes", 15)
+    await resumed(arena, worker)
+    await arena.quoting()
     refused = await arena.venue.fault("reject", code=PRICE_OUT_OF_BAND, endpoint="order.place", count=2)
     await arena.venue.fault("price-jump", symbol=arena.symbol, bps=-800)
     await arena.wait(lambda: not held(arena), "the position is closed", 30)
-    await worker.until(lambda record: not Decimal(record.position.qty), "it knows")
+    await worker.until(
+        lambda record: record.reason is Reason.COOLDOWN and not Decimal(record.position.qty), "it cools down first"
+    )
     assert refused not in await arena.venue.faults(), "both refusals were met"
     mark = arena.mark
+    await ended(arena, signal.SIGKILL)
+    worker = await arena.start()
+    await worker.until(lambda record: record.reason is Reason.COOLDOWN, "so does the next one")
     await asyncio.sleep(0.5)
-    assert arena.opened_since(mark) == [], "it cools down first"
+    assert arena.opened_since(mark) == []
     await arena.ends_in_order()

@@ -108,9 +108,22 @@ def test_an_episode_lasts_until_there_is_evidence_again(fresh):
     assert (fresh.episodes, fresh.stale_since_ns) == (1, 5)
     fresh.opened(30)
     fresh.frame(40)
-    assert fresh.stale_seconds(50) == 0.0
+    assert fresh.stale_seconds(50) == pytest.approx(35e-9)
     fresh.declare(Staleness.LATE, 60)
     assert fresh.episodes == 2
+
+
+def test_the_time_of_all_episodes_is_counted_and_never_falls(fresh):
+    """A counter that falls back to 0 when all is well again shows no episode that is over."""
+    told = []
+    for at in range(0, 60, 20):
+        fresh.opened(at * SECOND)
+        fresh.declare(Staleness.LATE, (at + 2) * SECOND)
+        told += [fresh.stale_seconds((at + 5) * SECOND)]
+        fresh.opened((at + 6) * SECOND)
+        fresh.frame((at + 7) * SECOND)
+        told += [fresh.stale_seconds((at + later) * SECOND) for later in (7, 15)]
+    assert told == [3, 5, 5, 8, 10, 10, 13, 15, 15]
 
 
 def test_a_touch_that_runs_ahead_of_the_diffs_for_too_long_is_stale(fresh):

@@ -339,13 +339,16 @@ async def test_memory_is_saved_with_a_halt_that_is_shared_with_nobody(assembled,
     assert peers.asked == [("snapshot", 5, engine.remember())]
 
 
-async def test_memory_is_saved_with_each_order_of_a_grind(assembled, venue, clock):
-    """Whoever leads next is bound by it, and counts what it brings."""
-    world = World(msgspec.structs.replace(MAKER, grinding=GRINDING))
+async def test_memory_is_saved_with_each_order_of_a_grind_and_of_an_emergency(assembled, venue, clock):
+    """Whoever leads next is bound by it: it counts what the one brings, and cools down after the other."""
+    world, beyond = World(msgspec.structs.replace(MAKER, grinding=GRINDING)), World()
     world.hold(90)
     world.start().pass_time(45.0)
-    places = {place.approved.order.purpose: place for place in of_kind(world.done, act.Place)}
-    assert places.keys() == {act.Purpose.PIN, act.Purpose.GRIND, act.Purpose.REENTRY}
+    beyond.hold(115)
+    beyond.start()
+    done = [*of_kind(world.done, act.Place), *of_kind(beyond.done, act.Place)]
+    places = {place.approved.order.purpose: place for place in done}
+    assert places.keys() == {act.Purpose.PIN, act.Purpose.GRIND, act.Purpose.REENTRY, act.Purpose.LIQUIDATE}
     for purpose, place in places.items():
         shell, engine, peers = assembled(lambda _, place=place: [place])
         engine.session.token = 5

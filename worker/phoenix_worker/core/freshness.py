@@ -52,6 +52,8 @@ class Freshness(msgspec.Struct):
     why: Staleness | None = None
     stale_since_ns: int = 0
     episodes: int = 0
+    stale_ns: int = 0
+    """Of the episodes that are over."""
     fresh_since_ns: int = 0
     last_frame_ns: int = 0
     last_canary_ns: int = 0
@@ -86,7 +88,8 @@ class Freshness(msgspec.Struct):
         self.canary_seen = True
 
     def stale_seconds(self, now_ns: int) -> float:
-        return (now_ns - self.stale_since_ns) / 1e9 if self.why else 0.0
+        """Of all episodes together, one that goes on included."""
+        return (self.stale_ns + (now_ns - self.stale_since_ns if self.why else 0)) / 1e9
 
     def judge(self, now_ns: int, stale_after_ns: int, *, touch_known: bool) -> bool:
         """Once a tick: declares staleness where it is due; true where our touch should be compared over REST now."""
@@ -132,6 +135,8 @@ class Freshness(msgspec.Struct):
         self.phase, self.why = Phase.STALE, why
 
     def _proven(self, now_ns: int) -> None:
+        if self.why:
+            self.stale_ns += now_ns - self.stale_since_ns
         self.phase, self.why, self.fresh_since_ns = Phase.FRESH, None, now_ns
 
     def _next_probe_after(self) -> int:

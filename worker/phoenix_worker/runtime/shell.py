@@ -69,6 +69,8 @@ WITHDRAW_SECONDS = 17.0
 """Life's seconds that an orderly stop may take before it is given up; closing needs the rest of the 20."""
 FAILED_SECONDS = 3.0
 """After the engine failed or gave up: how long its last cancels may take."""
+_BINDS_THE_NEXT = frozenset({Purpose.GRIND, Purpose.REENTRY, Purpose.LIQUIDATE})
+"""What whoever leads next is bound by: a grind that it continues and counts, a cool-down that follows."""
 _NEVER_SAMPLED = frozenset({NoteKind.FILL, NoteKind.HALT, NoteKind.PARAMETERS, NoteKind.SHUTDOWN})
 
 
@@ -221,8 +223,8 @@ class Shell:
                 self._venue.perform(action)
                 waited_ns = self._clock.monotonic_ns() - approved.trigger_ns
                 self._meters.tick_to_order.observe(int(waited_ns / self._clock.rate))
-                if approved.order.purpose in (Purpose.GRIND, Purpose.REENTRY):
-                    self.save_memory()  # whoever leads next is bound by it, and counts what it brings
+                if approved.order.purpose in _BINDS_THE_NEXT:
+                    self.save_memory()
             case (
                 Cancel()
                 | CancelAll()
