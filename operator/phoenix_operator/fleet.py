@@ -46,7 +46,10 @@ _QUICK_LOOK_S = 0.2
 _SHARE = 4
 """… but never for more than a quarter of the time."""
 _RETRY_S = (1.0, 15.0)
-_WHERE = "it has to run where the operator's redisUrlFile, from Secret phoenix-redis, says: start it, or correct that"
+_WHERE = (
+    "it has to run where the operator's redisUrlFile says, from the Secret phoenix-redis, or what redis.existingSecret "
+    "names: start it, or correct that"
+)
 NOT_CONFIGURED = "the operator was not told where Redis is: set redisUrlFile in its configuration, or give it --redis"
 
 Venue = tuple[str, str]
@@ -323,7 +326,7 @@ class Fleet:
         kept = {
             name: history for name, history in known.makers.items() if self._census.maker(_name_of(name)) is not None
         }
-        return History({**kept, **history_of(strangers).makers}, known.stale_since_ms)
+        return msgspec.structs.replace(known, makers={**kept, **history_of(strangers).makers})
 
     def _is_due_still(self, maker: str, holder: str) -> bool:
         """Whether the worker that is to be replaced is still there, and still needs it; not during an outage."""

@@ -5,7 +5,9 @@
     outage     more than `outage_threshold` of the venue's symbols are stale, at least two of them; or a worker says
                that a fresh connection is silent too, or that none can be opened while nobody else is served (beside
                workers that are, that is its node's trouble). Then the cause is upstream and nobody is restarted; after
-               it symbols come back one by one, so who is still stale has all of `restart_after` again
+               it symbols come back one by one, so who is still stale has all of `restart_after` again. Workers that
+               give up meanwhile, or begin anew, tell no price: it lasts until somebody is served, or until for
+               `OUTAGE_OUTLIVES_MS` nobody has said anything of the kind
 
 Of one account one worker is replaced at a time, the longest stale first, and the next only when that maker is ready
 again or has had `restart_after` to become so. A symbol that another worker of its maker serves is not stale.
@@ -24,6 +26,8 @@ LONGEST_BACK_OFF_MS = 3_600_000
 FORGIVEN_AFTER_MS = 600_000
 """A maker that has been ready for ten minutes starts again with the shortest back-off."""
 LEAST_STALE_FOR_OUTAGE = 2
+OUTAGE_OUTLIVES_MS = 300_000
+"""As long as a container that ends again and again waits at most before its next start."""
 _STALE_REASONS = frozenset({Reason.PRICE_STALE, Reason.BOOK_NOT_SYNCED})
 _OF_THE_VENUE = frozenset({Reason.VENUE_MAINTENANCE, Reason.VENUE_UNREACHABLE})
 """Why a price is stale though another process would have none either."""
@@ -48,15 +52,6 @@ class MakerHistory(msgspec.Struct, frozen=True):
     awaiting_ready: bool = False
     ready_since_ms: int = 0
     total: int = 0
-
-
-class History(msgspec.Struct, frozen=True):
-    """By maker, and since when each holder has been stale without a break (or without an outage or maintenance, if
-    that is later).
-    """
-
-    makers: Mapping[str, MakerHistory] = {}
-    stale_since_ms: Mapping[str, int] = {}
 
 
 class Verdict(StrEnum):
@@ -99,6 +94,17 @@ class Outage(msgspec.Struct, frozen=True):
         return f"{len(self.stale_symbols)} of {self.symbols} symbols are stale: {', '.join(self.stale_symbols)}"
 
 
+class History(msgspec.Struct, frozen=True):
+    """By maker, and since when each holder has been stale without a break (or without an outage or maintenance, if
+    that is later). `outage`: of which there was evidence last at `outage_ms`.
+    """
+
+    makers: Mapping[str, MakerHistory] = {}
+    stale_since_ms: Mapping[str, int] = {}
+    outage: Outage | None = None
+    outage_ms: int = 0
+
+
 class Plan(msgspec.Struct, frozen=True):
     """`restarts` are the holders to be replaced now; `judged` tells every stale worker; `history` is to be kept."""
 
@@ -114,7 +120,10 @@ def plan_restarts(records: Sequence[StateRecord], history: History, now_ms: int,
     stale = [record for record in records if is_stale(record)]
     since = {record.holder: history.stale_since_ms.get(record.holder, now_ms) for record in stale}
     makers = _remembered(records, history, now_ms, settings, serving)
-    outage = _outage(records, stale, serving, settings.outage_threshold)
+    outage, evident_ms = _outage(records, stale, serving, settings.outage_threshold), now_ms
+    if outage is None and history.outage is not None and not serving:
+        evident_ms = now_ms if any(_is_of_the_venue(record) for record in records) else history.outage_ms
+        outage = history.outage if now_ms - evident_ms <= OUTAGE_OUTLIVES_MS else None
     busy = {maker.account for maker in makers.values() if maker.awaiting_ready}
     judged: list[Judged] = []
     for record in sorted(stale, key=lambda one: (since[one.holder], one.holder)):
@@ -142,7 +151,7 @@ def plan_restarts(records: Sequence[StateRecord], history: History, now_ms: int,
         record.holder: now_ms if outage is not None or _is_of_the_venue(record) else since[record.holder]
         for record in stale
     }
-    return Plan(restarts, judged, outage, History(makers, counted_from))
+    return Plan(restarts, judged, outage, History(makers, counted_from, outage, evident_ms))
 
 
 def maker_of(record: StateRecord) -> str:

@@ -8,6 +8,7 @@ from phoenix_coordination.state import Reason, Role
 from phoenix_operator.plan.restarts import (
     FORGIVEN_AFTER_MS,
     LONGEST_BACK_OFF_MS,
+    OUTAGE_OUTLIVES_MS,
     History,
     Settings,
     Verdict,
@@ -235,6 +236,27 @@ def test_after_an_outage_who_stays_stale_is_restarted_and_who_is_a_moment_later_
     assert fleet.restarted(5 * MINUTE + 1000, *one_is_back) == []
     assert fleet.restarted(6 * MINUTE - 1, *one_is_back) == []
     assert fleet.restarted(6 * MINUTE, *one_is_back) == ["btc-1"]
+
+
+def test_an_outage_lasts_while_workers_give_up_and_begin_anew_until_one_is_served(fleet, record):
+    """After a minute they end (`userStream.giveUpAfter`), and a container that does so again waits up to five."""
+    fleet.at(0, record("btc", stale=True), record("eth", stale=True))
+    for second in range(60, 1_000, 10):
+        unreachable = record("btc", reasons=[Reason.VENUE_UNREACHABLE], pod=second)
+        assert fleet.at(second * 1000, *([unreachable] if second % 240 == 0 else [])).outage is not None
+    again = record("eth", stale=True, pod=2)
+    assert fleet.restarted(1_000_000, record("btc", stale=True, pod=2), again) == []
+    assert fleet.at(1_001_000, record("btc", pod=2), again).outage is None
+    assert fleet.restarted(1_000_000 + MINUTE - 1, record("btc", pod=2), again) == [], "all of its time again"
+    assert fleet.restarted(1_000_000 + MINUTE, record("btc", pod=2), again) == ["eth-2"]
+
+
+def test_an_outage_of_which_nobody_says_anything_any_more_is_over(fleet, record):
+    """Its makers are gone, or what keeps them from quoting is something else."""
+    fleet.at(0, record("btc", stale=True), record("eth", stale=True))
+    other = record("btc", reasons=[Reason.CREDENTIALS_MISSING], pod=2)
+    assert fleet.at(OUTAGE_OUTLIVES_MS, other).outage is not None
+    assert fleet.at(OUTAGE_OUTLIVES_MS + 1, other).outage is None
 
 
 def test_where_another_worker_of_the_maker_is_ready_only_the_stale_one_goes(fleet, record):

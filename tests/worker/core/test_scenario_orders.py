@@ -772,6 +772,7 @@ def test_a_truth_that_is_behind_the_user_stream_is_read_again(world, reading):
     world.tell(msgspec.structs.replace(behind, request_id=asked.request_id))
     assert world.engine.view().position_steps == 3, "never back"
     assert world.engine.reconciliation.reconciled == (reading == "comparing")
+    assert ("the exchange is behind" in world.engine.view().detail) == (reading == "reconnected")
     assert world.engine.account.worst_long >= world.exchange.worst(Side.BUY)
     world.pending.clear()
     world.now += 2 * SECOND

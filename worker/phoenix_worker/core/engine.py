@@ -281,13 +281,15 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
     if event.request_id != path.request_id:
         return
     if event.problem:
-        path.failed(event.at)
-        out.append(Note(NoteKind.TRUTH, f"could not be read: {event.problem}"))
+        told = f"could not be read: {event.problem}"
+        path.failed(event.at, told)
+        out.append(Note(NoteKind.TRUTH, told))
         return
     if event.last_trade_id < (newest := state.account.position.newest_trade_id):
         # The exchange's reads may lag behind its user stream: a position without a fill that we know is of the past.
-        path.failed(event.at)
-        out.append(Note(NoteKind.TRUTH, f"is behind: tells trades up to {event.last_trade_id}, {newest} is known"))
+        told = f"the exchange is behind: it tells trades up to {event.last_trade_id}, {newest} is known"
+        path.failed(event.at, told)
+        out.append(Note(NoteKind.TRUTH, told))
         return
     if path.comparing:
         _compare(state, event, out)

@@ -106,11 +106,11 @@ class Reconciliation(msgspec.Struct):
         self.open_when_asked = [order.client_id for order in orders.live() if order.life is Life.OPEN]
         return self.request_id
 
-    def failed(self, now_ns: int) -> None:
+    def failed(self, now_ns: int, why: str) -> None:
         self.not_before_ns = now_ns + RETRY_NS
         self.comparing = False
         if self.phase is Phase.READING:
-            self.phase = Phase.UNRECONCILED
+            self.phase, self.why = Phase.UNRECONCILED, why
 
     def completed(self, now_ns: int) -> list[OrderReport | PositionReport]:
         """The truth has been taken over; returns what was kept meanwhile."""
