@@ -40,3 +40,19 @@ def test_what_was_told_is_kept_when_a_reading_is_asked_again_but_not_when_someth
     path.need("user stream closed")
     path.asked(60 * SECOND, OrderBook())
     assert path.buffered == [], "the next reading is newer than all of it"
+
+
+def test_readings_that_fail_in_a_row_come_ever_later_until_there_is_another_cause():
+    """Each costs request weight that those who quote share: an exchange that has forgotten its trades stays behind."""
+    path, now, waits = Reconciliation(), 0, []
+    for failure in range(7):
+        if failure == 5:
+            path.need("reconnected")
+        path.asked(now, OrderBook())
+        path.failed(now, "503")
+        waits.append((path.not_before_ns - now) / SECOND)
+        assert not path.due(path.not_before_ns - 1, user_up=True)
+        now = path.not_before_ns
+        assert path.due(now, user_up=True)
+    assert waits == [1, 2, 4, 5, 5, 1, 2]
+    assert path.why == "503"

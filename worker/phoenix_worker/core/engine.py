@@ -439,9 +439,9 @@ def _book_lost(state: State, why: str, out: Out) -> None:
 
 def _compare(state: State, truth: ev.Truth, out: Out) -> None:
     path = state.reconciliation
-    path.comparing = False
+    path.comparing, path.failures = False, 0
     if path.activity != path.activity_when_asked:
-        path.not_before_ns = truth.at + reconcile.RETRY_NS
+        path.not_before_ns = truth.at + reconcile.RETRY_FIRST_NS
         return
     path.last_truth_ns = truth.at
     if why := reconcile.agrees(truth, state.account.position, state.account.orders):

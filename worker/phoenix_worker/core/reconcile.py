@@ -16,7 +16,9 @@ from phoenix_worker.core.orders import QUERY_AFTER_NS, Life, OrderBook, OwnOrder
 from phoenix_worker.core.position import Position
 
 IDLE_COMPARE_NS = 30_000_000_000
-RETRY_NS = 1_000_000_000
+RETRY_FIRST_NS = 1_000_000_000
+RETRY_LAST_NS = 5_000_000_000
+"""Each reading costs request weight, which those that quote share."""
 LEFTOVERS_FIRST_NS = 200_000_000
 LEFTOVERS_LAST_NS = 5_000_000_000
 ANSWER_WITHIN_NS = 15_000_000_000
@@ -58,6 +60,8 @@ class Reconciliation(msgspec.Struct):
     last_truth_ns: int = 0
     truths: int = 0
     mismatches: int = 0
+    failures: int = 0
+    """Readings in a row that failed, or told what is of the past."""
     leftovers: int = 0
     """Truths in a row that showed orders which are ours to cancel."""
 
@@ -67,7 +71,7 @@ class Reconciliation(msgspec.Struct):
 
     def need(self, why: str) -> None:
         """Something may have been missed: nothing is quoted until the exchange has been read."""
-        self.phase, self.why, self.comparing = Phase.UNRECONCILED, why, False
+        self.phase, self.why, self.comparing, self.failures = Phase.UNRECONCILED, why, False, 0
 
     def need_again(self, left: int, now_ns: int) -> None:
         """Orders of an older token were cancelled: whether they are gone is looked up soon, and ever later where they
@@ -107,7 +111,8 @@ class Reconciliation(msgspec.Struct):
         return self.request_id
 
     def failed(self, now_ns: int, why: str) -> None:
-        self.not_before_ns = now_ns + RETRY_NS
+        self.failures += 1
+        self.not_before_ns = now_ns + doubled(RETRY_FIRST_NS, self.failures - 1, RETRY_LAST_NS)
         self.comparing = False
         if self.phase is Phase.READING:
             self.phase, self.why = Phase.UNRECONCILED, why
@@ -117,6 +122,7 @@ class Reconciliation(msgspec.Struct):
         self.phase, self.comparing = Phase.RECONCILED, False
         self.last_truth_ns = now_ns
         self.truths += 1
+        self.failures = 0
         kept, self.buffered = self.buffered, []
         return kept
 
