@@ -94,10 +94,7 @@ async def stuck(open_arena):
     position = NewOrder(symbol=arena.symbol, side=Side.BUY, type=OrderType.MARKET, quantity=Decimal("0.9"))
     arena.venue.server.exchange.place(arena.venue.account, position, arena.clock.now_ms())
     worker = await arena.start()
-    await worker.until(lambda record: record.halt.reason, "a hand that opens halts")
-    async with arena.shared() as account:
-        (halt,) = await account.halts()
-        await account.resume_symbol(arena.symbol, halt.switch.epoch, "anna")
+    await arena.resumed()
     await worker.until(lambda record: record.guard in STANCES and record.ready, "it is pinned")
     arena.rest(resting=True)
     return arena

@@ -8,39 +8,18 @@ import pytest
 from phoenix_coordination.port import EmergencyLevel
 from phoenix_coordination.state import Reason
 from phoenix_crds.parameters import Risk
-from phoenix_simulator.exchange.orders import NewOrder, OrderRef, OrderType, Side
+from phoenix_simulator.exchange.orders import NewOrder, OrderType, Side
 from phoenix_simulator.market.source import TakerUpdate
 
 EVERYTHING_STEPS = 10**9
 PRICE_OUT_OF_BAND = -4131
 
 
-def held(arena):
-    holding = arena.venue.server.exchange.account(arena.venue.account).holdings[arena.symbol]
-    return holding.spec.quantity_to_decimal(holding.net_steps)
-
-
 def buy_up_to(arena, share):
     """By hand, while no worker is there."""
-    wanted = arena.fleet[0].maker.spec.net_max * Decimal(share) - held(arena)
+    wanted = arena.fleet[0].maker.spec.net_max * Decimal(share) - arena.venue.held(arena.symbol)
     order = NewOrder(symbol=arena.symbol, side=Side.BUY, type=OrderType.MARKET, quantity=wanted)
     arena.venue.server.exchange.place(arena.venue.account, order, arena.clock.now_ms())
-
-
-def withdraw(arena):
-    """What a killed worker has left: a hand of the same account cannot trade with it."""
-    for order in arena.venue.resting(arena.symbol):
-        reference = OrderRef(order_id=order.order_id)
-        arena.venue.server.exchange.cancel(arena.venue.account, arena.symbol, reference, arena.clock.now_ms())
-
-
-async def resumed(arena, worker):
-    """A hand that opens halts; a person lifts it, so that what follows is the guards' doing."""
-    await worker.until(lambda record: record.halt.reason, "a hand that opens halts")
-    async with arena.shared() as account:
-        (halt,) = await account.halts()
-        await account.resume_symbol(arena.symbol, halt.switch.epoch, "anna")
-    await worker.until(lambda record: not record.halt.reason, "it goes on")
 
 
 async def ended(arena, number):
@@ -67,13 +46,13 @@ async def test_a_sweep_of_every_layer_at_once_is_counted_and_stays_within_the_wo
 
     await arena.wait(lambda: len(resting_bids()) > 2, "several layers rest", 15)
     bids = resting_bids()
-    before, layers = held(arena), sum(order.leaves_steps for order in bids)
+    before, layers = arena.venue.held(arena.symbol), sum(order.leaves_steps for order in bids)
     lowest = min(order.price_ticks for order in bids)
     clock, mark = arena.venue.server.clock, arena.mark
     sweep = TakerUpdate(clock.now_ns(), is_buy=False, qty_steps=EVERYTHING_STEPS, limit_ticks=lowest)
     arena.venue.server.exchange.apply(arena.symbol, sweep, clock.now_ms())
     step = arena.venue.server.exchange.listing(arena.symbol).spec.quantity_to_decimal(1)
-    assert held(arena) - before == layers * step, "every layer was filled, in whole"
+    assert arena.venue.held(arena.symbol) - before == layers * step, "every layer was filled, in whole"
     await arena.quoting(since=mark)
     await arena.agreed()
     await arena.ends_in_order()
@@ -83,10 +62,11 @@ async def test_a_process_that_is_killed_is_followed_by_one_in_the_mode_that_the_
     arena = left
     mark = arena.mark
     for share, guard in (("0.8", "pin"), ("0.97", "block"), ("1.03", "flatten")):
-        withdraw(arena)
+        # What a killed worker has left: a hand of the same account cannot trade with it.
+        arena.venue.server.exchange.cancel_all(arena.venue.account, arena.symbol, arena.clock.now_ms())
         buy_up_to(arena, share)
         worker = await arena.start()
-        await resumed(arena, worker)
+        await arena.resumed()
         await worker.until(lambda record, guard=guard: record.ready and record.guard == guard, f"it is in {guard}")
         await arena.wait(lambda: arena.venue.resting(arena.symbol), "it reduces", 15)
         if guard != "flatten":
@@ -108,14 +88,14 @@ async def test_a_process_that_is_killed_while_it_gets_out_is_followed_by_one_tha
             await account.stop(EmergencyLevel.FLATTEN, "everything out", "anna")
     mark = arena.mark
     worker = await arena.start()
-    await resumed(arena, worker)
+    await arena.resumed()
     await worker.until(lambda record: record.guard == guard, f"it is in {guard}")
     await arena.acted(refuses, 2)
     await ended(arena, signal.SIGKILL)
-    assert held(arena) > 0
+    assert arena.venue.held(arena.symbol) > 0
     await arena.venue.heal()
     worker = await arena.start()
-    await arena.wait(lambda: not held(arena), "the position is closed", 30)
+    await arena.wait(lambda: not arena.venue.held(arena.symbol), "the position is closed", 30)
     reason = Reason.EMERGENCY if guard == "emergency" else Reason.COOLDOWN
     await worker.until(lambda record: record.reason is reason and not Decimal(record.position.qty), "it knows")
     await asyncio.sleep(0.5)
@@ -128,11 +108,11 @@ async def test_a_fall_through_the_liquidation_guard_is_closed_though_the_exchang
     arena = left
     buy_up_to(arena, "0.6")
     worker = await arena.start()
-    await resumed(arena, worker)
+    await arena.resumed()
     await arena.quoting()
     refused = await arena.venue.fault("reject", code=PRICE_OUT_OF_BAND, endpoint="order.place", count=2)
     await arena.venue.fault("price-jump", symbol=arena.symbol, bps=-800)
-    await arena.wait(lambda: not held(arena), "the position is closed", 30)
+    await arena.wait(lambda: not arena.venue.held(arena.symbol), "the position is closed", 30)
     await worker.until(
         lambda record: record.reason is Reason.COOLDOWN and not Decimal(record.position.qty), "it cools down first"
     )

@@ -17,11 +17,6 @@ TREND = {
 PINNED = frozenset({"pin", "grind", "block", "flatten", "liquidate"})
 
 
-def held(arena):
-    holding = arena.venue.server.exchange.account(arena.venue.account).holdings.get(arena.symbol)
-    return holding.spec.quantity_to_decimal(holding.net_steps) if holding is not None else Decimal(0)
-
-
 async def test_a_trend_into_the_limit_ends_at_the_guards_and_nothing_that_increases_follows(open_arena, figure):
     """Up, step by step: who sells sells again and again, until the position is pinned; then only the other side is
     quoted, however far the trend goes on. That all orders together could not pass the limit is audited.
@@ -37,12 +32,12 @@ async def test_a_trend_into_the_limit_ends_at_the_guards_and_nothing_that_increa
     assert abs(position) >= Decimal("0.7") * TREND["net_max"]
     assert position < 0
     await arena.wait(lambda: {order.side for order in arena.venue.resting(arena.symbol)} == {Side.BUY}, "one side", 5)
-    mark, before = arena.mark, held(arena)
+    mark, before = arena.mark, arena.venue.held(arena.symbol)
     acted = (await arena.venue.faults())[trend].acted
     await arena.acted(trend, acted + 5)
     assert (await worker.state()).guard in PINNED
     assert {item.order.side for item in arena.venue.accepted[mark:]} == {Side.BUY}
-    assert before <= held(arena) <= 0, "it has only become less"
+    assert before <= arena.venue.held(arena.symbol) <= 0, "it has only become less"
     await arena.venue.heal()
     await arena.agreed()
     await arena.ends_in_order()

@@ -313,6 +313,14 @@ class Arena:
             )
             await asyncio.sleep(LOOK_S)
 
+    async def resumed(self) -> None:
+        """A hand that opens halts the symbol; a person lifts that, so that what follows is the guards' doing."""
+        await self.worker.until(lambda record: record.halt.reason, "a hand that opens halts")
+        async with self.shared() as account:
+            (halt,) = await account.halts()
+            await account.resume_symbol(self.symbol, halt.switch.epoch, "anna")
+        await self.worker.until(lambda record: not record.halt.reason, "it goes on")
+
     def rest(self, *, resting: bool) -> None:
         """The market of the symbol rests, or goes on."""
         self._market.resting = resting

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 import aiohttp
 import msgspec
@@ -154,6 +155,11 @@ class Venue:
     def fills(self, symbol: str) -> int:
         holding = self.server.exchange.account(self.account).holdings.get(symbol)
         return len(holding.fills) if holding is not None else 0
+
+    def held(self, symbol: str) -> Decimal:
+        """The account's position, signed, in base units."""
+        holding = self.server.exchange.account(self.account).holdings.get(symbol)
+        return holding.spec.quantity_to_decimal(holding.net_steps) if holding is not None else Decimal(0)
 
     def book_at(self, symbol: str, update_id: int) -> tuple[dict[int, int], dict[int, int]]:
         """The public book as it was at an update id: price in ticks → quantity in steps, bids and asks."""

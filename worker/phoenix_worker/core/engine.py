@@ -280,16 +280,13 @@ def _on_truth(state: State, event: ev.Truth, out: Out) -> None:
     path = state.reconciliation
     if event.request_id != path.request_id:
         return
-    if event.problem:
-        told = f"could not be read: {event.problem}"
-        path.failed(event.at, told)
-        out.append(Note(NoteKind.TRUTH, told))
-        return
-    if event.last_trade_id < (newest := state.account.position.newest_trade_id):
+    failure = f"could not be read: {event.problem}" if event.problem else ""
+    if not failure and event.last_trade_id < (newest := state.account.position.newest_trade_id):
         # The exchange's reads may lag behind its user stream: a position without a fill that we know is of the past.
-        told = f"the exchange is behind: it tells trades up to {event.last_trade_id}, {newest} is known"
-        path.failed(event.at, told)
-        out.append(Note(NoteKind.TRUTH, told))
+        failure = f"the exchange is behind: it tells trades up to {event.last_trade_id}, {newest} is known"
+    if failure:
+        path.failed(event.at, failure)
+        out.append(Note(NoteKind.TRUTH, failure))
         return
     if path.comparing:
         _compare(state, event, out)
